@@ -1,0 +1,60 @@
+"""`infer`: images from a bundle alone."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ms_gan.cli.options import add_device, positive, seed
+from ms_gan.errors import UserError
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    command.add_argument("bundle", metavar="BUNDLE", help="a folder that `export` wrote")
+    command.add_argument("--num", type=positive, required=True, metavar="N", help="how many images")
+    command.add_argument("--seed", type=seed, default=1, metavar="S",
+                         help="which latents; the same seed draws the same images (default: 1)")
+    command.add_argument("--output", required=True, metavar="FILE",
+                         help="a .png sheet, or a .npy array, float32 in [0, 1], N×C×H×W")
+    command.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
+    add_device(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw the images; return the exit status."""
+    output = Path(options.output)
+    if output.suffix not in (".png", ".npy"):
+        raise UserError(f"{output}: --output must end in .png or .npy")
+    if output.exists() and not options.overwrite:
+        raise UserError(f"{output}: is there already; add --overwrite, or name another file")
+    if not output.parent.is_dir():
+        raise UserError(f"{output.parent}: no such folder to write to")
+
+    from ms_gan import runtime
+
+    runtime.set_up(options.device_target or "auto", options.device_id or 0)
+    from ms_gan.delivery.bundle import Bundle
+    from ms_gan.evaluation.sampling import seeded_latents
+
+    bundle = Bundle(Path(options.bundle))
+    images = bundle.draw(seeded_latents(bundle.distribution, options.num, bundle.latent_size, options.seed))
+    if output.suffix == ".npy":
+        import io
+
+        import numpy as np
+
+        from ms_gan.files import write_file
+
+        content = io.BytesIO()
+        np.save(content, images)
+        write_file(output, content.getvalue())
+    else:
+        from ms_gan.evaluation import plots
+
+        contract = bundle.contract
+        columns = min(options.num, max(1, round(options.num**0.5)))
+        plots.sheet(output, images, columns, "generated samples",
+                    f"{contract['recipe']} · step {contract['origin']['step']:,} · seed {options.seed}")
+    print(output)
+    return 0

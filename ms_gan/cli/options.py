@@ -1,0 +1,69 @@
+"""Argument types and options that several commands share."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Tuple
+
+from ms_gan.errors import UserError
+
+
+def positive(text: str) -> int:
+    """A whole number from 1."""
+    if not text.isdigit() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text!r}")
+    return int(text)
+
+
+def seed(text: str) -> int:
+    """A whole number from 0 to 2^32 − 1, which is what MindSpore takes as a seed."""
+    if not text.isdigit() or int(text) >= 2**32:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {2**32 - 1}, not {text!r}")
+    return int(text)
+
+
+def device_id(text: str) -> int:
+    """A whole number from 0."""
+    if not text.isdigit():
+        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r}")
+    return int(text)
+
+
+def grid(text: str) -> Tuple[int, int]:
+    """ROWSxCOLUMNS, each from 1 to 100."""
+    rows, _, columns = text.lower().partition("x")
+    if not (rows.isdigit() and columns.isdigit() and 1 <= int(rows) <= 100 and 1 <= int(columns) <= 100):
+        raise argparse.ArgumentTypeError(f"must be ROWSxCOLUMNS, each from 1 to 100, not {text!r}")
+    return int(rows), int(columns)
+
+
+def add_device(command: argparse.ArgumentParser) -> None:
+    """Add --device-target and --device-id; both are None when not said."""
+    command.add_argument("--device-target", choices=("auto", "Ascend", "GPU", "CPU"),
+                         help="where to run; auto takes Ascend, else GPU, else CPU (default: auto)")
+    command.add_argument("--device-id", type=device_id, metavar="I", help="which of several devices (default: 0)")
+
+
+def add_checkpoint(command: argparse.ArgumentParser) -> None:
+    """Add the place of a trained generator."""
+    command.add_argument("checkpoint", nargs="?", metavar="RUN_OR_CHECKPOINT",
+                         help="a run folder (its newest checkpoint) or one checkpoint folder; "
+                              "left out, the newest run below runs/")
+
+
+def free_folder(path: Path, own: Tuple[str, ...], overwrite: bool) -> Path:
+    """Return `path` when it can take new files: absent or empty, or, with `overwrite`, holding only `own` ones.
+
+    `own` are the names that the command itself writes. Raises UserError otherwise.
+    """
+    if path.exists() and not path.is_dir():
+        raise UserError(f"{path}: is a file; name a folder with --output-dir")
+    held = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
+    if held and not overwrite:
+        raise UserError(f"{path}: already holds {held[0]}; add --overwrite, or name another folder with --output-dir")
+    strangers = [name for name in held if name not in own]
+    if strangers:
+        raise UserError(f"{path}: holds {strangers[0]}, which this command did not write; "
+                        f"name another folder with --output-dir")
+    return path

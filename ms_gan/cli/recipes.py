@@ -1,0 +1,26 @@
+"""`recipes`: what can be trained."""
+
+from __future__ import annotations
+
+import argparse
+import json
+
+from ms_gan import recipes
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    command.add_argument("name", nargs="?", metavar="NAME", help="show this recipe as it would run")
+
+
+def run(options: argparse.Namespace) -> int:
+    """Print the table of recipes, or one of them as JSON."""
+    if options.name is not None:
+        print(json.dumps(recipes.load(options.name), indent=2))
+        return 0
+    for name in recipes.names():
+        recipe = recipes.load(name)
+        schedule = recipe["schedule"]
+        print(f"{name:12} {recipe['summary']} ({recipe['data']['dataset']}, batch {schedule['batch_size']}, "
+              f"{schedule['epochs']} epochs)")
+    return 0

@@ -1,0 +1,100 @@
+"""`train`: a new run, or more of an old one."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ms_gan import data, recipes
+from ms_gan.cli.options import add_device, positive, seed
+from ms_gan.errors import UserError
+
+RECIPE, SEED, OUTPUT = "mlp", 1, "runs"
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments. None stands for "not said", which --resume has to know."""
+    command.add_argument("--recipe", metavar="NAME",
+                         help=f"what to train; `recipes` lists them (default: {RECIPE})")
+    command.add_argument("--dataset", choices=tuple(data.DATASETS),
+                         help="what to train on (default: the recipe's; when nothing is said about data and that "
+                              "cannot be fetched, the drawn digits)")
+    command.add_argument("--data-path", metavar="DIR",
+                         help="folder that holds the data set, such as MNIST's four IDX files, gzipped or not "
+                              "(default: the cache, else a download)")
+    length = command.add_mutually_exclusive_group()
+    length.add_argument("--epochs", type=positive, metavar="N",
+                        help="how long, in passes over the data (default: the recipe's)")
+    length.add_argument("--steps", type=positive, metavar="N", help="how long, in steps, instead of --epochs")
+    command.add_argument("--batch-size", type=positive, metavar="N", help="images a step (default: the recipe's)")
+    command.add_argument("--seed", type=seed, metavar="S",
+                         help=f"what every random number of the run follows from (default: {SEED})")
+    command.add_argument("--set", action="append", metavar="KEY=VALUE", dest="assignments",
+                         help="change one setting of the recipe, such as optimizer_generator.learning_rate=1e-4; "
+                              "can be repeated")
+    command.add_argument("--output-dir", metavar="DIR",
+                         help=f"the run is made in DIR/RECIPE/NUMBER (default: {OUTPUT})")
+    command.add_argument("--resume", metavar="RUN_DIR",
+                         help="go on with this run, to the end of its schedule or to a longer one that --epochs or "
+                              "--steps gives; no other setting may change")
+    add_device(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train; return the exit status."""
+    try:
+        from ms_gan.training.loop import Interrupted  # from here on it takes seconds
+    except ImportError as error:
+        raise UserError(f"{error}; install requirements.txt") from error
+    try:
+        (_start if options.resume is None else _resume)(options)
+    except Interrupted as interruption:
+        return 128 + interruption.number
+    return 0
+
+
+def _start(options: argparse.Namespace) -> None:
+    recipe = _apply(recipes.load(options.recipe or RECIPE), options)
+    from ms_gan import runtime
+    from ms_gan.training import train
+
+    device = runtime.set_up(options.device_target or "auto", options.device_id or 0)
+    if options.dataset is None and options.data_path is None:
+        images = data.load_default(recipe["data"]["dataset"], recipe["data"]["fallback"], "train", _say)
+    else:
+        images = data.load(options.dataset or recipe["data"]["dataset"], "train", options.data_path)
+    train.start(recipe, images, options.data_path, device, SEED if options.seed is None else options.seed,
+                Path(options.output_dir or OUTPUT), options.steps)
+
+
+def _resume(options: argparse.Namespace) -> None:
+    from ms_gan.training import train
+    from ms_gan.training.run_folder import RunFolder
+
+    run_folder = RunFolder.open(Path(options.resume))
+    recorded = run_folder.read_settings()["recipe"]
+    if options.output_dir is not None:
+        raise UserError("a resumed run stays in its folder; leave out --output-dir")
+    recipe = recorded if options.recipe in (None, recorded["name"]) else recipes.load(options.recipe)
+    wanted = {"recipe": _apply(recipe, options)}
+    if options.seed is not None:
+        wanted["seed"] = options.seed
+    if options.dataset is not None:
+        wanted["dataset"] = options.dataset
+    target = None if options.device_target == "auto" else options.device_target
+    train.resume(run_folder.path, target, options.device_id or 0, wanted, options.data_path, _say,
+                 options.epochs, options.steps)
+
+
+def _apply(recipe: recipes.Recipe, options: argparse.Namespace) -> recipes.Recipe:
+    """Return the recipe with what the command line says of it."""
+    recipe = recipes.override(recipe, options.assignments or [])
+    if options.batch_size is not None:
+        recipe["schedule"]["batch_size"] = options.batch_size
+    if options.epochs is not None:
+        recipe["schedule"]["epochs"] = options.epochs
+    return recipe
+
+
+def _say(line: str) -> None:
+    print(line, flush=True)

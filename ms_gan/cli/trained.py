@@ -1,0 +1,49 @@
+"""A trained generator, found by what the user typed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import numpy as np
+
+from ms_gan.evaluation.sampling import draw_images
+from ms_gan.nets.blocks import UnitRange
+from ms_gan.recipes import Recipe
+from ms_gan.recipes.build import build_unit_range_generator
+from ms_gan.training.checkpoints import load_cells, read_state
+from ms_gan.training.run_folder import find_checkpoint, read_json
+
+
+@dataclass(frozen=True)
+class Trained:
+    """A generator with its checkpoint's weights, and what is known about it."""
+
+    generator: UnitRange
+    checkpoint: Path
+    home: Path  # the run, beside whose files eval/ and export/ belong
+    step: int
+    settings: Dict[str, Any]
+    data_path: Optional[str]
+
+    @property
+    def recipe(self) -> Recipe:
+        """The recipe as it ran."""
+        return self.settings["recipe"]
+
+    def draw(self, latents: np.ndarray) -> np.ndarray:
+        """Return the images of latents, float32 in [0, 1], N×C×H×W."""
+        return draw_images(self.generator, latents)
+
+
+def load_trained(place: Optional[str]) -> Trained:
+    """Load RUN_OR_CHECKPOINT. Raises UserError, in one line, where that cannot be done."""
+    checkpoint, home = find_checkpoint(place)
+    state = read_state(checkpoint)
+    settings = state["settings"]
+    generator = build_unit_range_generator(settings["recipe"])
+    load_cells(checkpoint, {"generator": generator.generator})
+    environment = home / "environment.json"
+    data_path = read_json(environment)["data"]["path"] if environment.is_file() else None
+    return Trained(generator, checkpoint, home, state["step"], settings, data_path)

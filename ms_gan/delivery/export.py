@@ -1,0 +1,79 @@
+"""From a trained generator to a bundle that is proved equal to it."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, Sequence
+
+import mindspore as ms
+import numpy as np
+from mindspore import Tensor
+
+from ms_gan.delivery.bundle import CONTRACT, CONTRACT_VERSION, GENERATOR, load_graph
+from ms_gan.evaluation.sampling import seeded_latents
+from ms_gan.files import new_folder, sha256_of_file
+from ms_gan.latents import DISTRIBUTIONS
+from ms_gan.nets.blocks import UnitRange
+from ms_gan.recipes import Recipe
+from ms_gan.runtime import Device, environment
+
+PARITY_BATCHES = (1, 7, 64)
+WRITES = (GENERATOR, CONTRACT)
+
+
+class ParityError(Exception):
+    """The exported file does not compute what the checkpoint's network computes."""
+
+
+def export_bundle(folder: Path, generator: UnitRange, recipe: Recipe, device: Device, origin: Dict[str, Any]) -> float:
+    """Write a bundle, load it back, and compare; the folder appears only when the two are equal.
+
+    `origin` goes into the contract: which checkpoint, at which step, of which run. Returns the
+    greatest difference, which is 0. Raises ParityError when it is not.
+    """
+    latent, image = recipe["latent"], recipe["data"]
+    generator.set_train(False)  # MindSpore exports a network in training mode without a word
+    with new_folder(folder) as hidden:
+        ms.export(generator, Tensor(shape=[None, latent["size"]], dtype=ms.float32),
+                  file_name=str(hidden / GENERATOR), file_format="MINDIR")
+        difference = greatest_difference(generator, hidden / GENERATOR, latent)
+        if difference != 0:
+            raise ParityError(f"{GENERATOR} differs from the checkpoint's network by up to {difference:g} "
+                              f"on {device}; nothing was exported")
+        contract = {
+            "contract_version": CONTRACT_VERSION,
+            "recipe": recipe["name"],
+            "family": recipe["family"],
+            "inputs": [{
+                "name": "latent", "shape": ["batch", latent["size"]], "type": "float32",
+                "distribution": latent["distribution"], "meaning": DISTRIBUTIONS[latent["distribution"]],
+            }],
+            "outputs": [{
+                "name": "image", "shape": ["batch", image["channels"], image["size"], image["size"]],
+                "type": "float32", "range": [0.0, 1.0], "layout": "NCHW",
+            }],
+            "labels": None,
+            "origin": origin,
+            "versions": environment(),
+            "parity": {"device": str(device), "batches": list(PARITY_BATCHES), "greatest_difference": difference},
+            "files": {GENERATOR: {"sha256": sha256_of_file(hidden / GENERATOR),
+                                  "bytes": (hidden / GENERATOR).stat().st_size}},
+        }
+        (hidden / CONTRACT).write_text(json.dumps(contract, indent=2) + "\n", encoding="utf-8")
+    return difference
+
+
+def greatest_difference(generator: UnitRange, mindir: Path, latent: Dict[str, Any],
+                        batches: Sequence[int] = PARITY_BATCHES) -> float:
+    """Return max |network − file| over every pixel of batches of seeded latents; NaN counts as infinite."""
+    graph = load_graph(mindir, latent["size"])
+    greatest = 0.0
+    for seed, batch in enumerate(batches):
+        latents = Tensor(seeded_latents(latent["distribution"], batch, latent["size"], seed))
+        expected, found = generator(latents).asnumpy(), graph(latents).asnumpy()
+        if expected.shape != found.shape:
+            raise ParityError(f"{mindir.name} draws {found.shape}, the checkpoint's network {expected.shape}")
+        difference = float(np.max(np.abs(expected - found)))
+        greatest = max(greatest, difference if np.isfinite(difference) else float("inf"))
+    return greatest

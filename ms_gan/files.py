@@ -1,0 +1,128 @@
+"""Files that appear whole or not at all, and checksums that prove it."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Dict, Iterator
+
+from ms_gan.errors import UserError
+
+CHECKSUMS = "SHA256SUMS"  # the format of sha256sum: `sha256sum -c SHA256SUMS` checks it
+
+
+def sha256_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file's bytes as 64 hexadecimal digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        for block in iter(lambda: file.read(1 << 20), b""):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def cache_folder() -> Path:
+    """Return where data that can be made or fetched again is kept between runs.
+
+    `MS_GAN_CACHE` if set, else `ms_gan` below `XDG_CACHE_HOME` or `~/.cache`.
+    """
+    own = os.environ.get("MS_GAN_CACHE")
+    if own:
+        return Path(own).expanduser()
+    shared = os.environ.get("XDG_CACHE_HOME")
+    return (Path(shared) if shared else Path.home() / ".cache") / "ms_gan"
+
+
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
+    path = Path(path)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(content)
+            file.flush()
+            os.fsync(file.fileno())
+        os.chmod(name, 0o666 & ~_umask())
+        os.replace(name, path)
+    except BaseException:
+        with contextlib.suppress(OSError):
+            os.unlink(name)
+        raise
+    _sync_folder(path.parent)
+
+
+@contextlib.contextmanager
+def new_folder(path: Path) -> Iterator[Path]:
+    """Fill a folder under a hidden name; it takes its own name only when whole.
+
+    Yields the hidden folder. On leaving, every file is made readable to others
+    (MindSpore writes mode 0400), flushed to disk, and the folder is renamed to
+    `path`, which must not exist or be empty. If the body raises, nothing is left.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    hidden = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    try:
+        yield hidden
+        umask = _umask()
+        for folder, _, names in os.walk(hidden):
+            for name in names:
+                file = os.path.join(folder, name)
+                os.chmod(file, 0o666 & ~umask)
+                with open(file, "rb") as opened:
+                    os.fsync(opened.fileno())
+            os.chmod(folder, 0o777 & ~umask)
+            _sync_folder(Path(folder))
+        os.replace(hidden, path)
+    except BaseException:
+        shutil.rmtree(hidden, ignore_errors=True)
+        raise
+    _sync_folder(path.parent)
+
+
+def write_checksums(folder: Path) -> None:
+    """Write `SHA256SUMS`, which covers every other file directly in `folder`."""
+    names = sorted(entry.name for entry in Path(folder).iterdir() if entry.name != CHECKSUMS)
+    lines = [f"{sha256_of_file(Path(folder) / name)}  {name}\n" for name in names]
+    (Path(folder) / CHECKSUMS).write_text("".join(lines))
+
+
+def verify_checksums(folder: Path) -> Dict[str, str]:
+    """Check every file that `SHA256SUMS` lists.
+
+    Returns file name → SHA-256. Raises UserError that names the first file
+    that is missing or differs, or a list that cannot be read.
+    """
+    folder = Path(folder)
+    listing = folder / CHECKSUMS
+    try:
+        lines = listing.read_text(encoding="utf-8").splitlines()
+        expected = dict(reversed(line.split("  ", 1)) for line in lines)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{listing}: the list of checksums is missing or damaged; use another copy of {folder}") from error
+    if not expected:
+        raise UserError(f"{listing}: the list of checksums is empty; use another copy of {folder}")
+    for name, digest in expected.items():
+        file = folder / name
+        if not file.is_file():
+            raise UserError(f"{file}: missing; use another copy of {folder}")
+        if sha256_of_file(file) != digest:
+            raise UserError(f"{file}: damaged (its SHA-256 is not the recorded one); use another copy of {folder}")
+    return expected
+
+
+def _umask() -> int:
+    umask = os.umask(0)
+    os.umask(umask)
+    return umask
+
+
+def _sync_folder(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,38 @@
+"""Where generators start: latent vectors, by named distribution."""
+
+from __future__ import annotations
+
+import numpy as np
+
+DISTRIBUTIONS = {
+    "normal": "independent standard normal, N(0, 1)",
+}
+
+
+def draw_latents(distribution: str, count: int, size: int, stream: np.random.Generator) -> np.ndarray:
+    """Draw latent vectors: float32, shape (count, size).
+
+    The first rows do not depend on how many follow: with the same stream, the
+    first 5 of 10 latents are the 5 latents of a draw of 5.
+    """
+    if distribution == "normal":
+        return stream.standard_normal((count, size), dtype=np.float32)
+    raise ValueError(f"unknown latent distribution {distribution!r}; known: {', '.join(DISTRIBUTIONS)}")
+
+
+def interpolate(start: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
+    """Walk from one latent to another along the great circle: float32, shape (count, size).
+
+    The straight line between two normal latents passes through vectors far shorter
+    than any that the generator was trained on; the great circle keeps their length
+    (White 2016, "Sampling Generative Networks", equation of slerp). Starts at
+    `start` and ends at `end`, both included.
+    """
+    cosine = np.dot(start, end) / (np.linalg.norm(start) * np.linalg.norm(end))
+    angle = np.arccos(np.clip(cosine, -1.0, 1.0))
+    along = np.linspace(0.0, 1.0, count)[:, None]
+    if angle < 1e-6:  # the same direction: the circle has shrunk to the line
+        walk = (1 - along) * start + along * end
+    else:
+        walk = (np.sin((1 - along) * angle) * start + np.sin(along * angle) * end) / np.sin(angle)
+    return walk.astype(np.float32)

@@ -1,0 +1,113 @@
+"""Published systems as data: one file each, every setting said, unknown ones refused.
+
+Importing this room needs no MindSpore; `ms_gan.recipes.build` turns a recipe into Cells.
+"""
+
+from __future__ import annotations
+
+import ast
+import copy
+import difflib
+import importlib
+import pkgutil
+from typing import Any, Dict, Iterable, List
+
+from ms_gan.errors import UserError
+
+Recipe = Dict[str, Any]
+
+SECTIONS = {  # the sections of every recipe; what a network or family needs beyond, its own arguments say
+    "data": {"dataset", "fallback", "size", "channels", "pixel_range"},
+    "latent": {"size", "distribution"},
+    "schedule": {"batch_size", "epochs"},
+}
+
+
+def names() -> List[str]:
+    """Return the names of all recipes: the files of this folder, but for `build`."""
+    return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "build")
+
+
+def load(name: str) -> Recipe:
+    """Return a copy of the recipe called `name`. Raises UserError that lists the names."""
+    if name not in names():
+        raise UserError(f"unknown recipe {name!r}; there are: {', '.join(names())}")
+    return copy.deepcopy(importlib.import_module(f"{__name__}.{name}").RECIPE)
+
+
+def flatten(settings: Dict[str, Any], prefix: str = "") -> Dict[str, Any]:
+    """Return nested settings as one level, with dotted keys."""
+    flat: Dict[str, Any] = {}
+    for key, value in settings.items():
+        if isinstance(value, dict):
+            flat.update(flatten(value, f"{prefix}{key}."))
+        else:
+            flat[prefix + key] = value
+    return flat
+
+
+def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
+    """Return the recipe with `key=value` settings applied, keys dotted as `flatten` writes them.
+
+    A value has the type of the one it replaces (a whole number will do for a real
+    one). Raises UserError for a key that the recipe does not have, or a wrong type.
+    """
+    recipe = copy.deepcopy(recipe)
+    for assignment in assignments:
+        key, equals, text = assignment.partition("=")
+        if not equals:
+            raise UserError(f"--set takes key=value, not {assignment!r}")
+        settable = sorted(set(flatten(recipe)) - {"name", "summary", "family"})
+        if key not in settable:
+            near = difflib.get_close_matches(key, settable, n=1, cutoff=0.4)
+            hint = f"; did you mean {near[0]}?" if near else ""
+            raise UserError(f"recipe {recipe['name']} has no setting {key!r}{hint} "
+                            f"(`python -m ms_gan recipes {recipe['name']}` shows them all)")
+        *path, last = key.split(".")
+        section = recipe
+        for part in path:
+            section = section[part]
+        section[last] = _parse(key, text, section[last])
+    check(recipe)
+    return recipe
+
+
+def check(recipe: Recipe) -> None:
+    """Raise UserError where a recipe lacks a common setting, has an unknown one, or one out of range."""
+    name = recipe.get("name", "?")
+    for section, expected in SECTIONS.items():
+        found = set(recipe.get(section, {}))
+        for key in sorted(found - expected):
+            raise UserError(f"recipe {name}: unknown setting {section}.{key}")
+        for key in sorted(expected - found):
+            raise UserError(f"recipe {name}: setting {section}.{key} is missing")
+    for key, value in flatten(recipe).items():
+        last = key.rsplit(".", 1)[-1]
+        if last in ("batch_size", "epochs", "size", "channels", "learning_rate", "epsilon") and not value > 0:
+            raise UserError(f"recipe {name}: {key} must be greater than 0, not {value}")
+        if last in ("beta1", "beta2") and not 0 <= value < 1:
+            raise UserError(f"recipe {name}: {key} must be at least 0 and below 1, not {value}")
+        if last == "widths" and not (value and all(width > 0 for width in value)):
+            raise UserError(f"recipe {name}: {key} must be a list of numbers greater than 0, not {value}")
+    low, high = recipe["data"]["pixel_range"] if len(recipe["data"]["pixel_range"]) == 2 else (0, 0)
+    if not low < high:
+        raise UserError(f"recipe {name}: data.pixel_range must be [low, high] with low < high")
+
+
+def _parse(key: str, text: str, current: Any) -> Any:
+    if isinstance(current, str):
+        return text
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        value = text
+    if isinstance(current, float) and type(value) is int:
+        value = float(value)
+    if isinstance(current, list) and isinstance(value, (list, tuple)):
+        value = list(value)
+        if not value or all(type(item) is type(current[0]) for item in value):
+            return value
+    elif type(value) is type(current):
+        return value
+    kind = f"a list like {current}" if isinstance(current, list) else f"{type(current).__name__} like {current}"
+    raise UserError(f"--set {key}={text}: expected {kind}")

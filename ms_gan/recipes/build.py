@@ -1,0 +1,83 @@
+"""The one place where a recipe's names become objects."""
+
+from __future__ import annotations
+
+import inspect
+from typing import Any, Callable, Dict
+
+import mindspore as ms
+from mindspore import nn
+
+from ms_gan.data.resident import ResidentImages
+from ms_gan.errors import UserError
+from ms_gan.nets.blocks import UnitRange
+from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
+from ms_gan.recipes import Recipe
+from ms_gan.steps.gan import GANStep
+
+NETWORKS = {"mlp_generator": MLPGenerator, "mlp_discriminator": MLPDiscriminator}
+FAMILIES = {"gan": GANStep}
+
+
+def build_generator(recipe: Recipe) -> nn.Cell:
+    """Return the recipe's generator; its parameters are called `generator.…`."""
+    return _network(recipe, "generator", latent_size=recipe["latent"]["size"])
+
+
+def build_unit_range_generator(recipe: Recipe) -> UnitRange:
+    """Return a generator of its own that draws float32 images in [0, 1], in inference mode."""
+    return UnitRange(build_generator(recipe), recipe["data"]["pixel_range"])
+
+
+def build_step(recipe: Recipe, images, seed: int) -> nn.Cell:
+    """Return the recipe's training step on the given images (uint8, N×C×H×W), weights drawn from `seed`.
+
+    Every parameter in it has a prefix: `generator.`, `discriminator.`,
+    `optimizer_generator.`, `optimizer_discriminator.`, `data.`.
+    """
+    ms.set_seed(seed)
+    generator = build_generator(recipe)
+    discriminator = _network(recipe, "discriminator")
+    return FAMILIES[recipe["family"]](
+        ResidentImages(images, recipe["data"]["pixel_range"]),
+        generator,
+        discriminator,
+        _adam(recipe, "optimizer_generator", generator),
+        _adam(recipe, "optimizer_discriminator", discriminator),
+        latent_size=recipe["latent"]["size"],
+        distribution=recipe["latent"]["distribution"],
+    )
+
+
+def _network(recipe: Recipe, player: str, **given: Any) -> nn.Cell:
+    settings = dict(recipe[player])
+    kind = settings.pop("network")
+    size, channels = recipe["data"]["size"], recipe["data"]["channels"]
+    network = _call(recipe, player, NETWORKS, kind, image_shape=(channels, size, size), **given, **settings)
+    network.update_parameters_name(f"{player}.")  # before any optimizer is built on it
+    return network
+
+
+def _adam(recipe: Recipe, name: str, network: nn.Cell) -> nn.Adam:
+    """One Adam for one network; only its own state gets the prefix, the network's weights keep theirs."""
+    weights = network.trainable_params()
+    optimizer = _call(recipe, name, {"adam": nn.Adam}, "adam", params=weights,
+                      **{_ADAM.get(key, key): value for key, value in recipe[name].items()})
+    own = {id(weight) for weight in weights}
+    for parameter in optimizer.get_parameters():
+        if id(parameter) not in own:
+            parameter.name = f"{name}.{parameter.name}"
+    return optimizer
+
+
+_ADAM = {"epsilon": "eps"}
+
+
+def _call(recipe: Recipe, section: str, table: Dict[str, Callable], kind: str, **settings: Any):
+    if kind not in table:
+        raise UserError(f"recipe {recipe['name']}: {section} names {kind!r}; known: {', '.join(sorted(table))}")
+    try:
+        inspect.signature(table[kind]).bind(**settings)
+    except TypeError as error:  # a setting too many or too few
+        raise UserError(f"recipe {recipe['name']}: {section}: {error}") from error
+    return table[kind](**settings)

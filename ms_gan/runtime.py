@@ -1,0 +1,87 @@
+"""On what machine: device, graph mode, and random streams that can be replayed."""
+
+from __future__ import annotations
+
+import os
+import platform
+import zlib
+from dataclasses import dataclass
+from typing import Dict
+
+import numpy as np
+
+from ms_gan.errors import UserError
+
+DEVICE_TARGETS = ("auto", "Ascend", "GPU", "CPU")
+
+
+@dataclass(frozen=True)
+class Device:
+    """The device that everything after `set_up` runs on."""
+
+    target: str  # "Ascend", "GPU" or "CPU"
+    id: int
+
+    def __str__(self) -> str:
+        return self.target if self.target == "CPU" else f"{self.target} {self.id}"
+
+
+def set_up(target: str = "auto", device_id: int = 0) -> Device:
+    """Choose the device and static graph mode. Call once, before anything else of MindSpore runs.
+
+    `auto` takes Ascend, else GPU, else CPU. Raises UserError, in one line, for a
+    device that this machine or this installation of MindSpore does not have.
+    """
+    import mindspore as ms
+
+    if target not in DEVICE_TARGETS:
+        raise UserError(f"unknown device target {target!r}; choose one of {', '.join(DEVICE_TARGETS)}")
+    contexts = {
+        "Ascend": ms.device_context.ascend,
+        "GPU": ms.device_context.gpu,
+        "CPU": ms.device_context.cpu,
+    }
+    available = [name for name, context in contexts.items() if context.is_available()]
+    if target == "auto":
+        target = available[0]
+    if target not in available:
+        raise UserError(
+            f"device target {target} is not available to MindSpore {ms.__version__} on this machine; "
+            f"use --device-target {available[0]} or auto"
+        )
+    count = 1 if target == "CPU" else contexts[target].device_count()
+    if not 0 <= device_id < count:
+        plural = "" if count == 1 else "s"
+        raise UserError(f"there is no {target} {device_id}: this machine has {count} device{plural}, counted from 0")
+    ms.set_context(mode=ms.GRAPH_MODE)
+    ms.set_device(target, device_id)
+    ms.set_deterministic(True)  # the same seed gives the same bytes: on Ascend that has to be asked for
+    return Device(target, device_id)
+
+
+def environment() -> Dict[str, str]:
+    """Return the versions that a result may depend on."""
+    import mindspore as ms
+
+    import ms_gan
+
+    return {
+        "ms_gan": ms_gan.__version__,
+        "mindspore": ms.__version__,
+        "numpy": np.__version__,
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "cores": str(os.cpu_count()),
+    }
+
+
+def random_stream(seed: int, purpose: str, counter: int = 0) -> np.random.Generator:
+    """Return the random numbers of one purpose at one point of a run.
+
+    A pure function of its arguments: nothing needs to be stored to go on where a
+    run stood, and drawing for one purpose never disturbs another. Philox is a
+    counter-based generator (Salmon et al. 2011); `seed` and `purpose` are its key,
+    `counter` (say, the step) the high word of its counter, 2^192 blocks apart.
+    """
+    key = np.array([seed, zlib.crc32(purpose.encode())], dtype=np.uint64)
+    return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, 0, counter], dtype=np.uint64)))

@@ -1,0 +1,124 @@
+"""Everything that a run needs to go on, in one folder that appears whole or not at all."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import Any, Dict, List, Set
+
+import mindspore as ms
+from mindspore import Parameter, nn
+
+from ms_gan.errors import UserError
+from ms_gan.files import new_folder, verify_checksums, write_checksums
+
+STATE = "state.json"
+NEWEST_KEPT = 3
+SPREAD_KEPT = 10
+
+
+def checkpoint_name(step: int) -> str:
+    """Return the name of the checkpoint folder of a step."""
+    return f"step_{step:08d}"
+
+
+def checkpoint_steps(folder: Path) -> List[int]:
+    """Return the steps of the checkpoints in `folder`, ascending."""
+    if not folder.is_dir():
+        return []
+    return sorted(int(entry.name[5:]) for entry in folder.glob("step_*") if entry.name[5:].isdigit())
+
+
+def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: Dict[str, Any]) -> Path:
+    """Save one `.ckpt` for each Cell, `state.json` and their checksums; return the new checkpoint's folder.
+
+    `generator.ckpt` loads with plain `mindspore.load_checkpoint`. A checkpoint of
+    the same step that is there already is kept: a replayed run would write the same.
+    """
+    path = folder / checkpoint_name(step)
+    if path.exists():
+        return path
+    with new_folder(path) as hidden:
+        for name, parameters in _own_parameters(cells).items():
+            contents = [{"name": parameter.name, "data": parameter} for parameter in parameters]
+            try:
+                ms.save_checkpoint(contents, str(hidden / f"{name}.ckpt"))
+            except RuntimeError as error:  # MindSpore wraps what the file system said
+                cause = error.__cause__ or error.__context__
+                raise (cause if isinstance(cause, OSError) else error)
+        (hidden / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
+        write_checksums(hidden)
+    return path
+
+
+def read_state(path: Path) -> Dict[str, Any]:
+    """Return the state of a checkpoint folder after checking every byte of it.
+
+    Raises UserError, in one line, when it is no checkpoint or is damaged.
+    """
+    if not (path / STATE).is_file():
+        raise UserError(f"{path}: not a checkpoint (no {STATE} in it)")
+    listed = verify_checksums(path)
+    if STATE not in listed:
+        raise UserError(f"{path}: {STATE} has no checksum; use another checkpoint")
+    return json.loads((path / STATE).read_text(encoding="utf-8"))
+
+
+def load_cells(path: Path, cells: Dict[str, nn.Cell]) -> None:
+    """Load each Cell's own parameters from a checkpoint folder that `read_state` has checked.
+
+    Raises UserError when the names or shapes in a file are not exactly the Cell's.
+    """
+    for name, parameters in _own_parameters(cells).items():
+        file = path / f"{name}.ckpt"
+        if not file.is_file():
+            raise UserError(f"{file}: missing; this checkpoint belongs to another family of recipes")
+        try:
+            stored = ms.load_checkpoint(str(file))
+        except Exception as error:  # MindSpore raises several kinds, with a stack in the text
+            raise UserError(f"{file}: MindSpore cannot read it; use another checkpoint") from error
+        expected = {parameter.name: parameter for parameter in parameters}
+        strangers = sorted(set(stored) ^ set(expected))
+        if strangers:
+            raise UserError(f"{file}: does not fit the recipe ({strangers[0]} is only in one of them)")
+        for key, parameter in expected.items():
+            if tuple(stored[key].shape) != tuple(parameter.shape):
+                raise UserError(f"{file}: {key} has shape {tuple(stored[key].shape)}, the recipe {tuple(parameter.shape)}")
+            parameter.set_data(stored[key])
+
+
+def thin_out(folder: Path, steps_per_epoch: int) -> None:
+    """Remove the checkpoints that `kept_steps` does not keep, and what a killed process left half done."""
+    for leftover in folder.glob(".step_*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    steps = checkpoint_steps(folder)
+    for step in sorted(set(steps) - kept_steps(steps, steps_per_epoch)):
+        doomed = folder / f".{checkpoint_name(step)}.removed"
+        os.replace(folder / checkpoint_name(step), doomed)  # it vanishes whole, too
+        shutil.rmtree(doomed)
+
+
+def kept_steps(steps: List[int], steps_per_epoch: int) -> Set[int]:
+    """Return which of the ascending `steps` stay: the newest three, and at most ten spread over the run.
+
+    The spread ones are the ends of every epoch, then of every second, fourth, … as
+    the run grows: a rule under which nothing that will be wanted has been removed before.
+    """
+    if not steps:
+        return set()
+    stride = steps_per_epoch
+    while steps[-1] // stride + 1 > SPREAD_KEPT:
+        stride *= 2
+    return set(steps[-NEWEST_KEPT:]) | {step for step in steps if step % stride == 0}
+
+
+def _own_parameters(cells: Dict[str, nn.Cell]) -> Dict[str, List[Parameter]]:
+    """Each Cell's parameters without those of the Cells before it: an optimizer also lists the network's weights."""
+    seen: Set[int] = set()
+    own: Dict[str, List[Parameter]] = {}
+    for name, cell in cells.items():
+        own[name] = [parameter for parameter in cell.get_parameters() if id(parameter) not in seen]
+        seen.update(id(parameter) for parameter in own[name])
+    return own

@@ -1,0 +1,76 @@
+"""`history.csv`: what a replay of the run would repeat, one row for every ten steps."""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+import os
+from pathlib import Path
+from typing import Dict, List, Sequence
+
+import numpy as np
+
+from ms_gan.errors import UserError
+from ms_gan.files import write_file
+
+STEPS_PER_ROW = 10
+
+
+class History:
+    """The mean of each scalar over ten steps, appended to a CSV file as the run goes.
+
+    `pending` holds the values of the steps since the last row, float32, and belongs
+    into a checkpoint: with it, a resumed run writes the rows of an undisturbed one.
+    """
+
+    def __init__(self, path: Path, scalars: Sequence[str], steps_per_epoch: int):
+        self.path = path
+        self.columns = ("step", "epoch", *scalars)
+        self.steps_per_epoch = steps_per_epoch
+        self.pending: List[List[float]] = []
+
+    def start(self, step: int, pending: Sequence[Sequence[float]]) -> None:
+        """Begin the file, or cut it back to the rows up to `step`, and take up the pending values."""
+        rows = [row for row in self._rows() if int(row[0]) <= step] if self.path.exists() else []
+        write_file(self.path, _csv([self.columns, *rows]).encode())
+        self.pending = [list(values) for values in pending]
+
+    def add(self, step: int, values: Sequence[float]) -> None:
+        """Take the scalars of step number `step` (counted from 1); write a row when it completes one.
+
+        Raises UserError for a value that is not finite: such a run cannot recover.
+        """
+        self.pending.append([float(value) for value in values])
+        for column, value in zip(self.columns[2:], self.pending[-1]):
+            if not math.isfinite(value):
+                raise UserError(f"training diverged: {column} is {value} at step {step:,}; resume from an older "
+                                f"checkpoint, or start again with another --seed or a smaller learning rate (--set)")
+        if step % STEPS_PER_ROW == 0:
+            means = np.mean(np.array(self.pending, dtype=np.float64), axis=0)
+            row = [step, f"{step / self.steps_per_epoch:.4f}", *(f"{mean:.7g}" for mean in means)]
+            with open(self.path, "a", encoding="utf-8") as file:
+                file.write(_csv([row]))
+            self.pending = []
+
+    def sync(self) -> None:
+        """Put the rows on the disk: a checkpoint relies on those before it."""
+        with open(self.path, "rb") as file:
+            os.fsync(file.fileno())
+
+    def read(self) -> Dict[str, List[float]]:
+        """Return every column as numbers."""
+        columns = list(zip(*self._rows())) or [()] * len(self.columns)
+        return {name: [float(value) for value in column] for name, column in zip(self.columns, columns)}
+
+    def _rows(self) -> List[List[str]]:
+        """The whole rows; a last line that a crash cut short is none."""
+        text = self.path.read_text(encoding="utf-8")
+        whole = text[: text.rfind("\n") + 1]
+        return [row for row in list(csv.reader(io.StringIO(whole)))[1:] if len(row) == len(self.columns)]
+
+
+def _csv(rows) -> str:
+    text = io.StringIO()
+    csv.writer(text, lineterminator="\n").writerows(rows)
+    return text.getvalue()

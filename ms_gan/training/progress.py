@@ -1,0 +1,76 @@
+"""What a person sees while a run goes: a bar on a terminal, plain lines elsewhere and in `train.log`."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Sequence
+
+from tqdm import tqdm
+
+SECONDS_BETWEEN_LINES = 30.0
+SECONDS_BETWEEN_LOOKS = 0.5
+
+
+class Progress:
+    """Shows steps, scalars, speed and time left; every line also goes into the log file.
+
+    On a terminal there is a tqdm bar, too. A line comes at each epoch's end and every 30 seconds.
+    """
+
+    def __init__(self, log: Path, scalars: Sequence[str], steps_per_epoch: int):
+        self._log = open(log, "a", encoding="utf-8")
+        self._scalars = scalars
+        self._steps_per_epoch = steps_per_epoch
+        self._bar = None
+        self._total = 0
+
+    def say(self, line: str) -> None:
+        """Print a line and put it into the log with the time."""
+        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+        self._log.flush()
+        if self._bar is not None:
+            self._bar.write(line, file=sys.stdout)
+        else:
+            print(line, flush=True)
+
+    def begin(self, done: int, total: int) -> None:
+        """Start to count at step `done` of `total`."""
+        self._total = total
+        self._started = self._spoken = self._looked = time.monotonic()
+        self._first = done
+        if sys.stderr.isatty():
+            self._bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, smoothing=0.05,
+                             bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]")
+
+    def due(self) -> bool:
+        """Tell whether it is time to look at the values again: reading them waits for the device."""
+        return time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS
+
+    def show(self, step: int, values: Sequence[float], speak: bool) -> None:
+        """Show the means of the last steps' scalars; `speak` asks for a line even before the time for one."""
+        now = self._looked = time.monotonic()
+        named = [f"{name} {value:.3f}" for name, value in zip(self._scalars, values)]
+        if self._bar is not None:
+            self._bar.set_postfix_str(", ".join(named), refresh=False)
+            self._bar.update(step - self._bar.n)
+        if speak or now - self._spoken >= SECONDS_BETWEEN_LINES:
+            self._spoken = now
+            speed = (step - self._first) / max(now - self._started, 1e-9)
+            left = (self._total - step) / max(speed, 1e-9)
+            line = (f"epoch {step / self._steps_per_epoch:.2f}, step {step:,} of {self._total:,}: {', '.join(named)}, "
+                    f"{speed:.1f} steps/s, {_duration(left)} left")
+            self.say(line)
+
+    def end(self) -> None:
+        """Close the bar."""
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def _duration(seconds: float) -> str:
+    hours, rest = divmod(int(round(seconds)), 3600)
+    minutes, seconds = divmod(rest, 60)
+    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

@@ -1,0 +1,124 @@
+"""The folder that a run leaves, and the settings that make it what it is."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+from pathlib import Path
+from typing import Any, Dict, Optional, Tuple
+
+from ms_gan.errors import UserError
+from ms_gan.files import write_file
+from ms_gan.recipes import flatten
+from ms_gan.training.checkpoints import checkpoint_name, checkpoint_steps
+
+LENGTHS = {"steps", "recipe.schedule.epochs"}  # the only settings that a resumed run may change
+
+
+class RunFolder:
+    """`runs/<recipe>/<n>/` and the names of what lies in it."""
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.recipe = path / "recipe.json"
+        self.environment = path / "environment.json"
+        self.log = path / "train.log"
+        self.history = path / "history.csv"
+        self.samples = path / "samples"
+        self.losses = path / "losses.png"
+        self.progress = path / "progress.gif"
+        self.checkpoints = path / "checkpoints"
+        self._lock = None
+
+    @classmethod
+    def create(cls, root: Path, recipe_name: str) -> "RunFolder":
+        """Make the next free number below `root/recipe_name`; two runs started at once get two."""
+        parent = Path(root) / recipe_name
+        parent.mkdir(parents=True, exist_ok=True)
+        number = max((int(entry.name) for entry in parent.iterdir() if entry.name.isdigit()), default=0)
+        while True:
+            number += 1
+            try:
+                (parent / str(number)).mkdir()
+            except FileExistsError:
+                continue
+            return cls(parent / str(number))
+
+    @classmethod
+    def open(cls, path: Path) -> "RunFolder":
+        """Open an existing run. Raises UserError when `path` is none."""
+        run = cls(Path(path))
+        if not run.recipe.is_file():
+            raise UserError(f"{path}: not a run folder (no recipe.json in it)")
+        return run
+
+    def lock(self) -> None:
+        """Claim the run for this process until it ends, however it ends."""
+        self._lock = open(self.path / ".lock", "w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{self.path}: another process is training this run; wait for it or stop it") from None
+
+    def newest_checkpoint(self) -> Path:
+        """Return the newest checkpoint's folder. Raises UserError when there is none."""
+        steps = checkpoint_steps(self.checkpoints)
+        if not steps:
+            raise UserError(f"{self.path}: no checkpoint in it yet; start a new run")
+        return self.checkpoints / checkpoint_name(steps[-1])
+
+    def write_settings(self, settings: Dict[str, Any]) -> None:
+        """Write `recipe.json`: the recipe as it runs, and the seed, data and length of this run."""
+        write_json(self.recipe, settings)
+
+    def read_settings(self) -> Dict[str, Any]:
+        """Return what `write_settings` wrote. Raises UserError for a damaged file."""
+        return read_json(self.recipe)
+
+
+def newest_run(root: Path) -> Path:
+    """Return the run below `root` whose checkpoints are newest. Raises UserError when there is none."""
+    runs = [path.parent.parent for path in Path(root).glob("*/*/checkpoints/step_*")]
+    if not runs:
+        raise UserError(f"no run with a checkpoint below {root}/; name one, or train first: bash scripts/run_train.sh")
+    return max(runs, key=lambda run: (run / "checkpoints").stat().st_mtime)
+
+
+def find_checkpoint(place: Optional[str], root: Path = Path("runs")) -> Tuple[Path, Path]:
+    """Resolve RUN_OR_CHECKPOINT: a run (its newest checkpoint), a checkpoint, or None (the newest run).
+
+    Returns the checkpoint's folder and the folder beside which its products belong:
+    its run, or, for a checkpoint on its own, the folder that holds it.
+    """
+    path = newest_run(root) if place is None else Path(place)
+    if (path / "state.json").is_file():
+        inside_a_run = path.absolute().parent.name == "checkpoints"
+        return path, (path.absolute().parent.parent if inside_a_run else path.absolute().parent)
+    if not path.is_dir():
+        raise UserError(f"{path}: no such run or checkpoint folder")
+    return RunFolder.open(path).newest_checkpoint(), path
+
+
+def refuse_changes(recorded: Dict[str, Any], wanted: Dict[str, Any], whose: str) -> None:
+    """Raise UserError that names the first setting, other than the length, that differs."""
+    before, now = flatten(recorded), flatten(wanted)
+    for key in sorted((before.keys() | now.keys()) - LENGTHS):
+        if before.get(key) != now.get(key):
+            raise UserError(f"a resumed run keeps its settings, but {key} was {before.get(key)} and {whose} "
+                            f"{now.get(key)}; start a new run for that")
+
+
+def write_json(path: Path, content: Dict[str, Any]) -> None:
+    """Write a dictionary as readable JSON, whole or not at all."""
+    write_file(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+
+
+def read_json(path: Path) -> Dict[str, Any]:
+    """Read a JSON object. Raises UserError that names a damaged file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise UserError(f"{path}: damaged (not JSON)") from error
+    if not isinstance(content, dict):
+        raise UserError(f"{path}: damaged (not a JSON object)")
+    return content
