@@ -7,7 +7,7 @@ from typing import Sequence, Tuple
 
 from mindspore import nn
 
-from ms_gan.nets.blocks import LeakyReLU
+from ms_gan.nets.blocks import BatchNorm1d, LeakyReLU
 
 
 class MLPGenerator(nn.Cell):
@@ -20,7 +20,7 @@ class MLPGenerator(nn.Cell):
         super().__init__()
         layers = [nn.Dense(latent_size, widths[0]), nn.ReLU()]
         for before, width in zip(widths, widths[1:]):
-            layers += [nn.Dense(before, width), nn.BatchNorm1d(width), nn.ReLU()]
+            layers += [nn.Dense(before, width), BatchNorm1d(width), nn.ReLU()]
         layers += [nn.Dense(widths[-1], math.prod(image_shape)), nn.Tanh()]
         self.layers = nn.SequentialCell(layers)
         self.image_shape = tuple(image_shape)

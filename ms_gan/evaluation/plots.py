@@ -1,0 +1,218 @@
+"""Pictures that explain themselves: contact sheets, comparisons, loss curves and animations.
+
+Images are N×C×H×W with one (grey) or three (RGB) channels, float32 in [0, 1] or uint8.
+The same input gives the same bytes, and a file appears whole or not at all.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import textwrap
+from pathlib import Path
+from typing import Dict, List, Optional, Sequence
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+from ms_gan.files import write_file
+
+GAP, SPACING, MARGIN = 3, 10, 24  # screen pixels: between cells; grid and text; around pages and panels
+MOST_FRAMES, LAST_FRAME_MILLISECONDS = 100, 2000
+# Okabe and Ito's palette, which colour-blind people can tell apart.
+PLAYER_COLOURS = {"loss_d": "#0072B2", "loss_g": "#E69F00"}
+OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
+EQUILIBRIUM = {"loss_d": {"y": 2 * math.log(2), "label": "D at equilibrium, 2 ln 2 = 1.386"},
+               "loss_g": {"y": math.log(2), "label": "G at equilibrium, ln 2 = 0.693"}}
+
+
+def compose_grid(images: np.ndarray, columns: int, width: int = 900) -> np.ndarray:
+    """Return the images row by row as one uint8 array, height × width × 3, on white, cells `GAP` apart.
+
+    Every image pixel becomes a square of equal pixels, 1 to 16 wide, as fits into about
+    `width`. Raises ValueError for images that are not as the module says, or no column.
+    """
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
+        raise ValueError(f"images must be N×C×H×W with C 1 or 3 and none of them 0, not {images.shape}")
+    if images.dtype not in (np.float32, np.uint8):
+        raise ValueError(f"images must be float32 or uint8, not {images.dtype}")
+    if images.dtype == np.float32:
+        if not (images.min() >= 0 and images.max() <= 1):  # put so that NaN is refused too
+            raise ValueError(f"float32 images must lie in [0, 1], not [{images.min()}, {images.max()}]")
+        images = np.rint(images * 255).astype(np.uint8)
+    if columns < 1:
+        raise ValueError(f"a grid needs at least one column, not {columns}")
+    rows = -(-len(images) // columns)
+    scale = int(np.clip(min(width // (columns * images.shape[3]), 1400 // (rows * images.shape[2])), 1, 16))
+    cells = images.transpose(0, 2, 3, 1).repeat(scale, axis=1).repeat(scale, axis=2)
+    down, right = cells.shape[1] + GAP, cells.shape[2] + GAP
+    grid = np.full((rows * down - GAP, columns * right - GAP, 3), 255, np.uint8)
+    for index, cell in enumerate(cells):
+        top, left = index // columns * down, index % columns * right
+        grid[top:top + down - GAP, left:left + right - GAP] = cell
+    return grid
+
+
+def sheet(path: Path, images: np.ndarray, columns: int, title: str, caption: Optional[str] = None,
+          row_labels: Optional[Sequence[str]] = None, column_labels: Optional[Sequence[str]] = None) -> None:
+    """Write a PNG contact sheet of the images, row by row.
+
+    Labels stand beside the rows and above the columns, one for each. Raises ValueError
+    for another number of labels, and what `compose_grid` raises.
+    """
+    grid = Image.fromarray(compose_grid(images, columns))
+    rows = -(-len(images) // columns)
+    _write_page(path, _labelled(grid, rows, columns, row_labels, column_labels), title, caption)
+
+
+def compare(path: Path, left: np.ndarray, right: np.ndarray, columns: int, left_title: str, right_title: str,
+            title: str, caption: Optional[str] = None) -> None:
+    """Write a PNG with two contact sheets side by side, such as generated beside real images.
+
+    Raises ValueError when these differ in number, height or width, and what `compose_grid` raises.
+    """
+    grids = [Image.fromarray(compose_grid(images, columns, width=600)) for images in (left, right)]
+    if (len(left), left.shape[2:]) != (len(right), right.shape[2:]):
+        raise ValueError(f"images to compare must agree in number and size: {left.shape}, {right.shape}")
+    lying = [_stack([_text(heading, 16, grid.width), grid], SPACING).transpose(Image.Transpose.TRANSPOSE)
+             for heading, grid in zip((left_title, right_title), grids)]
+    _write_page(path, _stack(lying, MARGIN).transpose(Image.Transpose.TRANSPOSE), title, caption)
+
+
+def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
+           legends: Optional[Dict[str, str]] = None) -> None:
+    """Write a PNG of the columns `loss_*` and, below, `accuracy_*` (in [0, 1]) of a history.
+
+    `history` maps column → values, `epoch` and `step` among them; the x axis is the epoch, or the
+    step where rows share an epoch. `legends` maps column → its name in the legend, which counts the
+    values left out for not being finite. Raises ValueError for a missing column, or unequal lengths.
+    """
+    from matplotlib.figure import Figure
+
+    kinds = [kind for kind in ("loss", "accuracy") if any(name.startswith(f"{kind}_") for name in history)]
+    if not (kinds and {"epoch", "step"} <= set(history) and len(set(map(len, history.values()))) == 1):
+        raise ValueError("a history needs epoch, step, and loss_* or accuracy_*, all of one length")
+    time = "epoch" if np.all(np.diff(history["epoch"]) > 0) else "step"
+    figure = Figure(figsize=(10, 1 + 3 * len(kinds)), dpi=100, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)
+    figure.suptitle(textwrap.fill(title, 80), fontsize=14, fontweight="bold", parse_math=False)
+    all_axes = figure.subplots(len(kinds), sharex=True, squeeze=False)[:, 0]
+    for axes, kind in zip(all_axes, kinds):
+        colours = iter(OTHER_COLOURS * len(history))
+        for name in (name for name in history if name.startswith(f"{kind}_")):
+            colour = PLAYER_COLOURS.get(name) or next(colours)
+            legend = (legends or {}).get(name, name.replace("_", " "))
+            curve = np.asarray(history[name], np.float64)
+            lost = np.sum(~np.isfinite(curve))
+            legend += f"\n({lost:,} not finite, left out)" if lost else ""
+            if len(curve) > 200:
+                axes.plot(history[time], curve, color=colour, linewidth=0.7, alpha=0.25)
+                curve = _running_mean(curve, len(curve) // 50)
+            style = "-" if len(curve) > 1 else "."
+            axes.plot(history[time], curve, style, color=colour, linewidth=1.8, label=legend)
+            if name in EQUILIBRIUM:
+                axes.axhline(color=colour, linestyle="--", linewidth=1, **EQUILIBRIUM[name])
+        if kind == "accuracy":
+            axes.axhline(0.5, color="#777777", linestyle="--", linewidth=1, label="50%, a coin toss")
+            axes.set_ylim(-0.03, 1.03)
+            axes.yaxis.set_major_formatter("{x:.0%}")
+        axes.set(ylabel=kind, xmargin=0.01)
+        axes.grid(color="#E3E3E3", linewidth=0.8)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    all_axes[-1].set_xlabel(time)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None})
+    write_file(path, content.getvalue())
+
+
+def gif(path: Path, frames: Sequence[Path], milliseconds: int = 200) -> None:
+    """Write an endless animation of PNG files, each shown for `milliseconds`, the last for two seconds.
+
+    At most `MOST_FRAMES` are taken, evenly, the first and the last among them; all get the size
+    of the first. Equal neighbours become one longer frame. Raises ValueError when there are none.
+    """
+    if not frames:
+        raise ValueError("an animation needs at least one frame")
+    pictures: List[Image.Image] = []
+    for index in np.linspace(0, len(frames) - 1, min(len(frames), MOST_FRAMES)).round().astype(int):
+        with Image.open(frames[index]) as file:
+            picture = file.convert("RGB")
+        if pictures and picture.size != pictures[0].size:
+            picture = picture.resize(pictures[0].size, Image.Resampling.LANCZOS)
+        grey = picture.convert("L")
+        if grey.convert("RGB") == picture:
+            pictures.append(grey.point(lambda level: level // 4 * 255 // 63))  # 64 greys compress far better
+        else:
+            pictures.append(picture.quantize(256, dither=Image.Dither.NONE))
+    content = io.BytesIO()
+    pictures[0].save(content, "GIF", save_all=True, append_images=pictures[1:], loop=0, optimize=True,
+                     duration=[milliseconds] * (len(pictures) - 1) + [LAST_FRAME_MILLISECONDS])
+    write_file(path, content.getvalue())
+
+
+def _labelled(grid: Image.Image, rows: int, columns: int, row_labels: Optional[Sequence[str]],
+              column_labels: Optional[Sequence[str]]) -> Image.Image:
+    """Return the grid with labels beside its rows and above its columns, on end where these are narrow."""
+    for labels, count, kind in ((row_labels, rows, "row"), (column_labels, columns, "column")):
+        if labels is not None and len(labels) != count:
+            raise ValueError(f"{len(labels)} {kind} labels for {count} {kind}s")
+    down, right = (grid.height + GAP) // rows, (grid.width + GAP) // columns
+    beside, above = ([_text(label, 14) for label in labels or ()] for labels in (row_labels, column_labels))
+    if any(block.width >= right for block in above):
+        above = [block.transpose(Image.Transpose.ROTATE_90) for block in above]
+    left = max((block.width + SPACING for block in beside), default=0)
+    top = max((block.height + SPACING for block in above), default=0)
+    panel = Image.new("RGB", (left + grid.width, top + grid.height), "white")
+    panel.paste(grid, (left, top))
+    for row, block in enumerate(beside):
+        centred = top + row * down + (down - GAP - block.height) // 2
+        panel.paste(block, (left - SPACING - block.width, centred))
+    for column, block in enumerate(above):
+        centred = left + column * right + (right - GAP - block.width) // 2
+        panel.paste(block, (centred, top - SPACING - block.height))
+    return panel
+
+
+def _write_page(path: Path, panel: Image.Image, title: str, caption: Optional[str]) -> None:
+    width = max(panel.width, 450)
+    blocks = [_text(title, 20, width, bold=True), panel] + ([_text(caption, 14, width)] if caption else [])
+    content = io.BytesIO()
+    ImageOps.expand(_stack(blocks, SPACING), MARGIN, "white").save(content, "PNG")
+    write_file(path, content.getvalue())
+
+
+def _stack(blocks: Sequence[Image.Image], spacing: int) -> Image.Image:
+    """Put pictures below one another at their left edges."""
+    height = sum(block.height + spacing for block in blocks) - spacing
+    stack = Image.new("RGB", (max(block.width for block in blocks), height), "white")
+    top = 0
+    for block in blocks:
+        stack.paste(block, (0, top))
+        top += block.height + spacing
+    return stack
+
+
+def _text(text: str, size: int, width: Optional[int] = None, bold: bool = False) -> Image.Image:
+    """Return text on white, in as many lines as `width` screen pixels ask for."""
+    import matplotlib  # for its font, which is the same on every machine
+
+    file = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf"
+    font = ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)
+    characters, lines = len(text), text.split("\n")
+    while width is not None and characters > 1 and any(font.getlength(line) > width for line in lines):
+        lines, characters = textwrap.wrap(text, characters), characters - 1
+    line_height, longest = sum(font.getmetrics()), math.ceil(max(map(font.getlength, lines)))
+    block = Image.new("RGB", (longest or 1, line_height * len(lines)), "white")
+    colour = "#1E1E1E" if bold else "#5F5F5F"  # neutral, so that a sheet of grey images is grey throughout
+    for number, line in enumerate(lines):
+        ImageDraw.Draw(block).text((0, number * line_height), line, colour, font)
+    return block
+
+
+def _running_mean(values: np.ndarray, width: int) -> np.ndarray:
+    """Return the mean of the finite ones among the `width` values around each; NaN where none is."""
+    known, window = np.isfinite(values), np.ones(width)
+    counts = np.convolve(known, window, mode="same")
+    sums = np.convolve(np.where(known, values, 0), window, mode="same")
+    return np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0)

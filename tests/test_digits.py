@@ -1,0 +1,130 @@
+"""The drawn digits: the same each time, varied, laid out like MNIST, and kept."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+import ms_gan.data
+from ms_gan.data import digits
+from ms_gan.errors import UserError
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return digits.draw_digits(1200, seed=5)
+
+
+def rows(images):
+    return {image.tobytes() for image in images}
+
+
+def test_shapes_and_classes(drawn):
+    images, labels = drawn
+    assert images.shape == (1200, 1, 28, 28) and images.dtype == np.uint8
+    assert labels.shape == (1200,) and labels.dtype == np.int32
+    assert np.bincount(labels, minlength=10).min() > 60
+    assert labels.max() == 9
+
+
+def test_drawing_is_a_function_of_the_seed(drawn):
+    images, labels = digits.draw_digits(1200, seed=5)
+    assert np.array_equal(images, drawn[0]) and np.array_equal(labels, drawn[1])
+    assert not rows(digits.draw_digits(600, seed=6)[0]) & rows(drawn[0])
+
+
+def test_the_number_of_threads_changes_nothing(drawn):
+    import cv2
+
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)
+    try:
+        assert np.array_equal(digits.draw_digits(1200, seed=5)[0], drawn[0])
+    finally:
+        cv2.setNumThreads(before)
+
+
+def test_no_two_images_are_alike(drawn):
+    assert len(rows(drawn[0])) == len(drawn[0])
+
+
+def test_layout_is_that_of_mnist(drawn):
+    images = drawn[0][:, 0].astype(float)
+    assert 25 < images.mean() < 42  # MNIST: 33
+    assert images.max(axis=(1, 2)).min() > 150
+    mass = images.sum(axis=(1, 2))
+    for axis in (1, 2):
+        centre = (images.sum(axis=3 - axis) * np.arange(28)).sum(axis=1) / mass
+        assert abs(centre.mean() - 13.5) < 0.5 and abs(centre - 13.5).max() < 3
+    border = np.concatenate([images[:, 0], images[:, -1], images[:, :, 0], images[:, :, -1]], axis=1)
+    assert (border.max(axis=1) > 0).mean() < 0.15
+
+
+def test_classes_can_be_told_apart(drawn):
+    images, labels = drawn
+    vectors = images.reshape(len(images), -1).astype(np.float32)
+    known, asked = vectors[:900], vectors[900:]
+    distances = (known**2).sum(1) - 2 * asked @ known.T
+    assert (labels[:900][distances.argmin(1)] == labels[900:]).mean() > 0.85
+
+
+def test_train_and_test_share_nothing():
+    train = digits.load_digits("train", count=400)
+    test = digits.load_digits("test", count=400)
+    assert not rows(train.images) & rows(test.images)
+    assert (train.name, train.split, train.source) == ("digits", "train", "drawn from seed 0")
+    assert train.classes == tuple("0123456789")
+    assert train.sha256 != test.sha256
+    train.require(28, 1)
+    with pytest.raises(UserError, match="28x28, but 3 of 32x32"):
+        train.require(32, 3)
+
+
+def test_the_cache_is_read_and_not_drawn_again(monkeypatch):
+    first = digits.load_digits("train", count=50)
+    monkeypatch.setattr(digits, "draw_digits", None)
+    assert digits.load_digits("train", count=50).sha256 == first.sha256
+
+
+@pytest.mark.parametrize("name", ["images.npy", "labels.npy", "SHA256SUMS"])
+@pytest.mark.parametrize("damage", [lambda old: old[:-20], lambda old: b"\x07" + old[1:], None])
+def test_a_damaged_cache_is_drawn_again(cache, name, damage):
+    first = digits.load_digits("train", count=50)
+    (path,) = cache.glob(f"digits-*/{name}")
+    whole = path.read_bytes()
+    if damage is None:
+        path.unlink()
+    else:
+        path.write_bytes(damage(whole))
+    assert digits.load_digits("train", count=50).sha256 == first.sha256
+    assert path.read_bytes() == whole
+    assert [entry.name for entry in cache.iterdir()] == [path.parent.name]
+
+
+def test_an_old_cache_is_left_alone_when_the_drawing_changes(cache, monkeypatch):
+    digits.load_digits("train", count=20)
+    monkeypatch.setattr(digits, "VERSION", digits.VERSION + 1)
+    digits.load_digits("train", count=20)
+    assert len(list(cache.iterdir())) == 2
+
+
+def test_goes_on_without_a_cache(cache, capsys):
+    cache.write_text("a file where the folder should be")
+    assert len(digits.load_digits("test", count=20).images) == 20
+    (line,) = capsys.readouterr().err.splitlines()
+    assert str(cache) in line and "MS_GAN_CACHE" in line
+
+
+def test_full_sizes():
+    assert digits.COUNTS == {"train": 60_000, "test": 10_000}
+
+
+def test_digits_take_no_data_path(tmp_path):
+    with pytest.raises(UserError, match="--data-path"):
+        ms_gan.data.load("digits", "train", tmp_path)

@@ -1,0 +1,397 @@
+"""MNIST: folders as people have them, and downloads as networks are."""
+
+from __future__ import annotations
+
+import functools
+import gzip
+import hashlib
+import http.server
+import multiprocessing
+import os
+import socket
+import struct
+import threading
+import time
+
+import numpy as np
+import pytest
+
+import ms_gan.data
+from ms_gan.data import mnist
+from ms_gan.data.mnist import NoMirror, download_mnist, find_mnist, load_mnist
+from ms_gan.errors import UserError
+
+NAMES = (
+    "train-images-idx3-ubyte",
+    "train-labels-idx1-ubyte",
+    "t10k-images-idx3-ubyte",
+    "t10k-labels-idx1-ubyte",
+)
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    return tmp_path / "cache" / "mnist"
+
+
+def idx_bytes(array):
+    array = np.asarray(array, dtype=np.uint8)
+    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+
+
+def contents(train=12, test=5, seed=0):
+    """Return the four files of a tiny MNIST, plain, by the names without .gz."""
+    random = np.random.default_rng(seed)
+    arrays = []
+    for count in (train, test):
+        arrays += [random.integers(0, 256, (count, 28, 28)), np.arange(count) % 10]
+    return dict(zip(NAMES, map(idx_bytes, arrays)))
+
+
+def fill(folder, files):
+    for name, content in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(gzip.compress(content) if name.endswith(".gz") else content)
+
+
+def refusal(folder, split="train"):
+    with pytest.raises(UserError) as caught:
+        load_mnist(split, folder)
+    message = str(caught.value)
+    assert str(folder) in message and "\n" not in message
+    assert not isinstance(caught.value, NoMirror)
+    return message
+
+
+# Folders
+
+
+@pytest.mark.parametrize("suffix", ["", ".gz"])
+@pytest.mark.parametrize("mark", ["-", "."])
+@pytest.mark.parametrize("nested", [False, True])
+def test_every_layout_is_read(tmp_path, suffix, mark, nested):
+    files = contents()
+    for name, content in files.items():
+        place = {"train": "train", "t10k": "test"}[name[:5].rstrip("-")] + "/" if nested else ""
+        fill(tmp_path, {place + name.replace("-idx", mark + "idx") + suffix: content})
+    assert sorted(find_mnist(tmp_path)) == ["t10k-images", "t10k-labels", "train-images", "train-labels"]
+    for split, count, prefix in (("train", 12, "train"), ("test", 5, "t10k")):
+        data = load_mnist(split, str(tmp_path))
+        assert data.images.shape == (count, 1, 28, 28) and data.images.dtype == np.uint8
+        assert data.images.tobytes() == files[f"{prefix}-images-idx3-ubyte"][16:]
+        assert data.labels.dtype == np.int32 and data.labels.tolist() == [i % 10 for i in range(count)]
+        assert (data.name, data.split, data.source) == ("mnist", split, f"the folder {tmp_path}")
+        data.require(28, 1)
+
+
+def test_only_the_split_asked_for_has_to_be_there(tmp_path):
+    fill(tmp_path, {name: content for name, content in contents().items() if name.startswith("train")})
+    assert len(load_mnist("train", tmp_path).images) == 12
+    assert "t10k-images-idx3-ubyte" in refusal(tmp_path, "test")
+
+
+def test_missing_labels_are_named(tmp_path):
+    fill(tmp_path, {NAMES[0]: contents()[NAMES[0]]})
+    message = refusal(tmp_path)
+    assert "train labels are missing" in message and "train-labels-idx1-ubyte.gz" in message
+
+
+def test_folders_without_mnist(tmp_path):
+    assert "does not exist" in refusal(tmp_path / "nowhere")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    assert "is empty" in refusal(empty) and "train-images-idx3-ubyte" in refusal(empty)
+    fill(empty, {"holiday.jpg": b"?"})
+    assert "holds no MNIST" in refusal(empty)
+    assert "not a folder" in refusal(empty / "holiday.jpg")
+
+
+@pytest.mark.parametrize(
+    "name, array, complaint",
+    [
+        (NAMES[1], np.zeros(11), "11 labels.* 12 images"),
+        (NAMES[0], np.zeros((12, 28, 27)), "28x27, not 28x28"),
+        (NAMES[0], np.zeros((12, 784)), "2 dimension"),
+        (NAMES[1], np.zeros((12, 1)), "2 dimensions, not 1"),
+        (NAMES[1], np.full(12, 10), "label 10, not 0 to 9"),
+    ],
+)
+def test_bad_data_are_named(tmp_path, name, array, complaint):
+    fill(tmp_path, {**contents(), name: idx_bytes(array)})
+    with pytest.raises(UserError, match=complaint) as caught:
+        load_mnist("train", tmp_path)
+    assert str(tmp_path / name) in str(caught.value)
+
+
+def test_no_images_and_truncated_images(tmp_path):
+    fill(tmp_path, contents(train=0))
+    assert "holds no images" in refusal(tmp_path)
+    fill(tmp_path, {NAMES[0]: contents()[NAMES[0]][:-1]})
+    assert "truncated" in refusal(tmp_path)
+
+
+def test_a_folder_without_mnist_never_falls_back(tmp_path, monkeypatch):
+    monkeypatch.setattr(mnist, "download_mnist", lambda *_: pytest.fail("went online"))
+    with pytest.raises(UserError, match="is empty"):
+        empty = tmp_path / "empty"
+        empty.mkdir()
+        ms_gan.data.load("mnist", "train", empty)
+
+
+@pytest.mark.skipif("MS_GAN_MNIST" not in os.environ, reason="MS_GAN_MNIST does not name a folder with MNIST")
+def test_the_real_mnist():
+    for split, count in (("train", 60_000), ("test", 10_000)):
+        data = load_mnist(split, os.environ["MS_GAN_MNIST"])
+        assert data.images.shape == (count, 1, 28, 28)
+        assert np.bincount(data.labels, minlength=10).min() > count * 0.085
+        assert 32 < data.images.mean() < 35
+
+
+# Downloads
+
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    def __init__(self, files, asked, cut, stall, *arguments):
+        self.files, self.asked, self.cut, self.stall = files, asked, cut, stall
+        super().__init__(*arguments)
+
+    def do_HEAD(self):
+        self.answer()
+
+    def do_GET(self):
+        content = self.answer()
+        try:
+            self.wfile.write(content[: len(content) // 2])
+            if self.stall:
+                self.stall.wait(20)
+            if not self.cut:
+                self.wfile.write(content[len(content) // 2 :])
+        except OSError:
+            pass  # the client has given up, as it should
+
+    def answer(self):
+        name = self.path.lstrip("/")
+        self.asked.append((self.command, name))
+        content = self.files.get(name)
+        self.send_response(200 if content is not None else 404)
+        self.send_header("Content-Length", str(len(content or b"")))
+        self.end_headers()
+        return content or b""
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture
+def serve():
+    """Start mirrors on this machine; returns (address, list of requests)."""
+    servers, release = [], threading.Event()
+
+    def start(files, cut=False, stall=False):
+        asked = []
+        handler = functools.partial(Handler, files, asked, cut, release if stall else None)
+        server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        servers.append(server)
+        threading.Thread(target=server.serve_forever, args=(0.05,), daemon=True).start()
+        return f"http://127.0.0.1:{server.server_port}/", asked
+
+    yield start
+    release.set()
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def published(monkeypatch):
+    """Publish a tiny MNIST, whose checksums stand in for the real: returns the files' bytes by name."""
+    files = {f"{name}.gz": gzip.compress(content) for name, content in contents().items()}
+    monkeypatch.setattr(mnist, "FILES", {name: hashlib.sha256(files[name]).hexdigest() for name in files})
+    return files
+
+
+def one_by_one(monkeypatch, *mirrors):
+    """Let the mirrors answer in a given order."""
+    monkeypatch.setattr(mnist, "_answering", lambda *_: iter(mirrors))
+
+
+def assert_whole(folder, published):
+    assert {path.name: path.read_bytes() for path in folder.iterdir()} == published
+
+
+@pytest.fixture
+def closed_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        yield f"http://127.0.0.1:{probe.getsockname()[1]}/"  # bound, not listening: refuses
+
+
+@pytest.fixture
+def silent():
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        listener.listen(20)
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}/"
+
+
+def test_a_good_mirror_fills_the_cache(cache, serve, published, closed_port, monkeypatch, capsys):
+    mirror, asked = serve(published)
+    monkeypatch.setattr(mnist, "MIRRORS", (closed_port, mirror))
+    data = load_mnist("train")
+    assert len(data.images) == 12 and data.source == f"the cache {cache}"
+    assert_whole(cache, published)
+    assert "train-images-idx3-ubyte.gz" in capsys.readouterr().err
+    asked.clear()
+    assert len(load_mnist("test").images) == 5
+    assert asked == []
+
+
+def test_a_damaged_file_in_the_cache_is_fetched_again(cache, serve, published, monkeypatch):
+    mirror, asked = serve(published)
+    monkeypatch.setattr(mnist, "MIRRORS", (mirror,))
+    load_mnist("train")
+    name = "train-labels-idx1-ubyte.gz"
+    other = gzip.compress(idx_bytes(np.zeros(12)))  # well-formed, but not the published one
+    (cache / name).write_bytes(other)
+    asked.clear()
+    assert load_mnist("train").labels.tolist() == [i % 10 for i in range(12)]
+    assert_whole(cache, published)
+    assert {asked_name for _, asked_name in asked} == {name}
+
+
+def test_a_damaged_cache_without_a_network_is_not_used(cache, published, closed_port, monkeypatch):
+    cache.mkdir(parents=True)
+    for name, content in published.items():
+        (cache / name).write_bytes(content)
+    (cache / "train-labels-idx1-ubyte.gz").write_bytes(gzip.compress(idx_bytes(np.zeros(12))))
+    monkeypatch.setattr(mnist, "MIRRORS", (closed_port,))
+    with pytest.raises(NoMirror):
+        load_mnist("train")
+    assert len(load_mnist("test").images) == 5
+
+
+@pytest.mark.parametrize("fault", ["wrong", "cut", "half of the files"])
+def test_a_bad_mirror_gives_way_to_a_good_one(tmp_path, serve, published, monkeypatch, fault):
+    if fault == "wrong":
+        bad, _ = serve({name: content[:-1] + b"?" for name, content in published.items()})
+    elif fault == "cut":
+        bad, _ = serve(published, cut=True)
+    else:
+        bad, _ = serve({name: content for name, content in published.items() if "train" in name})
+    good, asked = serve(published)
+    one_by_one(monkeypatch, bad, good)
+    download_mnist(tmp_path / "new", (bad, good), mnist.FILES)
+    assert_whole(tmp_path / "new", published)
+    assert asked
+
+
+def test_wrong_bytes_everywhere_is_no_network_failure(tmp_path, serve, published):
+    bad, _ = serve({name: b"<html>log in first</html>" for name in published})
+    with pytest.raises(UserError, match="SHA-256 differs") as caught:
+        download_mnist(tmp_path, (bad,), mnist.FILES)
+    assert not isinstance(caught.value, NoMirror)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("fault", ["cut", "stall"])
+def test_a_dying_network_ends_in_time_and_leaves_nothing(tmp_path, serve, published, monkeypatch, fault):
+    monkeypatch.setattr(mnist, "STALL_SECONDS", 0.5)
+    mirrors = [serve(published, **{fault: True})[0] for _ in range(2)]
+    started = time.monotonic()
+    with pytest.raises(NoMirror) as caught:
+        download_mnist(tmp_path, mirrors, mnist.FILES)
+    assert time.monotonic() - started < 5
+    assert "\n" not in str(caught.value) and "--data-path" in str(caught.value)
+    assert list(tmp_path.iterdir()) == []
+    assert socket.getdefaulttimeout() is None
+
+
+def test_a_download_that_no_socket_ends_is_left_behind(tmp_path, serve, published, monkeypatch):
+    import download
+
+    release = threading.Event()
+    monkeypatch.setattr(download, "download", lambda *_, **__: release.wait(10))  # as in a name look-up
+    monkeypatch.setattr(mnist, "STALL_SECONDS", 0.3)
+    started = time.monotonic()
+    with pytest.raises(NoMirror, match="nothing came for 0.3 s"):
+        download_mnist(tmp_path, (serve(published)[0],), mnist.FILES)
+    assert time.monotonic() - started < 3
+    release.set()
+
+
+def test_refusing_and_silent_mirrors_end_in_time(tmp_path, silent, closed_port, published, monkeypatch):
+    monkeypatch.setattr(mnist, "ANSWER_SECONDS", 1.0)
+    started = time.monotonic()
+    with pytest.raises(NoMirror, match="refused.*no answer within 1 s") as caught:
+        download_mnist(tmp_path, (silent, closed_port, silent), mnist.FILES)
+    assert time.monotonic() - started < 3
+    assert "\n" not in str(caught.value)
+
+
+def test_a_silent_mirror_does_not_hold_up_a_good_one(tmp_path, silent, serve, published):
+    good, _ = serve(published)
+    started = time.monotonic()
+    download_mnist(tmp_path, (silent, good), mnist.FILES)
+    assert time.monotonic() - started < 5
+    assert_whole(tmp_path, published)
+
+
+def test_the_bounds_add_up_to_thirty_seconds():
+    assert len(mnist.MIRRORS) >= 3
+    assert mnist.ANSWER_SECONDS + len(mnist.MIRRORS) * mnist.STALL_SECONDS <= 30
+
+
+def test_two_downloads_at_once(tmp_path, serve, published):
+    mirror, _ = serve(published)
+    spawn = multiprocessing.get_context("spawn")
+    arguments = (tmp_path, (mirror,), mnist.FILES)
+    processes = [spawn.Process(target=download_mnist, args=arguments) for _ in range(2)]
+    for process in processes:
+        process.start()
+    for process in processes:
+        process.join(30)
+    assert [process.exitcode for process in processes] == [0, 0]
+    assert_whole(tmp_path, published)
+
+
+def test_a_cache_that_cannot_be_written(cache, published):
+    cache.parent.write_text("a file where the folder should be")
+    with pytest.raises(UserError, match="MS_GAN_CACHE") as caught:
+        load_mnist("train")
+    assert str(cache) in str(caught.value) and not isinstance(caught.value, NoMirror)
+
+
+# By name
+
+
+def test_only_a_dead_network_falls_back_and_says_so(closed_port, published, monkeypatch):
+    from ms_gan.data import digits
+
+    monkeypatch.setattr(mnist, "MIRRORS", (closed_port,))
+    monkeypatch.setattr(digits, "COUNTS", {"train": 30, "test": 10})
+    said = []
+    assert ms_gan.data.load_default("mnist", "digits", "train", said.append).name == "digits"
+    (line,) = said
+    assert "digits" in line and "\n" not in line
+    with pytest.raises(NoMirror):
+        ms_gan.data.load("mnist", "train")
+
+
+def test_the_default_is_taken_when_it_is_there(serve, published, monkeypatch):
+    monkeypatch.setattr(mnist, "MIRRORS", (serve(published)[0],))
+    assert ms_gan.data.load_default("mnist", "digits", "test", pytest.fail).name == "mnist"
+
+
+def test_wrong_bytes_do_not_fall_back(serve, published, monkeypatch):
+    monkeypatch.setattr(mnist, "MIRRORS", (serve({name: b"?" for name in published})[0],))
+    with pytest.raises(UserError, match="SHA-256"):
+        ms_gan.data.load_default("mnist", "digits", "train", pytest.fail)
+
+
+def test_unknown_names_are_refused():
+    with pytest.raises(UserError, match="'fashion'.*mnist, digits"):
+        ms_gan.data.load("fashion", "train")
