@@ -1,14 +1,17 @@
 """What each player wants: pure functions of tensors, each with its formula and source.
 
 All take logits, never probabilities: D(x) = sigmoid(logit), −log D = softplus(−logit) and
-−log(1 − D) = softplus(logit). Of MindSpore 2.8's ways to write this on CPU only
-`ops.softplus` stays finite, in value and in gradient, for logits beyond ±88
-(`ops.logsigmoid` and `ops.binary_cross_entropy_with_logits` do not).
+−log(1 − D) = softplus(logit). Of MindSpore 2.8's ways to write this on CPU only Softplus
+stays finite, in value and in gradient, for logits beyond ±88 (`ops.logsigmoid` and
+`ops.binary_cross_entropy_with_logits` do not); the function `ops.softplus` puts a comparison
+and a selection around it, which the primitive does not need.
 """
 
 from __future__ import annotations
 
 from mindspore import ops
+
+_softplus = ops.Softplus()  # log(1 + exp(x))
 
 
 def minimax_discriminator_loss(logits_real, logits_fake):
@@ -16,7 +19,7 @@ def minimax_discriminator_loss(logits_real, logits_fake):
 
     At equilibrium, D = 1/2 everywhere, it is 2 ln 2 = 1.386.
     """
-    return ops.softplus(-logits_real).mean() + ops.softplus(logits_fake).mean()
+    return _softplus(-logits_real).mean() + _softplus(logits_fake).mean()
 
 
 def non_saturating_generator_loss(logits_fake):
@@ -24,4 +27,4 @@ def non_saturating_generator_loss(logits_fake):
 
     Its gradient stays large while D still rejects every fake. At equilibrium it is ln 2 = 0.693.
     """
-    return ops.softplus(-logits_fake).mean()
+    return _softplus(-logits_fake).mean()
