@@ -49,7 +49,9 @@ choose_python() { # requirements-file module…
   echo "installing $(basename "$requirements") into .venv; this takes a minute or two" >&2
   "$python" -m pip install --quiet --disable-pip-version-check -r "$requirements" ||
     fail "the packages could not be installed; see above"
-  cat "$root"/requirements*.txt >"$stamp"
+  for stamp in "$stamp" "$root/.venv/.installed-requirements.txt"; do # every other file includes that one
+    cat "$root"/requirements*.txt >"$stamp"
+  done
 }
 
 packages=(numpy download matplotlib cv2 PIL tqdm)

@@ -78,7 +78,7 @@ def test_train_and_test_share_nothing():
     train = digits.load_digits("train", count=400)
     test = digits.load_digits("test", count=400)
     assert not rows(train.images) & rows(test.images)
-    assert (train.name, train.split, train.source) == ("digits", "train", "drawn from seed 0")
+    assert (train.name, train.split, train.source) == ("digits", "train", "the digits drawn from seed 0")
     assert train.classes == tuple("0123456789")
     assert train.sha256 != test.sha256
     train.require(28, 1)

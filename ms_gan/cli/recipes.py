@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 import json
 
-from ms_gan import recipes
-
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -15,6 +13,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print the table of recipes, or one of them as JSON."""
+    from ms_gan import recipes
+
     if options.name is not None:
         print(json.dumps(recipes.load(options.name), indent=2))
         return 0

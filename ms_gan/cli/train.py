@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import Any, Dict
 
-from ms_gan import data, recipes
+from ms_gan import data
 from ms_gan.cli.options import add_device, positive, seed
 from ms_gan.errors import UserError
 
@@ -54,20 +55,24 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _start(options: argparse.Namespace) -> None:
-    recipe = _apply(recipes.load(options.recipe or RECIPE), options)
-    from ms_gan import runtime
+    from ms_gan import recipes, runtime
     from ms_gan.training import train
 
+    recipe = _apply(recipes.load(options.recipe or RECIPE), options)
     device = runtime.set_up(options.device_target or "auto", options.device_id or 0)
+    wanted = recipe["data"]["dataset"]
     if options.dataset is None and options.data_path is None:
-        images = data.load_default(recipe["data"]["dataset"], recipe["data"]["fallback"], "train", _say)
+        images = data.load_default(wanted, recipe["data"]["fallback"], "train", print)
     else:
-        images = data.load(options.dataset or recipe["data"]["dataset"], "train", options.data_path)
-    train.start(recipe, images, options.data_path, device, SEED if options.seed is None else options.seed,
-                Path(options.output_dir or OUTPUT), options.steps)
+        images = data.load(options.dataset or wanted, "train", options.data_path)
+        wanted = images.name
+    train.start(recipe, images, device, SEED if options.seed is None else options.seed,
+                Path(options.output_dir or OUTPUT), options.steps, options.data_path,
+                instead_of=wanted if images.name != wanted else None)
 
 
 def _resume(options: argparse.Namespace) -> None:
+    from ms_gan import recipes
     from ms_gan.training import train
     from ms_gan.training.run_folder import RunFolder
 
@@ -82,12 +87,14 @@ def _resume(options: argparse.Namespace) -> None:
     if options.dataset is not None:
         wanted["dataset"] = options.dataset
     target = None if options.device_target == "auto" else options.device_target
-    train.resume(run_folder.path, target, options.device_id or 0, wanted, options.data_path, _say,
+    train.resume(run_folder.path, target, options.device_id or 0, wanted, options.data_path,
                  options.epochs, options.steps)
 
 
-def _apply(recipe: recipes.Recipe, options: argparse.Namespace) -> recipes.Recipe:
+def _apply(recipe: Dict[str, Any], options: argparse.Namespace) -> Dict[str, Any]:
     """Return the recipe with what the command line says of it."""
+    from ms_gan import recipes
+
     recipe = recipes.override(recipe, options.assignments or [])
     if options.batch_size is not None:
         recipe["schedule"]["batch_size"] = options.batch_size
@@ -95,6 +102,3 @@ def _apply(recipe: recipes.Recipe, options: argparse.Namespace) -> recipes.Recip
         recipe["schedule"]["epochs"] = options.epochs
     return recipe
 
-
-def _say(line: str) -> None:
-    print(line, flush=True)

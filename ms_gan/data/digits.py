@@ -95,7 +95,7 @@ def load_digits(split: str, seed: int = 0, count: Optional[int] = None) -> Image
     if arrays is None:
         arrays = draw_digits(count, seed, STREAMS[split])
         _keep(folder, *arrays)
-    return ImageData("digits", split, f"drawn from seed {seed}", *arrays, CLASSES)
+    return ImageData("digits", split, f"the digits drawn from seed {seed}", *arrays, CLASSES)
 
 
 def draw_digits(count: int, seed: int, stream: int = 0) -> Tuple[np.ndarray, np.ndarray]:

@@ -26,11 +26,11 @@ EQUILIBRIUM = {"loss_d": {"y": 2 * math.log(2), "label": "D at equilibrium, 2 ln
                "loss_g": {"y": math.log(2), "label": "G at equilibrium, ln 2 = 0.693"}}
 
 
-def compose_grid(images: np.ndarray, columns: int, width: int = 900) -> np.ndarray:
+def compose_grid(images: np.ndarray, columns: int, width: Optional[int] = None) -> np.ndarray:
     """Return the images row by row as one uint8 array, height × width × 3, on white, cells `GAP` apart.
 
     Every image pixel becomes a square of equal pixels, 1 to 16 wide, as fits into about
-    `width`. Raises ValueError for images that are not as the module says, or no column.
+    `width`; when that is not given, a few images take less room than many. Raises ValueError for images that are not as the module says, or no column.
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
         raise ValueError(f"images must be N×C×H×W with C 1 or 3 and none of them 0, not {images.shape}")
@@ -42,6 +42,8 @@ def compose_grid(images: np.ndarray, columns: int, width: int = 900) -> np.ndarr
         images = np.rint(images * 255).astype(np.uint8)
     if columns < 1:
         raise ValueError(f"a grid needs at least one column, not {columns}")
+    if width is None:
+        width = 600 if columns < 8 else 900
     rows = -(-len(images) // columns)
     scale = int(np.clip(min(width // (columns * images.shape[3]), 1400 // (rows * images.shape[2])), 1, 16))
     cells = images.transpose(0, 2, 3, 1).repeat(scale, axis=1).repeat(scale, axis=2)

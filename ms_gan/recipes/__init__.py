@@ -12,7 +12,9 @@ import importlib
 import pkgutil
 from typing import Any, Dict, Iterable, List
 
+from ms_gan.data import DATASETS
 from ms_gan.errors import UserError
+from ms_gan.latents import DISTRIBUTIONS
 
 Recipe = Dict[str, Any]
 
@@ -89,9 +91,13 @@ def check(recipe: Recipe) -> None:
             raise UserError(f"recipe {name}: {key} must be at least 0 and below 1, not {value}")
         if last == "widths" and not (value and all(width > 0 for width in value)):
             raise UserError(f"recipe {name}: {key} must be a list of numbers greater than 0, not {value}")
-    low, high = recipe["data"]["pixel_range"] if len(recipe["data"]["pixel_range"]) == 2 else (0, 0)
-    if not low < high:
+    data, latent = recipe["data"], recipe["latent"]
+    if len(data["pixel_range"]) != 2 or not data["pixel_range"][0] < data["pixel_range"][1]:
         raise UserError(f"recipe {name}: data.pixel_range must be [low, high] with low < high")
+    for key, value, known in (("data.dataset", data["dataset"], DATASETS), ("data.fallback", data["fallback"], DATASETS),
+                              ("latent.distribution", latent["distribution"], DISTRIBUTIONS)):
+        if value not in known:
+            raise UserError(f"recipe {name}: {key} must be one of {', '.join(known)}, not {value}")
 
 
 def _parse(key: str, text: str, current: Any) -> Any:

@@ -25,7 +25,7 @@ SHEET_COLUMNS = SHEET_ROWS = 5
 
 
 class Interrupted(Exception):
-    """A signal asked the run to stop, and all is saved. `number` is the signal's."""
+    """A signal, of this `number`, asked the run to stop, and all is saved."""
 
     def __init__(self, number: int):
         super().__init__(signal.Signals(number).name)
@@ -59,8 +59,9 @@ class Loop:
     def go(self, done: int, total: int) -> None:
         """Train from step `done` to step `total`.
 
-        SIGINT, SIGTERM and SIGHUP let the step end, save, draw what is drawn at the
-        end, and raise Interrupted; a second SIGINT stops at once.
+        SIGINT, SIGTERM and SIGHUP let the step end, save, draw what is drawn at the end, and
+        raise Interrupted; a second SIGINT stops at once. (While it runs a graph, MindSpore turns
+        SIGINT into SIGTERM: which of the two was sent cannot be told.)
         """
         self._signal = None
         previous = {number: signal.signal(number, self._note_signal)
@@ -73,7 +74,8 @@ class Loop:
                 signal.signal(number, handler)
         self.finish()
         if self._signal is not None:
-            self.progress.say(f"stopped by {signal.Signals(self._signal).name} after step {done:,}; all is saved")
+            self.progress.say(f"stopped after step {done:,}; all is saved; to go on: "
+                              f"bash scripts/run_train.sh --resume {self.run.path}")
             raise Interrupted(self._signal)
 
     def finish(self) -> None:
@@ -95,7 +97,7 @@ class Loop:
         while done < total and self._signal is None:
             batch = (self.shuffle.indices(done),)
             noise = self.step.draw_noise(random_stream(seed, "step", done), batch_size)
-            waiting.append(self.step(_on_device(batch), _on_device(noise)))
+            waiting.append(self.step(on_device(batch), on_device(noise)))
             done += 1
 
             epoch_ended = done % per_epoch == 0
@@ -143,6 +145,6 @@ class Loop:
         signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def _on_device(arrays):
+def on_device(arrays):
     """As a tuple that the graph takes as inputs and not as constants, which it would compile in."""
     return mutable(tuple(Tensor(array) for array in arrays))

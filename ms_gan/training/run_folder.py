@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import json
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
 from ms_gan.errors import UserError
-from ms_gan.files import write_file
+from ms_gan.files import new_folder, write_file
 from ms_gan.recipes import flatten
 from ms_gan.training.checkpoints import checkpoint_name, checkpoint_steps
 
@@ -31,17 +32,26 @@ class RunFolder:
         self._lock = None
 
     @classmethod
-    def create(cls, root: Path, recipe_name: str) -> "RunFolder":
-        """Make the next free number below `root/recipe_name`; two runs started at once get two."""
-        parent = Path(root) / recipe_name
+    def create(cls, root: Path, settings: Dict[str, Any], environment: Dict[str, Any]) -> "RunFolder":
+        """Make the next free number below `root/<recipe>`; two runs started at once get two.
+
+        The folder appears with its settings and environment in it: from its first moment it can be resumed.
+        """
+        parent = Path(root) / settings["recipe"]["name"]
         parent.mkdir(parents=True, exist_ok=True)
         number = max((int(entry.name) for entry in parent.iterdir() if entry.name.isdigit()), default=0)
         while True:
             number += 1
             try:
-                (parent / str(number)).mkdir()
-            except FileExistsError:
-                continue
+                with new_folder(parent / str(number)) as hidden:
+                    run = cls(hidden)
+                    run.samples.mkdir()
+                    write_json(run.recipe, settings)
+                    write_json(run.environment, environment)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
+                    continue
+                raise
             return cls(parent / str(number))
 
     @classmethod
@@ -60,12 +70,10 @@ class RunFolder:
         except BlockingIOError:
             raise UserError(f"{self.path}: another process is training this run; wait for it or stop it") from None
 
-    def newest_checkpoint(self) -> Path:
-        """Return the newest checkpoint's folder. Raises UserError when there is none."""
+    def newest_checkpoint(self) -> Optional[Path]:
+        """Return the newest checkpoint's folder, or None when the run was stopped before there was any."""
         steps = checkpoint_steps(self.checkpoints)
-        if not steps:
-            raise UserError(f"{self.path}: no checkpoint in it yet; start a new run")
-        return self.checkpoints / checkpoint_name(steps[-1])
+        return self.checkpoints / checkpoint_name(steps[-1]) if steps else None
 
     def write_settings(self, settings: Dict[str, Any]) -> None:
         """Write `recipe.json`: the recipe as it runs, and the seed, data and length of this run."""
@@ -96,7 +104,11 @@ def find_checkpoint(place: Optional[str], root: Path = Path("runs")) -> Tuple[Pa
         return path, (path.absolute().parent.parent if inside_a_run else path.absolute().parent)
     if not path.is_dir():
         raise UserError(f"{path}: no such run or checkpoint folder")
-    return RunFolder.open(path).newest_checkpoint(), path
+    checkpoint = RunFolder.open(path).newest_checkpoint()
+    if checkpoint is None:
+        raise UserError(f"{path}: no checkpoint in it yet; go on with it first: "
+                        f"bash scripts/run_train.sh --resume {path}")
+    return checkpoint, path
 
 
 def refuse_changes(recorded: Dict[str, Any], wanted: Dict[str, Any], whose: str) -> None:

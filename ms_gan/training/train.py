@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import time
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Dict, Optional
 
 from ms_gan import data, runtime
 from ms_gan.data.batches import EpochShuffle
@@ -22,11 +22,13 @@ from ms_gan.training.progress import Progress
 from ms_gan.training.run_folder import RunFolder, read_json, refuse_changes, write_json
 
 
-def start(recipe: Recipe, images: ImageData, data_path: Optional[str], device: runtime.Device, seed: int,
-          root: Path, steps: Optional[int] = None) -> RunFolder:
-    """Train a new run, below `root`, for `steps` or for the recipe's epochs; return its folder.
+def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, root: Path,
+          steps: Optional[int] = None, data_path: Optional[str] = None, instead_of: Optional[str] = None) -> None:
+    """Train a new run, below `root`, for `steps` or for the recipe's epochs.
 
-    Raises UserError for data that do not suit the recipe, before a folder is made.
+    `data_path` is where the images were read, for a later resume; `instead_of` names the data
+    set that they stand in for. Raises UserError, before a folder is made, for images or settings
+    that do not go together.
     """
     images.require(recipe["data"]["size"], recipe["data"]["channels"])
     shuffle = _shuffle(recipe, images, seed)
@@ -38,23 +40,24 @@ def start(recipe: Recipe, images: ImageData, data_path: Optional[str], device: r
         "device_target": device.target,
         "steps": steps or recipe["schedule"]["epochs"] * shuffle.steps_per_epoch,
     }
-    run = RunFolder.create(root, recipe["name"])
-    run.lock()
-    run.samples.mkdir()
-    run.write_settings(settings)
-    asked_for = recipe["data"]["dataset"]
-    write_json(run.environment, {
+    environment = {
         "data": {"path": data_path and str(Path(data_path).absolute()), "source": images.source,
-                 "instead_of": asked_for if images.name != asked_for else None},
+                 "instead_of": instead_of},
         "starts": [],
-    })
-    _go(run, settings, images, shuffle, device, state=None)
-    return run
+    }
+    step = build_step(recipe, images.images, seed)
+    run = RunFolder.create(root, settings, environment)
+    run.lock()
+    progress = Progress(run.log, step.scalars, shuffle.steps_per_epoch)
+    progress.say(f"recipe {recipe['name']}, seed {seed}, {device}, {len(images.images):,} images from "
+                 f"{images.source}, {settings['steps']:,} steps; all in {run.path}")
+    if instead_of:
+        progress.say(f"note: the data set is {images.name}, because {instead_of} could not be fetched")
+    _train(run, settings, step, shuffle, device, progress, {"step": 0, "pending": []})
 
 
 def resume(path: Path, device_target: Optional[str], device_id: int, wanted: Dict[str, Any],
-           data_path: Optional[str], say: Callable[[str], None], epochs: Optional[int] = None,
-           steps: Optional[int] = None) -> RunFolder:
+           data_path: Optional[str], epochs: Optional[int] = None, steps: Optional[int] = None) -> None:
     """Go on with a run, to the end of its schedule or to a longer one, as if it had never stopped.
 
     `wanted` holds settings that the caller insists on; any that differ from the run's are
@@ -64,10 +67,13 @@ def resume(path: Path, device_target: Optional[str], device_id: int, wanted: Dic
     run.lock()
     settings = run.read_settings()
     checkpoint = run.newest_checkpoint()
-    try:
-        state = read_state(checkpoint)
-    except UserError as error:
-        raise UserError(f"{error}, or remove {checkpoint.name} to go on from the checkpoint before it") from error
+    if checkpoint is None:  # stopped before its first checkpoint
+        state = {"step": 0, "pending": [], "settings": settings}
+    else:
+        try:
+            state = read_state(checkpoint)
+        except UserError as error:
+            raise UserError(f"{error}, or remove {checkpoint.name} to go on from the one before it") from error
     refuse_changes(state["settings"], settings, f"{run.recipe} says")
     refuse_changes(settings, {**settings, **wanted}, "the command says")
 
@@ -85,43 +91,36 @@ def resume(path: Path, device_target: Optional[str], device_id: int, wanted: Dic
     if settings["steps"] < state["step"]:
         raise UserError(f"{path}: already at step {state['step']:,}, which is beyond step {settings['steps']:,}; "
                         f"give more --epochs or --steps")
+    step = build_step(settings["recipe"], images.images, settings["seed"])
+    if checkpoint is not None:
+        load_cells(checkpoint, step.saved())
     run.write_settings(settings)
-    versions = runtime.environment()
+    progress = Progress(run.log, step.scalars, shuffle.steps_per_epoch)
+    progress.say(f"resumed {run.path} at step {state['step']:,} of {settings['steps']:,}, {device}")
     for name, before in environment["starts"][-1]["versions"].items() if environment["starts"] else ():
-        if versions.get(name) != before:
-            say(f"note: {name} was {before} and is now {versions.get(name)}; the bytes may differ from here on")
-    _go(run, settings, images, shuffle, device, state, checkpoint)
-    return run
+        now = runtime.environment().get(name)
+        if now != before:
+            progress.say(f"note: {name} was {before} and is now {now}; the bytes may differ from here on")
+    _train(run, settings, step, shuffle, device, progress, state)
 
 
 def _shuffle(recipe: Recipe, images: ImageData, seed: int) -> EpochShuffle:
     return EpochShuffle(len(images.images), recipe["schedule"]["batch_size"], seed)
 
 
-def _go(run: RunFolder, settings: Dict[str, Any], images: ImageData, shuffle: EpochShuffle, device: runtime.Device,
-        state: Optional[Dict[str, Any]], checkpoint: Optional[Path] = None) -> None:
-    recipe, seed = settings["recipe"], settings["seed"]
-    step = build_step(recipe, images.images, seed)
-    history = History(run.history, step.scalars, shuffle.steps_per_epoch)
-    progress = Progress(run.log, step.scalars, shuffle.steps_per_epoch)
-    done = 0
-    if state is None:
-        history.start(0, [])
-        progress.say(f"recipe {recipe['name']}, seed {seed}, {device}, {len(images.images):,} images from "
-                     f"{images.source}, {settings['steps']:,} steps; all in {run.path}")
-    else:
-        done = state["step"]
-        load_cells(checkpoint, step.saved())
-        history.start(done, state["pending"])
-        progress.say(f"resumed {run.path} at step {done:,} of {settings['steps']:,}, {device}")
+def _train(run: RunFolder, settings: Dict[str, Any], step, shuffle: EpochShuffle, device: runtime.Device,
+           progress: Progress, state: Dict[str, Any]) -> None:
     environment = read_json(run.environment)
-    environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": done, "device": str(device),
-                                  "command": sys.argv[1:], "versions": runtime.environment()})
+    environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": state["step"],
+                                  "device": str(device), "command": sys.argv[1:],
+                                  "versions": runtime.environment()})
     write_json(run.environment, environment)
-
+    recipe = settings["recipe"]
     latents = seeded_latents(recipe["latent"]["distribution"], SHEET_ROWS * SHEET_COLUMNS,
-                             recipe["latent"]["size"], seed)
+                             recipe["latent"]["size"], settings["seed"])
     sampler = UnitRange(step.generator, recipe["data"]["pixel_range"])
     step.set_train(True)
-    Loop(run, step, sampler, latents, shuffle, settings, history, progress).go(done, settings["steps"])
+    history = History(run.history, step.scalars, shuffle.steps_per_epoch)
+    history.start(state["step"], state["pending"])
+    Loop(run, step, sampler, latents, shuffle, settings, history, progress).go(state["step"], settings["steps"])
     progress.say(f"done: {settings['steps']:,} steps; pictures and checkpoints in {run.path}")

@@ -1,0 +1,56 @@
+"""Time the `mlp` recipe against PyTorch eager and against the MindSpore tutorial's own loop.
+
+    python benchmarks/compare.py --data-path DIR [--rounds 5] [--steps 200] [--only ms_gan,pytorch,tutorial]
+
+Each contender trains the same networks on MNIST, batch 128, with everything that it takes to
+train: batches, latents, both updates, and the losses read. Each runs in a process of its own; the
+contenders take turns, so that what else the machine does falls on all of them; the ratios are
+taken within a round. PyTorch comes from requirements-bench.txt.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+CONTENDERS = {"ms_gan": "ms_gan_loop.py", "pytorch": "pytorch_eager.py", "tutorial": "tutorial_loop.py"}
+
+
+def milliseconds_per_step(contender: str, data_path: str, steps: int) -> float:
+    """Run one contender in a fresh process; return the median time of a step after the warm-up."""
+    done = subprocess.run([sys.executable, str(HERE / CONTENDERS[contender]), data_path, str(steps)],
+                          capture_output=True, text=True)
+    if done.returncode:
+        sys.exit(f"{contender} failed:\n{done.stderr}")
+    return json.loads(done.stdout.splitlines()[-1])["milliseconds_per_step"]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-path", required=True)
+    parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--steps", type=int, default=200, help="steps that are timed in each round")
+    parser.add_argument("--only", default=",".join(CONTENDERS), help="contenders, joined by commas")
+    options = parser.parse_args()
+    contenders = options.only.split(",")
+
+    rounds = []
+    for number in range(options.rounds):
+        times = {name: milliseconds_per_step(name, options.data_path, options.steps) for name in contenders}
+        rounds.append(times)
+        print(f"round {number + 1}: " + ", ".join(f"{name} {value:.1f} ms" for name, value in times.items()), flush=True)
+    for name in contenders:
+        values = [times[name] for times in rounds]
+        line = f"{name}: median {statistics.median(values):.1f} ms a step"
+        if name != "ms_gan" and "ms_gan" in contenders:
+            ratios = sorted(times[name] / times["ms_gan"] for times in rounds)
+            line += (f", {statistics.median(ratios):.2f} times ms_gan "
+                     f"(rounds {ratios[0]:.2f} to {ratios[-1]:.2f})")
+        print(line)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,50 @@
+"""How the tests run the program: in processes of its own, as a person would."""
+
+from __future__ import annotations
+
+import os
+import struct
+import subprocess
+import sys
+from pathlib import Path
+from typing import Optional
+
+import numpy as np
+
+ROOT = Path(__file__).resolve().parent.parent
+SMALL = ("--set", "generator.widths=[16,32]", "--set", "discriminator.widths=[16]")
+
+
+def environment(**more: str) -> dict:
+    """The environment for a process: the project importable, this interpreter first on the path."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    return {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, **more}
+
+
+def run(*arguments: object, cwd: Optional[Path] = None, status: int = 0, **more: str):
+    """Run `python -m ms_gan …` to its end; check its exit status; return what it printed."""
+    done = subprocess.run([sys.executable, "-m", "ms_gan", *map(str, arguments)], cwd=cwd, env=environment(**more),
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == status, f"status {done.returncode}, expected {status}\n{done.stdout}\n{done.stderr}"
+    return done
+
+
+def start(*arguments: object, cwd: Optional[Path] = None) -> subprocess.Popen:
+    """Start `python -m ms_gan …` and return at once."""
+    return subprocess.Popen([sys.executable, "-m", "ms_gan", *map(str, arguments)], cwd=cwd, env=environment(),
+                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+
+
+def write_mnist(folder: Path, train: int, test: int = 64) -> Path:
+    """Write IDX files of random blobs that a discriminator can tell from noise; return the folder."""
+    folder.mkdir(parents=True)
+    random = np.random.default_rng(7)
+    for name, count in (("train", train), ("t10k", test)):
+        across = np.abs(np.arange(28) - 14)[None, :]
+        widths = random.integers(3, 12, (count, 1))
+        rows = (across < widths).astype(np.uint8) * random.integers(120, 255, (count, 1), dtype=np.uint8)
+        images = rows[:, :, None] * (across[0] < 8).astype(np.uint8)
+        labels = random.integers(0, 10, count, dtype=np.uint8)
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(struct.pack(">IIII", 2051, count, 28, 28) + images.tobytes())
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, count) + labels.tobytes())
+    return folder

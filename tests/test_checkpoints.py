@@ -1,0 +1,260 @@
+"""Checkpoints: every byte comes back, damage is found and named, and the right ones stay."""
+
+from __future__ import annotations
+
+import errno
+import json
+import os
+import shutil
+import stat
+
+import mindspore as ms
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ms_gan import recipes
+from ms_gan.errors import UserError
+from ms_gan.files import CHECKSUMS
+from ms_gan.recipes.build import build_generator, build_step
+from ms_gan.training import checkpoints
+from ms_gan.training.checkpoints import (
+    checkpoint_steps, kept_steps, load_cells, read_state, save_checkpoint, thin_out)
+
+pytestmark = pytest.mark.usefixtures("device")
+
+STATE = {"step": 7, "pending": [[0.1, 1 / 3]], "settings": {"seed": 1, "summary": "größe"}}
+FILES = {"generator.ckpt", "discriminator.ckpt", "optimizer_generator.ckpt", "optimizer_discriminator.ckpt",
+         "state.json", CHECKSUMS}
+
+
+@pytest.fixture(autouse=True)
+def umask():
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+@pytest.fixture
+def step(small_recipe, random_images):
+    return build_step(small_recipe, random_images, seed=1)
+
+
+@pytest.fixture(scope="module")
+def saved(device, random_images, tmp_path_factory):
+    """A checkpoint that no test may change."""
+    recipe = recipes.override(recipes.load("mlp"), ["generator.widths=[16, 32]", "discriminator.widths=[16]"])
+    before = os.umask(0o022)
+    cells = build_step(recipe, random_images, seed=1).saved()
+    path = save_checkpoint(tmp_path_factory.mktemp("run") / "checkpoints", 7, cells, STATE)
+    os.umask(before)
+    return path
+
+
+@pytest.fixture
+def checkpoint(saved, tmp_path):
+    """A copy of the checkpoint, to be damaged."""
+    return shutil.copytree(saved, tmp_path / saved.name)
+
+
+def contents(step):
+    return {parameter.name: (parameter.dtype, parameter.shape, parameter.asnumpy().tobytes())
+            for cell in step.saved().values() for parameter in cell.get_parameters()}
+
+
+def refused(call, *arguments):
+    """The one line with which a call refuses."""
+    with pytest.raises(UserError) as error:
+        call(*arguments)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+def flip(file, position, bits=0xFF):
+    data = bytearray(file.read_bytes())
+    data[position] ^= bits
+    file.write_bytes(data)
+
+
+def test_every_byte_comes_back(step, small_recipe, random_images, tmp_path):
+    for index, parameter in enumerate(step.get_parameters()):  # zeros would hide what was not loaded
+        if parameter.name.startswith("optimizer") and "moment" in parameter.name:
+            parameter.set_data(ms.Tensor(parameter.asnumpy() + 0.25 * index, parameter.dtype))
+    path = save_checkpoint(tmp_path, 7, step.saved(), STATE)
+    other = build_step(small_recipe, random_images, seed=2)
+    assert contents(other) != contents(step)
+    assert read_state(path) == STATE
+    load_cells(path, other.saved())
+    assert contents(other) == contents(step)
+
+
+def test_a_checkpoint_holds_these_files_and_others_may_read_them(saved):
+    assert {file.name for file in saved.iterdir()} == FILES
+    assert {stat.S_IMODE(file.stat().st_mode) for file in saved.iterdir()} == {0o644}
+    assert stat.S_IMODE(saved.stat().st_mode) == 0o755
+
+
+def test_the_generator_loads_with_plain_mindspore(saved, small_recipe):
+    loaded = ms.load_checkpoint(str(saved / "generator.ckpt"))
+    assert set(loaded) == {parameter.name for parameter in build_generator(small_recipe).get_parameters()}
+    assert all(name.startswith("generator.") for name in loaded)
+    assert "generator.layers.3.moving_mean" in loaded
+
+
+@pytest.mark.parametrize("name", sorted(name[:-5] for name in FILES if name.endswith(".ckpt")))
+def test_each_file_holds_its_own_parameters_only(saved, name):
+    assert all(key.startswith(f"{name}.") for key in ms.load_checkpoint(str(saved / f"{name}.ckpt")))
+
+
+def test_the_generator_loads_without_the_rest(saved, small_recipe):
+    generator = build_generator(small_recipe)
+    load_cells(saved, {"generator": generator})
+    stored = ms.load_checkpoint(str(saved / "generator.ckpt"))
+    for parameter in generator.get_parameters():
+        assert parameter.asnumpy().tobytes() == stored[parameter.name].asnumpy().tobytes()
+
+
+@pytest.mark.parametrize("name", sorted(FILES - {CHECKSUMS}))
+def test_a_flipped_bit_is_found_and_its_file_named(checkpoint, name):
+    file = checkpoint / name
+    size = file.stat().st_size
+    for position, bits in ((0, 1), (size // 3, 128), (size // 2, 16), (size - 1, 1)):
+        flip(file, position, bits)
+        assert str(file) in refused(read_state, checkpoint)
+        flip(file, position, bits)
+    assert read_state(checkpoint) == STATE
+
+
+def test_a_flipped_byte_anywhere_in_the_checksums_is_found(checkpoint):
+    listing = checkpoint / CHECKSUMS
+    for position in range(listing.stat().st_size):
+        for bits in (0xFF, 2):
+            flip(listing, position, bits)
+            assert str(checkpoint) in refused(read_state, checkpoint)
+            flip(listing, position, bits)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_truncated_file_is_found(checkpoint, name):
+    file = checkpoint / name
+    whole = file.read_bytes()
+    for length in (0, len(whole) // 2, len(whole) - 2):
+        file.write_bytes(whole[:length])
+        assert str(checkpoint) in refused(read_state, checkpoint)
+
+
+@pytest.mark.parametrize("name", sorted(FILES))
+def test_a_missing_file_is_named(checkpoint, name):
+    (checkpoint / name).unlink()
+    assert name in refused(read_state, checkpoint)
+
+
+@pytest.mark.parametrize("lines", [[], [0, 1, 2, 3]])
+def test_a_list_that_has_lost_lines_is_refused(checkpoint, lines):
+    listing = checkpoint / CHECKSUMS
+    whole = listing.read_text().splitlines(keepends=True)
+    listing.write_text("".join(whole[line] for line in lines))
+    refused(read_state, checkpoint)
+
+
+@pytest.mark.parametrize("setting", [
+    "generator.widths=[16, 24]", "generator.widths=[16, 32, 16]", "latent.size=50"])
+def test_the_checkpoint_of_another_recipe_is_refused(saved, small_recipe, random_images, setting):
+    other = build_step(recipes.override(small_recipe, [setting]), random_images, seed=1)
+    message = refused(load_cells, saved, other.saved())
+    assert "generator.ckpt" in message and "generator.layers." in message
+
+
+def test_the_checkpoint_of_another_family_is_refused(saved, step):
+    assert "encoder.ckpt: missing" in refused(load_cells, saved, {"encoder": step.generator})
+
+
+def test_a_file_that_mindspore_cannot_read_is_refused(checkpoint, step):
+    (checkpoint / "generator.ckpt").write_bytes(b"nothing that MindSpore knows")
+    assert str(checkpoint / "generator.ckpt") in refused(load_cells, checkpoint, step.saved())
+
+
+def test_a_checkpoint_of_the_same_step_is_kept(step, tmp_path):
+    path = save_checkpoint(tmp_path, 7, step.saved(), STATE)
+    before = (path / "generator.ckpt").stat()
+    assert save_checkpoint(tmp_path, 7, step.saved(), {**STATE, "step": 8}) == path
+    assert read_state(path) == STATE
+    assert (path / "generator.ckpt").stat().st_mtime_ns == before.st_mtime_ns
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+def test_a_full_disk_leaves_the_older_checkpoints_only(step, tmp_path, monkeypatch, wrapped):
+    save_checkpoint(tmp_path, 7, step.saved(), STATE)
+    write, written = ms.save_checkpoint, []
+
+    def full(parameters, file, *arguments, **options):
+        if len(written) == 2:
+            try:
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), file)
+            except OSError as error:
+                if not wrapped:
+                    raise
+                raise RuntimeError("pages of text, as MindSpore has it") from error
+        written.append(file)
+        write(parameters, file, *arguments, **options)
+
+    monkeypatch.setattr(checkpoints.ms, "save_checkpoint", full)
+    with pytest.raises(OSError) as error:
+        save_checkpoint(tmp_path, 8, step.saved(), STATE)
+    assert error.value.errno == errno.ENOSPC
+    assert len(written) == 2, "it was in the middle"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["step_00000007"]
+    assert read_state(tmp_path / "step_00000007") == STATE
+
+
+def test_thinning_removes_what_is_not_kept_and_all_leftovers(tmp_path):
+    for step in range(0, 60, 2):
+        (tmp_path / f"step_{step:08d}").mkdir()
+        (tmp_path / f"step_{step:08d}" / "state.json").write_text(json.dumps(step))
+    for leftover in (".step_00000060.abc.part", ".step_00000002.removed"):
+        (tmp_path / leftover).mkdir()
+        (tmp_path / leftover / "generator.ckpt").write_text("half")
+    expected = kept_steps(list(range(0, 60, 2)), 4)
+    thin_out(tmp_path, steps_per_epoch=4)
+    assert checkpoint_steps(tmp_path) == sorted(expected) and 0 < len(expected) < 30
+    assert len(list(tmp_path.iterdir())) == len(expected), "nothing else is left"
+    thin_out(tmp_path, steps_per_epoch=4)
+    assert checkpoint_steps(tmp_path) == sorted(expected)
+
+
+def test_steps_are_told_from_other_names(tmp_path):
+    for name in ("step_00000012", "step_00000003", "step_123456789", "step_x", ".step_00000009.part", "x"):
+        (tmp_path / name).mkdir()
+    assert checkpoint_steps(tmp_path) == [3, 12, 123456789]
+    assert checkpoint_steps(tmp_path / "absent") == []
+
+
+def test_a_short_run_keeps_every_epoch():
+    assert kept_steps([], 10) == set()
+    assert kept_steps([0], 10) == {0}
+    assert kept_steps(list(range(0, 100, 10)), 10) == set(range(0, 100, 10))
+    assert kept_steps([0, 4, 8, 10, 14, 18], 10) == {0, 10, 14, 18}
+
+
+def test_a_long_run_keeps_a_bounded_number_and_wants_nothing_that_is_gone():
+    kept, everything = [], []
+    for epoch in range(1001):
+        everything.append(epoch * 468)
+        kept = sorted(kept_steps(kept + [epoch * 468], 468))
+        assert set(kept) == kept_steps(everything, 468)
+        assert 0 in kept and set(everything[-3:]) <= set(kept)
+        assert len(kept) <= 13
+    assert kept == [0, *(epoch * 468 for epoch in (128, 256, 384, 512, 640, 768, 896, 998, 999, 1000))]
+
+
+@settings(deadline=None, max_examples=50)
+@given(per_epoch=st.integers(1, 20), gaps=st.lists(st.integers(1, 40), max_size=150))
+def test_thinning_now_and_then_keeps_what_thinning_once_would(per_epoch, gaps):
+    kept, everything = [0], [0]
+    for gap in gaps:
+        for step in sorted({everything[-1] + gap, (everything[-1] // per_epoch + 1) * per_epoch}):
+            everything.append(step)
+            kept = sorted(kept_steps(kept + [step], per_epoch))
+            assert set(kept) == kept_steps(everything, per_epoch)
+    spread = {step for step in kept if step % per_epoch == 0} - set(everything[-3:])
+    assert 0 in kept and set(everything[-3:]) <= set(kept) and len(spread) <= 10

@@ -1,0 +1,164 @@
+"""What is typed wrongly, or cannot be done, is answered in one line with status 2, and nothing is lost."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+
+import pytest
+
+import ms_gan
+from commands import ROOT, environment, run, write_mnist
+from ms_gan import cli
+
+WRONG = [
+    ((), "COMMAND"),
+    (("bogus",), "bogus"),
+    (("train", "--recipe", "foo"), "there are: mlp"),
+    (("train", "--set", "latent.siz=10"), "did you mean latent.size"),
+    (("train", "--set", "latent.size"), "key=value"),
+    (("train", "--set", "latent.size=many"), "expected int"),
+    (("train", "--set", "generator.widths=[0]"), "generator.widths"),
+    (("train", "--set", "latent.distribution=cubic"), "normal"),
+    (("train", "--set", "data.pixel_range=[1.0, -1.0]"), "low < high"),
+    (("train", "--epochs", "0"), "whole number from 1"),
+    (("train", "--epochs", "2", "--steps", "3"), "not allowed with"),
+    (("train", "--batch-size", "-5"), "whole number from 1"),
+    (("train", "--seed", "4294967296"), "0 to 4294967295"),
+    (("train", "--device-target", "TPU"), "TPU"),
+    (("train", "--device-target", "Ascend"), "--device-target"),
+    (("train", "--device-target", "CPU", "--device-id", "3"), "no CPU 3"),
+    (("train", "--data-path", "absent"), "absent"),
+    (("train", "--data-path", "empty"), "empty"),
+    (("train", "--data-path", "data", "--batch-size", "1000"), "--batch-size"),
+    (("train", "--data-path", "data", "--set", "data.size=32"), "28x28"),
+    (("train", "--data-path", "data", "--set", "generator.network=transformer"), "mlp_generator"),
+    (("train", "--data-path", "data", "--output-dir", "a_file"), "a_file"),
+    (("train", "--dataset", "digits", "--data-path", "data"), "--data-path"),
+    (("train", "--resume", "absent"), "not a run folder"),
+    (("eval", "absent"), "no such run"),
+    (("eval",), "train first"),
+    (("eval", "data"), "not a run folder"),
+    (("eval", "data", "--grid", "5"), "ROWSxCOLUMNS"),
+    (("export", "data"), "not a run folder"),
+    (("infer", "data", "--num", "1", "--output", "x.png"), "not a bundle"),
+    (("infer", "data", "--num", "1", "--output", "x.jpg"), ".png or .npy"),
+    (("infer", "data", "--num", "1", "--output", "a_file"), ".png or .npy"),
+    (("infer", "data", "--num", "1", "--output", "absent/x.png"), "no such folder"),
+    (("infer", "data", "--num", "1"), "--output"),
+    (("recipes", "foo"), "there are: mlp"),
+]
+
+
+@pytest.fixture(scope="module")
+def place(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("place")
+    write_mnist(folder / "data", 40)
+    (folder / "empty").mkdir()
+    (folder / "a_file").write_text("mine")
+    return folder
+
+
+def run_here(arguments, capsys):
+    """Run a command in this process, to be quick; return its status and what it printed."""
+    try:
+        status = cli.main(list(arguments))
+    except SystemExit as exit:  # argparse
+        status = exit.code
+    return status, capsys.readouterr()
+
+
+@pytest.mark.parametrize("arguments, named", WRONG, ids=[" ".join(arguments) or "nothing" for arguments, _ in WRONG])
+def test_mistakes_get_one_line_and_status_2(arguments, named, place, monkeypatch, capsys, device):
+    monkeypatch.chdir(place)
+    before = sorted(place.rglob("*"))
+    status, printed = run_here(arguments, capsys)
+    assert status == 2
+    assert re.fullmatch(r"error: [^\n]+\n", printed.err), printed.err
+    assert named in printed.err
+    assert sorted(place.rglob("*")) == before
+
+
+def test_help_names_every_command_and_its_defaults(capsys):
+    status, printed = run_here(["--help"], capsys)
+    assert status == 0
+    for command, purpose in cli.COMMANDS.items():
+        assert command in printed.out and purpose in printed.out
+        status, of_command = run_here([command, "--help"], capsys)
+        assert status == 0 and of_command.out.startswith(f"usage: python -m ms_gan {command}")
+    status, train = run_here(["train", "--help"], capsys)
+    for default in ("mlp", "auto", "runs"):
+        assert f"(default: {default})" in " ".join(train.out.split())
+
+
+def test_the_readme_names_every_option_of_every_command(capsys):
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    for command in cli.COMMANDS:
+        _, printed = run_here([command, "--help"], capsys)
+        for option in set(re.findall(r"--[a-z][a-z-]+", printed.out)) - {"--help"}:
+            assert f"`{option}" in readme or f" {option}" in readme, f"{command} {option} is not in the README"
+
+
+def test_the_readme_invents_no_option(capsys):
+    known = {"--help", "--version", "-m"}
+    for command in cli.COMMANDS:
+        known |= set(re.findall(r"--[a-z][a-z-]+", run_here([command, "--help"], capsys)[1].out))
+    for block in re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S):
+        for line in block.splitlines():
+            if "run_" in line or "ms_gan" in line:
+                assert set(re.findall(r"--[a-z][a-z-]+", line)) <= known, line
+
+
+def test_help_answers_at_once():
+    run("--help")  # once, so that files are cached
+    started = time.perf_counter()
+    run("train", "--help")
+    assert time.perf_counter() - started < 1.5
+
+
+def test_the_version_is_the_packages():
+    assert run("--version").stdout == f"ms_gan {ms_gan.__version__}\n"
+
+
+def test_recipes_are_listed_and_shown():
+    assert run("recipes").stdout.startswith("mlp ")
+    assert '"widths"' in run("recipes", "mlp").stdout
+
+
+def test_without_network_the_drawn_digits_take_over_and_the_record_says_so(place, tmp_path):
+    dead = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY")}
+    cache = {"MS_GAN_CACHE": str(tmp_path / "cache"), **dead}
+    started = time.monotonic()
+    refused = run("train", "--dataset", "mnist", "--output-dir", tmp_path / "runs", status=2, **cache)
+    assert time.monotonic() - started < 35
+    assert re.fullmatch(r"error: no mirror [^\n]+\n", refused.stderr) and not (tmp_path / "runs").exists()
+
+    done = run("train", "--steps", 2, "--set", "generator.widths=[8]", "--output-dir", tmp_path / "runs", **cache)
+    assert "using --dataset digits instead" in done.stdout
+    record = (tmp_path / "runs/mlp/1/environment.json").read_text()
+    assert '"instead_of": "mnist"' in record
+    assert "mnist could not be fetched" in (tmp_path / "runs/mlp/1/train.log").read_text()
+
+
+@pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"), reason="mounting a small disk takes root")
+def test_a_full_disk_loses_nothing(place, tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=3m", "tmpfs", str(disk)], capture_output=True).returncode:
+        pytest.skip("this machine does not let root mount a small disk")
+    try:
+        small = ("--set", "generator.widths=[64]", "--set", "discriminator.widths=[64]", "--batch-size", 8)
+        full = run("train", "--data-path", place / "data", "--epochs", 100, *small, "--output-dir", disk, status=2)
+        assert re.fullmatch(r"error: [^\n]*No space left on device[^\n]*\n", full.stderr), full.stderr
+        run_folder = disk / "mlp" / "1"
+        kept = sorted(run_folder.glob("checkpoints/step_*"))
+        assert kept and not list(run_folder.glob("checkpoints/.*"))
+        shutil.copytree(run_folder, tmp_path / "moved")
+        resumed = run("train", "--resume", tmp_path / "moved", "--epochs", len(kept) + 1)
+        assert f"at step {int(kept[-1].name[5:])} of" in resumed.stdout
+    finally:
+        subprocess.run(["umount", str(disk)], check=True)

@@ -1,0 +1,245 @@
+"""Files are whole or absent; random numbers, latents and images depend on what they are asked for alone."""
+
+from __future__ import annotations
+
+import os
+import stat
+import subprocess
+
+import numpy as np
+import pytest
+
+from ms_gan import files
+from ms_gan.errors import UserError
+from ms_gan.latents import draw_latents, interpolate
+from ms_gan.runtime import random_stream
+
+
+@pytest.fixture(autouse=True)
+def umask():
+    before = os.umask(0o022)
+    yield
+    os.umask(before)
+
+
+def mode(path):
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+class Broken(Exception):
+    pass
+
+
+def fail(*_arguments, **_options):
+    raise Broken
+
+
+# files
+
+
+@pytest.mark.parametrize("mask, expected", [(0o022, 0o644), (0o077, 0o600), (0o002, 0o664)])
+def test_a_written_file_is_whole_and_has_the_mode_that_the_user_chose(tmp_path, mask, expected):
+    os.umask(mask)
+    files.write_file(tmp_path / "file", b"old")
+    files.write_file(tmp_path / "file", b"new content")
+    assert (tmp_path / "file").read_bytes() == b"new content"
+    assert mode(tmp_path / "file") == expected
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("function", ["fsync", "chmod", "replace"])
+def test_a_failing_write_leaves_the_old_file_only(tmp_path, monkeypatch, function):
+    files.write_file(tmp_path / "file", b"old")
+    monkeypatch.setattr(files.os, function, fail)
+    with pytest.raises(Broken):
+        files.write_file(tmp_path / "file", b"new")
+    assert [(file.name, file.read_bytes()) for file in tmp_path.iterdir()] == [("file", b"old")]
+
+
+def test_a_new_folder_appears_whole_and_readable(tmp_path):
+    path = tmp_path / "parents" / "bundle"
+    with files.new_folder(path) as hidden:
+        (hidden / "inner").mkdir()
+        for name in ("a", "inner/b"):
+            (hidden / name).write_bytes(b"x")
+            (hidden / name).chmod(0o400)
+        assert not path.exists()
+        assert hidden.parent == path.parent and hidden.name.startswith(".bundle.")
+    assert [entry.name for entry in path.parent.iterdir()] == ["bundle"]
+    assert [mode(path / name) for name in ("a", "inner/b", "inner", "")] == [0o644, 0o644, 0o755, 0o755]
+
+
+def test_a_failing_body_leaves_no_folder(tmp_path):
+    with pytest.raises(Broken):
+        with files.new_folder(tmp_path / "bundle") as hidden:
+            (hidden / "inner").mkdir()
+            (hidden / "inner" / "file").write_bytes(b"x")
+            raise Broken
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("function", ["fsync", "chmod", "replace"])
+def test_a_folder_that_cannot_be_finished_leaves_nothing(tmp_path, monkeypatch, function):
+    with pytest.raises(Broken):
+        with files.new_folder(tmp_path / "bundle") as hidden:
+            (hidden / "file").write_bytes(b"x")
+            monkeypatch.setattr(files.os, function, fail)
+    monkeypatch.undo()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_holds_something_is_not_replaced(tmp_path):
+    (tmp_path / "bundle").mkdir()
+    (tmp_path / "bundle" / "precious").write_bytes(b"x")
+    with pytest.raises(OSError):
+        with files.new_folder(tmp_path / "bundle") as hidden:
+            (hidden / "file").write_bytes(b"y")
+    assert [entry.name for entry in tmp_path.rglob("*")] == ["bundle", "precious"]
+
+
+def test_checksums_are_those_of_sha256sum(tmp_path):
+    (tmp_path / "abc").write_bytes(b"abc")
+    (tmp_path / "two words").write_bytes(b"")
+    files.write_checksums(tmp_path)
+    digest = "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad"  # FIPS 180, example "abc"
+    assert files.sha256_of_file(tmp_path / "abc") == digest
+    assert files.verify_checksums(tmp_path)["abc"] == digest
+    assert set(files.verify_checksums(tmp_path)) == {"abc", "two words"}
+    subprocess.run(["sha256sum", "--check", "--strict", "--quiet", files.CHECKSUMS], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("damage, named", [
+    (lambda folder: (folder / "abc").write_bytes(b"abd"), "abc: damaged"),
+    (lambda folder: (folder / "abc").unlink(), "abc: missing"),
+    (lambda folder: (folder / "SHA256SUMS").unlink(), "SHA256SUMS"),
+    (lambda folder: (folder / "SHA256SUMS").write_bytes(b""), "SHA256SUMS"),
+    (lambda folder: (folder / "SHA256SUMS").write_bytes(b"no list\n"), "SHA256SUMS"),
+    (lambda folder: (folder / "SHA256SUMS").write_bytes(b"\xff\xfe\n"), "SHA256SUMS"),
+])
+def test_checksums_name_what_is_wrong(tmp_path, damage, named):
+    (tmp_path / "abc").write_bytes(b"abc")
+    files.write_checksums(tmp_path)
+    damage(tmp_path)
+    with pytest.raises(UserError) as error:
+        files.verify_checksums(tmp_path)
+    assert f"{tmp_path}/{named}" in str(error.value)
+
+
+def test_the_cache_is_where_the_user_says(monkeypatch, tmp_path):
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "own"))
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "shared"))
+    assert files.cache_folder() == tmp_path / "own"
+    monkeypatch.delenv("MS_GAN_CACHE")
+    assert files.cache_folder() == tmp_path / "shared" / "ms_gan"
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    assert files.cache_folder() == tmp_path / ".cache" / "ms_gan"
+
+
+# random streams
+
+
+def numbers(*arguments, count=1000):
+    return random_stream(*arguments).bit_generator.random_raw(count)
+
+
+def test_a_stream_is_a_function_of_its_arguments():
+    expected = numbers(7, "step", 3)
+    numbers(7, "step", 4), numbers(8, "sample")
+    assert np.array_equal(numbers(7, "step", 3), expected)
+    assert np.array_equal(numbers(7, "step", 0), numbers(7, "step"))
+
+
+def test_streams_of_different_arguments_share_no_numbers():
+    arguments = [(seed, purpose, counter) for seed in (0, 1, 2**32 - 1)
+                 for purpose in ("step", "sample", "real images")
+                 for counter in (0, 1, 2, 10**9)]
+    drawn = np.concatenate([numbers(*each) for each in arguments])
+    assert len(np.unique(drawn)) == len(drawn) == 36_000
+
+
+def test_a_stream_is_the_same_for_ever():
+    assert numbers(1, "step", 2, count=2).tolist() == [3319476689448542039, 3573539764730257859]
+
+
+# latents
+
+
+def test_the_first_latents_do_not_depend_on_how_many_follow():
+    many = draw_latents("normal", 65, 100, random_stream(1, "sample"))
+    assert many.shape == (65, 100) and many.dtype == np.float32
+    for count in (1, 5, 64):
+        assert np.array_equal(draw_latents("normal", count, 100, random_stream(1, "sample")), many[:count])
+
+
+def test_an_unknown_distribution_is_refused():
+    with pytest.raises(ValueError, match="'cauchy'.*normal"):
+        draw_latents("cauchy", 1, 1, random_stream(1, "sample"))
+
+
+def test_normal_latents_are_normal():
+    latents = draw_latents("normal", 1000, 100, random_stream(1, "sample"))
+    assert abs(latents.mean()) < 0.01 and abs(latents.std() - 1) < 0.01 and abs((latents**4).mean() - 3) < 0.1
+
+
+def test_a_walk_starts_and_ends_at_the_ends_and_keeps_the_length():
+    for seed in range(20):
+        start, end = draw_latents("normal", 2, 100, random_stream(seed, "sample"))
+        end *= np.linalg.norm(start) / np.linalg.norm(end)
+        walk = interpolate(start, end, 11)
+        assert walk.shape == (11, 100) and walk.dtype == np.float32
+        np.testing.assert_allclose(walk[[0, -1]], [start, end], rtol=1e-6)
+        np.testing.assert_allclose(np.linalg.norm(walk, axis=1), np.linalg.norm(start), rtol=1e-5)
+        strides = np.linalg.norm(np.diff(walk, axis=0), axis=1)
+        np.testing.assert_allclose(strides, strides[0], rtol=1e-4)
+
+
+def test_a_quarter_of_a_circle():
+    walk = interpolate(np.float32([1, 0]), np.float32([0, 1]), 3)
+    np.testing.assert_allclose(walk, [[1, 0], [0.5**0.5, 0.5**0.5], [0, 1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("factor", [1.0, 2.0])
+def test_a_walk_in_one_direction_is_a_straight_line(factor):
+    start = np.random.default_rng(0).standard_normal(100).astype(np.float32)
+    walk = interpolate(start, start * np.float32(factor), 5)
+    np.testing.assert_allclose(walk, np.linspace(1, factor, 5)[:, None] * start, rtol=1e-5)
+
+
+# images
+
+
+@pytest.fixture(scope="module")
+def generator(device):
+    from ms_gan import recipes
+    from ms_gan.recipes.build import build_unit_range_generator
+
+    return build_unit_range_generator(recipes.override(recipes.load("mlp"), ["generator.widths=[64, 128]"]))
+
+
+def test_an_image_does_not_depend_on_how_many_are_drawn_with_it(generator):
+    from ms_gan.evaluation.sampling import draw_images, seeded_latents
+
+    latents = seeded_latents("normal", 129, 100, seed=1)
+    everything = draw_images(generator, latents)
+    assert everything.shape == (129, 1, 28, 28) and everything.dtype == np.float32
+    assert len(np.unique(everything.reshape(129, -1), axis=0)) == 129
+    for count in (1, 2, 63, 64, 65, 128):
+        assert np.array_equal(draw_images(generator, latents[:count]), everything[:count]), count
+        assert np.array_equal(seeded_latents("normal", count, 100, seed=1), latents[:count])
+    assert np.array_equal(draw_images(generator, latents[100:101]), everything[100:101])
+
+
+def test_a_generator_sees_one_shape_only(device):
+    from ms_gan.evaluation.sampling import draw_images
+
+    shapes = set()
+
+    def generator(latents):
+        shapes.add(latents.shape)
+        return latents.reshape((-1, 1, 2, 2))
+
+    latents = np.arange(4 * 65, dtype=np.float32).reshape(65, 4)
+    for count in (1, 64, 65):
+        assert np.array_equal(draw_images(generator, latents[:count]).reshape(-1, 4), latents[:count])
+    assert shapes == {(64, 4)}

@@ -1,0 +1,168 @@
+"""A run that was broken off and resumed ends with the bytes of one that was not."""
+
+from __future__ import annotations
+
+import random
+import re
+import signal
+import time
+
+import pytest
+
+from commands import SMALL, run, start, write_mnist
+from ms_gan import cli
+
+STEPS = 250  # of 10 steps an epoch in `short`, of 400 in `long`
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    return {"short": write_mnist(folder / "short", 80), "long": write_mnist(folder / "long", 3200)}
+
+
+def arguments(data, kind, output, steps=STEPS):
+    return ("train", "--data-path", data[kind], "--steps", steps, "--batch-size", 8, "--seed", 3, *SMALL,
+            "--output-dir", output)
+
+
+@pytest.fixture(scope="module")
+def undisturbed(data, tmp_path_factory):
+    results = {}
+    for kind in data:
+        folder = tmp_path_factory.mktemp(f"undisturbed_{kind}")
+        run(*arguments(data, kind, folder))
+        results[kind] = result(folder / "mlp" / "1")
+    return results
+
+
+def result(run_folder):
+    """All that must be the same: every byte of the last checkpoint, and the history."""
+    last = max((run_folder / "checkpoints").glob("step_*"))
+    assert last.name == f"step_{STEPS:08d}"
+    files = {file.name: file.read_bytes() for file in last.iterdir()}
+    assert {"generator.ckpt", "discriminator.ckpt", "optimizer_generator.ckpt", "optimizer_discriminator.ckpt",
+            "state.json"} <= set(files)
+    return {**files, "history.csv": (run_folder / "history.csv").read_bytes()}
+
+
+def wait_until(condition, process, seconds=120):
+    limit = time.monotonic() + seconds
+    while not condition():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < limit
+        time.sleep(0.002)
+
+
+def kill_when(condition, process):
+    """Kill -9 as soon as the condition holds. Returns False when the run was quicker."""
+    wait_until(condition, process)
+    if process.poll() is not None:
+        return False
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    return True
+
+
+KILL_POINTS = {
+    "as soon as there is a folder": lambda folder: (folder / "recipe.json").exists(),
+    "while the first checkpoint is written": lambda folder: any(folder.glob("checkpoints/.step_*")),
+    "after a few epochs": lambda folder: (folder / "checkpoints" / "step_00000040").exists(),
+    "while a later checkpoint is written": lambda folder: any(folder.glob("checkpoints/.step_000001*.part")),
+}
+
+
+@pytest.mark.parametrize("point", KILL_POINTS)
+def test_killed_runs_resume_to_the_same_bytes(point, data, undisturbed, tmp_path):
+    run_folder = tmp_path / "mlp" / "1"
+    process = start(*arguments(data, "short", tmp_path))
+    assert kill_when(lambda: KILL_POINTS[point](run_folder), process)
+    assert not (run_folder / "checkpoints" / f"step_{STEPS:08d}").exists(), "the run ended before it was killed"
+    resumed = run("train", "--resume", run_folder)
+    assert result(run_folder) == undisturbed["short"]
+    assert "resumed" in resumed.stdout
+    assert not list(run_folder.glob("checkpoints/.step_*"))
+
+
+def test_killed_again_and_again(data, undisturbed, tmp_path):
+    run_folder = tmp_path / "mlp" / "1"
+    process = start(*arguments(data, "short", tmp_path))
+    delays = random.Random(5)
+    for _ in range(3):
+        before = set(run_folder.glob("checkpoints/step_*"))
+        if not kill_when(lambda: set(run_folder.glob("checkpoints/step_*")) - before, process):
+            break
+        process = start("train", "--resume", run_folder)
+        time.sleep(delays.uniform(0, 0.05))
+    process.kill()
+    process.communicate()
+    run("train", "--resume", run_folder)
+    assert result(run_folder) == undisturbed["short"]
+
+
+@pytest.mark.parametrize("number, statuses", [
+    (signal.SIGTERM, {143}),
+    (signal.SIGINT, {130, 143}),  # while a graph runs, MindSpore turns SIGINT into SIGTERM
+])
+def test_a_signal_saves_in_the_middle_of_an_epoch(number, statuses, data, undisturbed, tmp_path):
+    run_folder = tmp_path / "mlp" / "1"
+    process = start(*arguments(data, "long", tmp_path))
+    wait_until(lambda: (run_folder / "history.csv").exists()
+               and len((run_folder / "history.csv").read_text().splitlines()) > 2, process)
+    process.send_signal(number)
+    output, _ = process.communicate()
+    assert process.returncode in statuses, output
+    saved = int(max(path.name for path in (run_folder / "checkpoints").glob("step_*"))[5:])
+    assert 0 < saved < STEPS, "stopped outside the epoch"
+    assert (run_folder / "losses.png").exists() and (run_folder / "progress.gif").exists()
+    assert f"stopped after step {saved}; all is saved" in output
+    assert f"--resume {run_folder}" in output
+
+    resumed = run("train", "--resume", run_folder)
+    assert f"resumed {run_folder} at step {saved} of {STEPS}" in resumed.stdout
+    assert result(run_folder) == undisturbed["long"]
+
+
+def test_a_longer_schedule_goes_on_in_the_middle_of_an_epoch(data, undisturbed, tmp_path):
+    run(*arguments(data, "long", tmp_path, steps=93))
+    run("train", "--resume", tmp_path / "mlp" / "1", "--steps", STEPS)
+    assert result(tmp_path / "mlp" / "1") == undisturbed["long"]
+
+
+def test_the_same_seed_gives_the_same_pictures_and_another_does_not(data, tmp_path):
+    for name, seed in (("a", 3), ("b", 3), ("c", 4)):
+        run(*arguments(data, "short", tmp_path / name, steps=10), "--seed", seed)
+    sheets = [(tmp_path / name / "mlp/1/samples/epoch_0001.png").read_bytes() for name in "abc"]
+    assert sheets[0] == sheets[1] != sheets[2]
+
+
+def test_changed_settings_are_refused_by_name(data, tmp_path, capsys, device):
+    run(*arguments(data, "short", tmp_path, steps=10))
+    run_folder = tmp_path / "mlp" / "1"
+    before = {file: file.read_bytes() for file in run_folder.rglob("*") if file.is_file()}
+    for change, named in [
+        (("--seed", "4"), "seed was 3"),
+        (("--batch-size", "4"), "schedule.batch_size was 8"),
+        (("--set", "latent.size=50"), "latent.size was 100"),
+        (("--set", "optimizer_generator.learning_rate=1e-3"), "optimizer_generator.learning_rate was 0.0002"),
+        (("--dataset", "digits"), "dataset was mnist"),
+        (("--data-path", str(data["long"])), "data_sha256"),
+        (("--steps", "5"), "already at step 10"),
+        (("--output-dir", str(tmp_path)), "--output-dir"),
+    ]:
+        status = cli.main(["train", "--resume", str(run_folder), *change])
+        printed = capsys.readouterr()
+        assert status == 2
+        assert re.fullmatch(r"error: [^\n]+\n", printed.err), printed.err
+        assert named in printed.err
+    assert {file: file.read_bytes() for file in run_folder.rglob("*") if file.is_file()} == before
+
+
+def test_two_processes_do_not_train_one_run(data, tmp_path):
+    run_folder = tmp_path / "mlp" / "1"
+    process = start(*arguments(data, "long", tmp_path, steps=1_000_000))
+    wait_until(lambda: (run_folder / "checkpoints" / "step_00000000").exists(), process)
+    refused = run("train", "--resume", run_folder, status=2)
+    process.send_signal(signal.SIGTERM)
+    process.communicate()
+    assert "another process is training this run" in refused.stderr
