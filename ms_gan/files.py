@@ -91,20 +91,21 @@ def write_checksums(folder: Path) -> None:
 
 
 def verify_checksums(folder: Path) -> Dict[str, str]:
-    """Check every file that `SHA256SUMS` lists.
+    """Check every file of a folder against its `SHA256SUMS`.
 
-    Returns file name → SHA-256. Raises UserError that names the first file
-    that is missing or differs, or a list that cannot be read.
+    Returns file name → SHA-256. Raises UserError that names the first file that is
+    missing, differs or is not listed, or a list that cannot be read.
     """
     folder = Path(folder)
     listing = folder / CHECKSUMS
     try:
-        lines = listing.read_text(encoding="utf-8").splitlines()
+        lines = listing.read_text(encoding="utf-8").rstrip("\n").split("\n")
         expected = dict(reversed(line.split("  ", 1)) for line in lines)
     except (OSError, ValueError) as error:
-        raise UserError(f"{listing}: the list of checksums is missing or damaged; use another copy of {folder}") from error
-    if not expected:
-        raise UserError(f"{listing}: the list of checksums is empty; use another copy of {folder}")
+        raise UserError(f"{listing}: the checksums are missing or damaged; use another copy of {folder}") from error
+    for entry in sorted(folder.iterdir()):
+        if entry.name not in expected and entry.name != CHECKSUMS:
+            raise UserError(f"{entry}: not in the list of checksums; use another copy of {folder}")
     for name, digest in expected.items():
         file = folder / name
         if not file.is_file():

@@ -6,7 +6,7 @@ import os
 import platform
 import zlib
 from dataclasses import dataclass
-from typing import Dict
+from typing import Dict, Optional
 
 import numpy as np
 
@@ -26,10 +26,13 @@ class Device:
         return self.target if self.target == "CPU" else f"{self.target} {self.id}"
 
 
-def set_up(target: str = "auto", device_id: int = 0) -> Device:
-    """Choose the device and static graph mode. Call once, before anything else of MindSpore runs.
+_device: Optional[Device] = None
 
-    `auto` takes Ascend, else GPU, else CPU. Raises UserError, in one line, for a
+
+def set_up(target: str = "auto", device_id: int = 0) -> Device:
+    """Choose the device and static graph mode, before anything else of MindSpore runs.
+
+    A process has one device: a second call can only confirm it. `auto` takes Ascend, else GPU, else CPU. Raises UserError, in one line, for a
     device that this machine or this installation of MindSpore does not have.
     """
     import mindspore as ms
@@ -53,10 +56,16 @@ def set_up(target: str = "auto", device_id: int = 0) -> Device:
     if not 0 <= device_id < count:
         plural = "" if count == 1 else "s"
         raise UserError(f"there is no {target} {device_id}: this machine has {count} device{plural}, counted from 0")
-    ms.set_context(mode=ms.GRAPH_MODE)
-    ms.set_device(target, device_id)
-    ms.set_deterministic(True)  # the same seed gives the same bytes: on Ascend that has to be asked for
-    return Device(target, device_id)
+    global _device
+    chosen = Device(target, device_id)
+    if _device is None:
+        ms.set_context(mode=ms.GRAPH_MODE)
+        ms.set_device(target, device_id)
+        ms.set_deterministic(True)  # the same seed gives the same bytes: on Ascend that has to be asked for
+        _device = chosen
+    if chosen != _device:
+        raise UserError(f"this process already runs on {_device}; start another for {chosen}")
+    return chosen
 
 
 def environment() -> Dict[str, str]:

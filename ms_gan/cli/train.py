@@ -100,5 +100,6 @@ def _apply(recipe: Dict[str, Any], options: argparse.Namespace) -> Dict[str, Any
         recipe["schedule"]["batch_size"] = options.batch_size
     if options.epochs is not None:
         recipe["schedule"]["epochs"] = options.epochs
+    recipes.check(recipe)
     return recipe
 

@@ -9,6 +9,7 @@ import ast
 import copy
 import difflib
 import importlib
+import math
 import pkgutil
 from typing import Any, Dict, Iterable, List
 
@@ -85,8 +86,12 @@ def check(recipe: Recipe) -> None:
             raise UserError(f"recipe {name}: setting {section}.{key} is missing")
     for key, value in flatten(recipe).items():
         last = key.rsplit(".", 1)[-1]
-        if last in ("batch_size", "epochs", "size", "channels", "learning_rate", "epsilon") and not value > 0:
+        if last in ("epochs", "size", "channels", "learning_rate", "epsilon") and not 0 < value < math.inf:
             raise UserError(f"recipe {name}: {key} must be greater than 0, not {value}")
+        if last == "batch_size" and not value >= 2:
+            raise UserError(f"recipe {name}: {key} must be at least 2, since BatchNorm needs a variance")
+        if last == "slope" and not 0 <= value <= 1:
+            raise UserError(f"recipe {name}: {key} must be from 0 to 1, not {value}")
         if last in ("beta1", "beta2") and not 0 <= value < 1:
             raise UserError(f"recipe {name}: {key} must be at least 0 and below 1, not {value}")
         if last == "widths" and not (value and all(width > 0 for width in value)):
@@ -105,15 +110,20 @@ def _parse(key: str, text: str, current: Any) -> Any:
         return text
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = text
-    if isinstance(current, float) and type(value) is int:
-        value = float(value)
     if isinstance(current, list) and isinstance(value, (list, tuple)):
-        value = list(value)
-        if not value or all(type(item) is type(current[0]) for item in value):
-            return value
-    elif type(value) is type(current):
+        items = [_as_type_of(current[0], item) for item in value]
+        if None not in items:
+            return items
+    elif not isinstance(current, list) and _as_type_of(current, value) is not None:
+        return _as_type_of(current, value)
+    kind = "a list" if isinstance(current, list) else {int: "a whole number", float: "a number"}[type(current)]
+    raise UserError(f"--set {key}={text}: expected {kind} like {current}")
+
+
+def _as_type_of(example: Any, value: Any) -> Any:
+    """The value, if it is of the example's type or a whole number where a real one is wanted; else None."""
+    if type(value) is type(example):
         return value
-    kind = f"a list like {current}" if isinstance(current, list) else f"{type(current).__name__} like {current}"
-    raise UserError(f"--set {key}={text}: expected {kind}")
+    return float(value) if type(value) is int and type(example) is float else None

@@ -15,7 +15,20 @@ from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
 from ms_gan.recipes import Recipe
 from ms_gan.steps.gan import GANStep
 
+
+def adam(network: nn.Cell, name: str, learning_rate: float, beta1: float, beta2: float, epsilon: float) -> nn.Adam:
+    """One Adam for one network (Kingma and Ba 2015); only its own state is called `name.…`, the weights keep theirs."""
+    weights = network.trainable_params()
+    optimizer = nn.Adam(weights, learning_rate, beta1, beta2, epsilon)
+    of_network = {id(weight) for weight in weights}
+    for parameter in optimizer.get_parameters():
+        if id(parameter) not in of_network:
+            parameter.name = f"{name}.{parameter.name}"
+    return optimizer
+
+
 NETWORKS = {"mlp_generator": MLPGenerator, "mlp_discriminator": MLPDiscriminator}
+OPTIMIZERS = {"adam": adam}
 FAMILIES = {"gan": GANStep}
 
 
@@ -42,8 +55,8 @@ def build_step(recipe: Recipe, images, seed: int) -> nn.Cell:
         ResidentImages(images, recipe["data"]["pixel_range"]),
         generator,
         discriminator,
-        _adam(recipe, "optimizer_generator", generator),
-        _adam(recipe, "optimizer_discriminator", discriminator),
+        _optimizer(recipe, "optimizer_generator", generator),
+        _optimizer(recipe, "optimizer_discriminator", discriminator),
         latent_size=recipe["latent"]["size"],
         distribution=recipe["latent"]["distribution"],
     )
@@ -58,26 +71,18 @@ def _network(recipe: Recipe, player: str, **given: Any) -> nn.Cell:
     return network
 
 
-def _adam(recipe: Recipe, name: str, network: nn.Cell) -> nn.Adam:
-    """One Adam for one network; only its own state gets the prefix, the network's weights keep theirs."""
-    weights = network.trainable_params()
-    optimizer = _call(recipe, name, {"adam": nn.Adam}, "adam", params=weights,
-                      **{_ADAM.get(key, key): value for key, value in recipe[name].items()})
-    own = {id(weight) for weight in weights}
-    for parameter in optimizer.get_parameters():
-        if id(parameter) not in own:
-            parameter.name = f"{name}.{parameter.name}"
-    return optimizer
-
-
-_ADAM = {"epsilon": "eps"}
+def _optimizer(recipe: Recipe, name: str, network: nn.Cell) -> nn.Adam:
+    return _call(recipe, name, OPTIMIZERS, "adam", network=network, name=name, **recipe[name])
 
 
 def _call(recipe: Recipe, section: str, table: Dict[str, Callable], kind: str, **settings: Any):
     if kind not in table:
         raise UserError(f"recipe {recipe['name']}: {section} names {kind!r}; known: {', '.join(sorted(table))}")
-    try:
-        inspect.signature(table[kind]).bind(**settings)
-    except TypeError as error:  # a setting too many or too few
-        raise UserError(f"recipe {recipe['name']}: {section}: {error}") from error
+    parameters = inspect.signature(table[kind]).parameters.values()
+    known = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
+    needed = {parameter.name for parameter in parameters if parameter.default is parameter.empty} & known
+    for name in sorted(settings.keys() - known):
+        raise UserError(f"recipe {recipe['name']}: {section} has a setting {name!r} that {kind} does not take")
+    for name in sorted(needed - settings.keys()):
+        raise UserError(f"recipe {recipe['name']}: {section} lacks {name!r}, which {kind} needs")
     return table[kind](**settings)

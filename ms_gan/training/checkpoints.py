@@ -28,7 +28,7 @@ def checkpoint_steps(folder: Path) -> List[int]:
     """Return the steps of the checkpoints in `folder`, ascending."""
     if not folder.is_dir():
         return []
-    return sorted(int(entry.name[5:]) for entry in folder.glob("step_*") if entry.name[5:].isdigit())
+    return sorted(int(entry.name[5:]) for entry in folder.glob("step_*") if entry.name[5:].isdecimal())
 
 
 def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: Dict[str, Any]) -> Path:
@@ -40,8 +40,10 @@ def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: D
     path = folder / checkpoint_name(step)
     if path.exists():
         return path
+    files = _own_parameters(cells)
+    _require_room(folder, sum(parameter.nbytes for parameters in files.values() for parameter in parameters))
     with new_folder(path) as hidden:
-        for name, parameters in _own_parameters(cells).items():
+        for name, parameters in files.items():
             contents = [{"name": parameter.name, "data": parameter} for parameter in parameters]
             try:
                 ms.save_checkpoint(contents, str(hidden / f"{name}.ckpt"))
@@ -51,6 +53,15 @@ def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: D
         (hidden / STATE).write_text(json.dumps(state, indent=1), encoding="utf-8")
         write_checksums(hidden)
     return path
+
+
+def _require_room(folder: Path, size: int) -> None:
+    """Raise UserError where a checkpoint of `size` bytes would fill the disk: MindSpore would say so in five lines."""
+    folder.mkdir(parents=True, exist_ok=True)
+    free = shutil.disk_usage(folder).free
+    if free < 1.01 * size + 1e5:
+        raise UserError(f"{folder}: a checkpoint takes {size / 1e6:.1f} MB, and only {free / 1e6:.1f} MB are free; "
+                        f"make room, then resume the run: what was saved before is whole")
 
 
 def read_state(path: Path) -> Dict[str, Any]:

@@ -39,7 +39,7 @@ class RunFolder:
         """
         parent = Path(root) / settings["recipe"]["name"]
         parent.mkdir(parents=True, exist_ok=True)
-        number = max((int(entry.name) for entry in parent.iterdir() if entry.name.isdigit()), default=0)
+        number = max((int(entry.name) for entry in parent.iterdir() if entry.name.isdecimal()), default=0)
         while True:
             number += 1
             try:
