@@ -30,15 +30,23 @@ def cache_folder() -> Path:
     `MS_GAN_CACHE` if set, else `ms_gan` below `XDG_CACHE_HOME` or `~/.cache`.
     """
     own = os.environ.get("MS_GAN_CACHE")
-    if own:
-        return Path(own).expanduser()
     shared = os.environ.get("XDG_CACHE_HOME")
-    return (Path(shared) if shared else Path.home() / ".cache") / "ms_gan"
+    try:
+        if own:
+            return Path(own).expanduser()
+        return (Path(shared) if shared else Path.home() / ".cache") / "ms_gan"
+    except RuntimeError as error:
+        raise UserError("this user has no home folder to keep a cache in; set MS_GAN_CACHE to a folder") from error
 
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
     path = Path(path)
+    with _errors_name(path):
+        _write_file(path, content)
+
+
+def _write_file(path: Path, content: bytes) -> None:
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
     try:
         with os.fdopen(handle, "wb") as file:
@@ -55,32 +63,41 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 @contextlib.contextmanager
-def new_folder(path: Path) -> Iterator[Path]:
+def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """Fill a folder under a hidden name; it takes its own name only when whole.
 
     Yields the hidden folder. On leaving, every file is made readable to others
     (MindSpore writes mode 0400), flushed to disk, and the folder is renamed to
-    `path`, which must not exist or be empty. If the body raises, nothing is left.
+    `path`, which must not exist or be empty, unless it is to be replaced. If the
+    body raises, nothing is left, and what was at `path` is untouched.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    hidden = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    with _errors_name(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        hidden = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
     try:
         yield hidden
-        umask = _umask()
-        for folder, _, names in os.walk(hidden):
-            for name in names:
-                file = os.path.join(folder, name)
-                os.chmod(file, 0o666 & ~umask)
-                with open(file, "rb") as opened:
-                    os.fsync(opened.fileno())
-            os.chmod(folder, 0o777 & ~umask)
-            _sync_folder(Path(folder))
-        os.replace(hidden, path)
+        with _errors_name(path):
+            umask = _umask()
+            for folder, _, names in os.walk(hidden):
+                for name in names:
+                    file = os.path.join(folder, name)
+                    os.chmod(file, 0o666 & ~umask)
+                    with open(file, "rb") as opened:
+                        os.fsync(opened.fileno())
+                os.chmod(folder, 0o777 & ~umask)
+                _sync_folder(Path(folder))
+            if replace and path.exists():
+                old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
+                os.replace(path, old)
+                os.replace(hidden, path)
+                shutil.rmtree(old)
+            else:
+                os.replace(hidden, path)
+            _sync_folder(path.parent)
     except BaseException:
         shutil.rmtree(hidden, ignore_errors=True)
         raise
-    _sync_folder(path.parent)
 
 
 def write_checksums(folder: Path) -> None:
@@ -94,7 +111,7 @@ def verify_checksums(folder: Path) -> Dict[str, str]:
     """Check every file of a folder against its `SHA256SUMS`.
 
     Returns file name → SHA-256. Raises UserError that names the first file that is
-    missing, differs or is not listed, or a list that cannot be read.
+    missing, differs or is not listed (hidden files aside), or a list that cannot be read.
     """
     folder = Path(folder)
     listing = folder / CHECKSUMS
@@ -104,7 +121,7 @@ def verify_checksums(folder: Path) -> Dict[str, str]:
     except (OSError, ValueError) as error:
         raise UserError(f"{listing}: the checksums are missing or damaged; use another copy of {folder}") from error
     for entry in sorted(folder.iterdir()):
-        if entry.name not in expected and entry.name != CHECKSUMS:
+        if entry.name not in expected and entry.name != CHECKSUMS and not entry.name.startswith("."):
             raise UserError(f"{entry}: not in the list of checksums; use another copy of {folder}")
     for name, digest in expected.items():
         file = folder / name
@@ -113,6 +130,16 @@ def verify_checksums(folder: Path) -> Dict[str, str]:
         if sha256_of_file(file) != digest:
             raise UserError(f"{file}: damaged (its SHA-256 is not the recorded one); use another copy of {folder}")
     return expected
+
+
+@contextlib.contextmanager
+def _errors_name(path: Path) -> Iterator[None]:
+    """Let an OSError speak of the path that the user knows, and not of a hidden one."""
+    try:
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = str(path), None
+        raise
 
 
 def _umask() -> int:

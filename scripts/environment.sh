@@ -3,7 +3,7 @@
 # The active interpreter is used as it is when it has MindSpore (as on an Ascend machine): nothing is installed
 # into it, a missing smaller package is named. Otherwise .venv is made from requirements.txt, once.
 
-root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+root=$(CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
 
 fail() {
@@ -13,6 +13,7 @@ fail() {
 
 has() { # interpreter module…: are all modules there? Looks for them without importing them.
   "$1" -c 'import importlib.util, sys
+sys.path = [folder for folder in sys.path if folder]  # a folder of that name here is no package
 for name in sys.argv[1:]:
     if importlib.util.find_spec(name) is None: sys.exit(name)' "${@:2}" 2>&1
 }
@@ -34,7 +35,7 @@ choose_python() { # requirements-file module…
   if [ -x "$python" ] && [ -f "$stamp" ] && cmp -s "$stamp" <(cat "$root"/requirements*.txt); then
     return
   fi
-  if [ ! -x "$python" ]; then
+  if ! "$python" -m pip --version >/dev/null 2>&1; then # absent, or broken off while it was made
     for candidate in python3 python3.11 python3.12 python3.10 python3.9 python; do
       if command -v "$candidate" >/dev/null &&
         "$candidate" -c 'import sys; sys.exit(not (3, 9) <= sys.version_info[:2] <= (3, 12))'; then
@@ -44,7 +45,7 @@ choose_python() { # requirements-file module…
     done
     [ -n "$candidate" ] || fail "Python 3.9 to 3.12 is needed, and none was found"
     echo "making .venv with $("$candidate" --version)" >&2
-    "$candidate" -m venv "$root/.venv" || fail "$candidate cannot make a virtual environment (on Debian: apt install python3-venv)"
+    "$candidate" -m venv --clear "$root/.venv" || fail "$candidate cannot make a virtual environment (on Debian: apt install python3-venv)"
   fi
   echo "installing $(basename "$requirements") into .venv; this takes a minute or two" >&2
   "$python" -m pip install --quiet --disable-pip-version-check -r "$requirements" ||

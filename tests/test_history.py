@@ -70,27 +70,39 @@ def test_an_interrupted_run_writes_the_file_of_an_undisturbed_one(path, stop):
     assert path.read_bytes() == undisturbed
 
 
+PENDING = [[1.0, 2.0]] * 9
+
+
 @pytest.mark.parametrize("torn", ["40,5.0000,0.1,0.2", "40,5.00", "4", "40,5.0000\n"])
 def test_going_on_cuts_off_later_rows_and_a_torn_line(path, torn):
     rows = "10,1.2500,5.5,0.5\n20,2.5000,15.5,0.5\n30,3.7500,1.0,0.5\n"
     path.write_text(HEADER + rows + torn)
-    history = started(path, step=40)
+    history = started(path, step=39, pending=PENDING)
     assert path.read_text() == HEADER + rows
     assert history.read()["step"] == [10, 20, 30]
-    started(path, step=29)
+    started(path, step=29, pending=PENDING)
     assert path.read_text() == HEADER + rows[: rows.index("30,")]
 
 
 @pytest.mark.parametrize("left", ["", "step,ep", HEADER])
-def test_going_on_without_rows_begins_the_file(path, left):
+def test_before_the_first_row_any_beginning_of_the_file_will_do(path, left):
     path.write_text(left)
-    started(path, step=3)
+    started(path, step=9, pending=PENDING)
     assert path.read_text() == HEADER
 
 
-def test_going_on_without_the_file_begins_it(path):
-    started(path, step=3, pending=[[1.0, 2.0]])
-    assert path.read_text() == HEADER
+@pytest.mark.parametrize("step, pending, left", [
+    (40, [], "10,1.2500,5.5,0.5\n20,2.5000,15.5,0.5\n30,3.7500,1.0,0.5\n40,5.0000,0.1\n"),
+    (20, [], ""),
+    (20, [], "10,1.2500,5.5,0.5\n30,3.7500,1.0,0.5\n"),
+    (10, [], "ten,1.2500,5.5,0.5\n"),
+    (9, PENDING[1:], ""),
+])
+def test_rows_that_are_missing_are_not_made_up(path, step, pending, left):
+    path.write_text(HEADER + left)
+    with pytest.raises(UserError, match="history.csv: damaged"):
+        started(path, step, pending)
+    assert path.read_text() == HEADER + left
 
 
 def test_pending_values_are_a_copy(path):

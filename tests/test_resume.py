@@ -12,13 +12,13 @@ import pytest
 from commands import SMALL, run, start, write_mnist
 from ms_gan import cli
 
-STEPS = 250  # of 10 steps an epoch in `short`, of 400 in `long`
+STEPS = 250  # of 7 steps an epoch in `short`, so that checkpoints fall between rows of the history; 400 in `long`
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     folder = tmp_path_factory.mktemp("data")
-    return {"short": write_mnist(folder / "short", 80), "long": write_mnist(folder / "long", 3200)}
+    return {"short": write_mnist(folder / "short", 56), "long": write_mnist(folder / "long", 3200)}
 
 
 def arguments(data, kind, output, steps=STEPS):
@@ -55,19 +55,16 @@ def wait_until(condition, process, seconds=120):
 
 
 def kill_when(condition, process):
-    """Kill -9 as soon as the condition holds. Returns False when the run was quicker."""
+    """Kill -9 as soon as the condition holds."""
     wait_until(condition, process)
-    if process.poll() is not None:
-        return False
-    process.send_signal(signal.SIGKILL)
+    process.kill()
     process.communicate()
-    return True
 
 
 KILL_POINTS = {
     "as soon as there is a folder": lambda folder: (folder / "recipe.json").exists(),
     "while the first checkpoint is written": lambda folder: any(folder.glob("checkpoints/.step_*")),
-    "after a few epochs": lambda folder: (folder / "checkpoints" / "step_00000040").exists(),
+    "after a few epochs": lambda folder: (folder / "checkpoints" / "step_00000042").exists(),
     "while a later checkpoint is written": lambda folder: any(folder.glob("checkpoints/.step_000001*.part")),
 }
 
@@ -76,7 +73,7 @@ KILL_POINTS = {
 def test_killed_runs_resume_to_the_same_bytes(point, data, undisturbed, tmp_path):
     run_folder = tmp_path / "mlp" / "1"
     process = start(*arguments(data, "short", tmp_path))
-    assert kill_when(lambda: KILL_POINTS[point](run_folder), process)
+    kill_when(lambda: KILL_POINTS[point](run_folder), process)
     assert not (run_folder / "checkpoints" / f"step_{STEPS:08d}").exists(), "the run ended before it was killed"
     resumed = run("train", "--resume", run_folder)
     assert result(run_folder) == undisturbed["short"]
@@ -90,13 +87,12 @@ def test_killed_again_and_again(data, undisturbed, tmp_path):
     delays = random.Random(5)
     for _ in range(3):
         before = set(run_folder.glob("checkpoints/step_*"))
-        if not kill_when(lambda: set(run_folder.glob("checkpoints/step_*")) - before, process):
-            break
-        process = start("train", "--resume", run_folder)
+        wait_until(lambda: set(run_folder.glob("checkpoints/step_*")) - before, process)
         time.sleep(delays.uniform(0, 0.05))
-    process.kill()
-    process.communicate()
-    run("train", "--resume", run_folder)
+        process.kill()
+        process.communicate()
+        process = start("train", "--resume", run_folder)
+    assert process.wait(120) == 0
     assert result(run_folder) == undisturbed["short"]
 
 
@@ -166,3 +162,72 @@ def test_two_processes_do_not_train_one_run(data, tmp_path):
     process.send_signal(signal.SIGTERM)
     process.communicate()
     assert "another process is training this run" in refused.stderr
+
+
+def test_a_run_goes_on_when_nobody_reads_what_it_prints(data, undisturbed, tmp_path):
+    process = start(*arguments(data, "short", tmp_path))
+    process.stdout.readline()
+    process.stdout.close()
+    assert process.wait(120) == 0
+    assert result(tmp_path / "mlp" / "1") == undisturbed["short"]
+    assert "done: 250 steps" in (tmp_path / "mlp" / "1" / "train.log").read_text()
+
+
+def test_nohup_is_respected(data, undisturbed, tmp_path):
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits that
+    try:
+        process = start(*arguments(data, "long", tmp_path))
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    wait_until(lambda: (tmp_path / "mlp" / "1" / "checkpoints" / "step_00000000").exists(), process)
+    process.send_signal(signal.SIGHUP)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 0, output
+    assert result(tmp_path / "mlp" / "1") == undisturbed["long"]
+
+
+def test_what_diverged_is_neither_saved_nor_called_done(data, tmp_path):
+    refused = run(*arguments(data, "short", tmp_path, steps=20), "--set", "optimizer_generator.learning_rate=1e30",
+                  status=2)
+    assert "training diverged" in refused.stderr and refused.stderr.count("\n") == 1
+    assert [path.name for path in (tmp_path / "mlp/1/checkpoints").iterdir()] == ["step_00000000"]
+
+
+def test_a_warm_start_takes_the_networks_and_not_the_optimizers(data, tmp_path):
+    run(*arguments(data, "short", tmp_path, steps=7))
+    run(*arguments(data, "short", tmp_path, steps=1), "--seed", 9, "--warm-start", tmp_path / "mlp" / "1")
+    first, second = (tmp_path / f"mlp/{number}/checkpoints" for number in (1, 2))
+    for name, equal in (("generator", True), ("discriminator", True), ("optimizer_generator", False)):
+        files = [folder / f"{name}.ckpt" for folder in (first / "step_00000007", second / "step_00000000")]
+        assert (files[0].read_bytes() == files[1].read_bytes()) == equal, name
+
+
+DAMAGE = {
+    "recipe.json": ["", "{}", '{"recipe": {}}', "\xff"],
+    "environment.json": ["", "{}", '{"data": {}, "starts": []}'],
+    "history.csv": ["", "step,epoch\n", "\xff\xfe\n"],
+}
+
+
+def test_damaged_files_of_a_run_are_named(data, tmp_path, capsys, device):
+    run(*arguments(data, "short", tmp_path, steps=20))
+    run_folder = tmp_path / "mlp" / "1"
+    for name, contents in DAMAGE.items():
+        good = (run_folder / name).read_bytes()
+        for content in contents:
+            (run_folder / name).write_text(content, encoding="latin-1")
+            status = cli.main(["train", "--resume", str(run_folder), "--steps", "30"])
+            printed = capsys.readouterr()
+            assert status == 2 and re.fullmatch(r"error: [^\n]+\n", printed.err), (name, content, printed.err)
+            assert str(run_folder) in printed.err and name in printed.err
+            (run_folder / name).write_bytes(good)
+
+
+def test_files_of_others_in_a_run_are_left_alone(data, tmp_path):
+    run(*arguments(data, "short", tmp_path, steps=7))
+    run_folder = tmp_path / "mlp" / "1"
+    strangers = [run_folder / "samples" / "best one.png", run_folder / "checkpoints/step_00000007/.DS_Store"]
+    for stranger in strangers:
+        stranger.write_text("mine")
+    run("train", "--resume", run_folder, "--steps", 14)
+    assert all(stranger.read_text() == "mine" for stranger in strangers)

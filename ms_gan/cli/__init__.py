@@ -41,6 +41,9 @@ def _parser() -> argparse.ArgumentParser:
 
 def main(arguments: Optional[List[str]] = None) -> int:
     """Run one command; return the exit status, with any foreseeable mistake as one line on stderr."""
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by whoever started us
+            setattr(sys, name, open(os.devnull, "w"))
     options = _parser().parse_args(arguments)
     try:
         return importlib.import_module(f"ms_gan.cli.{options.command}").run(options) or 0
@@ -53,6 +56,12 @@ def main(arguments: Optional[List[str]] = None) -> int:
     except OSError as error:  # a full disk, a folder that may not be written, a file that went away
         where = f"{error.filename}: " if error.filename else ""
         print(f"error: {where}{error.strerror or error}", file=sys.stderr)
+        return 2
+    except ModuleNotFoundError as error:
+        print(f"error: {error}; install requirements.txt", file=sys.stderr)
+        return 2
+    except MemoryError:
+        print("error: not enough memory for that; ask for less", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)

@@ -15,8 +15,8 @@ SAMPLES, INTERPOLATION, BESIDE_REAL = "samples.png", "interpolation.png", "gener
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_checkpoint(command)
-    command.add_argument("--grid", type=grid, default=(10, 10), metavar="RxC",
-                         help="rows and columns of samples.png (default: 10x10)")
+    command.add_argument("--grid", type=grid, default=(5, 5), metavar="RxC",
+                         help="rows and columns of samples.png (default: 5x5)")
     command.add_argument("--seed", type=seed, default=1, metavar="S",
                          help="which latents; the same seed draws the same pictures (default: 1)")
     command.add_argument("--interpolate", action="store_true",
@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
         try:
             real = data.load(trained.settings["dataset"], "test", options.data_path or trained.data_path)
         except UserError as error:
-            if options.compare_real:
+            if options.compare_real or options.data_path:
                 raise
             print(f"note: no {BESIDE_REAL}: {error}")
     folder.mkdir(parents=True, exist_ok=True)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import shutil
 import sys
 from pathlib import Path
 
@@ -30,18 +29,11 @@ def run(options: argparse.Namespace) -> int:
                          WRITES, options.overwrite)
     origin = {"step": trained.step, "seed": trained.settings["seed"], "dataset": trained.settings["dataset"],
               "data_sha256": trained.settings["data_sha256"]}
-    old = folder.with_name(f".{folder.name}.old")
     try:
-        if folder.exists():
-            folder.replace(old)
-        export_bundle(folder, trained.generator, trained.recipe, device, origin)
+        export_bundle(folder, trained.generator, trained.recipe, device, origin, options.overwrite)
     except ParityError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    finally:
-        if old.exists() and not folder.exists():
-            old.replace(folder)  # what was there stays until there is something better
-        shutil.rmtree(old, ignore_errors=True)
     print(f"{folder}: equal to the checkpoint at step {trained.step:,}, to the last bit, on {device}")
     print(f"next: python -m ms_gan infer {folder} --num 25 --output digits.png")
     return 0

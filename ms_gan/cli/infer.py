@@ -26,6 +26,8 @@ def run(options: argparse.Namespace) -> int:
     output = Path(options.output)
     if output.suffix not in (".png", ".npy"):
         raise UserError(f"{output}: --output must end in .png or .npy")
+    if output.is_dir():
+        raise UserError(f"{output}: is a folder; name a file")
     if output.exists() and not options.overwrite:
         raise UserError(f"{output}: is there already; add --overwrite, or name another file")
     if not output.parent.is_dir():

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Tuple
 
 from ms_gan.errors import UserError
+from ms_gan.runtime import DEVICE_TARGETS
 
 
 def positive(text: str) -> int:
@@ -40,7 +41,7 @@ def grid(text: str) -> Tuple[int, int]:
 
 def add_device(command: argparse.ArgumentParser) -> None:
     """Add --device-target and --device-id; both are None when not said."""
-    command.add_argument("--device-target", choices=("auto", "Ascend", "GPU", "CPU"),
+    command.add_argument("--device-target", choices=DEVICE_TARGETS,
                          help="where to run; auto takes Ascend, else GPU, else CPU (default: auto)")
     command.add_argument("--device-id", type=device_id, metavar="I", help="which of several devices (default: 0)")
 
@@ -57,6 +58,7 @@ def free_folder(path: Path, own: Tuple[str, ...], overwrite: bool) -> Path:
 
     `own` are the names that the command itself writes. Raises UserError otherwise.
     """
+    path = path.resolve()  # a link leads to the folder that is meant
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: is a file; name a folder with --output-dir")
     held = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []

@@ -35,6 +35,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                               "can be repeated")
     command.add_argument("--output-dir", metavar="DIR",
                          help=f"the run is made in DIR/RECIPE/NUMBER (default: {OUTPUT})")
+    command.add_argument("--warm-start", metavar="RUN_OR_CHECKPOINT",
+                         help="begin with the networks, but not the optimizers, of this checkpoint")
     command.add_argument("--resume", metavar="RUN_DIR",
                          help="go on with this run, to the end of its schedule or to a longer one that --epochs or "
                               "--steps gives; no other setting may change")
@@ -43,10 +45,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Train; return the exit status."""
-    try:
-        from ms_gan.training.loop import Interrupted  # from here on it takes seconds
-    except ImportError as error:
-        raise UserError(f"{error}; install requirements.txt") from error
+    from ms_gan.training.loop import Interrupted  # from here on it takes seconds
+
     try:
         (_start if options.resume is None else _resume)(options)
     except Interrupted as interruption:
@@ -57,6 +57,7 @@ def run(options: argparse.Namespace) -> int:
 def _start(options: argparse.Namespace) -> None:
     from ms_gan import recipes, runtime
     from ms_gan.training import train
+    from ms_gan.training.run_folder import find_checkpoint
 
     recipe = _apply(recipes.load(options.recipe or RECIPE), options)
     device = runtime.set_up(options.device_target or "auto", options.device_id or 0)
@@ -68,7 +69,8 @@ def _start(options: argparse.Namespace) -> None:
         wanted = images.name
     train.start(recipe, images, device, SEED if options.seed is None else options.seed,
                 Path(options.output_dir or OUTPUT), options.steps, options.data_path,
-                instead_of=wanted if images.name != wanted else None)
+                instead_of=wanted if images.name != wanted else None,
+                warm_start=find_checkpoint(options.warm_start)[0] if options.warm_start else None)
 
 
 def _resume(options: argparse.Namespace) -> None:
@@ -78,8 +80,10 @@ def _resume(options: argparse.Namespace) -> None:
 
     run_folder = RunFolder.open(Path(options.resume))
     recorded = run_folder.read_settings()["recipe"]
-    if options.output_dir is not None:
-        raise UserError("a resumed run stays in its folder; leave out --output-dir")
+    for option in ("output_dir", "warm_start"):
+        if getattr(options, option) is not None:
+            raise UserError(f"a resumed run stays in its folder and with its weights; leave out "
+                            f"--{option.replace('_', '-')}")
     recipe = recorded if options.recipe in (None, recorded["name"]) else recipes.load(options.recipe)
     wanted = {"recipe": _apply(recipe, options)}
     if options.seed is not None:
@@ -95,6 +99,10 @@ def _apply(recipe: Dict[str, Any], options: argparse.Namespace) -> Dict[str, Any
     """Return the recipe with what the command line says of it."""
     from ms_gan import recipes
 
+    for assignment in options.assignments or []:
+        for key, option in (("schedule.epochs", "--epochs"), ("schedule.batch_size", "--batch-size")):
+            if assignment.partition("=")[0] == key:
+                raise UserError(f"--set {key}: use {option} for that")
     recipe = recipes.override(recipe, options.assignments or [])
     if options.batch_size is not None:
         recipe["schedule"]["batch_size"] = options.batch_size

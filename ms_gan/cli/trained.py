@@ -13,7 +13,7 @@ from ms_gan.nets.blocks import UnitRange
 from ms_gan.recipes import Recipe
 from ms_gan.recipes.build import build_unit_range_generator
 from ms_gan.training.checkpoints import load_cells, read_state
-from ms_gan.training.run_folder import find_checkpoint, read_json
+from ms_gan.training.run_folder import RunFolder, find_checkpoint
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,6 @@ class Trained:
     """A generator with its checkpoint's weights, and what is known about it."""
 
     generator: UnitRange
-    checkpoint: Path
     home: Path  # the run, beside whose files eval/ and export/ belong
     step: int
     settings: Dict[str, Any]
@@ -44,6 +43,6 @@ def load_trained(place: Optional[str]) -> Trained:
     settings = state["settings"]
     generator = build_unit_range_generator(settings["recipe"])
     load_cells(checkpoint, {"generator": generator.generator})
-    environment = home / "environment.json"
-    data_path = read_json(environment)["data"]["path"] if environment.is_file() else None
-    return Trained(generator, checkpoint, home, state["step"], settings, data_path)
+    run = RunFolder(home)
+    data_path = run.read_environment()["data"]["path"] if run.environment.is_file() else None
+    return Trained(generator, home, state["step"], settings, data_path)

@@ -60,6 +60,7 @@ class Bundle:
             (latent,) = contract["inputs"]
             usable = (latent["name"] == "latent" and latent["distribution"] in DISTRIBUTIONS
                       and isinstance(latent["shape"][1], int) and GENERATOR in contract["files"]
+                      and isinstance(contract["recipe"], str) and isinstance(contract["origin"]["step"], int)
                       and all(isinstance(facts["sha256"], str) for facts in contract["files"].values()))
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
             raise UserError(f"{path}: damaged (not a contract); use another copy of the bundle") from error

@@ -26,15 +26,17 @@ class ParityError(Exception):
     """The exported file does not compute what the checkpoint's network computes."""
 
 
-def export_bundle(folder: Path, generator: UnitRange, recipe: Recipe, device: Device, origin: Dict[str, Any]) -> float:
+def export_bundle(folder: Path, generator: UnitRange, recipe: Recipe, device: Device, origin: Dict[str, Any],
+                  replace: bool = False) -> None:
     """Write a bundle, load it back, and compare; the folder appears only when the two are equal.
 
-    `origin` goes into the contract: which checkpoint, at which step, of which run. Returns the
-    greatest difference, which is 0. Raises ParityError when it is not.
+    `origin` goes into the contract: which checkpoint, at which step, of which run. `replace` allows
+    a bundle to be there already. Raises ParityError, and leaves everything as it was, when the file
+    draws other images than the network, by whatever little.
     """
     latent, image = recipe["latent"], recipe["data"]
     generator.set_train(False)  # MindSpore exports a network in training mode without a word
-    with new_folder(folder) as hidden:
+    with new_folder(folder, replace) as hidden:
         ms.export(generator, Tensor(shape=[None, latent["size"]], dtype=ms.float32),
                   file_name=str(hidden / GENERATOR), file_format="MINDIR")
         difference = greatest_difference(generator, hidden / GENERATOR, latent)
@@ -47,7 +49,8 @@ def export_bundle(folder: Path, generator: UnitRange, recipe: Recipe, device: De
             "family": recipe["family"],
             "inputs": [{
                 "name": "latent", "shape": ["batch", latent["size"]], "type": "float32",
-                "distribution": latent["distribution"], "meaning": DISTRIBUTIONS[latent["distribution"]],
+                "range": [None, None], "distribution": latent["distribution"],
+                "meaning": DISTRIBUTIONS[latent["distribution"]],
             }],
             "outputs": [{
                 "name": "image", "shape": ["batch", image["channels"], image["size"], image["size"]],
@@ -61,7 +64,6 @@ def export_bundle(folder: Path, generator: UnitRange, recipe: Recipe, device: De
                                   "bytes": (hidden / GENERATOR).stat().st_size}},
         }
         (hidden / CONTRACT).write_text(json.dumps(contract, indent=2) + "\n", encoding="utf-8")
-    return difference
 
 
 def greatest_difference(generator: UnitRange, mindir: Path, latent: Dict[str, Any],

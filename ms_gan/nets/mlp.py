@@ -16,6 +16,8 @@ class MLPGenerator(nn.Cell):
     Input: float32, (N, latent_size). Output: float32, (N, *image_shape), in [−1, 1].
     """
 
+    pixel_range = (-1.0, 1.0)
+
     def __init__(self, latent_size: int, image_shape: Tuple[int, int, int], widths: Sequence[int]):
         super().__init__()
         layers = [nn.Dense(latent_size, widths[0]), nn.ReLU()]

@@ -9,7 +9,6 @@ import ast
 import copy
 import difflib
 import importlib
-import math
 import pkgutil
 from typing import Any, Dict, Iterable, List
 
@@ -24,6 +23,9 @@ SECTIONS = {  # the sections of every recipe; what a network or family needs bey
     "latent": {"size", "distribution"},
     "schedule": {"batch_size", "epochs"},
 }
+
+
+LARGEST_FLOAT32 = 3.4028235e38
 
 
 def names() -> List[str]:
@@ -86,8 +88,8 @@ def check(recipe: Recipe) -> None:
             raise UserError(f"recipe {name}: setting {section}.{key} is missing")
     for key, value in flatten(recipe).items():
         last = key.rsplit(".", 1)[-1]
-        if last in ("epochs", "size", "channels", "learning_rate", "epsilon") and not 0 < value < math.inf:
-            raise UserError(f"recipe {name}: {key} must be greater than 0, not {value}")
+        if last in ("epochs", "size", "channels", "learning_rate", "epsilon") and not 0 < value < LARGEST_FLOAT32:
+            raise UserError(f"recipe {name}: {key} must be greater than 0 and fit into float32, not {value}")
         if last == "batch_size" and not value >= 2:
             raise UserError(f"recipe {name}: {key} must be at least 2, since BatchNorm needs a variance")
         if last == "slope" and not 0 <= value <= 1:
@@ -126,4 +128,6 @@ def _as_type_of(example: Any, value: Any) -> Any:
     """The value, if it is of the example's type or a whole number where a real one is wanted; else None."""
     if type(value) is type(example):
         return value
-    return float(value) if type(value) is int and type(example) is float else None
+    if type(value) is int and type(example) is float and abs(value) < 1e300:
+        return float(value)
+    return None

@@ -12,7 +12,7 @@ from ms_gan.data.resident import ResidentImages
 from ms_gan.errors import UserError
 from ms_gan.nets.blocks import UnitRange
 from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
-from ms_gan.recipes import Recipe
+from ms_gan.recipes import SECTIONS, Recipe
 from ms_gan.steps.gan import GANStep
 
 
@@ -30,11 +30,16 @@ def adam(network: nn.Cell, name: str, learning_rate: float, beta1: float, beta2:
 NETWORKS = {"mlp_generator": MLPGenerator, "mlp_discriminator": MLPDiscriminator}
 OPTIMIZERS = {"adam": adam}
 FAMILIES = {"gan": GANStep}
+GAN_SECTIONS = ("generator", "discriminator", "optimizer_generator", "optimizer_discriminator")
 
 
 def build_generator(recipe: Recipe) -> nn.Cell:
     """Return the recipe's generator; its parameters are called `generator.…`."""
-    return _network(recipe, "generator", latent_size=recipe["latent"]["size"])
+    generator = _network(recipe, "generator", latent_size=recipe["latent"]["size"])
+    if list(generator.pixel_range) != list(recipe["data"]["pixel_range"]):
+        raise UserError(f"recipe {recipe['name']}: its generator draws pixels in {list(generator.pixel_range)}, "
+                        f"so data.pixel_range cannot be {recipe['data']['pixel_range']}")
+    return generator
 
 
 def build_unit_range_generator(recipe: Recipe) -> UnitRange:
@@ -48,6 +53,8 @@ def build_step(recipe: Recipe, images, seed: int) -> nn.Cell:
     Every parameter in it has a prefix: `generator.`, `discriminator.`,
     `optimizer_generator.`, `optimizer_discriminator.`, `data.`.
     """
+    for section in sorted(recipe.keys() - {"name", "summary", "family", *SECTIONS} - set(GAN_SECTIONS)):
+        raise UserError(f"recipe {recipe['name']}: unknown section {section}")
     ms.set_seed(seed)
     generator = build_generator(recipe)
     discriminator = _network(recipe, "discriminator")

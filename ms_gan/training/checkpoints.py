@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 from pathlib import Path
 from typing import Any, Dict, List, Set
 
 import mindspore as ms
+import numpy as np
 from mindspore import Parameter, nn
 
 from ms_gan.errors import UserError
@@ -28,19 +30,25 @@ def checkpoint_steps(folder: Path) -> List[int]:
     """Return the steps of the checkpoints in `folder`, ascending."""
     if not folder.is_dir():
         return []
-    return sorted(int(entry.name[5:]) for entry in folder.glob("step_*") if entry.name[5:].isdecimal())
+    return sorted(int(entry.name[5:]) for entry in folder.glob("step_*") if re.fullmatch(r"step_\d{8,}", entry.name))
 
 
 def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: Dict[str, Any]) -> Path:
     """Save one `.ckpt` for each Cell, `state.json` and their checksums; return the new checkpoint's folder.
 
-    `generator.ckpt` loads with plain `mindspore.load_checkpoint`. A checkpoint of
+    Raises UserError for values that are not finite: what a run leaves can be trusted. `generator.ckpt` loads with plain `mindspore.load_checkpoint`. A checkpoint of
     the same step that is there already is kept: a replayed run would write the same.
     """
     path = folder / checkpoint_name(step)
     if path.exists():
         return path
     files = _own_parameters(cells)
+    for parameters in files.values():
+        for parameter in parameters:
+            if not np.isfinite(parameter.asnumpy()).all():
+                raise UserError(f"training diverged: {parameter.name} is not finite after step {step:,}; start again "
+                                f"with another --seed or a smaller learning rate (--set); the checkpoints before it "
+                                f"are sound")
     _require_room(folder, sum(parameter.nbytes for parameters in files.values() for parameter in parameters))
     with new_folder(path) as hidden:
         for name, parameters in files.items():
@@ -74,7 +82,10 @@ def read_state(path: Path) -> Dict[str, Any]:
     listed = verify_checksums(path)
     if STATE not in listed:
         raise UserError(f"{path}: {STATE} has no checksum; use another checkpoint")
-    return json.loads((path / STATE).read_text(encoding="utf-8"))
+    state = json.loads((path / STATE).read_text(encoding="utf-8"))
+    if not {"step", "pending", "settings"} <= state.keys():
+        raise UserError(f"{path / STATE}: written by another version of ms_gan; use that one")
+    return state
 
 
 def load_cells(path: Path, cells: Dict[str, nn.Cell]) -> None:

@@ -31,8 +31,15 @@ class History:
         self.pending: List[List[float]] = []
 
     def start(self, step: int, pending: Sequence[Sequence[float]]) -> None:
-        """Begin the file, or cut it back to the rows up to `step`, and take up the pending values."""
-        rows = [row for row in self._rows() if int(row[0]) <= step] if self.path.exists() else []
+        """Begin the file, or cut it back to the rows up to `step`, and take up the pending values.
+
+        Raises UserError for a file that does not hold just the rows that lead to `step`.
+        """
+        wanted = [str(row) for row in range(STEPS_PER_ROW, step + 1, STEPS_PER_ROW)]
+        rows = self._rows()[: len(wanted)] if self.path.exists() else []
+        if [row[0] for row in rows] != wanted or len(pending) != step % STEPS_PER_ROW:
+            raise UserError(f"{self.path}: damaged or missing, the rows up to step {step:,} are not all there; "
+                            f"put the run's own file back")
         write_file(self.path, _csv([self.columns, *rows]).encode())
         self.pending = [list(values) for values in pending]
 
@@ -44,8 +51,8 @@ class History:
         self.pending.append([float(value) for value in values])
         for column, value in zip(self.columns[2:], self.pending[-1]):
             if not math.isfinite(value):
-                raise UserError(f"training diverged: {column} is {value} at step {step:,}; resume from an older "
-                                f"checkpoint, or start again with another --seed or a smaller learning rate (--set)")
+                raise UserError(f"training diverged: {column} is {value} at step {step:,}; start again with another "
+                                f"--seed or a smaller learning rate (--set); the checkpoints before it are sound")
         if step % STEPS_PER_ROW == 0:
             means = np.mean(np.array(self.pending, dtype=np.float64), axis=0)
             row = [step, f"{step / self.steps_per_epoch:.4f}", *(f"{mean:.7g}" for mean in means)]
@@ -65,7 +72,7 @@ class History:
 
     def _rows(self) -> List[List[str]]:
         """The whole rows; a last line that a crash cut short is none."""
-        text = self.path.read_text(encoding="utf-8")
+        text = self.path.read_text(encoding="utf-8", errors="replace")
         whole = text[: text.rfind("\n") + 1]
         return [row for row in list(csv.reader(io.StringIO(whole)))[1:] if len(row) == len(self.columns)]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import signal
 import time
 from pathlib import Path
@@ -65,7 +66,8 @@ class Loop:
         """
         self._signal = None
         previous = {number: signal.signal(number, self._note_signal)
-                    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+                    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+                    if signal.getsignal(number) is not signal.SIG_IGN}  # nohup means it
         try:
             done = self._steps(done, total)
         finally:
@@ -81,17 +83,18 @@ class Loop:
     def finish(self) -> None:
         """Draw the loss curves and the animation of the sample sheets."""
         plots.losses(self.run.losses, self.history.read(), f"{self.name}: losses and accuracy of the discriminator")
-        plots.gif(self.run.progress, sorted(self.run.samples.glob("*.png"), key=self._step_of_sheet))
+        sheets = {self._step_of_sheet(file): file for file in self.run.samples.iterdir()}
+        plots.gif(self.run.progress, [sheets[step] for step in sorted(sheets) if step >= 0])
 
     def _steps(self, done: int, total: int) -> int:
         per_epoch = self.shuffle.steps_per_epoch
         batch_size, seed = self.settings["recipe"]["schedule"]["batch_size"], self.settings["seed"]
         waiting: List[Tensor] = []  # scalars still on the device: reading them waits for it
-        shown: List[np.ndarray] = []
+        shown: List[np.ndarray] = []  # those since the epoch began
+        saved, saved_at = done, time.monotonic()
         if done == 0:
             self._sheet(0)
             self._save(0)
-        saved_at = time.monotonic()
         self.progress.begin(done, total)
 
         while done < total and self._signal is None:
@@ -101,24 +104,28 @@ class Loop:
             done += 1
 
             epoch_ended = done % per_epoch == 0
-            save = epoch_ended or done == total or self._signal is not None \
-                or time.monotonic() - saved_at >= SECONDS_BETWEEN_CHECKPOINTS
+            save = epoch_ended or done == total or time.monotonic() - saved_at >= SECONDS_BETWEEN_CHECKPOINTS
             if save or self.progress.due():
-                values = [scalars.asnumpy() for scalars in waiting]
-                for before, scalars in enumerate(values, start=done - len(values) + 1):
-                    self.history.add(before, scalars)
-                shown += values
-                waiting = []
+                shown += self._read(waiting, done)
                 self.progress.show(done, np.mean(shown, axis=0), speak=epoch_ended or done == total)
-                shown = shown[-per_epoch:]
-            if epoch_ended:
-                shown = []
             if epoch_ended or done == total:
                 self._sheet(done)
+                shown = []
             if save:
                 self._save(done)
-                saved_at = time.monotonic()
+                saved, saved_at = done, time.monotonic()
+        if saved != done:  # a signal came between two checkpoints
+            self._read(waiting, done)
+            self._save(done)
         return done
+
+    def _read(self, waiting: List[Tensor], done: int) -> List[np.ndarray]:
+        """Take the waiting scalars, the last of them of step `done`, into the history, and return them."""
+        values = [scalars.asnumpy() for scalars in waiting]
+        waiting.clear()
+        for step, scalars in enumerate(values, start=done - len(values) + 1):
+            self.history.add(step, scalars)
+        return values
 
     def _sheet(self, done: int) -> None:
         """Draw the fixed latents in inference mode; training goes on as if nothing had been drawn."""
@@ -131,8 +138,10 @@ class Loop:
                     f"step {done:,} · the same {len(images)} latents each time")
 
     def _step_of_sheet(self, file: Path) -> int:
-        kind, number = file.stem.split("_")
-        return int(number) * (self.shuffle.steps_per_epoch if kind == "epoch" else 1)
+        found = re.fullmatch(r"(epoch|step)_(\d+)\.png", file.name)
+        if found is None:
+            return -1  # somebody else's file
+        return int(found[2]) * (self.shuffle.steps_per_epoch if found[1] == "epoch" else 1)
 
     def _save(self, done: int) -> None:
         state = {"step": done, "pending": self.history.pending, "settings": self.settings}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -30,10 +31,13 @@ class Progress:
         """Print a line and put it into the log with the time."""
         self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
         self._log.flush()
-        if self._bar is not None:
-            self._bar.write(line, file=sys.stdout)
-        else:
-            print(line, flush=True)
+        try:
+            if self._bar is not None:
+                self._bar.write(line, file=sys.stdout)
+            else:
+                print(line, flush=True)
+        except OSError:  # nobody reads it any more, as after `| head` or a closed terminal: the log goes on
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def begin(self, done: int, total: int) -> None:
         """Start to count at step `done` of `total`."""
@@ -41,19 +45,20 @@ class Progress:
         self._started = self._spoken = self._looked = time.monotonic()
         self._first = done
         if sys.stderr.isatty():
-            self._bar = tqdm(total=total, initial=done, unit="step", dynamic_ncols=True, smoothing=0.05,
-                             bar_format="{l_bar}{bar}| {n_fmt}/{total_fmt} [{elapsed}<{remaining}, {rate_fmt}{postfix}]")
+            self._bar = tqdm(total=total, initial=done, unit=" steps", dynamic_ncols=True, smoothing=0.05,
+                             bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left "
+                                        "{rate_noinv_fmt}{postfix}")
 
     def due(self) -> bool:
         """Tell whether it is time to look at the values again: reading them waits for the device."""
         return time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS
 
     def show(self, step: int, values: Sequence[float], speak: bool) -> None:
-        """Show the means of the last steps' scalars; `speak` asks for a line even before the time for one."""
+        """Show the scalars' means since the epoch began; `speak` asks for a line even before the time for one."""
         now = self._looked = time.monotonic()
         named = [f"{name} {value:.3f}" for name, value in zip(self._scalars, values)]
         if self._bar is not None:
-            self._bar.set_postfix_str(", ".join(named), refresh=False)
+            self._bar.set_postfix_str(" ".join(map(_short, self._scalars, values)), refresh=False)
             self._bar.update(step - self._bar.n)
         if speak or now - self._spoken >= SECONDS_BETWEEN_LINES:
             self._spoken = now
@@ -68,6 +73,12 @@ class Progress:
         if self._bar is not None:
             self._bar.close()
             self._bar = None
+
+
+def _short(name: str, value: float) -> str:
+    """A scalar in few letters, so that a bar of 80 columns holds them all: `d 1.25`, `real 64%`."""
+    kind, _, what = name.partition("_")
+    return f"{what} {value:.0%}" if kind == "accuracy" else f"{what or kind} {value:.2f}"
 
 
 def _duration(seconds: float) -> str:

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
 from ms_gan.errors import UserError
-from ms_gan.files import new_folder, write_file
+from ms_gan.files import CHECKSUMS, new_folder, write_file
 from ms_gan.recipes import flatten
-from ms_gan.training.checkpoints import checkpoint_name, checkpoint_steps
+from ms_gan.training.checkpoints import STATE, checkpoint_name, checkpoint_steps
 
+SETTINGS = {"recipe", "seed", "dataset", "data_sha256", "device_target", "steps", "warm_start"}
 LENGTHS = {"steps", "recipe.schedule.epochs"}  # the only settings that a resumed run may change
 
 
@@ -26,6 +27,7 @@ class RunFolder:
         self.log = path / "train.log"
         self.history = path / "history.csv"
         self.samples = path / "samples"
+        self.real = path / "real.png"
         self.losses = path / "losses.png"
         self.progress = path / "progress.gif"
         self.checkpoints = path / "checkpoints"
@@ -69,6 +71,9 @@ class RunFolder:
             fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             raise UserError(f"{self.path}: another process is training this run; wait for it or stop it") from None
+        for leftover in self.path.glob(".*.part"):  # of a process that was killed while it wrote a file
+            if leftover.is_file():
+                leftover.unlink()
 
     def newest_checkpoint(self) -> Optional[Path]:
         """Return the newest checkpoint's folder, or None when the run was stopped before there was any."""
@@ -81,7 +86,19 @@ class RunFolder:
 
     def read_settings(self) -> Dict[str, Any]:
         """Return what `write_settings` wrote. Raises UserError for a damaged file."""
-        return read_json(self.recipe)
+        settings = read_json(self.recipe)
+        recipe = settings.get("recipe")
+        if not SETTINGS <= settings.keys() or not isinstance(recipe, dict) or "name" not in recipe:
+            raise UserError(f"{self.recipe}: damaged (settings are missing); put the run's own file back")
+        return settings
+
+    def read_environment(self) -> Dict[str, Any]:
+        """Return what `environment.json` holds. Raises UserError for a damaged file."""
+        environment = read_json(self.environment)
+        data = environment.get("data")
+        if not isinstance(data, dict) or "path" not in data or not isinstance(environment.get("starts"), list):
+            raise UserError(f"{self.environment}: damaged (entries are missing); put the run's own file back")
+        return environment
 
 
 def newest_run(root: Path) -> Path:
@@ -99,9 +116,9 @@ def find_checkpoint(place: Optional[str], root: Path = Path("runs")) -> Tuple[Pa
     its run, or, for a checkpoint on its own, the folder that holds it.
     """
     path = newest_run(root) if place is None else Path(place)
-    if (path / "state.json").is_file():
-        inside_a_run = path.absolute().parent.name == "checkpoints"
-        return path, (path.absolute().parent.parent if inside_a_run else path.absolute().parent)
+    if any((path / name).exists() for name in (STATE, CHECKSUMS)):
+        above = path.resolve().parent
+        return path, (above.parent if above.name == "checkpoints" else above)
     if not path.is_dir():
         raise UserError(f"{path}: no such run or checkpoint folder")
     checkpoint = RunFolder.open(path).newest_checkpoint()

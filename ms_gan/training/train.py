@@ -11,6 +11,7 @@ from ms_gan import data, runtime
 from ms_gan.data.batches import EpochShuffle
 from ms_gan.data.description import ImageData
 from ms_gan.errors import UserError
+from ms_gan.evaluation import plots
 from ms_gan.evaluation.sampling import seeded_latents
 from ms_gan.nets.blocks import UnitRange
 from ms_gan.recipes import Recipe
@@ -19,14 +20,15 @@ from ms_gan.training.checkpoints import load_cells, read_state
 from ms_gan.training.history import History
 from ms_gan.training.loop import SHEET_COLUMNS, SHEET_ROWS, Loop
 from ms_gan.training.progress import Progress
-from ms_gan.training.run_folder import RunFolder, read_json, refuse_changes, write_json
+from ms_gan.training.run_folder import RunFolder, refuse_changes, write_json
 
 
 def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, root: Path,
-          steps: Optional[int] = None, data_path: Optional[str] = None, instead_of: Optional[str] = None) -> None:
+          steps: Optional[int] = None, data_path: Optional[str] = None, instead_of: Optional[str] = None,
+          warm_start: Optional[Path] = None) -> None:
     """Train a new run, below `root`, for `steps` or for the recipe's epochs.
 
-    `data_path` is where the images were read, for a later resume; `instead_of` names the data
+    `warm_start` is a checkpoint whose networks, but not optimizers, the run begins with. `data_path` is where the images were read, for a later resume; `instead_of` names the data
     set that they stand in for. Raises UserError, before a folder is made, for images or settings
     that do not go together.
     """
@@ -39,6 +41,7 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
         "data_sha256": images.sha256,
         "device_target": device.target,
         "steps": steps or recipe["schedule"]["epochs"] * shuffle.steps_per_epoch,
+        "warm_start": None,
     }
     environment = {
         "data": {"path": data_path and str(Path(data_path).absolute()), "source": images.source,
@@ -46,14 +49,22 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
         "starts": [],
     }
     step = build_step(recipe, images.images, seed)
+    if warm_start is not None:
+        state = read_state(warm_start)
+        load_cells(warm_start, {name: cell for name, cell in step.saved().items() if not name.startswith("optimizer")})
+        settings["warm_start"] = f"{state['settings']['recipe']['name']} at step {state['step']}"
     run = RunFolder.create(root, settings, environment)
     run.lock()
+    chosen = runtime.random_stream(seed, "real images").permutation(len(images.images))[: SHEET_ROWS * SHEET_COLUMNS]
+    plots.sheet(run.real, images.images[chosen], SHEET_COLUMNS, f"training images of {images.name}", images.source)
+    history = History(run.history, step.scalars, shuffle.steps_per_epoch)
+    history.start(0, [])
     progress = Progress(run.log, step.scalars, shuffle.steps_per_epoch)
     progress.say(f"recipe {recipe['name']}, seed {seed}, {device}, {len(images.images):,} images from "
                  f"{images.source}, {settings['steps']:,} steps; all in {run.path}")
     if instead_of:
         progress.say(f"note: the data set is {images.name}, because {instead_of} could not be fetched")
-    _train(run, settings, step, shuffle, device, progress, {"step": 0, "pending": []})
+    _train(run, settings, environment, step, shuffle, device, history, progress, done=0)
 
 
 def resume(path: Path, device_target: Optional[str], device_id: int, wanted: Dict[str, Any],
@@ -68,6 +79,10 @@ def resume(path: Path, device_target: Optional[str], device_id: int, wanted: Dic
     settings = run.read_settings()
     checkpoint = run.newest_checkpoint()
     if checkpoint is None:  # stopped before its first checkpoint
+        if settings["warm_start"]:
+            raise UserError(f"{path}: stopped before its first checkpoint; start it again with --warm-start")
+        if run.history.exists() and len(run.history.read_text(errors="replace").splitlines()) > 1:
+            raise UserError(f"{path}: its checkpoints are gone, so there is nothing to go on from; put them back")
         state = {"step": 0, "pending": [], "settings": settings}
     else:
         try:
@@ -79,9 +94,11 @@ def resume(path: Path, device_target: Optional[str], device_id: int, wanted: Dic
 
     device = runtime.set_up(device_target or settings["device_target"], device_id)
     refuse_changes(settings, {**settings, "device_target": device.target}, "the device is")
-    environment = read_json(run.environment)
+    environment = run.read_environment()
     images = data.load(settings["dataset"], "train", data_path or environment["data"]["path"])
     refuse_changes(settings, {**settings, "data_sha256": images.sha256}, f"{images.source} has")
+    if data_path:  # the data have moved
+        environment["data"].update(path=str(Path(data_path).absolute()), source=images.source)
 
     shuffle = _shuffle(settings["recipe"], images, settings["seed"])
     if epochs:
@@ -94,33 +111,32 @@ def resume(path: Path, device_target: Optional[str], device_id: int, wanted: Dic
     step = build_step(settings["recipe"], images.images, settings["seed"])
     if checkpoint is not None:
         load_cells(checkpoint, step.saved())
+    history = History(run.history, step.scalars, shuffle.steps_per_epoch)
+    history.start(state["step"], state["pending"])
     run.write_settings(settings)
     progress = Progress(run.log, step.scalars, shuffle.steps_per_epoch)
     progress.say(f"resumed {run.path} at step {state['step']:,} of {settings['steps']:,}, {device}")
-    for name, before in environment["starts"][-1]["versions"].items() if environment["starts"] else ():
+    before_and_now = environment["starts"][-1].get("versions", {}) if environment["starts"] else {}
+    for name, before in before_and_now.items():
         now = runtime.environment().get(name)
         if now != before:
             progress.say(f"note: {name} was {before} and is now {now}; the bytes may differ from here on")
-    _train(run, settings, step, shuffle, device, progress, state)
+    _train(run, settings, environment, step, shuffle, device, history, progress, state["step"])
 
 
 def _shuffle(recipe: Recipe, images: ImageData, seed: int) -> EpochShuffle:
     return EpochShuffle(len(images.images), recipe["schedule"]["batch_size"], seed)
 
 
-def _train(run: RunFolder, settings: Dict[str, Any], step, shuffle: EpochShuffle, device: runtime.Device,
-           progress: Progress, state: Dict[str, Any]) -> None:
-    environment = read_json(run.environment)
-    environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": state["step"],
-                                  "device": str(device), "command": sys.argv[1:],
-                                  "versions": runtime.environment()})
+def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any], step, shuffle: EpochShuffle,
+           device: runtime.Device, history: History, progress: Progress, done: int) -> None:
+    environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": done, "device": str(device),
+                                  "command": sys.argv[1:], "versions": runtime.environment()})
     write_json(run.environment, environment)
     recipe = settings["recipe"]
     latents = seeded_latents(recipe["latent"]["distribution"], SHEET_ROWS * SHEET_COLUMNS,
                              recipe["latent"]["size"], settings["seed"])
     sampler = UnitRange(step.generator, recipe["data"]["pixel_range"])
     step.set_train(True)
-    history = History(run.history, step.scalars, shuffle.steps_per_epoch)
-    history.start(state["step"], state["pending"])
-    Loop(run, step, sampler, latents, shuffle, settings, history, progress).go(state["step"], settings["steps"])
+    Loop(run, step, sampler, latents, shuffle, settings, history, progress).go(done, settings["steps"])
     progress.say(f"done: {settings['steps']:,} steps; pictures and checkpoints in {run.path}")
