@@ -15,9 +15,9 @@ from ms_gan.errors import UserError
 from ms_gan.training.run_folder import (
     RunFolder, find_checkpoint, newest_run, read_json, refuse_changes, write_json)
 
-SETTINGS = {"recipe": {"name": "mlp"}, "seed": 1, "dataset": "mnist", "data_sha256": "00", "device_target": "CPU",
-            "steps": 10, "warm_start": None}
-            "seed": 1, "steps": 24}
+SETTINGS = {"recipe": {"name": "mlp", "schedule": {"batch_size": 8, "epochs": 3}, "latent": {"size": 100}},
+            "seed": 1, "dataset": "mnist", "data_sha256": "00", "device_target": "CPU", "steps": 24,
+            "warm_start": None}
 ENVIRONMENT = {"data": {"path": None}, "starts": []}
 
 
