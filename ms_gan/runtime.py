@@ -32,8 +32,9 @@ _device: Optional[Device] = None
 def set_up(target: str = "auto", device_id: int = 0) -> Device:
     """Choose the device and static graph mode, before anything else of MindSpore runs.
 
-    A process has one device: a second call can only confirm it. `auto` takes Ascend, else GPU, else CPU. Raises UserError, in one line, for a
-    device that this machine or this installation of MindSpore does not have.
+    A process has one device: a second call can only confirm it. `auto` takes Ascend, else GPU,
+    else CPU. Raises UserError, in one line, for a device that this machine or this installation
+    of MindSpore does not have.
     """
     import mindspore as ms
 

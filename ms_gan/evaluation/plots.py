@@ -30,7 +30,8 @@ def compose_grid(images: np.ndarray, columns: int, width: Optional[int] = None) 
     """Return the images row by row as one uint8 array, height × width × 3, on white, cells `GAP` apart.
 
     Every image pixel becomes a square of equal pixels, 1 to 16 wide, as fits into about
-    `width`; when that is not given, a few images take less room than many. Raises ValueError for images that are not as the module says, or no column.
+    `width`; when that is not given, a few images take less room than many. Raises ValueError
+    for images that are not as the module says, or no column.
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
         raise ValueError(f"images must be N×C×H×W with C 1 or 3 and none of them 0, not {images.shape}")

@@ -1,7 +1,7 @@
 """The MindSpore tutorial's GAN: fully connected networks on MNIST.
 
-Source: MindSpore tutorial "GAN图像生成" (https://www.mindspore.cn/tutorials/application/zh-CN/r2.0/generative/gan.html),
-after Goodfellow et al. 2014, "Generative Adversarial Nets".
+Source: MindSpore tutorial "GAN图像生成" (mindspore.cn, application tutorials, generative), after
+Goodfellow et al. 2014, "Generative Adversarial Nets".
 
 Where this departs from the tutorial, and why:
 - D ends in a logit and the loss is a softplus of it, where the tutorial takes BCELoss of a sigmoid:

@@ -36,8 +36,9 @@ def checkpoint_steps(folder: Path) -> List[int]:
 def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: Dict[str, Any]) -> Path:
     """Save one `.ckpt` for each Cell, `state.json` and their checksums; return the new checkpoint's folder.
 
-    Raises UserError for values that are not finite: what a run leaves can be trusted. `generator.ckpt` loads with plain `mindspore.load_checkpoint`. A checkpoint of
-    the same step that is there already is kept: a replayed run would write the same.
+    `generator.ckpt` loads with plain `mindspore.load_checkpoint`. A checkpoint of the same step
+    that is there already is kept: a replayed run would write the same. Raises UserError for
+    values that are not finite, so that what is saved can be used, and for a disk without room.
     """
     path = folder / checkpoint_name(step)
     if path.exists():

@@ -28,9 +28,10 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
           warm_start: Optional[Path] = None) -> None:
     """Train a new run, below `root`, for `steps` or for the recipe's epochs.
 
-    `warm_start` is a checkpoint whose networks, but not optimizers, the run begins with. `data_path` is where the images were read, for a later resume; `instead_of` names the data
-    set that they stand in for. Raises UserError, before a folder is made, for images or settings
-    that do not go together.
+    `warm_start` is a checkpoint whose networks, but not optimizers, the run begins with;
+    `data_path` where the images were read, for a later resume; `instead_of` names the data set
+    that they stand in for. Raises UserError, before a folder is made, for images or settings that
+    do not go together.
     """
     images.require(recipe["data"]["size"], recipe["data"]["channels"])
     shuffle = _shuffle(recipe, images, seed)
