@@ -80,7 +80,7 @@ def environment() -> Dict[str, str]:
         "mindspore": ms.__version__,
         "numpy": np.__version__,
         "python": platform.python_version(),
-        "platform": platform.platform(),
+        "platform": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
     }
 

@@ -11,7 +11,7 @@ import sys
 import numpy as np
 import pytest
 
-from commands import SMALL, environment, run, write_mnist
+from commands import ROOT, SMALL, environment, run, write_mnist
 
 
 @pytest.fixture(scope="module")
@@ -184,3 +184,12 @@ def test_a_checkpoint_alone_is_enough(trained, tmp_path):
     shutil.copytree(trained / "checkpoints" / "step_00000020", tmp_path / "lone")
     run("export", tmp_path / "lone")
     assert (tmp_path / "export" / "generator.mindir").exists()
+
+
+def test_the_released_bundle_draws_digits(tmp_path):
+    run("infer", ROOT / "ckpt" / "mlp", "--num", 16, "--output", tmp_path / "images.npy")
+    images = np.load(tmp_path / "images.npy")
+    ink = images.mean(axis=(1, 2, 3))
+    assert ((0.03 < ink) & (ink < 0.35)).all(), "the share of ink in a digit"
+    assert images[:, :, :, [0, -1]].mean() < 0.02, "nothing is drawn at the edges"
+    assert np.unique(images.reshape(16, -1), axis=0).shape[0] == 16
