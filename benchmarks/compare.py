@@ -1,6 +1,6 @@
 """Time the `mlp` recipe against PyTorch eager and against the MindSpore tutorial's own loop.
 
-    python benchmarks/compare.py --data-path DIR [--rounds 5] [--steps 200] [--only ms_gan,pytorch,tutorial]
+    python benchmarks/compare.py --data-path DIR [--rounds 5] [--steps 200] [--only ms_gan,pytorch]
 
 Each contender trains the same networks on MNIST, batch 128, with everything that it takes to
 train: batches, latents, both updates, and the losses read. Each runs in a process of its own; the
@@ -16,12 +16,18 @@ import sys
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
-CONTENDERS = {"ms_gan": "ms_gan_loop.py", "pytorch": "pytorch_eager.py", "tutorial": "tutorial_loop.py"}
+CONTENDERS = {
+    "ms_gan": ("ms_gan_loop.py",),
+    "pytorch": ("pytorch_eager.py",),
+    "pytorch_dataloader": ("pytorch_eager.py", "dataloader"),
+    "tutorial": ("tutorial_loop.py",),
+}
 
 
 def milliseconds_per_step(contender: str, data_path: str, steps: int) -> float:
     """Run one contender in a fresh process; return the median time of a step after the warm-up."""
-    done = subprocess.run([sys.executable, str(HERE / CONTENDERS[contender]), data_path, str(steps)],
+    script, *arguments = CONTENDERS[contender]
+    done = subprocess.run([sys.executable, str(HERE / script), data_path, str(steps), *arguments],
                           capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{contender} failed:\n{done.stderr}")

@@ -1,8 +1,11 @@
-"""The `mlp` networks and updates in PyTorch eager, written as lean as PyTorch allows.
+"""The `mlp` networks and updates in PyTorch eager.
 
-The images stay in memory as bytes and a batch is gathered and scaled there, with no DataLoader; the
-generator runs forward once a step, and D judges its images detached.
+As lean as PyTorch allows: the images stay in memory as bytes and a batch is gathered and scaled there; the
+generator runs forward once a step, and D judges its images detached. With `dataloader` as the third
+argument the batches come from a DataLoader over a Dataset that scales each image, as tutorials do it.
 """
+
+import sys
 
 import timing
 import torch
@@ -23,9 +26,36 @@ def discriminator() -> nn.Module:
                          nn.Linear(256, 1))
 
 
+class Images(torch.utils.data.Dataset):
+    """One image at a time, scaled to [−1, 1]."""
+
+    def __init__(self, images: torch.Tensor):
+        self.images = images
+
+    def __len__(self) -> int:
+        return len(self.images)
+
+    def __getitem__(self, index: int) -> torch.Tensor:
+        return self.images[index].float().div(255).sub(0.5).div(0.5)
+
+
+def loaded(images: torch.Tensor):
+    """Batches without end, each epoch shuffled."""
+    loader = torch.utils.data.DataLoader(Images(images), timing.BATCH, shuffle=True, drop_last=True)
+    while True:
+        yield from loader
+
+
+def gathered(images: torch.Tensor):
+    """Batches without end, gathered in memory."""
+    while True:
+        yield images[torch.randint(0, len(images), (timing.BATCH,))].float() / 127.5 - 1
+
+
 def main() -> None:
     torch.manual_seed(1)
     images = torch.from_numpy(timing.images())
+    batches = loaded(images) if sys.argv[3:] == ["dataloader"] else gathered(images)
     g, d = generator(), discriminator()
     adam_g = torch.optim.Adam(g.parameters(), lr=2e-4, betas=(0.5, 0.999))
     adam_d = torch.optim.Adam(d.parameters(), lr=2e-4, betas=(0.5, 0.999))
@@ -33,7 +63,7 @@ def main() -> None:
     bce = functional.binary_cross_entropy_with_logits
 
     def step():
-        real = images[torch.randint(0, len(images), (timing.BATCH,))].float() / 127.5 - 1
+        real = next(batches)
         fake = g(torch.randn(timing.BATCH, timing.LATENT))
         adam_d.zero_grad()
         logits_real, logits_fake = d(real), d(fake.detach())
