@@ -58,7 +58,8 @@ def free_folder(path: Path, own: Tuple[str, ...], overwrite: bool) -> Path:
 
     `own` are the names that the command itself writes. Raises UserError otherwise.
     """
-    path = path.resolve()  # a link leads to the folder that is meant
+    if path.is_symlink() or not path.name:  # a link leads to the folder that is meant; "." has no name of its own
+        path = path.resolve()
     if path.exists() and not path.is_dir():
         raise UserError(f"{path}: is a file; name a folder with --output-dir")
     held = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
