@@ -1,6 +1,6 @@
-"""Time the `mlp` recipe against PyTorch eager and against the MindSpore tutorial's own loop.
+"""Time a recipe against PyTorch eager doing the same, and `mlp` also against the MindSpore tutorial's own loop.
 
-    python benchmarks/compare.py --data-path DIR [--rounds 5] [--steps 200] [--only ms_gan,pytorch]
+    python benchmarks/compare.py --data-path DIR [--recipe mlp|acgan] [--rounds 5] [--steps 200] [--only ms_gan,pytorch]
 
 Each contender trains the same networks on MNIST, batch 128, with everything that it takes to
 train: batches, latents, both updates, and the losses read. Each runs in a process of its own; the
@@ -17,16 +17,23 @@ from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
 CONTENDERS = {
-    "ms_gan": ("ms_gan_loop.py",),
-    "pytorch": ("pytorch_eager.py",),
-    "pytorch_dataloader": ("pytorch_eager.py", "dataloader"),
-    "tutorial": ("tutorial_loop.py",),
+    "mlp": {
+        "ms_gan": ("ms_gan_loop.py", "mlp"),
+        "pytorch": ("pytorch_mlp.py",),
+        "pytorch_dataloader": ("pytorch_mlp.py", "dataloader"),
+        "tutorial": ("tutorial_loop.py",),
+    },
+    "acgan": {
+        "ms_gan": ("ms_gan_loop.py", "acgan"),
+        "pytorch": ("pytorch_acgan.py",),
+        "pytorch_channels_last": ("pytorch_acgan.py", "channels_last"),
+    },
 }
 
 
-def milliseconds_per_step(contender: str, data_path: str, steps: int) -> float:
+def milliseconds_per_step(recipe: str, contender: str, data_path: str, steps: int) -> float:
     """Run one contender in a fresh process; return the median time of a step after the warm-up."""
-    script, *arguments = CONTENDERS[contender]
+    script, *arguments = CONTENDERS[recipe][contender]
     done = subprocess.run([sys.executable, str(HERE / script), data_path, str(steps), *arguments],
                           capture_output=True, text=True)
     if done.returncode:
@@ -37,15 +44,16 @@ def milliseconds_per_step(contender: str, data_path: str, steps: int) -> float:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-path", required=True)
+    parser.add_argument("--recipe", choices=tuple(CONTENDERS), default="mlp")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--steps", type=int, default=200, help="steps that are timed in each round")
-    parser.add_argument("--only", default=",".join(CONTENDERS), help="contenders, joined by commas")
+    parser.add_argument("--only", help="contenders, joined by commas (default: all)")
     options = parser.parse_args()
-    contenders = options.only.split(",")
+    contenders = options.only.split(",") if options.only else list(CONTENDERS[options.recipe])
 
     rounds = []
     for number in range(options.rounds):
-        times = {name: milliseconds_per_step(name, options.data_path, options.steps) for name in contenders}
+        times = {name: milliseconds_per_step(options.recipe, name, options.data_path, options.steps) for name in contenders}
         rounds.append(times)
         print(f"round {number + 1}: " + ", ".join(f"{name} {value:.1f} ms" for name, value in times.items()), flush=True)
     for name in contenders:

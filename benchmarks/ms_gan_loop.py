@@ -1,4 +1,6 @@
-"""The `mlp` recipe as `train` runs it: the same calls in the same order, losses read at every step."""
+"""A recipe as `train` runs it: the same calls in the same order, losses read at every step."""
+
+import sys
 
 import timing
 
@@ -7,20 +9,19 @@ from ms_gan import recipes, runtime
 
 def main() -> None:
     runtime.set_up("CPU")
-    from ms_gan.data.batches import EpochShuffle
-    from ms_gan.recipes.build import build_step
+    from ms_gan.recipes.build import build_sampler, build_step
     from ms_gan.training.loop import on_device
 
-    recipe = recipes.load("mlp")
-    images = timing.images().reshape(-1, 1, 28, 28)
+    recipe = recipes.load(sys.argv[3])
+    images = timing.data()
     step_cell = build_step(recipe, images, seed=1)
-    shuffle = EpochShuffle(len(images), timing.BATCH, seed=1)
+    batches, _ = build_sampler(recipe, len(images.images), step_cell.images_per_step, seed=1)
     done = 0
 
     def step():
         nonlocal done
-        noise = step_cell.draw_noise(runtime.random_stream(1, "step", done), timing.BATCH)
-        scalars = step_cell(on_device((shuffle.indices(done),)), on_device(noise)).asnumpy()
+        noise = step_cell.draw_noise(runtime.random_stream(1, "step", done))
+        scalars = step_cell(on_device((batches.indices(done),)), on_device(noise)).asnumpy()
         done += 1
         return scalars
 

@@ -8,15 +8,26 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-WARM_UP = 20
+WARM_UP = 5
 BATCH, LATENT = 128, 100
 
 
-def images():
-    """The training images named on the command line: uint8, (N, 784)."""
+def data():
+    """The training split named on the command line, an ImageData."""
     from ms_gan.data.mnist import load_mnist
 
-    return load_mnist("train", sys.argv[1]).images.reshape(-1, 784)
+    return load_mnist("train", sys.argv[1])
+
+
+def images():
+    """Its images: uint8, (N, 784)."""
+    return data().images.reshape(-1, 784)
+
+
+def images_and_labels():
+    """Its images, uint8, (N, 784), and its labels, int32, (N,)."""
+    split = data()
+    return split.images.reshape(-1, 784), split.labels
 
 
 def report(step) -> None:

@@ -6,6 +6,8 @@ import numpy as np
 
 DISTRIBUTIONS = {
     "normal": "independent standard normal, N(0, 1)",
+    "uniform": "independent uniform, U(-1, 1)",
+    "sphere": "uniform on the unit sphere: standard normal, divided by its Euclidean norm",
 }
 
 
@@ -17,21 +19,26 @@ def draw_latents(distribution: str, count: int, size: int, stream: np.random.Gen
     """
     if distribution == "normal":
         return stream.standard_normal((count, size), dtype=np.float32)
+    if distribution == "uniform":
+        return 2 * stream.random((count, size), dtype=np.float32) - 1
+    if distribution == "sphere":
+        normal = stream.standard_normal((count, size), dtype=np.float32)
+        return normal / np.linalg.norm(normal, axis=1, keepdims=True)
     raise ValueError(f"unknown latent distribution {distribution!r}; known: {', '.join(DISTRIBUTIONS)}")
 
 
-def interpolate(start: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
-    """Walk from one latent to another along the great circle: float32, shape (count, size).
+def interpolate(distribution: str, start: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
+    """Walk from one latent to another: float32, shape (count, size); both ends included.
 
     The straight line between two normal latents passes through vectors far shorter
     than any that the generator was trained on; the great circle keeps their length
-    (White 2016, "Sampling Generative Networks", equation of slerp). Starts at
-    `start` and ends at `end`, both included.
+    (White 2016, "Sampling Generative Networks", equation of slerp). Uniform latents
+    fill a cube, which the straight line never leaves.
     """
     cosine = np.dot(start, end) / (np.linalg.norm(start) * np.linalg.norm(end))
     angle = np.arccos(np.clip(cosine, -1.0, 1.0))
     along = np.linspace(0.0, 1.0, count)[:, None]
-    if angle < 1e-6:  # the same direction: the circle has shrunk to the line
+    if distribution == "uniform" or not 1e-6 < angle < np.pi - 1e-6:  # no great circle, or every one, leads there
         walk = (1 - along) * start + along * end
     else:
         walk = (np.sin((1 - along) * angle) * start + np.sin(along * angle) * end) / np.sin(angle)

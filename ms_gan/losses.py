@@ -1,25 +1,27 @@
 """What each player wants: pure functions of tensors, each with its formula and source.
 
-All take logits, never probabilities: D(x) = sigmoid(logit), −log D = softplus(−logit) and
-−log(1 − D) = softplus(logit). Of MindSpore 2.8's ways to write this on CPU only Softplus
-stays finite, in value and in gradient, for logits beyond ±88 (`ops.logsigmoid` and
-`ops.binary_cross_entropy_with_logits` do not); the function `ops.softplus` puts a comparison
-and a selection around it, which the primitive does not need.
+All take logits, never probabilities: D(x) = sigmoid(logit), −log D = softplus(−logit) and −log(1 − D) =
+softplus(logit). The softplus is written out: of MindSpore 2.8's ways to this on CPU, `ops.logsigmoid` and
+`ops.binary_cross_entropy_with_logits` are not finite for logits beyond ±88, in value or in gradient; `ops.log_softmax`
+is wrong by 1e-6; and `ops.Softplus` rounds differently with the number of threads, which MindSpore changes while it runs.
 """
 
 from __future__ import annotations
 
 from mindspore import ops
 
-_softplus = ops.Softplus()  # log(1 + exp(x))
 
+def binary_cross_entropy(logits, targets):
+    """Return mean(−t log D − (1 − t) log(1 − D)), a scalar, for targets t in [0, 1], of the logits' shape or a number.
 
-def minimax_discriminator_loss(logits_real, logits_fake):
-    """Return −mean log D(x) − mean log(1 − D(G(z))), a scalar (Goodfellow et al. 2014, equation 1).
-
-    At equilibrium, D = 1/2 everywhere, it is 2 ln 2 = 1.386.
+    With t = 1 for real and t = 0 for generated images, one as many as the other, it is half the
+    discriminator's minimax loss, −mean log D(x) − mean log(1 − D(G(z))) (Goodfellow et al. 2014,
+    equation 1): at equilibrium, D = 1/2 everywhere, it is ln 2 = 0.693, whatever the targets.
+    Targets between 0 and 1 are label smoothing (Salimans et al. 2016, section 3.4).
     """
-    return _softplus(-logits_real).mean() + _softplus(logits_fake).mean()
+    # t·softplus(−l) + (1 − t)·softplus(l), where softplus(x) = (x + |x|)/2 + log(1 + exp(−|x|))
+    size = ops.abs(logits)
+    return (ops.log1p(ops.exp(-size)) + 0.5 * size + (0.5 - targets) * logits).mean()
 
 
 def non_saturating_generator_loss(logits_fake):
@@ -27,4 +29,21 @@ def non_saturating_generator_loss(logits_fake):
 
     Its gradient stays large while D still rejects every fake. At equilibrium it is ln 2 = 0.693.
     """
-    return _softplus(-logits_fake).mean()
+    return binary_cross_entropy(logits_fake, 1.0)
+
+
+def saturating_generator_loss(logits_fake):
+    """Return mean log(1 − D(G(z))), a scalar (Goodfellow et al. 2014, equation 1).
+
+    Its gradient vanishes while D rejects every fake. At equilibrium it is −ln 2 = −0.693.
+    """
+    return -binary_cross_entropy(logits_fake, 0.0)
+
+
+def class_cross_entropy(class_logits, labels):
+    """Return −mean log softmax(class_logits)[label], a scalar (the auxiliary classifier of Odena et al. 2017).
+
+    class_logits: float32, (N, classes). labels: int32, (N,), from 0.
+    """
+    log_probabilities = ops.log_softmax(class_logits, 1)
+    return -(ops.one_hot(labels, class_logits.shape[1]) * log_probabilities).sum(1).mean()

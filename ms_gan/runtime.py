@@ -22,20 +22,25 @@ class Device:
 
     target: str  # "Ascend", "GPU" or "CPU"
     id: int
+    count: int = 1  # devices that train together
+    rank: int = 0  # which of them this is
 
     def __str__(self) -> str:
+        if self.count > 1:
+            return f"{self.count} × {self.target}"
         return self.target if self.target == "CPU" else f"{self.target} {self.id}"
 
 
 _device: Optional[Device] = None
 
 
-def set_up(target: str = "auto", device_id: int = 0) -> Device:
+def set_up(target: str = "auto", device_id: int = 0, together: bool = False) -> Device:
     """Choose the device and static graph mode, before anything else of MindSpore runs.
 
     A process has one device: a second call can only confirm it. `auto` takes Ascend, else GPU,
-    else CPU. Raises UserError, in one line, for a device that this machine or this installation
-    of MindSpore does not have.
+    else CPU. With `together` this is one of several processes that train together, each on a device of its
+    own. Raises UserError, in one line, for a device that this machine or this installation of MindSpore
+    does not have.
     """
     import mindspore as ms
 
@@ -55,6 +60,8 @@ def set_up(target: str = "auto", device_id: int = 0) -> Device:
             f"use --device-target {available[0]} or auto"
         )
     count = 1 if target == "CPU" else contexts[target].device_count()
+    if together:
+        device_id = 0 if target == "CPU" else int(os.environ["RANK_ID"]) % count
     if not 0 <= device_id < count:
         plural = "" if count == 1 else "s"
         raise UserError(f"there is no {target} {device_id}: this machine has {count} device{plural}, counted from 0")
@@ -66,10 +73,20 @@ def set_up(target: str = "auto", device_id: int = 0) -> Device:
         ms.set_context(mode=ms.GRAPH_MODE)
         ms.set_device(target, device_id)
         ms.set_deterministic(True)  # the same seed gives the same bytes: on Ascend that has to be asked for
+        if together:
+            from mindspore import communication
+
+            communication.init()
+            chosen = Device(target, device_id, communication.get_group_size(), communication.get_rank())
         _device = chosen
-    if chosen != _device:
+    if not together and chosen != _device:
         raise UserError(f"this process already runs on {_device}; start another for {chosen}")
-    return chosen
+    return _device
+
+
+def rank() -> int:
+    """Return which of several processes that train together this is, from 0; 0 for one alone, -1 for the scheduler."""
+    return -1 if os.environ.get("MS_ROLE") == "MS_SCHED" else int(os.environ.get("RANK_ID", "0"))
 
 
 def _keep_freed_memory() -> None:

@@ -6,6 +6,8 @@ import numpy as np
 import pytest
 
 SMALL = ("generator.widths=[16, 32]", "discriminator.widths=[16]", "schedule.batch_size=8")
+SMALL_CONDITIONAL = ("generator.start_channels=4", "generator.widths=[4, 4, 4, 4]",
+                     "discriminator.widths=[4, 4, 4, 4, 4]", "schedule.batch_size=8")
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -33,7 +35,25 @@ def small_recipe():
     return recipes.override(recipes.load("mlp"), SMALL)
 
 
+@pytest.fixture
+def small_conditional_recipe():
+    """The recipe `acgan` with networks that compile and run in a moment; a copy for each test."""
+    from ms_gan import recipes
+
+    return recipes.override(recipes.load("acgan"), SMALL_CONDITIONAL)
+
+
 @pytest.fixture(scope="session")
-def random_images():
-    """64 images of noise, of the size that `small_recipe` takes: uint8, N×C×H×W."""
-    return np.random.default_rng(0).integers(0, 256, (64, 1, 28, 28), dtype=np.uint8)
+def random_data():
+    """64 images of noise, of the size that the small recipes take, with labels 0 to 9."""
+    from ms_gan.data.description import ImageData
+
+    random = np.random.default_rng(0)
+    images = random.integers(0, 256, (64, 1, 28, 28), dtype=np.uint8)
+    return ImageData("mnist", "train", "noise", images, np.arange(64, dtype=np.int32) % 10, tuple("0123456789"))
+
+
+@pytest.fixture(scope="session")
+def random_images(random_data):
+    """Its images: uint8, N×C×H×W."""
+    return random_data.images

@@ -36,16 +36,16 @@ def umask():
 
 
 @pytest.fixture
-def step(small_recipe, random_images):
-    return build_step(small_recipe, random_images, seed=1)
+def step(small_recipe, random_data):
+    return build_step(small_recipe, random_data, seed=1)
 
 
 @pytest.fixture(scope="module")
-def saved(device, random_images, tmp_path_factory):
+def saved(device, random_data, tmp_path_factory):
     """A checkpoint that no test may change."""
     recipe = recipes.override(recipes.load("mlp"), ["generator.widths=[16, 32]", "discriminator.widths=[16]"])
     before = os.umask(0o022)
-    cells = build_step(recipe, random_images, seed=1).saved()
+    cells = build_step(recipe, random_data, seed=1).saved()
     path = save_checkpoint(tmp_path_factory.mktemp("run") / "checkpoints", 7, cells, STATE)
     os.umask(before)
     return path
@@ -76,12 +76,12 @@ def flip(file, position, bits=0xFF):
     file.write_bytes(data)
 
 
-def test_every_byte_comes_back(step, small_recipe, random_images, tmp_path):
+def test_every_byte_comes_back(step, small_recipe, random_data, tmp_path):
     for index, parameter in enumerate(step.get_parameters()):  # zeros would hide what was not loaded
         if parameter.name.startswith("optimizer") and "moment" in parameter.name:
             parameter.set_data(ms.Tensor(parameter.asnumpy() + 0.25 * index, parameter.dtype))
     path = save_checkpoint(tmp_path, 7, step.saved(), STATE)
-    other = build_step(small_recipe, random_images, seed=2)
+    other = build_step(small_recipe, random_data, seed=2)
     assert contents(other) != contents(step)
     assert read_state(path) == STATE
     load_cells(path, other.saved())
@@ -159,14 +159,16 @@ def test_a_list_that_has_lost_lines_is_refused(checkpoint, lines):
 
 @pytest.mark.parametrize("setting", [
     "generator.widths=[16, 24]", "generator.widths=[16, 32, 16]", "latent.size=50"])
-def test_the_checkpoint_of_another_recipe_is_refused(saved, small_recipe, random_images, setting):
-    other = build_step(recipes.override(small_recipe, [setting]), random_images, seed=1)
+def test_the_checkpoint_of_another_recipe_is_refused(saved, small_recipe, random_data, setting):
+    other = build_step(recipes.override(small_recipe, [setting]), random_data, seed=1)
     message = refused(load_cells, saved, other.saved())
     assert "generator.ckpt" in message and "generator.layers." in message
 
 
-def test_the_checkpoint_of_another_family_is_refused(saved, step):
+def test_the_checkpoint_of_another_family_is_refused(saved, step, small_conditional_recipe):
     assert "encoder.ckpt: missing" in refused(load_cells, saved, {"encoder": step.generator})
+    conditional = build_generator(small_conditional_recipe)
+    assert "generator.ckpt: does not fit the recipe" in refused(load_cells, saved, {"generator": conditional})
 
 
 def test_a_file_that_mindspore_cannot_read_is_refused(checkpoint, step):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
@@ -11,19 +12,28 @@ import time
 import pytest
 
 import ms_gan
-from commands import ROOT, environment, run, write_mnist
-from ms_gan import cli
+from commands import ROOT, run, write_mnist
+from ms_gan import cli, recipes
+from ms_gan.cli.options import chosen_labels
+from ms_gan.errors import UserError
 
 WRONG = [
     ((), "COMMAND"),
     (("bogus",), "bogus"),
-    (("train", "--recipe", "foo"), "there are: mlp"),
+    (("train", "--recipe", "foo"), "there are: acgan, "),
     (("train", "--set", "latent.siz=10"), "did you mean latent.size"),
     (("train", "--set", "latent.size"), "key=value"),
     (("train", "--set", "latent.size=many"), "expected a whole number"),
     (("train", "--set", "generator.widths=[0]"), "generator.widths"),
     (("train", "--set", "latent.distribution=cubic"), "normal"),
     (("train", "--set", "data.pixel_range=[1.0, -1.0]"), "low < high"),
+    (("train", "--set", "updates.shared_counters=1"), "True or False"),
+    (("train", "--set", "updates.target_real=[0.9]"), "updates.target_real"),
+    (("train", "--set", "generator.batch_norm.place=never"), "before, after, none"),
+    (("train", "--recipe", "dcgan", "--set", "generator.strides=[2]"), "4 strides"),
+    (("train", "--batch-size", "3"), "at least 4"),
+    (("train", "--set", "schedule.epochs=3"), "use --epochs"),
+    (("train", "--set", "schedule.batch_size=8"), "use --batch-size"),
     (("train", "--epochs", "0"), "whole number from 1"),
     (("train", "--epochs", "2", "--steps", "3"), "not allowed with"),
     (("train", "--batch-size", "-5"), "whole number from 1"),
@@ -35,6 +45,8 @@ WRONG = [
     (("train", "--data-path", "empty"), "empty"),
     (("train", "--data-path", "data", "--batch-size", "1000"), "--batch-size"),
     (("train", "--data-path", "data", "--set", "data.size=32"), "28x28"),
+    (("train", "--data-path", "data", "--recipe", "acgan", "--set", "data.classes=5"), "--set data.classes=10"),
+    (("train", "--data-path", "data", "--batch-size", "8", "--set", "generator.output=sigmoid"), "data.pixel_range"),
     (("train", "--data-path", "data", "--batch-size", "8", "--set", "generator.network=unet"), "mlp_generator"),
     (("train", "--data-path", "data", "--batch-size", "8", "--output-dir", "a_file"), "a_file"),
     (("train", "--dataset", "digits", "--data-path", "data"), "--data-path"),
@@ -49,7 +61,7 @@ WRONG = [
     (("infer", "data", "--num", "1", "--output", "a_file"), ".png or .npy"),
     (("infer", "data", "--num", "1", "--output", "absent/x.png"), "no such folder"),
     (("infer", "data", "--num", "1"), "--output"),
-    (("recipes", "foo"), "there are: mlp"),
+    (("recipes", "foo"), "there are: acgan, "),
 ]
 
 
@@ -123,9 +135,35 @@ def test_the_version_is_the_packages():
     assert run("--version").stdout == f"ms_gan {ms_gan.__version__}\n"
 
 
-def test_recipes_are_listed_and_shown():
-    assert run("recipes").stdout.startswith("mlp ")
-    assert '"widths"' in run("recipes", "mlp").stdout
+def test_recipes_are_listed_and_shown(capsys):
+    _, listed = run_here(["recipes"], capsys)
+    assert [line.split()[0] for line in listed.out.splitlines()] == recipes.names()
+    assert all(recipes.load(line.split()[0])["summary"] in line for line in listed.out.splitlines())
+    for name in recipes.names():
+        assert json.loads(run_here(["recipes", name], capsys)[1].out) == recipes.load(name)
+
+
+def test_without_label_all_classes_are_drawn():
+    assert chosen_labels(None, ["cat", "dog", "owl"]) == [0, 1, 2]
+
+
+def test_labels_are_drawn_as_they_are_named():
+    assert chosen_labels(["owl", "cat", "owl"], ("cat", "dog", "owl")) == [2, 0, 2]
+
+
+def test_a_generator_without_labels_draws_without():
+    assert chosen_labels(None, None) is None
+
+
+@pytest.mark.parametrize("wanted, classes, named", [
+    (["cat", "cow"], ["cat", "dog"], "there is no class 'cow'; --label takes one of cat, dog"),
+    (["0"], ["cat", "dog"], "there is no class '0'"),
+    (["cat"], None, "takes no labels; leave out --label"),
+])
+def test_labels_that_cannot_be_drawn_are_refused_in_one_line(wanted, classes, named):
+    with pytest.raises(UserError) as error:
+        chosen_labels(wanted, classes)
+    assert named in str(error.value) and "\n" not in str(error.value)
 
 
 def test_without_network_the_drawn_digits_take_over_and_the_record_says_so(place, tmp_path):

@@ -1,4 +1,7 @@
-"""From a trained run to pictures and to a bundle, through the command line."""
+"""From a trained run to pictures and to a bundle, through the command line.
+
+What a process of its own does not add to is run in this one, to be quick.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,12 @@ import numpy as np
 import pytest
 
 from commands import ROOT, SMALL, environment, run, write_mnist
+from conftest import SMALL_CONDITIONAL
+from ms_gan import cli
+
+pytestmark = pytest.mark.usefixtures("device")
+
+PICTURES = ("samples.png", "interpolation.png", "generated_beside_real.png")
 
 
 @pytest.fixture(scope="module")
@@ -28,51 +37,89 @@ def bundle(trained):
     return trained / "export"
 
 
-def one_line(refused):
-    assert re.fullmatch(r"error: [^\n]+\n", refused.stderr), refused.stderr
-    return refused.stderr
+@pytest.fixture(scope="module")
+def conditional(device, random_data, tmp_path_factory):
+    """The checkpoint of a conditional generator on which every weight, statistic and label has its effect."""
+    from mindspore import Tensor
+
+    from ms_gan import recipes
+    from ms_gan.recipes.build import build_step
+    from ms_gan.training.checkpoints import save_checkpoint
+
+    recipe = recipes.override(recipes.load("acgan"), SMALL_CONDITIONAL)
+    step = build_step(recipe, random_data, seed=1)
+    random = np.random.default_rng(1)
+    for parameter in step.generator.get_parameters():
+        positive = parameter.name.endswith("moving_variance")
+        values = random.uniform(0.5, 2.0, parameter.shape) if positive else random.normal(0, 0.3, parameter.shape)
+        parameter.set_data(Tensor(values.astype(np.float32)))
+    settings = {"recipe": recipe, "seed": 1, "dataset": "mnist", "data_sha256": random_data.sha256,
+                "device_target": "CPU", "device_num": 1, "classes": list(random_data.classes), "steps": 40,
+                "warm_start": None}
+    state = {"step": 40, "pending": [], "settings": settings}
+    return save_checkpoint(tmp_path_factory.mktemp("conditional") / "checkpoints", 40, step.saved(), state)
+
+
+@pytest.fixture(scope="module")
+def conditional_bundle(conditional):
+    here("export", conditional)
+    return conditional.parent.parent / "export"
+
+
+def here(*arguments, status=0):
+    """Run a command in this process; check its exit status."""
+    assert cli.main([str(argument) for argument in arguments]) == status
+
+
+def refused_here(capsys, *arguments, status=2):
+    """Run a command in this process that refuses; return the one line with which it does."""
+    capsys.readouterr()
+    here(*arguments, status=status)
+    line = capsys.readouterr().err
+    assert re.fullmatch(r"error: [^\n]+\n", line), line
+    return line
 
 
 def test_a_run_leaves_what_the_readme_says(trained):
-    for name in ("recipe.json", "environment.json", "train.log", "history.csv", "losses.png", "progress.gif",
-                 "samples/epoch_0000.png", "samples/epoch_0001.png", "samples/epoch_0002.png"):
+    for name in ("recipe.json", "environment.json", "train.log", "real.png", "history.csv", "losses.png",
+                 "progress.gif", "samples/epoch_0000.png", "samples/epoch_0001.png", "samples/epoch_0002.png"):
         assert (trained / name).stat().st_size > 0, name
     header, *rows = (trained / "history.csv").read_text().splitlines()
-    assert header == "step,epoch,loss_d,loss_g,accuracy_real,accuracy_fake"
+    assert header == "step,epoch,loss_d,loss_g,fool_rate,accuracy_real,accuracy_fake"
     assert [row.split(",")[0] for row in rows] == ["10", "20"]
 
 
 def test_eval_draws_the_same_pictures_for_the_same_seed(trained, tmp_path):
-    for name, seed in (("a", 5), ("b", 5), ("c", 6)):
-        run("eval", trained, "--grid", "3x4", "--seed", seed, "--output-dir", tmp_path / name)
-    pictures = ("samples.png", "interpolation.png", "generated_beside_real.png")
-    assert sorted(file.name for file in (tmp_path / "a").iterdir()) == sorted(pictures)
-    for picture in pictures:
+    run("eval", trained, "--grid", "3x4", "--seed", 5, "--output-dir", tmp_path / "a")
+    for name, seed in (("b", 5), ("c", 6)):
+        here("eval", trained, "--grid", "3x4", "--seed", seed, "--output-dir", tmp_path / name)
+    assert sorted(file.name for file in (tmp_path / "a").iterdir()) == sorted(PICTURES)
+    for picture in PICTURES:
         contents = [(tmp_path / name / picture).read_bytes() for name in "abc"]
         assert contents[0] == contents[1] != contents[2]
 
 
 def test_eval_takes_a_checkpoint_and_draws_only_what_was_asked_for(trained, tmp_path):
-    run("eval", trained / "checkpoints" / "step_00000010", "--interpolate", "--output-dir", tmp_path / "old")
-    run("eval", trained, "--interpolate", "--output-dir", tmp_path / "new")
+    here("eval", trained / "checkpoints" / "step_00000010", "--interpolate", "--output-dir", tmp_path / "old")
+    here("eval", trained, "--interpolate", "--output-dir", tmp_path / "new")
     assert sorted(file.name for file in (tmp_path / "old").iterdir()) == ["interpolation.png", "samples.png"]
     assert (tmp_path / "old/samples.png").read_bytes() != (tmp_path / "new/samples.png").read_bytes()
 
 
-def test_nothing_is_overwritten_without_being_asked(trained, tmp_path):
+def test_nothing_is_overwritten_without_being_asked(trained, tmp_path, capsys):
     target = tmp_path / "eval"
     target.mkdir()
     (target / "samples.png").write_text("mine")
-    assert "--overwrite" in one_line(run("eval", trained, "--output-dir", target, status=2))
+    assert "--overwrite" in refused_here(capsys, "eval", trained, "--output-dir", target)
     assert (target / "samples.png").read_text() == "mine"
     (target / "thesis.txt").write_text("mine too")
-    assert "thesis.txt" in one_line(run("eval", trained, "--output-dir", target, "--overwrite", status=2))
+    assert "thesis.txt" in refused_here(capsys, "eval", trained, "--output-dir", target, "--overwrite")
     assert sorted(file.name for file in target.iterdir()) == ["samples.png", "thesis.txt"]
 
 
 def test_an_export_is_replaced_when_asked(trained, tmp_path):
-    run("export", trained / "checkpoints" / "step_00000010", "--output-dir", tmp_path / "bundle")
-    run("export", trained, "--output-dir", tmp_path / "bundle", "--overwrite")
+    here("export", trained / "checkpoints" / "step_00000010", "--output-dir", tmp_path / "bundle")
+    here("export", trained, "--output-dir", tmp_path / "bundle", "--overwrite")
     contract = json.loads((tmp_path / "bundle" / "contract.json").read_text())
     assert contract["origin"]["step"] == 20
     assert sorted(file.name for file in tmp_path.iterdir()) == ["bundle"]
@@ -84,7 +131,7 @@ def test_the_contract_says_what_the_file_does(bundle):
     assert (latent["name"], latent["shape"], latent["type"]) == ("latent", ["batch", 100], "float32")
     assert (image["name"], image["shape"], image["range"]) == ("image", ["batch", 1, 28, 28], [0.0, 1.0])
     assert contract["parity"] == {"device": "CPU", "batches": [1, 7, 64], "greatest_difference": 0.0}
-    assert contract["origin"]["step"] == 20
+    assert contract["origin"]["step"] == 20 and contract["labels"] is None
     for name, facts in contract["files"].items():
         assert (bundle / name).stat().st_size == facts["bytes"]
     for file in bundle.iterdir():
@@ -110,46 +157,36 @@ def test_infer_draws_what_eval_draws_and_imports_nothing_of_training(bundle, tra
     assert images.dtype == np.float32 and images.shape == (70, 1, 28, 28)
     assert images.min() >= 0 and images.max() <= 1 and images.std() > 0.01
 
-    run("infer", lone, "--num", 3, "--seed", 9, "--output", tmp_path / "three.npy")
+    here("infer", lone, "--num", 3, "--seed", 9, "--output", tmp_path / "three.npy")
     assert np.array_equal(np.load(tmp_path / "three.npy"), images[:3])
-    run("infer", lone, "--num", 70, "--seed", 9, "--output", tmp_path / "images.png")
+    here("infer", lone, "--num", 70, "--seed", 9, "--output", tmp_path / "images.png")
     assert (tmp_path / "images.png").read_bytes()[:4] == b"\x89PNG"
 
 
-def test_a_bundle_gives_the_pixels_of_its_checkpoint(bundle, trained, tmp_path):
-    program = (
-        "import sys, numpy as np\n"
-        "from ms_gan import runtime\n"
-        "runtime.set_up('CPU')\n"
-        "from ms_gan.cli.trained import load_trained\n"
-        "from ms_gan.delivery.bundle import Bundle\n"
-        "from ms_gan.evaluation.sampling import seeded_latents\n"
-        "latents = seeded_latents('normal', 100, 100, 2)\n"
-        "assert np.array_equal(load_trained(sys.argv[1]).draw(latents), Bundle(sys.argv[2]).draw(latents))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program, str(trained), str(bundle)], env=environment(),
-                          capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+def test_a_bundle_gives_the_pixels_of_its_checkpoint(bundle, trained):
+    from ms_gan.cli.trained import load_trained
+    from ms_gan.delivery.bundle import Bundle
+    from ms_gan.evaluation.sampling import seeded_inputs
+
+    opened = Bundle(bundle)
+    assert opened.latent == {"size": 100, "distribution": "normal"} and opened.classes is None
+    inputs = seeded_inputs(opened.latent, 100, 2)
+    assert np.array_equal(load_trained(str(trained)).draw(inputs), opened.draw(inputs))
 
 
-def test_an_export_that_differs_fails_loudly_and_leaves_nothing(trained, tmp_path):
-    program = (
-        "import sys\n"
-        "import ms_gan\n"
-        "import mindspore as ms\n"
-        "export = ms.export\n"
-        "def in_training_mode(network, *inputs, **options):\n"  # the classic mistake
-        "    network.set_train(True)\n"
-        "    export(network, *inputs, **options)\n"
-        "    network.set_train(False)\n"
-        "ms.export = in_training_mode\n"
-        "from ms_gan.cli import main\n"
-        "sys.exit(main(sys.argv[1:]))\n"
-    )
-    done = subprocess.run([sys.executable, "-c", program, "export", str(trained), "--output-dir",
-                           str(tmp_path / "bundle")], env=environment(), capture_output=True, text=True)
-    assert done.returncode == 1
-    assert "differs from the checkpoint's network" in one_line(done)
+def test_an_export_that_differs_fails_loudly_and_leaves_nothing(trained, tmp_path, monkeypatch, capsys):
+    import mindspore as ms
+
+    export = ms.export
+
+    def in_training_mode(network, *inputs, **options):  # the classic mistake
+        network.set_train(True)
+        export(network, *inputs, **options)
+        network.set_train(False)
+
+    monkeypatch.setattr(ms, "export", in_training_mode)
+    refused = refused_here(capsys, "export", trained, "--output-dir", tmp_path / "bundle", status=1)
+    assert "differs from the checkpoint's network" in refused
     assert list(tmp_path.iterdir()) == []
 
 
@@ -160,36 +197,146 @@ def test_an_export_that_differs_fails_loudly_and_leaves_nothing(trained, tmp_pat
     ("contract.json", lambda content: content.replace(b'"contract_version": 1', b'"contract_version": 9'), "another"),
     ("contract.json", lambda content: b"[]", "damaged"),
 ])
-def test_a_damaged_bundle_is_refused(name, damage, named, bundle, tmp_path):
+def test_a_damaged_bundle_is_refused(name, damage, named, bundle, tmp_path, capsys):
     shutil.copytree(bundle, tmp_path / "bundle")
     file = tmp_path / "bundle" / name
     file.write_bytes(damage(file.read_bytes()))
-    refused = run("infer", tmp_path / "bundle", "--num", 1, "--output", tmp_path / "x.png", status=2)
-    assert named in one_line(refused) and name in refused.stderr
+    refused = refused_here(capsys, "infer", tmp_path / "bundle", "--num", 1, "--output", tmp_path / "x.png")
+    assert named in refused and name in refused
 
 
-def test_a_damaged_checkpoint_is_refused(trained, tmp_path):
+def test_a_damaged_checkpoint_is_refused(trained, tmp_path, capsys):
     checkpoint = tmp_path / "step_00000020"
     shutil.copytree(trained / "checkpoints" / "step_00000020", checkpoint)
     content = bytearray((checkpoint / "generator.ckpt").read_bytes())
     content[len(content) // 2] ^= 16
     (checkpoint / "generator.ckpt").write_bytes(content)
     for command in ("eval", "export"):
-        refused = one_line(run(command, checkpoint, "--output-dir", tmp_path / "out", status=2))
+        refused = refused_here(capsys, command, checkpoint, "--output-dir", tmp_path / "out")
         assert "generator.ckpt: damaged" in refused
     assert not (tmp_path / "out").exists()
 
 
+def test_a_checkpoint_of_an_older_version_is_refused(trained, tmp_path, capsys):
+    from ms_gan.files import CHECKSUMS, write_checksums
+
+    checkpoint = tmp_path / "step_00000020"
+    shutil.copytree(trained / "checkpoints" / "step_00000020", checkpoint)
+    state = json.loads((checkpoint / "state.json").read_text())
+    del state["settings"]["classes"]
+    (checkpoint / "state.json").write_text(json.dumps(state))
+    (checkpoint / CHECKSUMS).unlink()
+    write_checksums(checkpoint)
+    for command in ("eval", "export"):
+        assert str(checkpoint) in refused_here(capsys, command, checkpoint, "--output-dir", tmp_path / "out")
+
+
 def test_a_checkpoint_alone_is_enough(trained, tmp_path):
     shutil.copytree(trained / "checkpoints" / "step_00000020", tmp_path / "lone")
-    run("export", tmp_path / "lone")
+    here("export", tmp_path / "lone")
     assert (tmp_path / "export" / "generator.mindir").exists()
 
 
 def test_the_released_bundle_draws_digits(tmp_path):
-    run("infer", ROOT / "ckpt" / "mlp", "--num", 16, "--output", tmp_path / "images.npy")
+    here("infer", ROOT / "ckpt" / "mlp", "--num", 16, "--output", tmp_path / "images.npy")
     images = np.load(tmp_path / "images.npy")
     ink = images.mean(axis=(1, 2, 3))
     assert ((0.03 < ink) & (ink < 0.35)).all(), "the share of ink in a digit"
     assert images[:, :, :, [0, -1]].mean() < 0.02, "nothing is drawn at the edges"
     assert np.unique(images.reshape(16, -1), axis=0).shape[0] == 16
+
+
+def test_the_contract_of_a_conditional_generator_says_what_the_labels_mean(conditional_bundle):
+    contract = json.loads((conditional_bundle / "contract.json").read_text())
+    latent, label = contract["inputs"]
+    assert (latent["name"], latent["shape"], latent["type"]) == ("latent", ["batch", 100], "float32")
+    assert (label["name"], label["shape"], label["type"]) == ("label", ["batch"], "int32")
+    assert label["range"] == [0, 9] and contract["labels"] == list("0123456789")
+    assert contract["outputs"][0]["shape"] == ["batch", 1, 28, 28]
+    assert contract["parity"] == {"device": "CPU", "batches": [1, 7, 64], "greatest_difference": 0.0}
+    assert (contract["recipe"], contract["family"], contract["origin"]["step"]) == ("acgan", "acgan", 40)
+
+
+def test_a_conditional_bundle_gives_the_pixels_of_its_checkpoint_for_every_label(conditional, conditional_bundle):
+    from ms_gan.cli.trained import load_trained
+    from ms_gan.delivery.bundle import Bundle
+    from ms_gan.evaluation.sampling import seeded_inputs
+
+    trained, opened = load_trained(str(conditional)), Bundle(conditional_bundle)
+    assert trained.classes == opened.classes == list("0123456789")
+    latents, labels = seeded_inputs(opened.latent, 70, 2, np.arange(70) % 10)
+    images = opened.draw((latents, labels))
+    assert np.array_equal(trained.draw((latents, labels)), images)
+    others = opened.draw((latents, (labels + 1) % 10))
+    assert (images != others).any(axis=(1, 2, 3)).all(), "each image depends on its label"
+
+
+def test_infer_draws_the_classes_that_are_named_in_turn(conditional_bundle, tmp_path):
+    from ms_gan.delivery.bundle import Bundle
+    from ms_gan.evaluation.sampling import seeded_inputs
+
+    bundle = Bundle(conditional_bundle)
+    for chosen, labels in (([], range(10)), ([5], [5]), ([7, 3], [7, 3])):
+        file = tmp_path / f"{chosen}.npy"
+        options = [word for label in chosen for word in ("--label", label)]
+        here("infer", conditional_bundle, "--num", 12, "--seed", 4, *options, "--output", file)
+        expected = bundle.draw(seeded_inputs(bundle.latent, 12, 4, np.resize(labels, 12)))
+        assert np.array_equal(np.load(file), expected), chosen
+
+
+def test_infer_refuses_labels_that_cannot_be_drawn(conditional_bundle, tmp_path, capsys):
+    wanted = ("--num", 1, "--label", "cat", "--output", tmp_path / "x.png")
+    assert "no class 'cat'; --label takes one of 0, 1, 2" in refused_here(capsys, "infer", conditional_bundle, *wanted)
+    assert "takes no labels" in refused_here(capsys, "infer", ROOT / "ckpt" / "mlp", *wanted)
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("options, rows, columns", [
+    ([], "0123456789", 10),
+    (["--label", "7", "--label", "3"], "73", 10),
+    (["--label", "7", "--label", "3", "--grid", "3x2"], "737", 2),
+])
+def test_eval_draws_a_row_for_each_label(options, rows, columns, conditional, tmp_path, monkeypatch):
+    from ms_gan.evaluation import plots
+
+    pages = {}
+    monkeypatch.setattr(plots, "sheet", lambda path, _, columns, *__, row_labels, **___:
+                        pages.update({path.name: (columns, row_labels)}))
+    here("eval", conditional, "--interpolate", *options, "--output-dir", tmp_path / "eval")
+    assert pages["samples.png"] == (columns, list(rows))
+    assert pages["interpolation.png"] == (11, list(dict.fromkeys(rows)))
+
+
+def test_eval_that_refuses_a_label_leaves_nothing(conditional, tmp_path, capsys):
+    refused = refused_here(capsys, "eval", conditional, "--interpolate", "--label", "cat",
+                           "--output-dir", tmp_path / "eval")
+    assert "no class 'cat'" in refused
+    assert list(tmp_path.iterdir()) == []
+
+
+TAMPERED = {
+    "no labels for an input that takes them": lambda contract: contract.update(labels=None),
+    "no names": lambda contract: contract.update(labels=[]),
+    "names that are none": lambda contract: contract.update(labels=list(range(10))),
+    "one text for all names": lambda contract: contract.update(labels="0123456789"),
+    "a name too many": lambda contract: contract["labels"].append("10"),
+    "a name too few": lambda contract: contract["labels"].pop(),
+    "names without the input": lambda contract: contract["inputs"].pop(),
+    "another input": lambda contract: contract["inputs"][1].update(name="class"),
+    "nothing said of labels": lambda contract: contract.pop("labels"),
+}
+
+
+@pytest.mark.parametrize("what", TAMPERED)
+def test_a_contract_whose_labels_were_tampered_with_is_refused(what, conditional_bundle, tmp_path):
+    from ms_gan.delivery.bundle import Bundle
+    from ms_gan.errors import UserError
+
+    shutil.copytree(conditional_bundle, tmp_path / "bundle")
+    file = tmp_path / "bundle" / "contract.json"
+    contract = json.loads(file.read_text())
+    TAMPERED[what](contract)
+    file.write_text(json.dumps(contract))
+    with pytest.raises(UserError) as error:
+        Bundle(tmp_path / "bundle")
+    assert "contract.json" in str(error.value) and "\n" not in str(error.value)

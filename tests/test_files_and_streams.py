@@ -11,7 +11,7 @@ import pytest
 
 from ms_gan import files
 from ms_gan.errors import UserError
-from ms_gan.latents import draw_latents, interpolate
+from ms_gan.latents import DISTRIBUTIONS, draw_latents, interpolate
 from ms_gan.runtime import random_stream
 
 
@@ -165,11 +165,15 @@ def test_a_stream_is_the_same_for_ever():
 # latents
 
 
-def test_the_first_latents_do_not_depend_on_how_many_follow():
-    many = draw_latents("normal", 65, 100, random_stream(1, "sample"))
-    assert many.shape == (65, 100) and many.dtype == np.float32
+every_distribution = pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+
+
+@every_distribution
+def test_the_first_latents_do_not_depend_on_how_many_follow(distribution):
+    many = draw_latents(distribution, 65, 99, random_stream(1, "sample"))
+    assert many.shape == (65, 99) and many.dtype == np.float32
     for count in (1, 5, 64):
-        assert np.array_equal(draw_latents("normal", count, 100, random_stream(1, "sample")), many[:count])
+        assert np.array_equal(draw_latents(distribution, count, 99, random_stream(1, "sample")), many[:count])
 
 
 def test_an_unknown_distribution_is_refused():
@@ -182,27 +186,54 @@ def test_normal_latents_are_normal():
     assert abs(latents.mean()) < 0.01 and abs(latents.std() - 1) < 0.01 and abs((latents**4).mean() - 3) < 0.1
 
 
-def test_a_walk_starts_and_ends_at_the_ends_and_keeps_the_length():
+def test_uniform_latents_fill_their_range_evenly():
+    latents = draw_latents("uniform", 1000, 100, random_stream(1, "sample"))
+    assert -1 <= latents.min() < -0.999 and 0.999 < latents.max() < 1
+    assert abs(latents.mean()) < 0.01 and abs(latents.var() - 1 / 3) < 0.005  # (1 - -1)^2 / 12
+    assert abs((latents**4).mean() - 1 / 5) < 0.005
+
+
+def test_latents_on_the_sphere_have_length_one_and_no_direction():
+    latents = draw_latents("sphere", 1000, 100, random_stream(1, "sample"))
+    np.testing.assert_allclose(np.linalg.norm(latents, axis=1), 1, rtol=1e-6)
+    assert np.linalg.norm(latents.mean(axis=0)) < 0.05  # 1 / sqrt(1000) = 0.032 on average
+    np.testing.assert_allclose((latents**2).mean(axis=0), 1 / 100, rtol=0.25)  # its standard deviation is 4.4%
+
+
+@every_distribution
+def test_a_walk_starts_and_ends_at_the_ends(distribution):
+    start, end = draw_latents(distribution, 2, 100, random_stream(1, "sample"))
+    walk = interpolate(distribution, start, end, 11)
+    assert walk.shape == (11, 100) and walk.dtype == np.float32
+    np.testing.assert_allclose(walk[[0, -1]], [start, end], rtol=1e-6)
+
+
+@pytest.mark.parametrize("distribution", ["normal", "sphere"])
+def test_a_walk_around_the_origin_keeps_the_length_and_the_pace(distribution):
     for seed in range(20):
-        start, end = draw_latents("normal", 2, 100, random_stream(seed, "sample"))
+        start, end = draw_latents(distribution, 2, 100, random_stream(seed, "sample"))
         end *= np.linalg.norm(start) / np.linalg.norm(end)
-        walk = interpolate(start, end, 11)
-        assert walk.shape == (11, 100) and walk.dtype == np.float32
-        np.testing.assert_allclose(walk[[0, -1]], [start, end], rtol=1e-6)
+        walk = interpolate(distribution, start, end, 11)
         np.testing.assert_allclose(np.linalg.norm(walk, axis=1), np.linalg.norm(start), rtol=1e-5)
         strides = np.linalg.norm(np.diff(walk, axis=0), axis=1)
         np.testing.assert_allclose(strides, strides[0], rtol=1e-4)
 
 
 def test_a_quarter_of_a_circle():
-    walk = interpolate(np.float32([1, 0]), np.float32([0, 1]), 3)
+    walk = interpolate("normal", np.float32([1, 0]), np.float32([0, 1]), 3)
     np.testing.assert_allclose(walk, [[1, 0], [0.5**0.5, 0.5**0.5], [0, 1]], atol=1e-6)
 
 
-@pytest.mark.parametrize("factor", [1.0, 2.0])
-def test_a_walk_in_one_direction_is_a_straight_line(factor):
-    start = np.random.default_rng(0).standard_normal(100).astype(np.float32)
-    walk = interpolate(start, start * np.float32(factor), 5)
+def test_a_walk_through_the_cube_is_a_straight_line():
+    walk = interpolate("uniform", np.float32([1, 0.5, 0]), np.float32([-1, 0.5, 1]), 5)
+    np.testing.assert_allclose(
+        walk, [[1, 0.5, 0], [0.5, 0.5, 0.25], [0, 0.5, 0.5], [-0.5, 0.5, 0.75], [-1, 0.5, 1]], atol=1e-7)
+
+
+@pytest.mark.parametrize("distribution, factor", [("normal", 1.0), ("normal", 2.0), ("sphere", 1.0), ("uniform", 0.5)])
+def test_a_walk_in_one_direction_is_a_straight_line(distribution, factor):
+    start = draw_latents(distribution, 1, 100, random_stream(1, "sample"))[0]
+    walk = interpolate(distribution, start, start * np.float32(factor), 5)
     np.testing.assert_allclose(walk, np.linspace(1, factor, 5)[:, None] * start, rtol=1e-5)
 
 
@@ -218,28 +249,30 @@ def generator(device):
 
 
 def test_an_image_does_not_depend_on_how_many_are_drawn_with_it(generator):
-    from ms_gan.evaluation.sampling import draw_images, seeded_latents
+    from ms_gan.evaluation.sampling import draw_images, seeded_inputs
 
-    latents = seeded_latents("normal", 129, 100, seed=1)
-    everything = draw_images(generator, latents)
+    latent = {"distribution": "normal", "size": 100}
+    (latents,) = seeded_inputs(latent, 129, seed=1)
+    everything = draw_images(generator, (latents,))
     assert everything.shape == (129, 1, 28, 28) and everything.dtype == np.float32
     assert len(np.unique(everything.reshape(129, -1), axis=0)) == 129
     for count in (1, 2, 63, 64, 65, 128):
-        assert np.array_equal(draw_images(generator, latents[:count]), everything[:count]), count
-        assert np.array_equal(seeded_latents("normal", count, 100, seed=1), latents[:count])
-    assert np.array_equal(draw_images(generator, latents[100:101]), everything[100:101])
+        assert np.array_equal(draw_images(generator, (latents[:count],)), everything[:count]), count
+        assert np.array_equal(seeded_inputs(latent, count, seed=1)[0], latents[:count])
+    assert np.array_equal(draw_images(generator, (latents[100:101],)), everything[100:101])
 
 
-def test_a_generator_sees_one_shape_only(device):
+def test_a_generator_sees_one_shape_only_and_labels_beside_their_latents(device):
     from ms_gan.evaluation.sampling import draw_images
 
     shapes = set()
 
-    def generator(latents):
-        shapes.add(latents.shape)
-        return latents.reshape((-1, 1, 2, 2))
+    def generator(latents, labels):
+        shapes.add((latents.shape, labels.shape))
+        return (latents + labels.reshape((-1, 1))).reshape((-1, 1, 2, 2))
 
-    latents = np.arange(4 * 65, dtype=np.float32).reshape(65, 4)
+    latents, labels = np.arange(4 * 65, dtype=np.float32).reshape(65, 4), np.arange(65, dtype=np.int32)
     for count in (1, 64, 65):
-        assert np.array_equal(draw_images(generator, latents[:count]).reshape(-1, 4), latents[:count])
-    assert shapes == {(64, 4)}
+        images = draw_images(generator, (latents[:count], labels[:count]))
+        assert np.array_equal(images.reshape(-1, 4), latents[:count] + labels[:count, None])
+    assert shapes == {((64, 4), (64,))}

@@ -1,7 +1,8 @@
-"""Losses: against constants worked out by hand, against NumPy in double precision, and far out."""
+"""Losses: against numbers worked out by hand, against NumPy in double precision, and far out."""
 
 from __future__ import annotations
 
+import functools
 import math
 
 import mindspore as ms
@@ -9,11 +10,20 @@ import numpy as np
 import pytest
 from mindspore import Tensor
 
-from ms_gan.losses import minimax_discriminator_loss, non_saturating_generator_loss
+from ms_gan.losses import (
+    binary_cross_entropy,
+    class_cross_entropy,
+    non_saturating_generator_loss,
+    saturating_generator_loss,
+)
 
-REAL = [[2.0], [-1.0], [0.5]]
-FAKE = [[-1.0], [0.0], [3.0]]
-FAR = [[1e4], [-1e4], [0.0]]
+NEAR = [[2.0], [-1.0], [3.0]]
+OTHERS = [[-1.0], [0.0], [3.0]]
+FAR = [[1000.0], [-1000.0], [0.0]]
+REAL, FAKE, SOFT = [[1.0]] * 3, [[0.0]] * 3, [[1.0], [0.0], [0.25]]
+
+CLASS_LOGITS = [[1.0, 2.0, 3.0], [0.5, -1.5, 0.0], [0.0, 0.0, 0.0], [-4.0, 4.0, 1.0]]
+LABELS = [2, 1, 0, 0]
 
 
 @pytest.fixture(params=["graph", "pynative"], autouse=True)
@@ -21,6 +31,21 @@ def mode(request, device):
     ms.set_context(mode=ms.GRAPH_MODE if request.param == "graph" else ms.PYNATIVE_MODE)
     yield request.param
     ms.set_context(mode=ms.GRAPH_MODE)
+
+
+@functools.lru_cache(maxsize=None)
+def with_gradient(loss, mode):
+    """The loss and its gradient with respect to its first argument; in graph mode compiled, once for each shape."""
+    return ms.value_and_grad(loss, 0)
+
+
+def value_and_gradient(loss, logits, *others):
+    """Of a loss on lists; a list of whole numbers becomes int32. Both as NumPy arrays."""
+    others = [np.asarray(each) for each in others]
+    others = [each.astype(np.int32 if each.dtype.kind == "i" else np.float32) for each in others]
+    value, gradient = with_gradient(loss, ms.get_context("mode"))(Tensor(np.float32(logits)), *map(Tensor, others))
+    assert value.shape == ()
+    return value.asnumpy(), gradient.asnumpy()
 
 
 def softplus(x):
@@ -31,48 +56,98 @@ def sigmoid(x):
     return np.exp(-softplus(-x))
 
 
-def value_and_gradients(loss, *logits):
-    """Of a loss on lists of logits, all as NumPy arrays."""
-    positions = tuple(range(len(logits)))
-    value, gradients = ms.value_and_grad(loss, positions)(*(Tensor(np.float32(values)) for values in logits))
-    gradients = gradients if isinstance(gradients, tuple) else (gradients,)  # MindSpore unpacks a single one
-    return value.asnumpy(), [gradient.asnumpy() for gradient in gradients]
+def test_binary_cross_entropy_by_hand():
+    # Logit 2, target 1:    softplus(-2)                              = 0.126928
+    # logit -1, target 0:   softplus(-1)                              = 0.313262
+    # logit 3, target 0.25: 0.25 softplus(-3) + 0.75 softplus(3)
+    #                       = 0.25 * 0.048587 + 0.75 * 3.048587       = 2.298587
+    # mean: 2.738777 / 3 = 0.912926
+    # D is 0.880797, 0.268941, 0.952574; the gradient is D less the target, a third of it
+    value, gradient = value_and_gradient(binary_cross_entropy, NEAR, SOFT)
+    assert float(value) == pytest.approx(0.912926, abs=2e-6)
+    np.testing.assert_allclose(gradient, [[-0.119203 / 3], [0.268941 / 3], [0.702574 / 3]], atol=1e-6)
 
 
-def test_discriminator_loss_by_hand():
-    # softplus of -2, 1, -0.5 is 0.126928, 1.313262, 0.474077; of -1, 0, 3 it is 0.313262, 0.693147, 3.048587
-    loss = minimax_discriminator_loss(Tensor(np.float32(REAL)), Tensor(np.float32(FAKE)))
-    assert loss.shape == ()
-    assert float(loss) == pytest.approx(0.638089 + 1.351665, abs=2e-6)
+@pytest.mark.parametrize("logits", [NEAR, OTHERS, FAR])
+@pytest.mark.parametrize("targets", [REAL, FAKE, SOFT])
+def test_binary_cross_entropy_and_gradient_are_the_formula(logits, targets):
+    value, gradient = value_and_gradient(binary_cross_entropy, logits, targets)
+    logits, targets = np.array(logits), np.array(targets)
+    expected = (targets * softplus(-logits) + (1 - targets) * softplus(logits)).mean()
+    np.testing.assert_allclose(value, expected, rtol=1e-6)
+    np.testing.assert_allclose(gradient, (sigmoid(logits) - targets) / len(logits), rtol=1e-5, atol=1e-7)
 
 
-def test_generator_loss_by_hand():
+def test_binary_cross_entropy_stays_finite_far_out():
+    # Logit 1000, target 1/4: 3/4 of 1000; logit -1000, target 1/2: half of 1000; logit 0: ln 2
+    value, gradient = value_and_gradient(binary_cross_entropy, FAR, [[0.25], [0.5], [1.0]])
+    assert float(value) == pytest.approx((750 + 500 + math.log(2)) / 3, rel=1e-6)
+    np.testing.assert_allclose(gradient, [[0.75 / 3], [-0.5 / 3], [-0.5 / 3]], rtol=1e-6)
+
+
+def test_binary_cross_entropy_is_half_the_minimax_loss():
+    """With as many real as generated images, and targets of 1 and 0."""
+    value, _ = value_and_gradient(binary_cross_entropy, NEAR + OTHERS, REAL + FAKE)
+    of_real, of_fake = (1 / (1 + np.exp(-np.array(logits))) for logits in (NEAR, OTHERS))
+    minimax = -np.log(of_real).mean() - np.log(1 - of_fake).mean()
+    np.testing.assert_allclose(value, minimax / 2, rtol=1e-6)
+
+
+def test_non_saturating_loss_by_hand():
     # softplus of 1, 0, -3 is 1.313262, 0.693147, 0.048587
-    loss = non_saturating_generator_loss(Tensor(np.float32(FAKE)))
-    assert loss.shape == ()
-    assert float(loss) == pytest.approx(0.684999, abs=1e-6)
+    value, _ = value_and_gradient(non_saturating_generator_loss, OTHERS)
+    assert float(value) == pytest.approx(0.684999, abs=1e-6)
 
 
-@pytest.mark.parametrize("real, fake", [(REAL, FAKE), (FAKE, REAL), (FAR, REAL), (REAL, FAR), (FAR, FAR)])
-def test_discriminator_loss_and_gradients_are_the_formula(real, fake):
-    value, (of_real, of_fake) = value_and_gradients(minimax_discriminator_loss, real, fake)
-    real, fake = np.array(real), np.array(fake)
-    assert np.isfinite(value)
-    np.testing.assert_allclose(value, softplus(-real).mean() + softplus(fake).mean(), rtol=1e-6)
-    np.testing.assert_allclose(of_real, -sigmoid(-real) / len(real), rtol=1e-5, atol=1e-12)
-    np.testing.assert_allclose(of_fake, sigmoid(fake) / len(fake), rtol=1e-5, atol=1e-12)
+def test_saturating_loss_by_hand():
+    # softplus of -1, 0, 3 is 0.313262, 0.693147, 3.048587
+    value, _ = value_and_gradient(saturating_generator_loss, OTHERS)
+    assert float(value) == pytest.approx(-1.351665, abs=1e-6)
 
 
-@pytest.mark.parametrize("fake", [REAL, FAKE, FAR])
-def test_generator_loss_and_gradient_are_the_formula(fake):
-    value, (of_fake,) = value_and_gradients(non_saturating_generator_loss, fake)
+@pytest.mark.parametrize("fake", [NEAR, OTHERS, FAR])
+@pytest.mark.parametrize("loss, formula, slope", [
+    (non_saturating_generator_loss, lambda x: softplus(-x), lambda x: -sigmoid(-x)),
+    (saturating_generator_loss, lambda x: -softplus(x), lambda x: -sigmoid(x)),
+])
+def test_generator_losses_and_gradients_are_the_formula(loss, formula, slope, fake):
+    value, gradient = value_and_gradient(loss, fake)
     fake = np.array(fake)
-    assert np.isfinite(value)
-    np.testing.assert_allclose(value, softplus(-fake).mean(), rtol=1e-6)
-    np.testing.assert_allclose(of_fake, -sigmoid(-fake) / len(fake), rtol=1e-5, atol=1e-12)
+    np.testing.assert_allclose(value, formula(fake).mean(), rtol=1e-6)
+    np.testing.assert_allclose(gradient, slope(fake) / len(fake), rtol=1e-5, atol=1e-12)
 
 
-def test_at_equilibrium():
-    undecided = Tensor(np.zeros((4, 1), np.float32))
-    assert float(minimax_discriminator_loss(undecided, undecided)) == pytest.approx(2 * math.log(2), rel=1e-6)
-    assert float(non_saturating_generator_loss(undecided)) == pytest.approx(math.log(2), rel=1e-6)
+def test_only_the_saturating_loss_teaches_nothing_while_d_rejects_every_fake():
+    rejected = [[-30.0]] * 3
+    _, of_saturating = value_and_gradient(saturating_generator_loss, rejected)
+    _, of_non_saturating = value_and_gradient(non_saturating_generator_loss, rejected)
+    assert np.abs(of_saturating).max() < 1e-12
+    np.testing.assert_allclose(of_non_saturating, -1 / 3, rtol=1e-6)
+
+
+@pytest.mark.parametrize("targets", [REAL, FAKE, SOFT])
+def test_at_equilibrium(targets):
+    undecided = [[0.0]] * 3
+    value, _ = value_and_gradient(binary_cross_entropy, undecided, targets)
+    assert float(value) == pytest.approx(math.log(2), rel=1e-6)
+    assert float(value_and_gradient(non_saturating_generator_loss, undecided)[0]) == pytest.approx(math.log(2))
+    assert float(value_and_gradient(saturating_generator_loss, undecided)[0]) == pytest.approx(-math.log(2))
+
+
+def test_class_cross_entropy_by_hand():
+    # The logits are logarithms: the softmax is 1/6 2/6 3/6, 1/4 1/4 2/4, 1/3 1/3 1/3, 8/10 1/10 1/10.
+    logits = np.log([[1.0, 2.0, 3.0], [1.0, 1.0, 2.0], [1.0, 1.0, 1.0], [8.0, 1.0, 1.0]])
+    value, _ = value_and_gradient(class_cross_entropy, logits, [2, 0, 1, 0])
+    # (ln 2 + ln 4 + ln 3 + ln 1.25) / 4 = ln(2 * 4 * 3 * 1.25) / 4 = ln(30) / 4
+    assert float(value) == pytest.approx(math.log(30) / 4, rel=1e-6)
+
+
+@pytest.mark.parametrize("scale", [1.0, 250.0])
+def test_class_cross_entropy_and_gradient_are_the_formula(scale):
+    """Also for logits of 1000, for the right class and for wrong ones."""
+    logits = scale * np.array(CLASS_LOGITS)
+    value, gradient = value_and_gradient(class_cross_entropy, logits, LABELS)
+    log_softmax = logits - np.logaddexp.reduce(logits, axis=1, keepdims=True)
+    one_hot = np.eye(3)[LABELS]
+    np.testing.assert_allclose(value, -(one_hot * log_softmax).sum(axis=1).mean(), rtol=1e-6)
+    np.testing.assert_allclose(gradient, (np.exp(log_softmax) - one_hot) / len(LABELS), rtol=1e-5, atol=1e-7)

@@ -1,14 +1,23 @@
-"""Pictures: the right pixels at the right place, the same bytes each time, and no crash on a broken run."""
+"""Pictures: the right pixels at the right place, the same bytes each time, and no crash on a broken run.
+
+And the sheets of a generator: what it is asked for, and what is written beside it.
+"""
 
 from __future__ import annotations
 
+import inspect
 import itertools
 
 import numpy as np
 import pytest
 from PIL import Image
 
-from ms_gan.evaluation import plots
+from ms_gan.data.description import ImageData
+from ms_gan.evaluation import plots, sheets
+from ms_gan.evaluation.sampling import seeded_inputs
+
+LATENT = {"size": 5, "distribution": "normal"}
+CLASSES = ("zero", "one", "two")
 
 
 def noise(count, channels=1, size=28, seed=0):
@@ -25,17 +34,23 @@ def pixels_of(path):
         return np.asarray(picture.convert("RGB"))
 
 
-def contains(page, part):
-    """Whether the array `part` stands somewhere in the array `page`."""
-    corners = np.argwhere((page == part[0, 0]).all(axis=-1))
+def place_of(page, part):
+    """Where in the array `page` the array `part` stands: its top and left; None when it does not."""
     height, width, _ = part.shape
-    return any(np.array_equal(page[top:top + height, left:left + width], part) for top, left in corners)
+    for top, left in np.argwhere((page == part[0, 0]).all(axis=-1)):
+        if np.array_equal(page[top:top + height, left:left + width], part):
+            return top, left
+    return None
+
+
+def contains(page, part):
+    return place_of(page, part) is not None
 
 
 def history(rows, **columns):
     steps = [float(row) for row in range(rows)]
     return {"step": steps, "epoch": [step / 10 for step in steps], "loss_d": [1.4] * rows,
-            "loss_g": [0.7] * rows, "accuracy_real": [0.6] * rows, **columns}
+            "loss_g": [0.7] * rows, "fool_rate": [0.3] * rows, "accuracy_real": [0.6] * rows, **columns}
 
 
 def is_coloured(path, colour):
@@ -113,13 +128,18 @@ def test_another_number_of_labels_is_refused(tmp_path, labels):
         plots.sheet(tmp_path / "sheet.png", noise(6), 3, "title", **labels)
 
 
-def test_a_comparison_has_both_grids_side_by_side(tmp_path):
-    left, right = noise(4), noise(4, channels=3, seed=1)
-    plots.compare(tmp_path / "compare.png", left, right, 2, "generated", "real", "title", "caption")
+@pytest.mark.parametrize("channels", [1, 3])
+@pytest.mark.parametrize("above", [False, True])
+def test_a_comparison_has_both_grids_beside_or_above_each_other(tmp_path, channels, above):
+    generated, real = noise(4), noise(4, channels, seed=1)
+    plots.compare(tmp_path / "compare.png", generated, real, 2, "generated", "real", "title", "caption", above=above)
     page = pixels_of(tmp_path / "compare.png")
-    middle = page.shape[1] // 2
-    assert contains(page[:, :middle], plots.compose_grid(left, 2, width=600))
-    assert contains(page[:, middle:], plots.compose_grid(right, 2, width=600))
+    grids = [plots.compose_grid(images, 2, width=600) for images in (generated, real)]
+    (top, left), (other_top, other_left) = (place_of(page, grid) for grid in grids)
+    if above:
+        assert other_left == left and other_top > top + len(grids[0])
+    else:
+        assert other_top == top and other_left > left + grids[0].shape[1]
 
 
 @pytest.mark.parametrize("right", [noise(3), noise(4, size=32)])
@@ -129,7 +149,7 @@ def test_grids_that_cannot_be_compared_are_refused(tmp_path, right):
 
 
 def test_losses_are_drawn_in_the_colours_of_the_players(tmp_path):
-    plots.losses(tmp_path / "losses.png", history(250), "title $x^$", {"loss_d": "discriminator"})
+    plots.losses(tmp_path / "losses.png", history(250), "title $x^$", {"loss_d": (1.386, "2 ln 2")})
     assert is_coloured(tmp_path / "losses.png", "0072B2") and is_coloured(tmp_path / "losses.png", "E69F00")
 
 
@@ -145,7 +165,39 @@ def test_values_that_are_not_finite_are_counted_and_left_out(tmp_path, monkeypat
     monkeypatch.setattr("matplotlib.axes.Axes.plot", lambda *_, label=None, **__: legends.append(label))
     monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda *_, **__: None)
     plots.losses(tmp_path / "losses.png", history(3, loss_d=[1.0, np.nan, -np.inf]), "title")
-    assert legends == ["loss d\n(2 not finite, left out)", "loss g", "accuracy real"]
+    assert legends == ["loss d\n(2 not finite, left out)", "loss g", "fool rate", "accuracy real"]
+
+
+def test_losses_share_one_panel_and_shares_of_images_another(tmp_path, monkeypatch):
+    panels = {}
+    monkeypatch.setattr("matplotlib.axes.Axes.plot",
+                        lambda axes, *_, label=None, **__: panels.setdefault(axes, []).append(label))
+    monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda *_, **__: None)
+    plots.losses(tmp_path / "losses.png", history(3, loss_g_class=[2.3] * 3, accuracy_class=[0.1] * 3), "title")
+    assert list(panels.values()) == [["loss d", "loss g", "loss g class"],
+                                     ["fool rate", "accuracy real", "accuracy class"]]
+    assert [axes.get_ylabel() for axes in panels] == ["loss", "share of images"]
+
+
+def test_a_panel_without_columns_takes_no_room(tmp_path):
+    columns = history(3)
+    losses = {name: columns[name] for name in ("epoch", "step", "loss_d")}
+    plots.losses(tmp_path / "losses.png", losses, "title")
+    assert size_of(tmp_path / "losses.png") == (1000, 400)
+
+
+@pytest.mark.parametrize("equilibrium, lines", [
+    (None, []),
+    ({"loss_d": (1.3863, "2 ln 2")}, [(1.3863, "loss d at equilibrium,\n2 ln 2 = 1.386")]),
+    ({"loss_d": (0.6931, "ln 2"), "loss_g": (-0.6931, "-ln 2"), "loss_x": (9.0, "absent")},
+     [(0.6931, "loss d at equilibrium,\nln 2 = 0.693"), (-0.6931, "loss g at equilibrium,\n-ln 2 = -0.693")]),
+])
+def test_equilibria_are_drawn_where_the_caller_says(tmp_path, monkeypatch, equilibrium, lines):
+    drawn = []
+    monkeypatch.setattr("matplotlib.axes.Axes.axhline",
+                        lambda _, level, label=None, **__: drawn.append((level, label)))
+    plots.losses(tmp_path / "losses.png", history(3), "title", equilibrium)
+    assert drawn == [*lines, (0.5, "50%, a coin toss")]
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")
@@ -188,10 +240,10 @@ def read_gif(path):
 
 
 def test_an_animation_shows_every_frame_and_rests_on_the_last(tmp_path):
-    plots.gif(tmp_path / "progress.gif", write_frames(tmp_path, 4), milliseconds=150)
+    plots.gif(tmp_path / "progress.gif", write_frames(tmp_path, 4))
     pixels, durations, loop = read_gif(tmp_path / "progress.gif")
     assert pixels == [(0, 0, 0), (85, 0, 0), (170, 0, 0), (255, 0, 0)]
-    assert durations == [150, 150, 150, 2000]
+    assert durations == [200, 200, 200, 2000]
     assert loop == 0
 
 
@@ -232,8 +284,8 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     for folder in (tmp_path / "once", tmp_path / "again"):
         folder.mkdir()
         plots.sheet(folder / "a.png", images, 2, "title", "caption", ["0", "1"], ["0", "1"])
-        plots.compare(folder / "b.png", images, other, 2, "generated", "real", "title", "caption")
-        plots.losses(folder / "c.png", history(250), "title")
+        plots.compare(folder / "b.png", images, other, 2, "generated", "real", "title", "caption", above=True)
+        plots.losses(folder / "c.png", history(250), "title", {"loss_d": (1.386, "2 ln 2")})
         plots.gif(folder / "d.gif", [folder / "a.png", folder / "b.png"])
         contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert contents[0] == contents[1]
@@ -241,3 +293,75 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     for name in ("a.png", "b.png", "c.png"):
         with Image.open(tmp_path / "once" / name) as picture:
             assert not {"Software", "Creation Time", "date"} & set(picture.info)
+
+
+class Draw:
+    """A generator that remembers what it was given; its images are black."""
+
+    def __call__(self, inputs):
+        self.inputs = inputs
+        return np.zeros((len(inputs[0]), 1, 4, 4), np.float32)
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What is passed to `plots.sheet` and `plots.compare`, by name, the last call of each; they draw as ever."""
+    calls = {}
+    for name in ("sheet", "compare"):
+        def recording(*arguments, original=getattr(plots, name), **named):
+            calls.update(inspect.signature(original).bind(*arguments, **named).arguments)
+            original(*arguments, **named)
+
+        monkeypatch.setattr(plots, name, recording)
+    return calls
+
+
+def test_samples_without_labels_are_those_of_the_seed(tmp_path, shown):
+    draw = Draw()
+    sheets.samples(tmp_path / "samples.png", draw, LATENT, 3, 2, 7, "about")
+    (latents,) = draw.inputs
+    assert np.array_equal(latents, seeded_inputs(LATENT, 6, 7)[0]) and latents.shape == (6, 5)
+    assert shown["columns"] == 2 and shown["row_labels"] is None
+    assert (tmp_path / "samples.png").exists()
+
+
+def test_each_row_of_samples_shows_one_class_and_its_name(tmp_path, shown):
+    draw = Draw()
+    sheets.samples(tmp_path / "samples.png", draw, LATENT, 3, 2, 7, "about", [2, 0, 2], CLASSES)
+    latents, labels = draw.inputs
+    assert np.array_equal(latents, seeded_inputs(LATENT, 6, 7)[0]), "the latents do not depend on the labels"
+    assert labels.tolist() == [2, 2, 0, 0, 2, 2] and labels.dtype == np.int32
+    assert shown["columns"] == 2 and shown["row_labels"] == ["two", "zero", "two"]
+
+
+@pytest.mark.parametrize("labels, walks, names", [(None, 6, None), ([1, 0, 1, 2], 4, ["one", "zero", "one", "two"])])
+def test_each_row_of_an_interpolation_is_a_walk_within_one_class(tmp_path, shown, labels, walks, names):
+    draw = Draw()
+    sheets.interpolation(tmp_path / "interpolation.png", draw, LATENT, 7, "about", labels, CLASSES if labels else ())
+    ends = seeded_inputs(LATENT, 2 * walks, 7)[0].reshape(walks, 2, 5)
+    latents = draw.inputs[0].reshape(walks, 11, 5)
+    np.testing.assert_allclose(latents[:, [0, -1]], ends, rtol=0, atol=1e-6)
+    assert shown["row_labels"] == names and shown["column_labels"][::5] == ["0.0", "0.5", "1.0"]
+    if labels is None:
+        assert len(draw.inputs) == 1
+    else:
+        assert draw.inputs[1].tolist() == np.repeat(labels, 11).tolist() and draw.inputs[1].dtype == np.int32
+
+
+@pytest.mark.parametrize("count, expected", [(100, 64), (10, 10)])
+@pytest.mark.parametrize("conditional", [False, True])
+def test_generated_images_stand_beside_real_ones_of_the_same_class(tmp_path, shown, count, expected, conditional):
+    labels = np.arange(count, dtype=np.int32) % 3
+    images = np.empty((count, 1, 4, 4), np.uint8)
+    images[:] = 51 * labels[:, None, None, None]  # an image tells its class
+    real = ImageData("mnist", "test", "made here", images, labels, CLASSES)
+    draw = Draw()
+    sheets.generated_beside_real(tmp_path / "beside.png", draw, LATENT, real, 7, "about", conditional)
+    assert np.array_equal(draw.inputs[0], seeded_inputs(LATENT, expected, 7)[0])
+    assert shown["real"].shape == (expected, 1, 4, 4) and shown["real_title"] == "real (mnist, test split)"
+    of_images = np.rint(shown["real"][:, 0, 0, 0] * 5)
+    assert of_images.tolist() != labels[:expected].tolist(), "chosen at random"
+    if conditional:
+        assert draw.inputs[1].tolist() == of_images.tolist() and draw.inputs[1].dtype == np.int32
+    else:
+        assert len(draw.inputs) == 1

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import copy
+import importlib
+import json
 
 import numpy as np
 import pytest
@@ -25,30 +27,36 @@ def refused(call, *arguments):
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_every_recipe_takes_a_step(name, device):
+def test_every_recipe_takes_a_step(name, device, random_data):
     from mindspore import Tensor, mutable
 
-    from ms_gan.recipes.build import build_step, build_unit_range_generator
+    from ms_gan.recipes.build import build_step
     from ms_gan.runtime import random_stream
 
-    recipe = recipes.load(name)
-    recipes.check(recipe)
-    size, channels, batch = recipe["data"]["size"], recipe["data"]["channels"], 4
-    images = np.random.default_rng(0).integers(0, 256, (batch, channels, size, size), dtype=np.uint8)
-    step = build_step(recipe, images, seed=1)
-    noise = step.draw_noise(random_stream(1, "step"), batch)
-    indices = Tensor(np.arange(batch, dtype=np.int32))
+    recipe = recipes.override(recipes.load(name), ["schedule.batch_size=4"])
+    step = build_step(recipe, random_data, seed=1)
+    noise = step.draw_noise(random_stream(1, "step"))
+    indices = Tensor(np.arange(step.images_per_step, dtype=np.int32))
     scalars = step(mutable((indices,)), mutable(tuple(map(Tensor, noise)))).asnumpy()
     assert scalars.shape == (len(step.scalars),) and np.isfinite(scalars).all()
-    latents = Tensor(np.zeros((2, recipe["latent"]["size"]), np.float32))
-    assert build_unit_range_generator(recipe)(latents).shape == (2, channels, size, size)
 
 
 @pytest.mark.parametrize("name", recipes.names())
-def test_every_recipe_is_called_as_its_file_and_described(name):
+def test_every_recipe_is_complete_and_called_as_its_file(name):
     recipe = recipes.load(name)
+    recipes.check(recipe)
+    assert recipe.keys() == {"name", "summary", "family", *recipes.SECTIONS}
     assert recipe["name"] == name
     assert recipe["summary"] and "\n" not in recipe["summary"]
+    assert json.loads(json.dumps(recipe)) == recipe, "it comes back from recipe.json as it is"
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_names_its_source_and_where_it_departs_from_it(name):
+    first, *others = importlib.import_module(f"ms_gan.recipes.{name}").__doc__.splitlines()
+    assert first.endswith(".") and any(line.startswith("Source: ") for line in others)
+    assert any(line.startswith("Where this departs from ") and line.endswith(", and why:") for line in others)
+    assert any(line.startswith("- ") for line in others)
 
 
 def test_names_are_sorted_and_hold_recipes_only():
@@ -73,20 +81,34 @@ def test_flatten_joins_the_keys_with_dots():
     assert recipes.flatten({"a": 1, "b": {"c": [2], "d": {"e": "3"}}}) == {"a": 1, "b.c": [2], "b.d.e": "3"}
 
 
-@pytest.mark.parametrize("assignment, section, key, expected", [
-    ("optimizer_generator.learning_rate=1e-4", "optimizer_generator", "learning_rate", 1e-4),
-    ("optimizer_generator.learning_rate=1", "optimizer_generator", "learning_rate", 1.0),
-    ("generator.widths=[3, 4]", "generator", "widths", [3, 4]),
-    ("generator.widths=3,4", "generator", "widths", [3, 4]),
-    ("data.dataset=digits", "data", "dataset", "digits"),
-    ("schedule.epochs=7", "schedule", "epochs", 7),
+@pytest.mark.parametrize("name, assignment, expected", [
+    ("mlp", "optimizer_generator.learning_rate=1e-4", 1e-4),
+    ("mlp", "optimizer_generator.learning_rate=1", 1.0),
+    ("mlp", "generator.widths=[3, 4]", [3, 4]),
+    ("mlp", "generator.widths=3,4", [3, 4]),
+    ("mlp", "data.dataset=digits", "digits"),
+    ("mlp", "schedule.epochs=7", 7),
+    ("mlp", "updates.shared_counters=True", True),
+    ("acgan", "sheet.above_real=False", False),
+    ("mlp", "generator.batch_norm.place=none", "none"),
+    ("acgan", "generator.batch_norm.place=after", "after"),
+    ("mlp", "generator.batch_norm.first_layer=True", True),
+    ("mlp", "generator.batch_norm.momentum=0", 0.0),
+    ("mlp", "updates.target_real=[0.7, 1]", [0.7, 1.0]),
+    ("mlp", "updates.target_fake=0,0.3", [0.0, 0.3]),
+    ("acgan", "discriminator.dense_widths=[64, 32]", [64, 32]),
+    ("dcgan", "discriminator.dense_widths=[]", []),
+    ("dcgan", "discriminator.pooling=average", "average"),
+    ("acgan", "latent.distribution=sphere", "sphere"),
 ])
-def test_override_sets_one_value_of_the_same_type(mlp, assignment, section, key, expected):
-    before = copy.deepcopy(mlp)
-    changed = recipes.override(mlp, [assignment])
-    assert changed[section].pop(key) == expected and mlp == before
-    assert type(expected) is type(mlp[section].pop(key))
-    assert changed == mlp, "nothing else has changed"
+def test_override_sets_one_value_of_the_same_type(name, assignment, expected):
+    recipe = recipes.load(name)
+    key = assignment.partition("=")[0]
+    before = recipes.flatten(recipe)
+    changed = recipes.flatten(recipes.override(recipe, [assignment]))
+    assert repr(changed[key]) == repr(expected) and changed[key] != before[key]
+    assert changed == {**before, key: expected}, "nothing else has changed"
+    assert recipe == recipes.load(name), "the recipe given has not changed"
 
 
 def test_the_last_of_several_settings_wins(mlp):
@@ -98,13 +120,16 @@ def test_the_last_of_several_settings_wins(mlp):
     ("schedule.batchsize", "schedule.batch_size"),
     ("epoch", "schedule.epochs"),
     ("generator.width", "generator.widths"),
+    ("generator.batchnorm.place", "generator.batch_norm.place"),
+    ("updates.targets_real", "updates.target_real"),
 ])
 def test_an_unknown_key_is_refused_with_the_nearest(mlp, key, meant):
     message = refused(recipes.override, mlp, [f"{key}=1"])
     assert repr(key) in message and f"did you mean {meant}?" in message
 
 
-@pytest.mark.parametrize("assignment", ["name=x", "summary=x", "family=gan", "generator=1", "zzzzzz=1", "=1"])
+@pytest.mark.parametrize("assignment", ["name=x", "summary=x", "family=gan", "generator=1", "generator.batch_norm=none",
+                                        "zzzzzz=1", "=1"])
 def test_what_is_no_setting_cannot_be_set(mlp, assignment):
     assert "has no setting" in refused(recipes.override, mlp, [assignment])
 
@@ -118,63 +143,155 @@ def test_an_assignment_needs_a_value(mlp):
     "schedule.epochs=[1]",
     "optimizer_generator.beta1=nan", "optimizer_generator.beta1='0.5'", "generator.widths=16",
     "generator.widths=[16, 0.5]", "generator.widths=['16']", "generator.widths=[[16]]",
-    "latent.size=__import__('os')",
+    "latent.size=__import__('os')", "updates.shared_counters=1", "updates.shared_counters=true",
+    "generator.batch_norm.first_layer=no", "generator.batch_norm.momentum=high", "updates.target_real=1.0",
+    "updates.target_real=[0.8, 'one']", "data.pixel_range=[0, True]",
 ])
 def test_a_value_of_another_type_is_refused(mlp, assignment):
     message = refused(recipes.override, mlp, [assignment])
     assert assignment in message and "expected" in message
 
 
-@pytest.mark.parametrize("assignment", [
-    "schedule.batch_size=0", "schedule.epochs=-1", "data.size=0", "data.channels=0", "latent.size=0",
-    "optimizer_generator.learning_rate=0", "optimizer_discriminator.epsilon=-1e-8",
-    "optimizer_generator.beta1=1.0",
-    "optimizer_generator.beta2=-0.1", "generator.widths=[]", "generator.widths=[16, 0]",
-    "data.pixel_range=[1.0, -1.0]",
-    "data.pixel_range=[0.0]", "data.pixel_range=[1.0, 1.0]",
+@pytest.mark.parametrize("text", ["64", "[0.5]", "['64']", "none"])
+def test_an_empty_list_takes_whole_numbers_only(text):
+    message = refused(recipes.override, recipes.load("acgan"), [f"discriminator.dense_widths={text}"])
+    assert f"discriminator.dense_widths={text}" in message and "expected a list" in message
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_what_is_none_of_the_choices_is_refused_with_all_of_them(name):
+    recipe = recipes.load(name)
+    keys = [key for key in recipes.flatten(recipe) if key.rsplit(".", 1)[-1] in recipes.CHOICES]
+    assert {"data.dataset", "schedule.sampling", "updates.generator_loss"} <= set(keys)
+    for key in keys:
+        message = refused(recipes.override, recipe, [f"{key}=nonsense"])
+        assert f"{key} must be one of" in message and message.endswith(", not nonsense")
+        assert all(choice in message for choice in recipes.CHOICES[key.rsplit(".", 1)[-1]])
+
+
+@pytest.mark.parametrize("name, assignment", [
+    *(("mlp", assignment) for assignment in (
+        "schedule.batch_size=3", "schedule.epochs=-1", "schedule.epochs=2147483648", "schedule.steps_per_epoch=-1",
+        "data.size=0", "data.channels=0", "data.classes=-1", "data.classes=1", "latent.size=0",
+        "optimizer_generator.learning_rate=0", "optimizer_generator.learning_rate=1e999",
+        "optimizer_generator.decay_rate=0", "optimizer_generator.decay_steps=0", "optimizer_generator.beta1=1.0",
+        "optimizer_generator.beta2=-0.1", "optimizer_discriminator.epsilon=-1e-8",
+        "generator.widths=[]", "generator.widths=[16, 0]", "generator.slope=-0.1", "discriminator.slope=1.5",
+        "generator.batch_norm.momentum=1.0", "generator.batch_norm.epsilon=0", "updates.discriminator_steps=0",
+        "updates.pretraining_steps=-1", "updates.target_real=[0.9]", "updates.target_real=[]",
+        "updates.target_real=[0.9, 1.1]", "updates.target_fake=[-0.1, 0.2]", "updates.target_fake=[0.2, 0.1]",
+        "data.pixel_range=[1.0, -1.0]", "data.pixel_range=[0.0]", "data.pixel_range=[1.0, 1.0]",
+        "sheet.rows=0", "sheet.columns=0")),
+    *(("acgan", assignment) for assignment in (
+        "generator.start_channels=0", "generator.kernel_size=0", "generator.strides=[2, 1, 1, 1, 0]",
+        "discriminator.dropout_rate=1.0", "discriminator.dropout_rate=-0.1", "discriminator.dense_widths=[0]",
+        "discriminator.dense_widths=[-8]")),
 ])
-def test_a_value_out_of_range_is_refused_by_name(mlp, assignment):
-    assert assignment.partition("=")[0] in refused(recipes.override, mlp, [assignment])
+def test_a_value_out_of_range_is_refused_by_name(name, assignment):
+    assert assignment.partition("=")[0] in refused(recipes.override, recipes.load(name), [assignment])
+
+
+@pytest.mark.parametrize("name, assignment", [
+    *(("mlp", assignment) for assignment in (
+        "schedule.batch_size=4", "schedule.epochs=1", "schedule.epochs=2147483647", "data.classes=2",
+        "optimizer_generator.decay_rate=1e-30", "optimizer_generator.beta1=0", "optimizer_generator.beta2=0.9999999",
+        "discriminator.slope=0", "discriminator.slope=1", "updates.target_real=[0, 0]", "updates.target_fake=[0, 1]",
+        "updates.target_real=[1, 1]", "generator.widths=[1]", "sheet.rows=1")),
+    ("keras_mlp", "schedule.steps_per_epoch=0"),
+    ("acgan", "discriminator.dropout_rate=0"),
+    ("acgan", "generator.kernel_size=1"),
+])
+def test_a_value_at_the_end_of_its_range_is_taken(name, assignment):
+    recipes.override(recipes.load(name), [assignment])
+
+
+@pytest.mark.parametrize("assignment, named", [
+    ("generator.strides=[2, 2, 2]", "conv_generator needs 4 strides"),
+    ("generator.widths=[8]", "conv_generator needs 2 strides"),
+    ("discriminator.strides=[1, 1, 1, 1]", "conv_discriminator needs 3 strides"),
+    ("discriminator.widths=[8]", "conv_discriminator needs 1 strides"),
+])
+def test_every_convolution_needs_a_stride(assignment, named):
+    assert named in refused(recipes.override, recipes.load("dcgan"), [assignment])
+
+
+@pytest.mark.parametrize("name, classes", [("mlp", 10), ("acgan", 0)])
+def test_classes_that_the_family_cannot_use_are_refused(name, classes, random_data, device):
+    from ms_gan.recipes.build import build_step
+
+    def start():
+        build_step(recipes.override(recipes.load(name), [f"data.classes={classes}"]), random_data, 1)
+
+    assert "data.classes" in refused(start)
 
 
 def test_every_setting_of_a_section_is_required(mlp):
     for section, keys in recipes.SECTIONS.items():
-        for key in keys:
+        for key in keys or ():
             recipe = copy.deepcopy(mlp)
             del recipe[section][key]
             assert f"{section}.{key} is missing" in refused(recipes.check, recipe)
         recipe = copy.deepcopy(mlp)
         del recipe[section]
-        assert "is missing" in refused(recipes.check, recipe)
+        assert f"section {section} is missing" in refused(recipes.check, recipe)
 
 
-def test_an_unknown_setting_of_a_section_is_refused(mlp):
-    mlp["schedule"]["epoch"] = 3
-    assert "unknown setting schedule.epoch" in refused(recipes.check, mlp)
+def test_an_unknown_setting_or_section_is_refused(mlp):
+    strange = {**mlp, "schedule": {**mlp["schedule"], "epoch": 3}}
+    assert "unknown setting schedule.epoch" in refused(recipes.check, strange)
+    assert "unknown section sheets" in refused(recipes.check, {**mlp, "sheets": {}})
 
 
 @pytest.mark.parametrize("section, settings, named", [
-    ("generator", {"network": "transformer", "widths": [8]}, "mlp_generator"),
-    ("generator", {"network": "mlp_generator"}, "widths"),
-    ("generator", {"network": "mlp_generator", "widths": [8], "depth": 3}, "depth"),
-    ("optimizer_discriminator", {"learning_rate": 1e-4, "momentum": 0.9}, "momentum"),
+    ("generator", {"network": "transformer"}, "mlp_generator"),
+    ("generator", {"widths": None}, "lacks 'widths'"),
+    ("generator", {"depth": 3}, "'depth'"),
+    ("discriminator", {"strides": [1, 1]}, "'strides'"),
+    ("optimizer_discriminator", {"momentum": 0.9}, "'momentum'"),
+    ("optimizer_discriminator", {"decay_steps": None}, "lacks 'decay_steps'"),
+    ("updates", {"order": 1}, "'order'"),
+    ("updates", {"fakes": None}, "lacks 'fakes'"),
 ])
-def test_what_a_network_or_optimizer_does_not_take_is_refused(mlp, device, section, settings, named):
+def test_what_a_network_or_optimizer_or_step_does_not_take_is_refused(mlp, random_data, device, section, settings,
+                                                                      named):
     from ms_gan.recipes.build import build_step
 
-    mlp[section] = settings
-    message = refused(build_step, mlp, np.zeros((2, 1, 28, 28), np.uint8), 1)
+    mlp[section].update(settings)
+    for key in [key for key, value in settings.items() if value is None]:
+        del mlp[section][key]
+    message = refused(build_step, mlp, random_data, 1)
     assert section in message and named in message
 
 
-def test_each_optimizer_has_the_settings_of_its_player(mlp, device):
+@pytest.mark.parametrize("name, assignment", [
+    ("mlp", "generator.output=sigmoid"), ("mlp", "data.pixel_range=[-2, 1]"), ("acgan", "data.pixel_range=[0, 1.5]")])
+def test_pixels_that_the_generator_cannot_draw_are_refused(name, assignment, device):
+    from ms_gan.recipes.build import build_generator
+
+    message = refused(build_generator, recipes.override(recipes.load(name), [assignment]))
+    assert "data.pixel_range" in message
+
+
+@pytest.mark.parametrize("name, steps_per_epoch", [("mlp", 10), ("slim_mlp", 470), ("keras_mlp", 200)])
+def test_an_epoch_is_what_the_recipe_says_or_a_pass_over_the_images(name, steps_per_epoch, device):
+    from ms_gan.data.batches import SAMPLINGS
+    from ms_gan.recipes.build import build_sampler
+
+    recipe = recipes.load(name)
+    sampler, found = build_sampler(recipe, 649, 64, seed=3)
+    assert found == steps_per_epoch
+    expected = SAMPLINGS[recipe["schedule"]["sampling"]](649, 64, 3)
+    assert type(sampler) is type(expected) and np.array_equal(sampler.indices(20), expected.indices(20))
+
+
+def test_each_optimizer_has_the_settings_of_its_player(mlp, random_data, device):
     from ms_gan.recipes.build import build_step
 
     players = {"optimizer_generator": (0.001, 0.25, 0.75, 0.5),
                "optimizer_discriminator": (0.002, 0.125, 0.875, 0.0625)}
     for player, values in players.items():
-        mlp[player] = dict(zip(("learning_rate", "beta1", "beta2", "epsilon"), values))
-    step = build_step(mlp, np.zeros((2, 1, 28, 28), np.uint8), 1)
+        mlp[player].update(zip(("learning_rate", "beta1", "beta2", "epsilon"), values))
+    step = build_step(mlp, random_data, 1)
     for player, values in players.items():
         adam = getattr(step, player)
         found = [float(value.asnumpy()) for value in (adam.learning_rate, adam.beta1, adam.beta2)]

@@ -16,8 +16,8 @@ from ms_gan.training.run_folder import (
     RunFolder, find_checkpoint, newest_run, read_json, refuse_changes, write_json)
 
 SETTINGS = {"recipe": {"name": "mlp", "schedule": {"batch_size": 8, "epochs": 3}, "latent": {"size": 100}},
-            "seed": 1, "dataset": "mnist", "data_sha256": "00", "device_target": "CPU", "steps": 24,
-            "warm_start": None}
+            "seed": 1, "dataset": "mnist", "data_sha256": "00", "device_target": "CPU", "device_num": 1,
+            "classes": None, "steps": 24, "warm_start": None}
 ENVIRONMENT = {"data": {"path": None}, "starts": []}
 
 
@@ -57,12 +57,34 @@ def test_a_new_run_can_be_opened_at_once(tmp_path):
     assert run.samples.is_dir()
 
 
+@pytest.mark.parametrize("key", SETTINGS)
+def test_settings_that_lack_one_are_refused(tmp_path, key):
+    run = create(tmp_path)
+    run.write_settings({name: value for name, value in SETTINGS.items() if name != key})
+    assert f"{run.recipe}: damaged" in refused(run.read_settings)
+
+
 def test_runs_created_at_once_get_different_numbers(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         runs = list(pool.map(create, [tmp_path] * 24))
     assert sorted(int(run.path.name) for run in runs) == list(range(1, 25))
     assert {run.read_settings()["seed"] for run in runs} == {1}
     assert len(list((tmp_path / "mlp").iterdir())) == 24, "nothing half made is left"
+
+
+def test_a_conditional_run_records_its_classes_and_shows_those_of_real_images(
+        tmp_path, monkeypatch, small_conditional_recipe, random_data, device):
+    from ms_gan.training import train
+
+    loops = []
+    monkeypatch.setattr(train.Loop, "go", lambda loop, done, total: loops.append(loop))
+    train.start(small_conditional_recipe, random_data, device, 1, tmp_path, steps=1)
+    assert RunFolder.open(tmp_path / "acgan" / "1").read_settings()["classes"] == list("0123456789")
+    (latents, labels), real = loops[0].sheet.inputs, loops[0].sheet.real
+    assert latents.shape == (16, 100) and real.shape == (16, 1, 28, 28)
+    for label, image in zip(labels, real):
+        shown = random_data.labels[(random_data.images == image).all(axis=(1, 2, 3))]
+        assert shown.tolist() == [label]
 
 
 def test_a_number_taken_in_between_is_passed_over(tmp_path, monkeypatch):
@@ -149,6 +171,7 @@ def test_a_place_without_a_checkpoint_is_refused_by_name(tmp_path):
     ({"recipe": {"name": "mlp", "schedule": {"batch_size": 9, "epochs": 3}, "latent": {"size": 100}}},
      "recipe.schedule.batch_size", "8", "9"),
     ({"extra": 5}, "extra", "None", "5"),
+    ({"classes": ["cat", "dog"]}, "classes", "None", "['cat', 'dog']"),
     ({"recipe": {"name": "mlp", "schedule": {"batch_size": 8, "epochs": 3}}},
      "recipe.latent.size", "100", "None"),
 ])

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from mindspore import Tensor, mutable, nn, ops
 
+from ms_gan import recipes
 from ms_gan.data.resident import ResidentImages
 from ms_gan.recipes.build import build_step
 from ms_gan.runtime import random_stream
@@ -19,9 +20,9 @@ BIAS_BEFORE_BATCHNORM = "generator.layers.2.bias"
 
 
 def inputs(step, number):
-    """The indices and the noise of one step."""
+    """The indices and the noise of one step: latents, and D's targets."""
     indices = np.random.default_rng(number).permutation(64)[:BATCH].astype(np.int32)
-    return indices, step.draw_noise(random_stream(SEED, "step", number), BATCH)
+    return indices, step.draw_noise(random_stream(SEED, "step", number))
 
 
 def update(step, number):
@@ -64,41 +65,43 @@ class TwoPasses:
             return real_loss + fake_loss, logits_real, logits_fake
 
         def loss_g(latents):
-            return cross_entropy(ops.sigmoid(discriminator(generator(latents))), valid)
+            logits = discriminator(generator(latents))
+            return cross_entropy(ops.sigmoid(logits), valid), logits
 
         weights_d = ms.ParameterTuple(discriminator.trainable_params())
         weights_g = ms.ParameterTuple(generator.trainable_params())
         self.gradient_d = ms.value_and_grad(loss_d, None, weights_d, has_aux=True)
-        self.gradient_g = ms.value_and_grad(loss_g, None, weights_g)
+        self.gradient_g = ms.value_and_grad(loss_g, None, weights_g, has_aux=True)
 
     def __call__(self, indices, latents):
         """Do one update; return what it measured, by name."""
         real = Tensor(np.float32(self.images[indices]) / 255 * 2 - 1)
         (loss_d, logits_real, logits_fake), gradients = self.gradient_d(real, Tensor(latents))
         self.adam_d(gradients)
-        loss_g, gradients = self.gradient_g(Tensor(latents))
+        (loss_g, discriminator_logits), gradients = self.gradient_g(Tensor(latents))
         self.adam_g(gradients)
-        return {"loss_d": float(loss_d), "loss_g": float(loss_g),
+        fooled = ops.sigmoid(discriminator_logits).asnumpy() > 0.5
+        return {"loss_d": float(loss_d), "loss_g": float(loss_g), "fool_rate": np.mean(fooled),
                 "accuracy_real": np.mean(logits_real.asnumpy() > 0),
                 "accuracy_fake": np.mean(logits_fake.asnumpy() < 0)}
 
 
 @pytest.fixture(scope="module")
-def duel(device, random_images):
+def duel(device, random_data):
     """Ten steps of the step and of the two passes, from the same weights on the same data."""
     from ms_gan import recipes
 
     recipe = recipes.override(recipes.load("mlp"), [
         "generator.widths=[16, 32]", "discriminator.widths=[16]", f"schedule.batch_size={BATCH}"])
-    step = build_step(recipe, random_images, SEED)
-    twin = build_step(recipe, random_images, SEED)
+    step = build_step(recipe, random_data, SEED)
+    twin = build_step(recipe, random_data, SEED)
     start = weights(step.generator, step.discriminator)
     names = [parameter.name for parameter in step.get_parameters()]
-    two_passes = TwoPasses(twin, random_images)
+    two_passes = TwoPasses(twin, random_data.images)
     once = twice = np.zeros(32)
     ours, theirs = [], []
     for number in range(STEPS):
-        indices, (latents,) = inputs(step, number)
+        indices, (latents, _) = inputs(step, number)
         once = MOMENTUM * once + (1 - MOMENTUM) * mean_before_batchnorm(step.generator, latents)
         for _ in range(2):
             twice = MOMENTUM * twice + (1 - MOMENTUM) * mean_before_batchnorm(twin.generator, latents)
@@ -145,9 +148,9 @@ def test_no_parameter_is_renamed_by_running(duel):
     assert [parameter.name for parameter in duel["step"].get_parameters()] == duel["names"]
 
 
-def test_the_same_seed_gives_the_same_bytes(small_recipe, random_images, duel):
+def test_the_same_seed_gives_the_same_bytes(small_recipe, random_data, duel):
     def train(seed):
-        step = build_step(small_recipe, random_images, seed)
+        step = build_step(small_recipe, random_data, seed)
         scalars = [update(step, number).tobytes() for number in range(STEPS)]
         return scalars, {name: value.tobytes() for name, value in parameters(step).items()}
 
@@ -156,40 +159,51 @@ def test_the_same_seed_gives_the_same_bytes(small_recipe, random_images, duel):
     assert trained == {name: value.tobytes() for name, value in parameters(duel["step"]).items()}
 
 
-def test_another_seed_gives_other_weights(small_recipe, random_images, duel):
-    other = build_step(small_recipe, random_images, SEED + 1)
+def test_another_seed_gives_other_weights(small_recipe, random_data, duel):
+    other = build_step(small_recipe, random_data, SEED + 1)
     for name, value in weights(other.generator, other.discriminator).items():
         if name.endswith(".weight"):
             assert not np.array_equal(value, duel["start"][name]), name
 
 
-def test_noise_is_one_tensor_of_latents(small_recipe, random_images):
-    step = build_step(small_recipe, random_images, SEED)
-    (latents,) = step.draw_noise(random_stream(1, "step"), 5)
-    assert latents.shape == (5, 100) and latents.dtype == np.float32
+def test_noise_is_latents_and_targets(small_recipe, random_data):
+    step = build_step(small_recipe, random_data, SEED)
+    latents, targets = step.draw_noise(random_stream(1, "step"))
+    assert latents.shape == (BATCH, 100) and latents.dtype == np.float32
     assert 0.9 < latents.std() < 1.1 and abs(latents.mean()) < 0.15
-    assert np.array_equal(latents, step.draw_noise(random_stream(1, "step"), 5)[0])
-
-
-def test_the_scalars_are_named(small_recipe, random_images):
-    assert build_step(small_recipe, random_images, SEED).scalars == \
-        ("loss_d", "loss_g", "accuracy_real", "accuracy_fake")
-
-
-def test_accuracy_is_the_share_that_is_judged_rightly(small_recipe, random_images):
-    step = build_step(small_recipe, random_images, SEED)
-    step.discriminator = nn.Identity()  # the images are the logits
-    real = Tensor(np.float32([[2.0], [-1.0], [0.0], [3.0]]))
-    fake = Tensor(np.float32([[-1.0], [0.0], [-2.0], [-3.0]]))
-    loss, accuracy_real, accuracy_fake = step.discriminator_loss(real, fake)
-    assert (float(accuracy_real), float(accuracy_fake)) == (0.5, 0.75), "a logit of 0 decides nothing"
-    expected = np.logaddexp(0, -real.asnumpy()).mean() + np.logaddexp(0, fake.asnumpy()).mean()
-    assert float(loss) == pytest.approx(expected, rel=1e-6)
+    assert np.array_equal(targets, [[1.0]] * BATCH + [[0.0]] * BATCH)
+    assert np.array_equal(latents, step.draw_noise(random_stream(1, "step"))[0])
 
 
 @pytest.mark.parametrize("pixel_range", [(-1.0, 1.0), (0.0, 1.0)])
-def test_resident_images_are_gathered_and_scaled(random_images, pixel_range):
+def test_resident_images_are_gathered_and_scaled(random_data, pixel_range):
     indices = np.int32([3, 3, 0, 63])
     low, high = pixel_range
-    found = ResidentImages(random_images, pixel_range)(Tensor(indices)).asnumpy()
-    np.testing.assert_allclose(found, random_images[indices] / 255.0 * (high - low) + low, rtol=0, atol=1e-6)
+    resident = ResidentImages(random_data.images, random_data.labels, pixel_range)
+    found = resident(Tensor(indices)).asnumpy()
+    np.testing.assert_allclose(found, random_data.images[indices] / 255.0 * (high - low) + low, rtol=0, atol=1e-6)
+    assert np.array_equal(resident.labels(Tensor(indices)).asnumpy(), random_data.labels[indices])
+
+
+@pytest.mark.parametrize("name, batch_norm", [("keras_mlp", 2), ("acgan", 2)])
+def test_moving_statistics_advance_by_the_update_of_g_alone(name, batch_norm, small_conditional_recipe, random_data):
+    """Where D's fakes are drawn in inference mode, its update leaves G's statistics alone."""
+    recipe = small_conditional_recipe
+    if name == "keras_mlp":
+        recipe = recipes.override(recipes.load(name), ["generator.widths=[16, 32]", "discriminator.widths=[16]",
+                                                       f"schedule.batch_size={BATCH}"])
+    step = build_step(recipe, random_data, SEED)
+    twin = build_step(recipe, random_data, SEED).generator
+    noise = step.draw_noise(random_stream(SEED, "step"))
+    count = 2 if recipe["data"]["classes"] else 1
+    masks = len(step.discriminator.dropout_shapes)
+    inputs_of_g = noise[len(noise) - masks - count : len(noise) - masks]
+    twin.set_train(True)
+    twin(*map(Tensor, inputs_of_g))
+    step(mutable((Tensor(np.arange(step.images_per_step, dtype=np.int32)),)), mutable(tuple(map(Tensor, noise))))
+    ours, theirs = parameters(step.generator), parameters(twin)
+    moving = [key for key in ours if "moving" in key]
+    assert len(moving) >= 2 * batch_norm
+    for key in moving:
+        np.testing.assert_allclose(ours[key], theirs[key], rtol=0, atol=1e-6, err_msg=key)
+        assert not np.all(theirs[key] == theirs[key][0]), "statistics that did not move would prove nothing"

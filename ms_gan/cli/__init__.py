@@ -45,6 +45,7 @@ def main(arguments: Optional[List[str]] = None) -> int:
         if getattr(sys, name) is None:  # closed by whoever started us
             setattr(sys, name, open(os.devnull, "w"))
     options = _parser().parse_args(arguments)
+    options.arguments = sys.argv[1:] if arguments is None else arguments
     try:
         return importlib.import_module(f"ms_gan.cli.{options.command}").run(options) or 0
     except UserError as error:

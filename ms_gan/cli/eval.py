@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from ms_gan import data
-from ms_gan.cli.options import add_checkpoint, add_device, free_folder, grid, seed
+from ms_gan.cli.options import add_checkpoint, add_device, add_label, chosen_labels, free_folder, grid, seed
 from ms_gan.errors import UserError
 
 SAMPLES, INTERPOLATION, BESIDE_REAL = "samples.png", "interpolation.png", "generated_beside_real.png"
@@ -15,8 +15,10 @@ SAMPLES, INTERPOLATION, BESIDE_REAL = "samples.png", "interpolation.png", "gener
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_checkpoint(command)
-    command.add_argument("--grid", type=grid, default=(5, 5), metavar="RxC",
-                         help="rows and columns of samples.png (default: 5x5)")
+    command.add_argument("--grid", type=grid, metavar="RxC",
+                         help="rows and columns of samples.png (default: 5x5; with labels, ten columns and a row for "
+                              "each label)")
+    add_label(command)
     command.add_argument("--seed", type=seed, default=1, metavar="S",
                          help="which latents; the same seed draws the same pictures (default: 1)")
     command.add_argument("--interpolate", action="store_true",
@@ -37,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
 
     runtime.set_up(options.device_target or "auto", options.device_id or 0)
     trained = load_trained(options.checkpoint)
+    labels = chosen_labels(options.labels, trained.classes)
     folder = free_folder(Path(options.output_dir) if options.output_dir else trained.home / "eval",
                          (SAMPLES, INTERPOLATION, BESIDE_REAL), options.overwrite)
     everything = not (options.interpolate or options.compare_real)
@@ -52,15 +55,19 @@ def run(options: argparse.Namespace) -> int:
 
     from ms_gan.evaluation import sheets
 
-    rows, columns = options.grid
+    rows, columns = options.grid or ((5, 5) if labels is None else (len(labels), 10))
+    row_labels = None if labels is None else [labels[row % len(labels)] for row in range(rows)]
+    classes = trained.classes or ()
     latent = trained.recipe["latent"]
     about = f"{trained.recipe['name']} · step {trained.step:,} · seed {options.seed}"
-    sheets.samples(folder / SAMPLES, trained.draw, latent, rows, columns, options.seed, about)
+    sheets.samples(folder / SAMPLES, trained.draw, latent, rows, columns, options.seed, about, row_labels,
+                   classes)
     print(folder / SAMPLES)
     if everything or options.interpolate:
-        sheets.interpolation(folder / INTERPOLATION, trained.draw, latent, options.seed, about)
+        sheets.interpolation(folder / INTERPOLATION, trained.draw, latent, options.seed, about, labels, classes)
         print(folder / INTERPOLATION)
     if real is not None:
-        sheets.generated_beside_real(folder / BESIDE_REAL, trained.draw, latent, real, options.seed, about)
+        sheets.generated_beside_real(folder / BESIDE_REAL, trained.draw, latent, real, options.seed, about,
+                                     conditional=labels is not None)
         print(folder / BESIDE_REAL)
     return 0

@@ -30,7 +30,7 @@ def run(options: argparse.Namespace) -> int:
     origin = {"step": trained.step, "seed": trained.settings["seed"], "dataset": trained.settings["dataset"],
               "data_sha256": trained.settings["data_sha256"]}
     try:
-        export_bundle(folder, trained.generator, trained.recipe, device, origin, options.overwrite)
+        export_bundle(folder, trained.generator, trained.recipe, trained.classes, device, origin, options.overwrite)
     except ParityError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ms_gan.cli.options import add_device, positive, seed
+from ms_gan.cli.options import add_device, add_label, chosen_labels, positive, seed
 from ms_gan.errors import UserError
 
 
@@ -15,6 +15,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--num", type=positive, required=True, metavar="N", help="how many images")
     command.add_argument("--seed", type=seed, default=1, metavar="S",
                          help="which latents; the same seed draws the same images (default: 1)")
+    add_label(command)
     command.add_argument("--output", required=True, metavar="FILE",
                          help="a .png sheet, or a .npy array, float32 in [0, 1], N×C×H×W")
     command.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
@@ -37,10 +38,12 @@ def run(options: argparse.Namespace) -> int:
 
     runtime.set_up(options.device_target or "auto", options.device_id or 0)
     from ms_gan.delivery.bundle import Bundle
-    from ms_gan.evaluation.sampling import seeded_latents
+    from ms_gan.evaluation.sampling import seeded_inputs
 
     bundle = Bundle(Path(options.bundle))
-    images = bundle.draw(seeded_latents(bundle.distribution, options.num, bundle.latent_size, options.seed))
+    chosen = chosen_labels(options.labels, bundle.classes)
+    labels = None if chosen is None else [chosen[index % len(chosen)] for index in range(options.num)]
+    images = bundle.draw(seeded_inputs(bundle.latent, options.num, options.seed, labels))
     if output.suffix == ".npy":
         import io
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Tuple
+from typing import List, Optional, Sequence, Tuple
 
 from ms_gan.errors import UserError
 from ms_gan.runtime import DEVICE_TARGETS
@@ -51,6 +51,27 @@ def add_checkpoint(command: argparse.ArgumentParser) -> None:
     command.add_argument("checkpoint", nargs="?", metavar="RUN_OR_CHECKPOINT",
                          help="a run folder (its newest checkpoint) or one checkpoint folder; "
                               "left out, the newest run below runs/")
+
+
+def add_label(command: argparse.ArgumentParser) -> None:
+    """Add --label, which can be repeated; None when not said."""
+    command.add_argument("--label", action="append", dest="labels", metavar="L",
+                         help="the class to draw, such as 7; can be repeated (default: all classes, one after the other)")
+
+
+def chosen_labels(wanted: Optional[Sequence[str]], classes: Optional[Sequence[str]]) -> Optional[List[int]]:
+    """Return the indices of the classes that --label names, all of them when it was not said; None without classes.
+
+    Raises UserError for a class that there is not, and for labels where there are none.
+    """
+    if classes is None:
+        if wanted:
+            raise UserError("this generator takes no labels; leave out --label")
+        return None
+    for name in wanted or ():
+        if name not in classes:
+            raise UserError(f"there is no class {name!r}; --label takes one of {', '.join(classes)}")
+    return [list(classes).index(name) for name in wanted or classes]
 
 
 def free_folder(path: Path, own: Tuple[str, ...], overwrite: bool) -> Path:

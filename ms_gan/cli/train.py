@@ -41,10 +41,19 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                          help="go on with this run, to the end of its schedule or to a longer one that --epochs or "
                               "--steps gives; no other setting may change")
     add_device(command)
+    command.add_argument("--device-num", type=positive, metavar="N",
+                         help="train on N devices at once, each with its share of the batch (default: 1; with --resume, "
+                              "as the run)")
 
 
 def run(options: argparse.Namespace) -> int:
     """Train; return the exit status."""
+    from ms_gan.cli.launch import launch, launched
+
+    if not launched():
+        devices = options.device_num or (recorded_devices(options.resume) if options.resume else 1)
+        if devices > 1:
+            return launch(devices, options.arguments)
     from ms_gan.training.loop import Interrupted  # from here on it takes seconds
 
     try:
@@ -56,11 +65,14 @@ def run(options: argparse.Namespace) -> int:
 
 def _start(options: argparse.Namespace) -> None:
     from ms_gan import recipes, runtime
+    from ms_gan.cli.launch import launched
     from ms_gan.training import train
     from ms_gan.training.run_folder import find_checkpoint
 
     recipe = _apply(recipes.load(options.recipe or RECIPE), options)
-    device = runtime.set_up(options.device_target or "auto", options.device_id or 0)
+    if options.device_num and options.device_num > 1 and options.device_id is not None:
+        raise UserError("--device-id is for one device; with --device-num N the first N are taken")
+    device = runtime.set_up(options.device_target or "auto", options.device_id or 0, together=launched())
     wanted = recipe["data"]["dataset"]
     if options.dataset is None and options.data_path is None:
         images = data.load_default(wanted, recipe["data"]["fallback"], "train", print)
@@ -91,8 +103,16 @@ def _resume(options: argparse.Namespace) -> None:
     if options.dataset is not None:
         wanted["dataset"] = options.dataset
     target = None if options.device_target == "auto" else options.device_target
-    train.resume(run_folder.path, target, options.device_id or 0, wanted, options.data_path,
+    devices = options.device_num or run_folder.read_settings()["device_num"]
+    train.resume(run_folder.path, target, options.device_id or 0, devices, wanted, options.data_path,
                  options.epochs, options.steps)
+
+
+def recorded_devices(run: str) -> int:
+    """Return on how many devices the run to be resumed was started."""
+    from ms_gan.training.run_folder import RunFolder
+
+    return RunFolder.open(Path(run)).read_settings()["device_num"]
 
 
 def _apply(recipe: Dict[str, Any], options: argparse.Namespace) -> Dict[str, Any]:

@@ -1,4 +1,8 @@
-"""Which images make up which batch."""
+"""Which images make up which batch.
+
+Each sampler is a pure function of the seed and the number of the step, with no state that a checkpoint
+would have to carry: a run that resumes at a step sees exactly what it would have seen without the break.
+"""
 
 from __future__ import annotations
 
@@ -8,35 +12,85 @@ from ms_gan.errors import UserError
 
 
 class EpochShuffle:
-    """The indices of every batch of a run, each epoch in its own random order.
+    """Each epoch sees the images in a random order of its own; those left over wait for the next epoch's order."""
 
-    The batch of a step is a pure function of the seed and the number of the
-    step, with no state that a checkpoint would have to carry: a run that resumes
-    at a step sees exactly the batches that it would have seen without the break.
-    """
-
-    def __init__(self, count: int, batch_size: int, seed: int):
-        """Shuffle `count` images; 0 <= `seed` < 2**64. Raises UserError if they do not fill one batch."""
-        if not 1 <= batch_size <= count:
-            raise UserError(
-                f"{count} images cannot fill a batch of {batch_size}; give --batch-size from 1 to {count}"
-            )
-        self.steps_per_epoch = count // batch_size  # the images left over wait for the next epoch's order
-        self._count = count
-        self._batch_size = batch_size
-        self._seed = seed
-        self._epoch = -1
-        self._order = np.empty(0, dtype=np.int32)
+    def __init__(self, count: int, per_step: int, seed: int):
+        """Take `per_step` of `count` images in each step; 0 <= `seed` < 2**64."""
+        _require(count, per_step)
+        self.steps_per_epoch = count // per_step
+        self._per_step = per_step
+        self._order = _Order(count, seed)
 
     def indices(self, step: int) -> np.ndarray:
-        """Return the indices, int32 (batch_size,), of the batch of a step counted from 0 over all epochs."""
+        """Return the indices, int32 (per_step,), of a step counted from 0 over all epochs."""
         epoch, position = divmod(step, self.steps_per_epoch)
-        if epoch != self._epoch:
-            self._order, self._epoch = self._permutation(epoch), epoch
-        start = position * self._batch_size
-        return self._order[start : start + self._batch_size].copy()
+        start = position * self._per_step
+        return self._order.of(epoch)[start : start + self._per_step].copy()
 
-    def _permutation(self, epoch: int) -> np.ndarray:
-        # NumPy promises the raw stream of Philox for ever, that of Generator.permutation only for a version.
-        key = np.array([self._seed, epoch], dtype=np.uint64)
-        return np.argsort(np.random.Philox(key=key).random_raw(self._count), kind="stable").astype(np.int32)
+
+class ContinuousShuffle:
+    """As a queue that is filled with one random order of all images after the other: a batch may span two of them."""
+
+    def __init__(self, count: int, per_step: int, seed: int):
+        """Take `per_step` of `count` images in each step; 0 <= `seed` < 2**64."""
+        _require(count, per_step)
+        self.steps_per_epoch = count // per_step
+        self._count = count
+        self._per_step = per_step
+        self._order = _Order(count, seed)
+
+    def indices(self, step: int) -> np.ndarray:
+        """Return the indices, int32 (per_step,), of a step counted from 0."""
+        first, last = step * self._per_step, (step + 1) * self._per_step
+        parts = []
+        while first < last:
+            epoch, position = divmod(first, self._count)
+            part = self._order.of(epoch)[position : position + last - first]
+            parts.append(part)
+            first += len(part)
+        return np.concatenate(parts)
+
+
+class WithReplacement:
+    """Each image of each batch is drawn from all of them."""
+
+    def __init__(self, count: int, per_step: int, seed: int):
+        """Take `per_step` of `count` images in each step; 0 <= `seed` < 2**64."""
+        _require(count, 1)
+        self.steps_per_epoch = max(1, count // per_step)
+        self._count = count
+        self._per_step = per_step
+        self._seed = seed
+
+    def indices(self, step: int) -> np.ndarray:
+        """Return the indices, int32 (per_step,), of a step counted from 0."""
+        return (_raw(self._seed, step, self._per_step) % np.uint64(self._count)).astype(np.int32)
+
+
+SAMPLINGS = {"epochs": EpochShuffle, "continuous": ContinuousShuffle, "replacement": WithReplacement}
+
+
+class _Order:
+    """The random order of an epoch; the last one is kept."""
+
+    def __init__(self, count: int, seed: int):
+        self._count = count
+        self._seed = seed
+        self._epoch = -1
+        self._indices = np.empty(0, dtype=np.int32)
+
+    def of(self, epoch: int) -> np.ndarray:
+        if epoch != self._epoch:
+            raw = _raw(self._seed, epoch, self._count)
+            self._indices, self._epoch = np.argsort(raw, kind="stable").astype(np.int32), epoch
+        return self._indices
+
+
+def _raw(seed: int, counter: int, count: int) -> np.ndarray:
+    # NumPy promises the raw stream of Philox for ever, that of Generator's methods only for a version.
+    return np.random.Philox(key=np.array([seed, counter], dtype=np.uint64)).random_raw(count)
+
+
+def _require(count: int, per_step: int) -> None:
+    if not 1 <= per_step <= count:
+        raise UserError(f"{count} images cannot fill a batch of {per_step}; give a smaller --batch-size or more images")

@@ -41,8 +41,11 @@ class ImageData:
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    def require(self, size: int, channels: int) -> None:
-        """Raise UserError unless every image is `channels` x `size` x `size` and there is at least one."""
+    def require(self, size: int, channels: int, classes: int) -> None:
+        """Raise UserError unless every image is `channels` x `size` x `size` and there is at least one.
+
+        Where `classes` is not 0, every image must also have a label, and there must be that many classes.
+        """
         count, *found = self.images.shape
         if count == 0:
             raise UserError(f"{self.name}, {self.source}: holds no images; choose other --data-path")
@@ -51,3 +54,9 @@ class ImageData:
                 f"{self.name}, {self.source}: images are {found[0]} channel(s) of {found[1]}x{found[2]}, but "
                 f"{channels} of {size}x{size} are needed; choose another --recipe or other data"
             )
+        if classes and self.labels is None:
+            raise UserError(f"{self.name}, {self.source}: has no labels, but a conditional recipe needs them; "
+                            f"choose another --recipe or other data")
+        if classes and len(self.classes) != classes:
+            raise UserError(f"{self.name}, {self.source}: has {len(self.classes)} classes, but {classes} are needed; "
+                            f"add --set data.classes={len(self.classes)}, or choose another --recipe")

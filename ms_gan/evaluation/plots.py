@@ -10,7 +10,7 @@ import io
 import math
 import textwrap
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -18,12 +18,11 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 from ms_gan.files import write_file
 
 GAP, SPACING, MARGIN = 3, 10, 24  # screen pixels: between cells; grid and text; around pages and panels
-MOST_FRAMES, LAST_FRAME_MILLISECONDS = 100, 2000
+MOST_FRAMES, FRAME_MILLISECONDS, LAST_FRAME_MILLISECONDS = 100, 200, 2000
 # Okabe and Ito's palette, which colour-blind people can tell apart.
 PLAYER_COLOURS = {"loss_d": "#0072B2", "loss_g": "#E69F00"}
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
-EQUILIBRIUM = {"loss_d": {"y": 2 * math.log(2), "label": "D at equilibrium, 2 ln 2 = 1.386"},
-               "loss_g": {"y": math.log(2), "label": "G at equilibrium, ln 2 = 0.693"}}
+SHARES = ("accuracy_", "fool_rate")  # how the names of columns between 0 and 1 begin
 
 
 def compose_grid(images: np.ndarray, columns: int, width: Optional[int] = None) -> np.ndarray:
@@ -68,43 +67,51 @@ def sheet(path: Path, images: np.ndarray, columns: int, title: str, caption: Opt
     _write_page(path, _labelled(grid, rows, columns, row_labels, column_labels), title, caption)
 
 
-def compare(path: Path, left: np.ndarray, right: np.ndarray, columns: int, left_title: str, right_title: str,
-            title: str, caption: Optional[str] = None) -> None:
-    """Write a PNG with two contact sheets side by side, such as generated beside real images.
+def compare(path: Path, generated: np.ndarray, real: np.ndarray, columns: int, generated_title: str, real_title: str,
+            title: str, caption: Optional[str] = None, above: bool = False) -> None:
+    """Write a PNG with two contact sheets side by side, or the first above the second.
 
     Raises ValueError when these differ in number, height or width, and what `compose_grid` raises.
     """
-    grids = [Image.fromarray(compose_grid(images, columns, width=600)) for images in (left, right)]
-    if (len(left), left.shape[2:]) != (len(right), right.shape[2:]):
-        raise ValueError(f"images to compare must agree in number and size: {left.shape}, {right.shape}")
-    lying = [_stack([_text(heading, 16, grid.width), grid], SPACING).transpose(Image.Transpose.TRANSPOSE)
-             for heading, grid in zip((left_title, right_title), grids)]
-    _write_page(path, _stack(lying, MARGIN).transpose(Image.Transpose.TRANSPOSE), title, caption)
+    grids = [Image.fromarray(compose_grid(images, columns, width=600)) for images in (generated, real)]
+    if (len(generated), generated.shape[2:]) != (len(real), real.shape[2:]):
+        raise ValueError(f"images to compare must agree in number and size: {generated.shape}, {real.shape}")
+    blocks = [_stack([_text(heading, 16, grid.width), grid], SPACING)
+              for heading, grid in zip((generated_title, real_title), grids)]
+    if above:
+        panel = _stack(blocks, MARGIN)
+    else:
+        lying = [block.transpose(Image.Transpose.TRANSPOSE) for block in blocks]
+        panel = _stack(lying, MARGIN).transpose(Image.Transpose.TRANSPOSE)
+    _write_page(path, panel, title, caption)
 
 
 def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
-           legends: Optional[Dict[str, str]] = None) -> None:
-    """Write a PNG of the columns `loss_*` and, below, `accuracy_*` (in [0, 1]) of a history.
+           equilibrium: Optional[Dict[str, Tuple[float, str]]] = None) -> None:
+    """Write a PNG of the columns `loss_*` and, below, `accuracy_*` and `fool_rate` (in [0, 1]) of a history.
 
     `history` maps column → values, `epoch` and `step` among them; the x axis is the epoch, or the
-    step where rows share an epoch. `legends` maps column → its name in the legend, which counts the
-    values left out for not being finite. Raises ValueError for a missing column, or unequal lengths.
+    step where rows share an epoch. `equilibrium` maps columns → where they would stand, were neither player
+    the stronger, and how that number is written. The legend counts the values left out for not being
+    finite. Raises ValueError for a missing column, or unequal lengths.
     """
     from matplotlib.figure import Figure
 
-    kinds = [kind for kind in ("loss", "accuracy") if any(name.startswith(f"{kind}_") for name in history)]
-    if not (kinds and {"epoch", "step"} <= set(history) and len(set(map(len, history.values()))) == 1):
+    panels = {"loss": [name for name in history if name.startswith("loss_")],
+              "share of images": [name for name in history if name.startswith(SHARES)]}
+    panels = {kind: names for kind, names in panels.items() if names}
+    if not (panels and {"epoch", "step"} <= set(history) and len(set(map(len, history.values()))) == 1):
         raise ValueError("a history needs epoch, step, and loss_* or accuracy_*, all of one length")
     time = "epoch" if np.all(np.diff(history["epoch"]) > 0) else "step"
-    figure = Figure(figsize=(10, 1 + 3 * len(kinds)), dpi=100, layout="constrained")
+    figure = Figure(figsize=(10, 1 + 3 * len(panels)), dpi=100, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)
     figure.suptitle(textwrap.fill(title, 80), fontsize=14, fontweight="bold", parse_math=False)
-    all_axes = figure.subplots(len(kinds), sharex=True, squeeze=False)[:, 0]
-    for axes, kind in zip(all_axes, kinds):
+    all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
+    for axes, (kind, names) in zip(all_axes, panels.items()):
         colours = iter(OTHER_COLOURS * len(history))
-        for name in (name for name in history if name.startswith(f"{kind}_")):
+        for name in names:
             colour = PLAYER_COLOURS.get(name) or next(colours)
-            legend = (legends or {}).get(name, name.replace("_", " "))
+            legend = name.replace("_", " ")
             curve = np.asarray(history[name], np.float64)
             lost = np.sum(~np.isfinite(curve))
             legend += f"\n({lost:,} not finite, left out)" if lost else ""
@@ -113,9 +120,11 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
                 curve = _running_mean(curve, len(curve) // 50)
             style = "-" if len(curve) > 1 else "."
             axes.plot(history[time], curve, style, color=colour, linewidth=1.8, label=legend)
-            if name in EQUILIBRIUM:
-                axes.axhline(color=colour, linestyle="--", linewidth=1, **EQUILIBRIUM[name])
-        if kind == "accuracy":
+            if name in (equilibrium or {}):
+                level, formula = equilibrium[name]
+                axes.axhline(level, color=colour, linestyle="--", linewidth=1,
+                             label=f"{legend} at equilibrium,\n{formula} = {level:.3f}")
+        if kind != "loss":
             axes.axhline(0.5, color="#777777", linestyle="--", linewidth=1, label="50%, a coin toss")
             axes.set_ylim(-0.03, 1.03)
             axes.yaxis.set_major_formatter("{x:.0%}")
@@ -129,8 +138,8 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
     write_file(path, content.getvalue())
 
 
-def gif(path: Path, frames: Sequence[Path], milliseconds: int = 200) -> None:
-    """Write an endless animation of PNG files, each shown for `milliseconds`, the last for two seconds.
+def gif(path: Path, frames: Sequence[Path]) -> None:
+    """Write an endless animation of PNG files, each shown for a fifth of a second, the last for two seconds.
 
     At most `MOST_FRAMES` are taken, evenly, the first and the last among them; all get the size
     of the first. Equal neighbours become one longer frame. Raises ValueError when there are none.
@@ -150,7 +159,7 @@ def gif(path: Path, frames: Sequence[Path], milliseconds: int = 200) -> None:
             pictures.append(picture.quantize(256, dither=Image.Dither.NONE))
     content = io.BytesIO()
     pictures[0].save(content, "GIF", save_all=True, append_images=pictures[1:], loop=0, optimize=True,
-                     duration=[milliseconds] * (len(pictures) - 1) + [LAST_FRAME_MILLISECONDS])
+                     duration=[FRAME_MILLISECONDS] * (len(pictures) - 1) + [LAST_FRAME_MILLISECONDS])
     write_file(path, content.getvalue())
 
 

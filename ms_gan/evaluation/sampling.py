@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Callable
+from typing import Any, Callable, Dict, Optional, Sequence, Tuple
 
 import mindspore as ms
 import numpy as np
@@ -12,21 +12,27 @@ from ms_gan.runtime import random_stream
 
 CHUNK = 64  # one shape is compiled once, and an image does not depend on how many are drawn with it
 
-
-def seeded_latents(distribution: str, count: int, size: int, seed: int) -> np.ndarray:
-    """Return the latents that `seed` stands for in every picture: float32, (count, size)."""
-    return draw_latents(distribution, count, size, random_stream(seed, "sample"))
+Inputs = Tuple[np.ndarray, ...]  # latents, float32 (N, size), and for a conditional generator labels, int32 (N,)
 
 
-def draw_images(generator: Callable, latents: np.ndarray) -> np.ndarray:
-    """Run a generator on latents, float32, (N, size); return its images, float32, N×C×H×W.
+def seeded_inputs(latent: Dict[str, Any], count: int, seed: int, labels: Optional[Sequence[int]] = None) -> Inputs:
+    """Return the latents that `seed` stands for in every picture, and behind them the labels, if any.
 
-    The generator always sees 64 latents at once, the last ones padded with zeros.
+    `latent` holds `distribution` and `size`.
     """
+    latents = draw_latents(latent["distribution"], count, latent["size"], random_stream(seed, "sample"))
+    return (latents,) if labels is None else (latents, np.asarray(labels, np.int32))
+
+
+def draw_images(generator: Callable, inputs: Inputs) -> np.ndarray:
+    """Run a generator on its inputs; return its images, float32, N×C×H×W.
+
+    The generator always sees 64 of each input at once, the last ones padded with zeros.
+    """
+    count = len(inputs[0])
     images = []
-    for start in range(0, len(latents), CHUNK):
-        chunk = latents[start:start + CHUNK]
-        padded = np.zeros((CHUNK, latents.shape[1]), np.float32)
-        padded[: len(chunk)] = chunk
-        images.append(generator(ms.Tensor(padded)).asnumpy()[: len(chunk)])
+    for start in range(0, count, CHUNK):
+        chunk = [array[start:start + CHUNK] for array in inputs]
+        padded = [np.pad(array, [(0, CHUNK - len(array))] + [(0, 0)] * (array.ndim - 1)) for array in chunk]
+        images.append(generator(*map(ms.Tensor, padded)).asnumpy()[: len(chunk[0])])
     return np.concatenate(images)

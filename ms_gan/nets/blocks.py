@@ -2,11 +2,26 @@
 
 from __future__ import annotations
 
+from mindspore import dtype as mstype
 from mindspore import nn, ops
+from mindspore.common.initializer import Normal
+
+INITIALIZERS = {
+    "mindspore": None,  # nn.Dense and nn.Conv2d as they are: weights and biases uniform, +-1/sqrt(fan in)
+    "glorot_uniform": "xavier_uniform",  # Keras and TF-slim: +-sqrt(6 / (fan in + fan out)), biases 0
+    "normal_0.02": Normal(0.02),  # Radford et al. 2016: N(0, 0.02), biases 0
+}
+OUTPUTS = {"tanh": (nn.Tanh, (-1.0, 1.0)), "sigmoid": (nn.Sigmoid, (0.0, 1.0))}
+
+
+def initialized(initializer: str) -> dict:
+    """Return the arguments that make a Dense or Conv2d layer start as `INITIALIZERS` says."""
+    weights = INITIALIZERS[initializer]
+    return {} if weights is None else {"weight_init": weights, "bias_init": "zeros"}
 
 
 class LeakyReLU(nn.Cell):
-    """max(x, slope·x), element-wise, for 0 <= slope <= 1 (Maas et al. 2013).
+    """max(x, slope·x), element-wise, for 0 <= slope <= 1 (Maas et al. 2013); slope 0 is ReLU.
 
     Written as slope·x + (1 − slope)·relu(x): the same function to 2e-7, and on
     CPU eight times faster, forward and backward, than `nn.LeakyReLU`, whose
@@ -19,6 +34,8 @@ class LeakyReLU(nn.Cell):
         self.rest = 1.0 - slope
 
     def construct(self, x):
+        if self.slope == 0:
+            return ops.relu(x)
         return self.slope * x + self.rest * ops.relu(x)
 
 
@@ -35,8 +52,59 @@ class BatchNorm1d(nn.BatchNorm2d):
         return ops.transpose(super().construct(features_first).reshape((x.shape[1], -1)), (1, 0))
 
 
+class Dropout(nn.Cell):
+    """Inverted dropout (Srivastava et al. 2014) whose mask is an input, so that a run can be replayed.
+
+    `nn.Dropout` keeps its random state inside the kernel, where no checkpoint reaches it.
+    """
+
+    def __init__(self, rate: float):
+        super().__init__()
+        self.scale = 1.0 / (1.0 - rate)
+
+    def construct(self, x, kept):
+        """Return x where `kept`, bool of x's shape, is true, scaled to keep the mean, and 0 elsewhere."""
+        return x * (kept.astype(mstype.float32) * self.scale)
+
+
+class Conditioned(nn.Cell):
+    """The latent, with the one-hot label behind it where there are classes (Mirza and Osindero 2014).
+
+    Inputs: latent, float32, (N, latent_size); label, int32, (N,), only where classes > 0.
+    Output: float32, (N, latent_size + classes).
+    """
+
+    def __init__(self, classes: int):
+        super().__init__()
+        self.classes = classes
+
+    def construct(self, latent, label=None):
+        if self.classes == 0:
+            return latent
+        return ops.concat((latent, ops.one_hot(label, self.classes)), 1)
+
+
+class Heads(nn.Cell):
+    """What a discriminator says about its features: a logit for "real", and, where there are classes, one for each.
+
+    Input: float32, (N, features). Output: logits, float32, (N, 1), the log-odds of "real"; with
+    classes a tuple of these and class logits, (N, classes). The documents' sigmoid and softmax
+    are part of the losses, where they can neither overflow nor saturate.
+    """
+
+    def __init__(self, features: int, classes: int, initializer: str):
+        super().__init__()
+        self.real = nn.Dense(features, 1, **initialized(initializer))
+        self.classes = nn.Dense(features, classes, **initialized(initializer)) if classes else None
+
+    def construct(self, features):
+        if self.classes is None:
+            return self.real(features)
+        return self.real(features), self.classes(features)
+
+
 class UnitRange(nn.Cell):
-    """A generator whose images are brought from its own pixel range to [0, 1].
+    """A generator whose images are brought from the data's pixel range to [0, 1].
 
     Sampling, export and parity all go through this one Cell. Inputs are those of
     the generator; the output is float32, N×C×H×W, in [0, 1]. It is always in
@@ -51,6 +119,6 @@ class UnitRange(nn.Cell):
         self.shift = -low / (high - low)
         self.set_train(False)
 
-    def construct(self, latent):
+    def construct(self, *inputs):
         # MindSpore's tanh on CPU leaves [-1, 1] by up to 1e-5, and [0, 1] is a promise
-        return ops.clamp(self.generator(latent) * self.scale + self.shift, 0.0, 1.0)
+        return ops.clamp(self.generator(*inputs) * self.scale + self.shift, 0.0, 1.0)

@@ -1,51 +1,65 @@
-"""Fully connected generator and discriminator (MindSpore tutorial "GAN图像生成"; after Goodfellow et al. 2014)."""
+"""Fully connected generators and discriminators (after Goodfellow et al. 2014)."""
 
 from __future__ import annotations
 
 import math
-from typing import Sequence, Tuple
+from typing import Any, Dict, Sequence, Tuple
 
 from mindspore import nn
 
-from ms_gan.nets.blocks import BatchNorm1d, LeakyReLU
+from ms_gan.nets.blocks import OUTPUTS, BatchNorm1d, Conditioned, Heads, LeakyReLU, initialized
 
 
 class MLPGenerator(nn.Cell):
-    """Latents to images: Dense and ReLU, with BatchNorm between them from the second layer on, then tanh.
+    """Latents to images: hidden layers of `widths`, then a Dense layer and `output`.
 
-    Input: float32, (N, latent_size). Output: float32, (N, *image_shape), in [−1, 1].
+    Inputs: latent, float32, (N, latent_size); with classes also label, int32, (N,). Output: float32,
+    (N, *image_shape), in `pixel_range`: [−1, 1] for the output "tanh", [0, 1] for "sigmoid".
+
+    A hidden layer is Dense and LeakyReLU(slope), with BatchNorm as `batch_norm` says: its `place` is
+    "before" or "after" the activation, or "none"; `first_layer` whether the first layer has it, too;
+    `momentum` the part of the moving statistics that stays at each step; and its `epsilon`.
     """
 
-    pixel_range = (-1.0, 1.0)
-
-    def __init__(self, latent_size: int, image_shape: Tuple[int, int, int], widths: Sequence[int]):
+    def __init__(self, latent_size: int, classes: int, image_shape: Tuple[int, int, int], widths: Sequence[int],
+                 slope: float, batch_norm: Dict[str, Any], output: str, initializer: str):
         super().__init__()
-        layers = [nn.Dense(latent_size, widths[0]), nn.ReLU()]
-        for before, width in zip(widths, widths[1:]):
-            layers += [nn.Dense(before, width), BatchNorm1d(width), nn.ReLU()]
-        layers += [nn.Dense(widths[-1], math.prod(image_shape)), nn.Tanh()]
+        self.condition = Conditioned(classes)
+        activation, self.pixel_range = OUTPUTS[output]
+        layers = []
+        for index, (before, width) in enumerate(zip([latent_size + classes, *widths], widths)):
+            layers.append(nn.Dense(before, width, **initialized(initializer)))
+            norm = []
+            if batch_norm["place"] != "none" and (index > 0 or batch_norm["first_layer"]):
+                norm = [BatchNorm1d(width, batch_norm["epsilon"], batch_norm["momentum"])]
+            before_activation = batch_norm["place"] == "before"
+            layers += [*norm, LeakyReLU(slope)] if before_activation else [LeakyReLU(slope), *norm]
+        layers += [nn.Dense(widths[-1], math.prod(image_shape), **initialized(initializer)), activation()]
         self.layers = nn.SequentialCell(layers)
         self.image_shape = tuple(image_shape)
 
-    def construct(self, latent):
-        return self.layers(latent).reshape((-1,) + self.image_shape)
+    def construct(self, latent, label=None):
+        return self.layers(self.condition(latent, label)).reshape((-1,) + self.image_shape)
 
 
 class MLPDiscriminator(nn.Cell):
-    """Images to one logit each: Dense and LeakyReLU, then Dense to 1.
+    """Images to logits: Dense and LeakyReLU(slope) for each of `widths`, then `Heads`.
 
-    Input: float32, (N, *image_shape). Output: float32, (N, 1), log-odds of "real"; the
-    sigmoid of the document is part of the loss, where it can neither overflow nor saturate.
+    Input: float32, (N, *image_shape). Output: as `Heads`.
     """
 
-    def __init__(self, image_shape: Tuple[int, int, int], widths: Sequence[int], slope: float):
+    dropout_shapes = ()  # it has no dropout
+    dropout_rate = 0.0
+
+    def __init__(self, classes: int, image_shape: Tuple[int, int, int], widths: Sequence[int], slope: float,
+                 initializer: str):
         super().__init__()
         self.pixels = math.prod(image_shape)
         layers = []
         for before, width in zip([self.pixels, *widths], widths):
-            layers += [nn.Dense(before, width), LeakyReLU(slope)]
-        layers.append(nn.Dense(widths[-1], 1))
+            layers += [nn.Dense(before, width, **initialized(initializer)), LeakyReLU(slope)]
         self.layers = nn.SequentialCell(layers)
+        self.heads = Heads(widths[-1], classes, initializer)
 
     def construct(self, images):
-        return self.layers(images.reshape((-1, self.pixels)))
+        return self.heads(self.layers(images.reshape((-1, self.pixels))))

@@ -10,7 +10,7 @@ import copy
 import difflib
 import importlib
 import pkgutil
-from typing import Any, Dict, Iterable, List
+from typing import Any, Dict, Iterable, List, Optional
 
 from ms_gan.data import DATASETS
 from ms_gan.errors import UserError
@@ -18,14 +18,42 @@ from ms_gan.latents import DISTRIBUTIONS
 
 Recipe = Dict[str, Any]
 
-SECTIONS = {  # the sections of every recipe; what a network or family needs beyond, its own arguments say
-    "data": {"dataset", "fallback", "size", "channels", "pixel_range"},
+SECTIONS = {  # the sections of every recipe; where None stands, the arguments of what it builds say the rest
+    "data": {"dataset", "fallback", "size", "channels", "classes", "pixel_range"},
     "latent": {"size", "distribution"},
-    "schedule": {"batch_size", "epochs"},
+    "generator": None,
+    "discriminator": None,
+    "optimizer_generator": None,
+    "optimizer_discriminator": None,
+    "updates": None,
+    "schedule": {"batch_size", "sampling", "steps_per_epoch", "epochs"},
+    "sheet": {"rows", "columns", "above_real"},
 }
+CHOICES = {
+    "distribution": tuple(DISTRIBUTIONS),
+    "dataset": tuple(DATASETS),
+    "fallback": tuple(DATASETS),
+    "sampling": ("epochs", "continuous", "replacement"),
+    "place": ("before", "after", "none"),
+    "pooling": ("max", "average", "none"),
+    "output": ("tanh", "sigmoid"),
+    "initializer": ("mindspore", "glorot_uniform", "normal_0.02"),
+    "first_initializer": ("mindspore", "glorot_uniform", "normal_0.02"),
+    "discriminator_update": ("sum", "mean", "separate"),
+    "fakes": ("training", "inference"),
+    "generator_latents": ("shared", "new"),
+    "generator_loss": ("non_saturating", "saturating"),
+}
+AT_LEAST_ONE = {"epochs", "size", "channels", "decay_steps", "kernel_size", "start_channels", "discriminator_steps",
+                "rows", "columns"}
+AT_LEAST_ZERO = {"classes", "steps_per_epoch", "pretraining_steps"}
+ABOVE_ZERO = {"learning_rate", "decay_rate"}
+FROM_ZERO_TO_BELOW_ONE = {"beta1", "beta2", "momentum", "dropout_rate"}
+LISTS_OF_SIZES = {"widths", "strides"}
+RANGES_IN_0_1 = {"target_real", "target_fake"}
 
-
-LARGEST_FLOAT32 = 3.4028235e38
+SMALLEST_BATCH = 4  # BatchNorm needs a variance, also in half a batch
+LARGEST_FLOAT32, SMALLEST_FLOAT32 = 3.4028235e38, 1e-37
 
 
 def names() -> List[str]:
@@ -80,31 +108,57 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
 def check(recipe: Recipe) -> None:
     """Raise UserError where a recipe lacks a common setting, has an unknown one, or one out of range."""
     name = recipe.get("name", "?")
+    for section in sorted(recipe.keys() - {"name", "summary", "family", *SECTIONS}):
+        raise UserError(f"recipe {name}: unknown section {section}")
     for section, expected in SECTIONS.items():
-        found = set(recipe.get(section, {}))
-        for key in sorted(found - expected):
+        if section not in recipe:
+            raise UserError(f"recipe {name}: section {section} is missing")
+        found = set(recipe[section])
+        for key in sorted(found - (expected or found)):
             raise UserError(f"recipe {name}: unknown setting {section}.{key}")
-        for key in sorted(expected - found):
+        for key in sorted((expected or found) - found):
             raise UserError(f"recipe {name}: setting {section}.{key} is missing")
     for key, value in flatten(recipe).items():
-        last = key.rsplit(".", 1)[-1]
-        if last in ("epochs", "size", "channels", "learning_rate", "epsilon") and not 0 < value < LARGEST_FLOAT32:
-            raise UserError(f"recipe {name}: {key} must be greater than 0 and fit into float32, not {value}")
-        if last == "batch_size" and not value >= 2:
-            raise UserError(f"recipe {name}: {key} must be at least 2, since BatchNorm needs a variance")
-        if last == "slope" and not 0 <= value <= 1:
-            raise UserError(f"recipe {name}: {key} must be from 0 to 1, not {value}")
-        if last in ("beta1", "beta2") and not 0 <= value < 1:
-            raise UserError(f"recipe {name}: {key} must be at least 0 and below 1, not {value}")
-        if last == "widths" and not (value and all(width > 0 for width in value)):
-            raise UserError(f"recipe {name}: {key} must be a list of numbers greater than 0, not {value}")
-    data, latent = recipe["data"], recipe["latent"]
-    if len(data["pixel_range"]) != 2 or not data["pixel_range"][0] < data["pixel_range"][1]:
-        raise UserError(f"recipe {name}: data.pixel_range must be [low, high] with low < high")
-    for key, value, known in (("data.dataset", data["dataset"], DATASETS), ("data.fallback", data["fallback"], DATASETS),
-                              ("latent.distribution", latent["distribution"], DISTRIBUTIONS)):
-        if value not in known:
-            raise UserError(f"recipe {name}: {key} must be one of {', '.join(known)}, not {value}")
+        fault = _fault(key.rsplit(".", 1)[-1], value)
+        if fault:
+            raise UserError(f"recipe {name}: {key} must be {fault}, not {value}")
+    for low_high in (recipe["data"]["pixel_range"],):
+        if len(low_high) != 2 or not low_high[0] < low_high[1]:
+            raise UserError(f"recipe {name}: data.pixel_range must be [low, high] with low < high")
+    for network in (recipe["generator"], recipe["discriminator"]):
+        convolutions = len(network.get("widths", ())) + ("start_channels" in network)
+        if "strides" in network and len(network["strides"]) != convolutions:
+            raise UserError(f"recipe {name}: {network['network']} needs {convolutions} strides for its widths, "
+                            f"not {network['strides']}")
+
+
+def _fault(key: str, value: Any) -> Optional[str]:
+    """What a setting called `key` must be, when `value` is not that; else None."""
+    if key in CHOICES and value not in CHOICES[key]:
+        return f"one of {', '.join(CHOICES[key])}"
+    if key in AT_LEAST_ONE and not 1 <= value < 2**31:
+        return "greater than 0, and below 2^31"
+    if key in AT_LEAST_ZERO and not 0 <= value < 2**31:
+        return "at least 0, and below 2^31"
+    if key == "classes" and value == 1:
+        return "0 for none, or at least 2"
+    if key in ABOVE_ZERO and not 0 < value < LARGEST_FLOAT32:
+        return "greater than 0 and fit into float32"
+    if key == "epsilon" and not SMALLEST_FLOAT32 <= value < LARGEST_FLOAT32:
+        return "greater than 0 and fit into float32"
+    if key == "batch_size" and not SMALLEST_BATCH <= value < 2**31:
+        return f"at least {SMALLEST_BATCH}, since BatchNorm needs a variance, also in half a batch"
+    if key == "slope" and not 0 <= value <= 1:
+        return "from 0 to 1"
+    if key in FROM_ZERO_TO_BELOW_ONE and not 0 <= value < 1:
+        return "at least 0 and below 1"
+    if key in LISTS_OF_SIZES and not (value and all(1 <= size < 2**31 for size in value)):
+        return "a list of numbers greater than 0"
+    if key == "dense_widths" and not all(1 <= size < 2**31 for size in value):
+        return "a list of numbers greater than 0, or []"
+    if key in RANGES_IN_0_1 and not (len(value) == 2 and 0 <= value[0] <= value[1] <= 1):
+        return "[low, high] with 0 <= low <= high <= 1"
+    return None
 
 
 def _parse(key: str, text: str, current: Any) -> Any:
@@ -115,12 +169,12 @@ def _parse(key: str, text: str, current: Any) -> Any:
     except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
         value = text
     if isinstance(current, list) and isinstance(value, (list, tuple)):
-        items = [_as_type_of(current[0], item) for item in value]
+        items = [_as_type_of(current[0] if current else 1, item) for item in value]
         if None not in items:
             return items
     elif not isinstance(current, list) and _as_type_of(current, value) is not None:
         return _as_type_of(current, value)
-    kind = "a list" if isinstance(current, list) else {int: "a whole number", float: "a number"}[type(current)]
+    kind = {list: "a list", int: "a whole number", float: "a number", bool: "True or False,"}[type(current)]
     raise UserError(f"--set {key}={text}: expected {kind} like {current}")
 
 

@@ -3,23 +3,34 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Dict
+from typing import Any, Callable, Dict, Tuple
 
 import mindspore as ms
 from mindspore import nn
 
+from ms_gan.data.batches import SAMPLINGS
+from ms_gan.data.description import ImageData
 from ms_gan.data.resident import ResidentImages
 from ms_gan.errors import UserError
 from ms_gan.nets.blocks import UnitRange
+from ms_gan.nets.conv import ConvDiscriminator, ConvGenerator
 from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
-from ms_gan.recipes import SECTIONS, Recipe
+from ms_gan.recipes import SMALLEST_BATCH, Recipe
+from ms_gan.steps.acgan import ACGANStep
 from ms_gan.steps.gan import GANStep
+from ms_gan.steps.parallel import AveragedGradients
 
 
-def adam(network: nn.Cell, name: str, learning_rate: float, beta1: float, beta2: float, epsilon: float) -> nn.Adam:
-    """One Adam for one network (Kingma and Ba 2015); only its own state is called `name.…`, the weights keep theirs."""
+def adam(network: nn.Cell, name: str, learning_rate: float, decay_rate: float, decay_steps: int, beta1: float,
+         beta2: float, epsilon: float) -> nn.Adam:
+    """One Adam for one network (Kingma and Ba 2015).
+
+    The learning rate is multiplied by decay_rate^(step / decay_steps). Only the optimizer's own state is called
+    `name.…`, the weights keep their names.
+    """
     weights = network.trainable_params()
-    optimizer = nn.Adam(weights, learning_rate, beta1, beta2, epsilon)
+    rate = learning_rate if decay_rate == 1 else nn.ExponentialDecayLR(learning_rate, decay_rate, decay_steps)
+    optimizer = nn.Adam(weights, rate, beta1, beta2, epsilon)
     of_network = {id(weight) for weight in weights}
     for parameter in optimizer.get_parameters():
         if id(parameter) not in of_network:
@@ -27,18 +38,28 @@ def adam(network: nn.Cell, name: str, learning_rate: float, beta1: float, beta2:
     return optimizer
 
 
-NETWORKS = {"mlp_generator": MLPGenerator, "mlp_discriminator": MLPDiscriminator}
+def share_counters(optimizer: nn.Adam, other: nn.Adam) -> None:
+    """Let two Adams count each other's updates, as one optimizer object that trains two networks does.
+
+    The powers of beta1 and beta2, and the step on which the learning rate depends, advance at both's updates.
+    """
+    for name in ("beta1_power", "beta2_power", "global_step"):
+        setattr(optimizer, name, getattr(other, name))
+
+
+NETWORKS = {"mlp_generator": MLPGenerator, "mlp_discriminator": MLPDiscriminator,
+            "conv_generator": ConvGenerator, "conv_discriminator": ConvDiscriminator}
 OPTIMIZERS = {"adam": adam}
-FAMILIES = {"gan": GANStep}
-GAN_SECTIONS = ("generator", "discriminator", "optimizer_generator", "optimizer_discriminator")
+FAMILIES = {"gan": GANStep, "acgan": ACGANStep}
 
 
 def build_generator(recipe: Recipe) -> nn.Cell:
     """Return the recipe's generator; its parameters are called `generator.…`."""
     generator = _network(recipe, "generator", latent_size=recipe["latent"]["size"])
-    if list(generator.pixel_range) != list(recipe["data"]["pixel_range"]):
-        raise UserError(f"recipe {recipe['name']}: its generator draws pixels in {list(generator.pixel_range)}, "
-                        f"so data.pixel_range cannot be {recipe['data']['pixel_range']}")
+    (low, high), (data_low, data_high) = generator.pixel_range, recipe["data"]["pixel_range"]
+    if not low <= data_low < data_high <= high:
+        raise UserError(f"recipe {recipe['name']}: its generator draws pixels in [{low}, {high}], which "
+                        f"data.pixel_range {recipe['data']['pixel_range']} is no part of")
     return generator
 
 
@@ -47,33 +68,72 @@ def build_unit_range_generator(recipe: Recipe) -> UnitRange:
     return UnitRange(build_generator(recipe), recipe["data"]["pixel_range"])
 
 
-def build_step(recipe: Recipe, images, seed: int) -> nn.Cell:
-    """Return the recipe's training step on the given images (uint8, N×C×H×W), weights drawn from `seed`.
+def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -> nn.Cell:
+    """Return the recipe's training step on the given images, weights drawn from `seed`.
+
+    Of several `devices` each takes an equal share of a batch; gradients are averaged.
 
     Every parameter in it has a prefix: `generator.`, `discriminator.`,
     `optimizer_generator.`, `optimizer_discriminator.`, `data.`.
     """
-    for section in sorted(recipe.keys() - {"name", "summary", "family", *SECTIONS} - set(GAN_SECTIONS)):
-        raise UserError(f"recipe {recipe['name']}: unknown section {section}")
+    classes = recipe["data"]["classes"]
+    if (classes > 0) != FAMILIES[recipe["family"]].conditional:
+        wanted = "at least 2" if classes == 0 else "0"
+        raise UserError(f"recipe {recipe['name']}: data.classes must be {wanted} for the family {recipe['family']}, "
+                        f"not {classes}")
     ms.set_seed(seed)
     generator = build_generator(recipe)
     discriminator = _network(recipe, "discriminator")
-    return FAMILIES[recipe["family"]](
-        ResidentImages(images, recipe["data"]["pixel_range"]),
-        generator,
-        discriminator,
-        _optimizer(recipe, "optimizer_generator", generator),
-        _optimizer(recipe, "optimizer_discriminator", discriminator),
-        latent_size=recipe["latent"]["size"],
-        distribution=recipe["latent"]["distribution"],
+    optimizer_generator = _optimizer(recipe, "optimizer_generator", generator)
+    optimizer_discriminator = _optimizer(recipe, "optimizer_discriminator", discriminator)
+    updates = dict(recipe["updates"])
+    if updates.pop("shared_counters"):
+        share_counters(optimizer_generator, optimizer_discriminator)
+    batch_size, left = divmod(recipe["schedule"]["batch_size"], devices)
+    if left or batch_size < SMALLEST_BATCH:
+        raise UserError(f"recipe {recipe['name']}: a batch of {recipe['schedule']['batch_size']} cannot be shared by "
+                        f"{devices} devices; give a --batch-size that is {devices} times at least {SMALLEST_BATCH}")
+    if devices > 1:
+        optimizer_generator = AveragedGradients(optimizer_generator, devices)
+        optimizer_discriminator = AveragedGradients(optimizer_discriminator, devices)
+    return _call(
+        recipe, "updates", FAMILIES, recipe["family"],
+        data=ResidentImages(images.images, images.labels if classes else None, recipe["data"]["pixel_range"]),
+        generator=generator,
+        generator_in_inference=_sharing_weights(generator, build_generator(recipe)),
+        discriminator=discriminator,
+        optimizer_generator=optimizer_generator,
+        optimizer_discriminator=optimizer_discriminator,
+        latent=recipe["latent"],
+        classes=classes,
+        batch_size=batch_size,
+        **updates,
     )
+
+
+def build_sampler(recipe: Recipe, count: int, images_per_step: int, seed: int) -> Tuple[Any, int]:
+    """Return which of `count` images each step takes, and how many steps make an epoch."""
+    schedule = recipe["schedule"]
+    sampler = SAMPLINGS[schedule["sampling"]](count, images_per_step, seed)
+    return sampler, schedule["steps_per_epoch"] or sampler.steps_per_epoch
+
+
+def _sharing_weights(network: nn.Cell, twin: nn.Cell) -> nn.Cell:
+    """Give `twin` the very parameters of `network`, and put it into inference mode."""
+    for cell, same in zip(network.cells(), twin.cells()):
+        _sharing_weights(cell, same)
+    for name, parameter in list(vars(network).get("_params", {}).items()):
+        setattr(twin, name, parameter)
+    twin.set_train(False)
+    return twin
 
 
 def _network(recipe: Recipe, player: str, **given: Any) -> nn.Cell:
     settings = dict(recipe[player])
     kind = settings.pop("network")
-    size, channels = recipe["data"]["size"], recipe["data"]["channels"]
-    network = _call(recipe, player, NETWORKS, kind, image_shape=(channels, size, size), **given, **settings)
+    data = recipe["data"]
+    network = _call(recipe, player, NETWORKS, kind, image_shape=(data["channels"], data["size"], data["size"]),
+                    classes=data["classes"], **given, **settings)
     network.update_parameters_name(f"{player}.")  # before any optimizer is built on it
     return network
 

@@ -5,24 +5,24 @@ from __future__ import annotations
 import re
 import signal
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 from mindspore import Tensor, mutable
 
-from ms_gan.data.batches import EpochShuffle
 from ms_gan.evaluation import plots
-from ms_gan.evaluation.sampling import draw_images
+from ms_gan.evaluation.sampling import Inputs, draw_images
 from ms_gan.nets.blocks import UnitRange
-from ms_gan.runtime import random_stream
+from ms_gan.runtime import Device, random_stream
+from ms_gan.steps.parallel import DataParallel
 from ms_gan.training.checkpoints import save_checkpoint, thin_out
 from ms_gan.training.history import History
 from ms_gan.training.progress import Progress
 from ms_gan.training.run_folder import RunFolder
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0  # at the latest; else at each epoch's end
-SHEET_COLUMNS = SHEET_ROWS = 5
 
 
 class Interrupted(Exception):
@@ -33,6 +33,15 @@ class Interrupted(Exception):
         self.number = number
 
 
+@dataclass(frozen=True)
+class Sheet:
+    """What the sample sheets of a run show."""
+
+    inputs: Inputs  # of the generator, the same each time
+    columns: int
+    real: Optional[np.ndarray] = None  # uint8, N×C×H×W: real images to stand below the generated ones
+
+
 class Loop:
     """Runs a step Cell to a given length, with checkpoints, pictures and history on the way.
 
@@ -40,18 +49,23 @@ class Loop:
         run: the run's folder.
         step: a Cell of `ms_gan.steps`.
         sampler: the step's generator, brought to [0, 1].
-        latents: the fixed latents of the sample sheets, float32, (25, latent_size).
-        shuffle: which images each step sees.
+        sheet: what the sample sheets show.
+        batches: which images each step sees.
+        steps_per_epoch: how many steps make an epoch.
+        device: what it runs on.
         settings: the run's settings; a checkpoint carries them.
     """
 
-    def __init__(self, run: RunFolder, step, sampler: UnitRange, latents: np.ndarray, shuffle: EpochShuffle,
-                 settings: Dict[str, Any], history: History, progress: Progress):
+    def __init__(self, run: RunFolder, step, sampler: UnitRange, sheet: Sheet, batches, steps_per_epoch: int,
+                 device: Device, settings: Dict[str, Any], history: History, progress: Progress):
         self.run = run
         self.step = step
         self.sampler = sampler
-        self.latents = latents
-        self.shuffle = shuffle
+        self.sheet = sheet
+        self.batches = batches
+        self.steps_per_epoch = steps_per_epoch
+        self.device = device
+        self.cell = step if device.count == 1 else DataParallel(step, device.count)
         self.settings = settings
         self.history = history
         self.progress = progress
@@ -74,7 +88,12 @@ class Loop:
             self.progress.end()
             for number, handler in previous.items():
                 signal.signal(number, handler)
-        self.finish()
+        if self.run.newest_checkpoint() is not None:
+            self.finish()
+        elif self._signal is not None:
+            self.progress.say(f"stopped in the preparation, before the first checkpoint; to begin it anew: "
+                              f"bash scripts/run_train.sh --resume {self.run.path}")
+            raise Interrupted(self._signal)
         if self._signal is not None:
             self.progress.say(f"stopped after step {done:,}; all is saved; to go on: "
                               f"bash scripts/run_train.sh --resume {self.run.path}")
@@ -82,33 +101,36 @@ class Loop:
 
     def finish(self) -> None:
         """Draw the loss curves and the animation of the sample sheets."""
-        plots.losses(self.run.losses, self.history.read(), f"{self.name}: losses and accuracy of the discriminator")
+        plots.losses(self.run.losses, self.history.read(), f"{self.name}: how the training went",
+                     self.step.equilibrium)
         sheets = {self._step_of_sheet(file): file for file in self.run.samples.iterdir()}
         plots.gif(self.run.progress, [sheets[step] for step in sorted(sheets) if step >= 0])
 
     def _steps(self, done: int, total: int) -> int:
-        per_epoch = self.shuffle.steps_per_epoch
-        batch_size, seed = self.settings["recipe"]["schedule"]["batch_size"], self.settings["seed"]
         waiting: List[Tensor] = []  # scalars still on the device: reading them waits for it
         shown: List[np.ndarray] = []  # those since the epoch began
-        saved, saved_at = done, time.monotonic()
+        saved, saved_at, remark = done, time.monotonic(), None
         if done == 0:
+            if not self._prepare():
+                return 0
             self._sheet(0)
             self._save(0)
         self.progress.begin(done, total)
 
         while done < total and self._signal is None:
-            batch = (self.shuffle.indices(done),)
-            noise = self.step.draw_noise(random_stream(seed, "step", done), batch_size)
-            waiting.append(self.step(on_device(batch), on_device(noise)))
+            waiting.append(self._run(self.cell, "step", done))
             done += 1
 
-            epoch_ended = done % per_epoch == 0
+            epoch_ended = done % self.steps_per_epoch == 0
             save = epoch_ended or done == total or time.monotonic() - saved_at >= SECONDS_BETWEEN_CHECKPOINTS
             if save or self.progress.due():
                 shown += self._read(waiting, done)
-                self.progress.show(done, np.mean(shown, axis=0), speak=epoch_ended or done == total)
+                means = np.mean(shown, axis=0)
+                self.progress.show(done, means, speak=epoch_ended or done == total)
             if epoch_ended or done == total:
+                remark, before = self.step.remark(dict(zip(self.step.scalars, means))), remark
+                if remark and remark != before:
+                    self.progress.say(f"note: {remark}")
                 self._sheet(done)
                 shown = []
             if save:
@@ -119,6 +141,28 @@ class Loop:
             self._save(done)
         return done
 
+    def _run(self, cell, purpose: str, number: int) -> Tensor:
+        return run_cell(cell, self.step, self.batches, self.device, self.settings["seed"], purpose, number)
+
+    def _prepare(self) -> bool:
+        """Run what the step wants to have run before its first one; tell whether no signal broke it off.
+
+        It is part of the first checkpoint: a run that stops in it starts again from the beginning.
+        """
+        if self.step.preparation is None:
+            return True
+        cell, count = self.step.preparation
+        self.progress.say(f"{count:,} steps of preparation")
+        self.progress.begin(0, count)
+        for number in range(count):
+            self._run(cell, "preparation", number).asnumpy()
+            if self._signal is not None:
+                return False
+            if self.progress.due():
+                self.progress.count(number + 1)
+        self.progress.end()
+        return True
+
     def _read(self, waiting: List[Tensor], done: int) -> List[np.ndarray]:
         """Take the waiting scalars, the last of them of step `done`, into the history, and return them."""
         values = [scalars.asnumpy() for scalars in waiting]
@@ -128,30 +172,56 @@ class Loop:
         return values
 
     def _sheet(self, done: int) -> None:
-        """Draw the fixed latents in inference mode; training goes on as if nothing had been drawn."""
+        """Draw the fixed inputs in inference mode; training goes on as if nothing had been drawn."""
         self.sampler.set_train(False)
-        images = draw_images(self.sampler, self.latents)
-        self.step.set_train(True)
-        epoch, beyond = divmod(done, self.shuffle.steps_per_epoch)
+        images = draw_images(self.sampler, self.sheet.inputs)
+        self.cell.set_train(True)
+        epoch, beyond = divmod(done, self.steps_per_epoch)
         file = f"step_{done:08d}.png" if beyond else f"epoch_{epoch:04d}.png"
-        plots.sheet(self.run.samples / file, images, SHEET_COLUMNS, f"{self.name} · epoch {epoch}",
-                    f"step {done:,} · the same {len(images)} latents each time")
+        title, caption = f"{self.name} · epoch {epoch}", f"step {done:,} · the same {len(images)} latents each time"
+        if self.sheet.real is None:
+            plots.sheet(self.run.samples / file, images, self.sheet.columns, title, caption)
+        else:
+            plots.compare(self.run.samples / file, images, np.float32(self.sheet.real) / 255, self.sheet.columns,
+                          "generated", "real", title, caption, above=True)
 
     def _step_of_sheet(self, file: Path) -> int:
         found = re.fullmatch(r"(epoch|step)_(\d+)\.png", file.name)
         if found is None:
             return -1  # somebody else's file
-        return int(found[2]) * (self.shuffle.steps_per_epoch if found[1] == "epoch" else 1)
+        return int(found[2]) * (self.steps_per_epoch if found[1] == "epoch" else 1)
 
     def _save(self, done: int) -> None:
         state = {"step": done, "pending": self.history.pending, "settings": self.settings}
         self.history.sync()
         save_checkpoint(self.run.checkpoints, done, self.step.saved(), state)
-        thin_out(self.run.checkpoints, self.shuffle.steps_per_epoch)
+        thin_out(self.run.checkpoints, self.steps_per_epoch)
 
     def _note_signal(self, number: int, _frame: Any) -> None:
         self._signal = number  # the loop sees it when its step is done
         signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def run_cell(cell, step, batches, device: Device, seed: int, purpose: str, number: int) -> Tensor:
+    """Run a Cell with the step's signature on this device's share of the batch, and its noise, of this number."""
+    noise = step.draw_noise(random_stream(seed, purpose, number * device.count + device.rank))
+    indices = batches.indices(number)
+    share = len(indices) // device.count
+    indices = indices[device.rank * share : (device.rank + 1) * share]
+    return cell(on_device((indices,)), on_device(noise))
+
+
+def follow(step, batches, device: Device, seed: int, done: int, total: int) -> None:
+    """Train as one of several devices, all but the first of which keep no record: they have the same numbers."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)  # the end of the first one's process ends this one
+    if done == 0 and step.preparation is not None:
+        cell, count = step.preparation
+        for number in range(count):
+            run_cell(cell, step, batches, device, seed, "preparation", number).asnumpy()
+    cell = DataParallel(step, device.count)
+    for number in range(done, total):
+        run_cell(cell, step, batches, device, seed, "step", number).asnumpy()
 
 
 def on_device(arrays):

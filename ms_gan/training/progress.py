@@ -53,6 +53,10 @@ class Progress:
         """Tell whether it is time to look at the values again: reading them waits for the device."""
         return time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS
 
+    def count(self, step: int) -> None:
+        """Show how far it is, without values; a line every 30 seconds."""
+        self.show(step, (), speak=False)
+
     def show(self, step: int, values: Sequence[float], speak: bool) -> None:
         """Show the scalars' means since the epoch began; `speak` asks for a line even before the time for one."""
         now = self._looked = time.monotonic()
@@ -78,7 +82,9 @@ class Progress:
 def _short(name: str, value: float) -> str:
     """A scalar in few letters, so that a bar of 80 columns holds them all: `d 1.25`, `real 64%`."""
     kind, _, what = name.partition("_")
-    return f"{what} {value:.0%}" if kind == "accuracy" else f"{what or kind} {value:.2f}"
+    if kind == "loss":
+        return f"{what} {value:.2f}"
+    return f"{what if kind == 'accuracy' else kind} {value:.0%}"
 
 
 def _duration(seconds: float) -> str:

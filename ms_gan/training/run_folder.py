@@ -13,7 +13,8 @@ from ms_gan.files import CHECKSUMS, new_folder, write_file
 from ms_gan.recipes import flatten
 from ms_gan.training.checkpoints import STATE, checkpoint_name, checkpoint_steps
 
-SETTINGS = {"recipe", "seed", "dataset", "data_sha256", "device_target", "steps", "warm_start"}
+SETTINGS = {"recipe", "seed", "dataset", "data_sha256", "device_target", "device_num", "classes", "steps",
+            "warm_start"}
 LENGTHS = {"steps", "recipe.schedule.epochs"}  # the only settings that a resumed run may change
 
 
@@ -89,7 +90,8 @@ class RunFolder:
         settings = read_json(self.recipe)
         recipe = settings.get("recipe")
         if not SETTINGS <= settings.keys() or not isinstance(recipe, dict) or "name" not in recipe:
-            raise UserError(f"{self.recipe}: damaged (settings are missing); put the run's own file back")
+            raise UserError(f"{self.recipe}: damaged, or written by another version of ms_gan "
+                            f"(settings are missing); use that one, or put the run's own file back")
         return settings
 
     def read_environment(self) -> Dict[str, Any]:

@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
 from typing import Any, Dict, Optional
 
+import numpy as np
+
 from ms_gan import data, runtime
-from ms_gan.data.batches import EpochShuffle
 from ms_gan.data.description import ImageData
 from ms_gan.errors import UserError
 from ms_gan.evaluation import plots
-from ms_gan.evaluation.sampling import seeded_latents
+from ms_gan.evaluation.sampling import seeded_inputs
 from ms_gan.nets.blocks import UnitRange
 from ms_gan.recipes import Recipe
-from ms_gan.recipes.build import build_step
+from ms_gan.recipes.build import build_sampler, build_step
 from ms_gan.training.checkpoints import load_cells, read_state
 from ms_gan.training.history import History
-from ms_gan.training.loop import SHEET_COLUMNS, SHEET_ROWS, Loop
+from ms_gan.training.loop import Loop, Sheet, follow
 from ms_gan.training.progress import Progress
 from ms_gan.training.run_folder import RunFolder, refuse_changes, write_json
+
+REAL_SHOWN = 25
 
 
 def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, root: Path,
@@ -33,15 +37,18 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     that they stand in for. Raises UserError, before a folder is made, for images or settings that
     do not go together.
     """
-    images.require(recipe["data"]["size"], recipe["data"]["channels"])
-    shuffle = _shuffle(recipe, images, seed)
+    images.require(recipe["data"]["size"], recipe["data"]["channels"], recipe["data"]["classes"])
+    step = build_step(recipe, images, seed, device.count)
+    batches, steps_per_epoch = build_sampler(recipe, len(images.images), step.images_per_step * device.count, seed)
     settings = {
         "recipe": recipe,
         "seed": seed,
         "dataset": images.name,
         "data_sha256": images.sha256,
         "device_target": device.target,
-        "steps": steps or recipe["schedule"]["epochs"] * shuffle.steps_per_epoch,
+        "device_num": device.count,
+        "classes": list(images.classes) if recipe["data"]["classes"] else None,
+        "steps": steps or recipe["schedule"]["epochs"] * steps_per_epoch,
         "warm_start": None,
     }
     environment = {
@@ -49,26 +56,28 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
                  "instead_of": instead_of},
         "starts": [],
     }
-    step = build_step(recipe, images.images, seed)
     if warm_start is not None:
         state = read_state(warm_start)
         load_cells(warm_start, {name: cell for name, cell in step.saved().items() if not name.startswith("optimizer")})
         settings["warm_start"] = f"{state['settings']['recipe']['name']} at step {state['step']}"
+    if device.rank > 0:
+        follow(step, batches, device, seed, 0, settings["steps"])
+        return
     run = RunFolder.create(root, settings, environment)
     run.lock()
-    chosen = runtime.random_stream(seed, "real images").permutation(len(images.images))[: SHEET_ROWS * SHEET_COLUMNS]
-    plots.sheet(run.real, images.images[chosen], SHEET_COLUMNS, f"training images of {images.name}", images.source)
-    history = History(run.history, step.scalars, shuffle.steps_per_epoch)
+    chosen = runtime.random_stream(seed, "real images").permutation(len(images.images))[:REAL_SHOWN]
+    plots.sheet(run.real, images.images[chosen], 5, f"training images of {images.name}", images.source)
+    history = History(run.history, step.scalars, steps_per_epoch)
     history.start(0, [])
-    progress = Progress(run.log, step.scalars, shuffle.steps_per_epoch)
+    progress = Progress(run.log, step.scalars, steps_per_epoch)
     progress.say(f"recipe {recipe['name']}, seed {seed}, {device}, {len(images.images):,} images from "
                  f"{images.source}, {settings['steps']:,} steps; all in {run.path}")
     if instead_of:
         progress.say(f"note: the data set is {images.name}, because {instead_of} could not be fetched")
-    _train(run, settings, environment, step, shuffle, device, history, progress, done=0)
+    _train(run, settings, environment, step, images, batches, steps_per_epoch, device, history, progress, done=0)
 
 
-def resume(path: Path, device_target: Optional[str], device_id: int, wanted: Dict[str, Any],
+def resume(path: Path, device_target: Optional[str], device_id: int, device_num: int, wanted: Dict[str, Any],
            data_path: Optional[str], epochs: Optional[int] = None, steps: Optional[int] = None) -> None:
     """Go on with a run, to the end of its schedule or to a longer one, as if it had never stopped.
 
@@ -76,7 +85,8 @@ def resume(path: Path, device_target: Optional[str], device_id: int, wanted: Dic
     refused by name, and so are data that are not byte for byte the run's.
     """
     run = RunFolder.open(path)
-    run.lock()
+    if runtime.rank() == 0:
+        run.lock()
     settings = run.read_settings()
     checkpoint = run.newest_checkpoint()
     if checkpoint is None:  # stopped before its first checkpoint
@@ -93,7 +103,8 @@ def resume(path: Path, device_target: Optional[str], device_id: int, wanted: Dic
     refuse_changes(state["settings"], settings, f"{run.recipe} says")
     refuse_changes(settings, {**settings, **wanted}, "the command says")
 
-    device = runtime.set_up(device_target or settings["device_target"], device_id)
+    refuse_changes(settings, {**settings, "device_num": device_num}, "the command says")
+    device = runtime.set_up(device_target or settings["device_target"], device_id, together=device_num > 1)
     refuse_changes(settings, {**settings, "device_target": device.target}, "the device is")
     environment = run.read_environment()
     images = data.load(settings["dataset"], "train", data_path or environment["data"]["path"])
@@ -101,43 +112,55 @@ def resume(path: Path, device_target: Optional[str], device_id: int, wanted: Dic
     if data_path:  # the data have moved
         environment["data"].update(path=str(Path(data_path).absolute()), source=images.source)
 
-    shuffle = _shuffle(settings["recipe"], images, settings["seed"])
+    step = build_step(settings["recipe"], images, settings["seed"], device.count)
+    batches, steps_per_epoch = build_sampler(settings["recipe"], len(images.images),
+                                             step.images_per_step * device.count, settings["seed"])
     if epochs:
         settings["recipe"]["schedule"]["epochs"] = epochs
     if epochs or steps:
-        settings["steps"] = steps or epochs * shuffle.steps_per_epoch
+        settings["steps"] = steps or epochs * steps_per_epoch
     if settings["steps"] < state["step"]:
         raise UserError(f"{path}: already at step {state['step']:,}, which is beyond step {settings['steps']:,}; "
                         f"give more --epochs or --steps")
-    step = build_step(settings["recipe"], images.images, settings["seed"])
     if checkpoint is not None:
         load_cells(checkpoint, step.saved())
-    history = History(run.history, step.scalars, shuffle.steps_per_epoch)
+    if device.rank > 0:
+        follow(step, batches, device, settings["seed"], state["step"], settings["steps"])
+        return
+    history = History(run.history, step.scalars, steps_per_epoch)
     history.start(state["step"], state["pending"])
     run.write_settings(settings)
-    progress = Progress(run.log, step.scalars, shuffle.steps_per_epoch)
+    progress = Progress(run.log, step.scalars, steps_per_epoch)
     progress.say(f"resumed {run.path} at step {state['step']:,} of {settings['steps']:,}, {device}")
     before_and_now = environment["starts"][-1].get("versions", {}) if environment["starts"] else {}
     for name, before in before_and_now.items():
         now = runtime.environment().get(name)
         if now != before:
             progress.say(f"note: {name} was {before} and is now {now}; the bytes may differ from here on")
-    _train(run, settings, environment, step, shuffle, device, history, progress, state["step"])
+    _train(run, settings, environment, step, images, batches, steps_per_epoch, device, history, progress,
+           state["step"])
 
 
-def _shuffle(recipe: Recipe, images: ImageData, seed: int) -> EpochShuffle:
-    return EpochShuffle(len(images.images), recipe["schedule"]["batch_size"], seed)
-
-
-def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any], step, shuffle: EpochShuffle,
-           device: runtime.Device, history: History, progress: Progress, done: int) -> None:
+def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any], step, images: ImageData, batches,
+           steps_per_epoch: int, device: runtime.Device, history: History, progress: Progress, done: int) -> None:
     environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": done, "device": str(device),
+                                  "process": os.getpid(),
                                   "command": sys.argv[1:], "versions": runtime.environment()})
     write_json(run.environment, environment)
     recipe = settings["recipe"]
-    latents = seeded_latents(recipe["latent"]["distribution"], SHEET_ROWS * SHEET_COLUMNS,
-                             recipe["latent"]["size"], settings["seed"])
     sampler = UnitRange(step.generator, recipe["data"]["pixel_range"])
     step.set_train(True)
-    Loop(run, step, sampler, latents, shuffle, settings, history, progress).go(done, settings["steps"])
+    loop = Loop(run, step, sampler, _sheet(recipe, images, settings["seed"]), batches, steps_per_epoch, device,
+                settings, history, progress)
+    loop.go(done, settings["steps"])
     progress.say(f"done: {settings['steps']:,} steps; pictures and checkpoints in {run.path}")
+
+
+def _sheet(recipe: Recipe, images: ImageData, seed: int) -> Sheet:
+    """The run's fixed latents; a conditional generator's labels are those of as many real images."""
+    columns = recipe["sheet"]["columns"]
+    count = recipe["sheet"]["rows"] * columns
+    chosen = np.resize(runtime.random_stream(seed, "real images").permutation(len(images.images)), count)
+    labels = images.labels[chosen] if recipe["data"]["classes"] else None
+    real = images.images[chosen] if recipe["sheet"]["above_real"] else None
+    return Sheet(seeded_inputs(recipe["latent"], count, seed, labels), columns, real)

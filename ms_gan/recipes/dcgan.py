@@ -1,0 +1,47 @@
+"""The pizza articles' GAN: convolutional networks, here on 28×28 grey; 32×32 and 64×64 in colour by two settings.
+
+Source: "Учим робота готовить пиццу. Часть 2: Состязание нейронных сетей" (Habr), in Keras, after
+Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs".
+
+Where this departs from the document, and why:
+- D ends in a logit and the loss is a softplus of it: the document's sigmoid and binary cross-entropy, without the
+  clipping at 1e-7 that Keras needs.
+- The document's photographs of pizzas, 32×32 in colour, are not ours: the default is MNIST. Its own size is
+  `--set data.size=32 --set data.channels=3`. 28 is no multiple of 8: G draws 32×32 and keeps the middle.
+- The document gives neither batch size nor length, and calls a batch an epoch: 32 images a batch, 100 batches
+  an epoch and 100 epochs are ours.
+- Everything random comes from counted streams (seed, step), so that a run can be resumed exactly.
+
+Keras' constants are written out: Glorot-uniform weights and biases of 0, LeakyReLU's slope 0.3, Adam's epsilon 1e-7.
+Average pooling, which readers of the document recommend, is `--set discriminator.pooling=average`.
+"""
+
+RECIPE = {
+    "name": "dcgan",
+    "summary": "convolutional GAN of the pizza articles, large and slow; any size, grey or colour",
+    "family": "gan",
+    "data": {"dataset": "mnist", "fallback": "digits", "size": 28, "channels": 1, "classes": 0,
+             "pixel_range": [-1.0, 1.0]},
+    "latent": {"size": 512, "distribution": "uniform"},
+    "generator": {
+        "network": "conv_generator", "start_channels": 256, "widths": [256, 128, 64], "strides": [2, 2, 2, 1],
+        "kernel_size": 5, "slope": 0.0, "batch_norm": {"place": "none", "momentum": 0.99, "epsilon": 1e-3},
+        "output": "tanh", "first_initializer": "glorot_uniform", "initializer": "glorot_uniform",
+    },
+    "discriminator": {
+        "network": "conv_discriminator", "widths": [128, 256, 512], "strides": [1, 1, 1],
+        "kernel_size": 5, "slope": 0.3, "pooling": "max", "dropout_rate": 0.0, "dense_widths": [2048],
+        "first_initializer": "glorot_uniform", "initializer": "glorot_uniform",
+    },
+    "optimizer_generator": {"learning_rate": 1e-3, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.9, "beta2": 0.999,
+                            "epsilon": 1e-7},
+    "optimizer_discriminator": {"learning_rate": 1e-4, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.9,
+                                "beta2": 0.999, "epsilon": 1e-7},
+    "updates": {
+        "discriminator_steps": 1, "discriminator_update": "mean", "half_batches": False, "fakes": "inference",
+        "generator_latents": "new", "generator_loss": "non_saturating", "target_real": [1.0, 1.0],
+        "target_fake": [0.0, 0.0], "shared_counters": False, "pretraining_steps": 0,
+    },
+    "schedule": {"batch_size": 32, "sampling": "replacement", "steps_per_epoch": 100, "epochs": 100},
+    "sheet": {"rows": 5, "columns": 5, "above_real": False},
+}

@@ -1,0 +1,87 @@
+"""Several devices: each does its share, and all end where one device with the whole batch would."""
+
+from __future__ import annotations
+
+import json
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from commands import ROOT, SMALL, environment, run, start, write_mnist
+from test_procedures import IMAGES, START, STEPS, Player, make_step, mlp_as_published
+from test_resume import wait_until
+
+from ms_gan import cli
+from ms_gan.errors import UserError
+from ms_gan.recipes.build import build_step
+from ms_gan.runtime import random_stream
+
+HERE = Path(__file__).resolve().parent
+
+
+def test_two_devices_do_what_one_does_with_the_whole_batch(device, tmp_path):
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        common = {"MS_WORKER_NUM": "2", "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": str(free.getsockname()[1])}
+    roles = [{"MS_ROLE": "MS_SCHED", "RANK_ID": "0"},
+             *({"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank), "RANK_ID": str(rank)} for rank in range(2))]
+    processes = [subprocess.Popen([sys.executable, HERE / "two_devices.py", tmp_path / "rank"],
+                                  env={**environment(), "PYTHONPATH": f"{ROOT}:{HERE}", **common, **role},
+                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for role in roles]
+    try:
+        for process in processes[1:]:
+            output, _ = process.communicate(timeout=120)
+            assert process.returncode == 0, output
+    finally:
+        for process in processes:
+            process.kill()
+            process.communicate()
+    first, second = (json.loads((tmp_path / f"rank{rank}").read_text()) for rank in range(2))
+    assert first == second, "what one device saves is what both have"
+    assert first["moving_mean"] == pytest.approx(0.5), "the mean of 0 and 1, and both stay there"
+
+    step, settings = make_step("mlp")
+    g, d = Player(START["g"], settings, [0]), Player(START["d"], settings, [0])
+    for number in range(STEPS):
+        shares = [step.draw_noise(random_stream(3, "step", 2 * number + rank)) for rank in range(2)]
+        whole = [np.concatenate((shares[0][0], shares[1][0]))]
+        expected = mlp_as_published(g, d, IMAGES.astype(np.float64), None, whole)
+        found = dict(zip(step.scalars, first["values"][number]))
+        for key in found:
+            assert found[key] == pytest.approx(expected[key], rel=2e-4, abs=2e-5), (number, key)
+    for player, name in ((g, "g"), (d, "d")):
+        assert first[name] == pytest.approx(player.numbers, abs=2e-4)
+
+
+def test_a_run_on_two_devices_is_killed_and_resumed_to_the_same_bytes(tmp_path, capsys):
+    data = write_mnist(tmp_path / "data", 160)
+    arguments = ("train", "--data-path", data, "--device-num", 2, "--batch-size", 8, "--steps", 40, *SMALL)
+
+    def result(run_folder):
+        last = run_folder / "checkpoints" / "step_00000040"
+        return {file.name: file.read_bytes() for file in [*last.iterdir(), run_folder / "history.csv"]}
+
+    run(*arguments, "--output-dir", tmp_path / "undisturbed")
+    process = start(*arguments, "--output-dir", tmp_path / "killed")
+    run_folder = tmp_path / "killed" / "mlp" / "1"
+    wait_until(lambda: (run_folder / "checkpoints" / "step_00000020").exists(), process)
+    worker = json.loads((run_folder / "environment.json").read_text())["starts"][0]["process"]
+    subprocess.run(["kill", "-9", str(worker)], check=True)
+    process.communicate(timeout=60)
+    assert process.returncode == 128 + 9
+    assert cli.main(["train", "--resume", str(run_folder), "--device-num", "1"]) == 2
+    assert "device_num was 2" in capsys.readouterr().err
+    run("train", "--resume", run_folder)
+    assert result(run_folder) == result(tmp_path / "undisturbed" / "mlp" / "1")
+    assert "2 × CPU" in (run_folder / "train.log").read_text()
+
+
+@pytest.mark.parametrize("batch_size", [9, 6])
+def test_a_batch_that_cannot_be_shared_is_refused(batch_size, device, small_recipe, random_data):
+    small_recipe["schedule"]["batch_size"] = batch_size
+    with pytest.raises(UserError, match="2 devices"):
+        build_step(small_recipe, random_data, seed=1, devices=2)
