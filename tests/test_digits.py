@@ -81,9 +81,9 @@ def test_train_and_test_share_nothing():
     assert (train.name, train.split, train.source) == ("digits", "train", "the digits drawn from seed 0")
     assert train.classes == tuple("0123456789")
     assert train.sha256 != test.sha256
-    train.require(28, 1)
+    train.require(28, 1, 10)
     with pytest.raises(UserError, match="28x28, but 3 of 32x32"):
-        train.require(32, 3)
+        train.require(32, 3, 0)
 
 
 def test_the_cache_is_read_and_not_drawn_again(monkeypatch):

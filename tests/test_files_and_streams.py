@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from ms_gan import files
+from ms_gan import files, runtime
 from ms_gan.errors import UserError
 from ms_gan.latents import DISTRIBUTIONS, draw_latents, interpolate
 from ms_gan.runtime import random_stream
@@ -276,3 +276,11 @@ def test_a_generator_sees_one_shape_only_and_labels_beside_their_latents(device)
         images = draw_images(generator, (latents[:count], labels[:count]))
         assert np.array_equal(images.reshape(-1, 4), latents[:count] + labels[:count, None])
     assert shapes == {((64, 4), (64,))}
+
+
+@pytest.mark.parametrize("target, version, slow", [("CPU", "2.8.0", False), ("CPU", "2.7.1", False), ("CPU", "2.9.0", True),
+                                                   ("CPU", "2.10.0rc1", True), ("Ascend", "2.9.0", False)])
+def test_versions_with_slow_convolutions_are_warned_of(target, version, slow):
+    warning = runtime.slow_convolutions(runtime.Device(target, 0), version)
+    assert bool(warning) == slow
+    assert not slow or (version in warning and "mindspore==2.8.0" in warning)

@@ -85,7 +85,7 @@ def test_every_layout_is_read(tmp_path, suffix, mark, nested):
         assert data.images.tobytes() == files[f"{prefix}-images-idx3-ubyte"][16:]
         assert data.labels.dtype == np.int32 and data.labels.tolist() == [i % 10 for i in range(count)]
         assert (data.name, data.split, data.source) == ("mnist", split, f"the folder {tmp_path}")
-        data.require(28, 1)
+        data.require(28, 1, 10)
 
 
 def test_only_the_split_asked_for_has_to_be_there(tmp_path):

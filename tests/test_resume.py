@@ -36,10 +36,10 @@ def undisturbed(data, tmp_path_factory):
     return results
 
 
-def result(run_folder):
+def result(run_folder, steps=STEPS):
     """All that must be the same: every byte of the last checkpoint, and the history."""
     last = max((run_folder / "checkpoints").glob("step_*"))
-    assert last.name == f"step_{STEPS:08d}"
+    assert last.name == f"step_{steps:08d}"
     files = {file.name: file.read_bytes() for file in last.iterdir()}
     assert {"generator.ckpt", "discriminator.ckpt", "optimizer_generator.ckpt", "optimizer_discriminator.ckpt",
             "state.json"} <= set(files)
@@ -79,6 +79,33 @@ def test_killed_runs_resume_to_the_same_bytes(point, data, undisturbed, tmp_path
     assert result(run_folder) == undisturbed["short"]
     assert "resumed" in resumed.stdout
     assert not list(run_folder.glob("checkpoints/.step_*"))
+
+
+RECIPES = {  # what else has to go on where it stood
+    "acgan": ("--recipe", "acgan", "--set", "generator.start_channels=4", "--set", "generator.widths=[4,4,4,4]",
+              "--set", "discriminator.widths=[4,4,4,4,4]", "--set", "schedule.steps_per_epoch=10"),  # labels, masks
+    "slim_mlp": ("--recipe", "slim_mlp", *SMALL, "--set", "schedule.steps_per_epoch=10"),  # one optimizer, a queue
+    "keras_mlp": ("--recipe", "keras_mlp", *SMALL, "--set", "schedule.steps_per_epoch=10",
+                  "--set", "updates.pretraining_steps=300"),
+}
+KILLED_IN = {"acgan": "step_00000020", "slim_mlp": "step_00000020", "keras_mlp": None}  # None: in the preparation
+
+
+@pytest.mark.parametrize("recipe", RECIPES)
+def test_every_family_resumes_to_the_same_bytes(recipe, data, tmp_path, device):
+    command = ["train", "--data-path", str(data["short"]), "--steps", "45", "--batch-size", "12", *RECIPES[recipe]]
+    assert cli.main([*command, "--output-dir", str(tmp_path / "undisturbed")]) == 0
+
+    run_folder = tmp_path / "killed" / recipe / "1"
+    process = start(*command, "--output-dir", tmp_path / "killed")
+    if KILLED_IN[recipe]:
+        kill_when(lambda: (run_folder / "checkpoints" / KILLED_IN[recipe]).exists(), process)
+    else:
+        kill_when(lambda: (run_folder / "train.log").exists()
+                  and "preparation" in (run_folder / "train.log").read_text(), process)
+        assert not (run_folder / "checkpoints").exists()
+    assert cli.main(["train", "--resume", str(run_folder)]) == 0
+    assert result(run_folder, 45) == result(tmp_path / "undisturbed" / recipe / "1", 45)
 
 
 def test_killed_again_and_again(data, undisturbed, tmp_path):

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, Dict, Optional
 
 import numpy as np
+from mindspore import nn
 
 from ms_gan import data, runtime
 from ms_gan.data.description import ImageData
@@ -148,6 +149,9 @@ def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any]
                                   "command": sys.argv[1:], "versions": runtime.environment()})
     write_json(run.environment, environment)
     recipe = settings["recipe"]
+    warning = runtime.slow_convolutions(device, runtime.environment()["mindspore"])
+    if warning and any(isinstance(cell, nn.Conv2d) for _, cell in step.cells_and_names()):
+        progress.say(f"note: {warning}")
     sampler = UnitRange(step.generator, recipe["data"]["pixel_range"])
     step.set_train(True)
     loop = Loop(run, step, sampler, _sheet(recipe, images, settings["seed"]), batches, steps_per_epoch, device,
