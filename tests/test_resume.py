@@ -36,6 +36,11 @@ def undisturbed(data, tmp_path_factory):
     return results
 
 
+def train_here(*arguments):
+    """Run a command in this process, which is quicker where it is not the point that processes differ."""
+    assert cli.main([str(argument) for argument in arguments]) == 0
+
+
 def result(run_folder, steps=STEPS):
     """All that must be the same: every byte of the last checkpoint, and the history."""
     last = max((run_folder / "checkpoints").glob("step_*"))
@@ -94,7 +99,7 @@ KILLED_IN = {"acgan": "step_00000020", "slim_mlp": "step_00000020", "keras_mlp":
 @pytest.mark.parametrize("recipe", RECIPES)
 def test_every_family_resumes_to_the_same_bytes(recipe, data, tmp_path, device):
     command = ["train", "--data-path", str(data["short"]), "--steps", "45", "--batch-size", "12", *RECIPES[recipe]]
-    assert cli.main([*command, "--output-dir", str(tmp_path / "undisturbed")]) == 0
+    train_here(*command, "--output-dir", tmp_path / "undisturbed")
 
     run_folder = tmp_path / "killed" / recipe / "1"
     process = start(*command, "--output-dir", tmp_path / "killed")
@@ -104,7 +109,7 @@ def test_every_family_resumes_to_the_same_bytes(recipe, data, tmp_path, device):
         kill_when(lambda: (run_folder / "train.log").exists()
                   and "preparation" in (run_folder / "train.log").read_text(), process)
         assert not (run_folder / "checkpoints").exists()
-    assert cli.main(["train", "--resume", str(run_folder)]) == 0
+    train_here("train", "--resume", run_folder)
     assert result(run_folder, 45) == result(tmp_path / "undisturbed" / recipe / "1", 45)
 
 
@@ -146,21 +151,21 @@ def test_a_signal_saves_in_the_middle_of_an_epoch(number, statuses, data, undist
     assert result(run_folder) == undisturbed["long"]
 
 
-def test_a_longer_schedule_goes_on_in_the_middle_of_an_epoch(data, undisturbed, tmp_path):
-    run(*arguments(data, "long", tmp_path, steps=93))
-    run("train", "--resume", tmp_path / "mlp" / "1", "--steps", STEPS)
+def test_a_longer_schedule_goes_on_in_the_middle_of_an_epoch(data, undisturbed, tmp_path, device):
+    train_here(*arguments(data, "long", tmp_path, steps=93))
+    train_here("train", "--resume", tmp_path / "mlp" / "1", "--steps", STEPS)
     assert result(tmp_path / "mlp" / "1") == undisturbed["long"]
 
 
-def test_the_same_seed_gives_the_same_pictures_and_another_does_not(data, tmp_path):
+def test_the_same_seed_gives_the_same_pictures_and_another_does_not(data, tmp_path, device):
     for name, seed in (("a", 3), ("b", 3), ("c", 4)):
-        run(*arguments(data, "short", tmp_path / name, steps=10), "--seed", seed)
+        train_here(*arguments(data, "short", tmp_path / name, steps=10), "--seed", seed)
     sheets = [(tmp_path / name / "mlp/1/samples/epoch_0001.png").read_bytes() for name in "abc"]
     assert sheets[0] == sheets[1] != sheets[2]
 
 
 def test_changed_settings_are_refused_by_name(data, tmp_path, capsys, device):
-    run(*arguments(data, "short", tmp_path, steps=10))
+    train_here(*arguments(data, "short", tmp_path, steps=10))
     run_folder = tmp_path / "mlp" / "1"
     before = {file: file.read_bytes() for file in run_folder.rglob("*") if file.is_file()}
     for change, named in [
@@ -220,9 +225,9 @@ def test_what_diverged_is_neither_saved_nor_called_done(data, tmp_path):
     assert [path.name for path in (tmp_path / "mlp/1/checkpoints").iterdir()] == ["step_00000000"]
 
 
-def test_a_warm_start_takes_the_networks_and_not_the_optimizers(data, tmp_path):
-    run(*arguments(data, "short", tmp_path, steps=7))
-    run(*arguments(data, "short", tmp_path, steps=1), "--seed", 9, "--warm-start", tmp_path / "mlp" / "1")
+def test_a_warm_start_takes_the_networks_and_not_the_optimizers(data, tmp_path, device):
+    train_here(*arguments(data, "short", tmp_path, steps=7))
+    train_here(*arguments(data, "short", tmp_path, steps=1), "--seed", 9, "--warm-start", tmp_path / "mlp" / "1")
     first, second = (tmp_path / f"mlp/{number}/checkpoints" for number in (1, 2))
     for name, equal in (("generator", True), ("discriminator", True), ("optimizer_generator", False)):
         files = [folder / f"{name}.ckpt" for folder in (first / "step_00000007", second / "step_00000000")]
@@ -237,7 +242,7 @@ DAMAGE = {
 
 
 def test_damaged_files_of_a_run_are_named(data, tmp_path, capsys, device):
-    run(*arguments(data, "short", tmp_path, steps=20))
+    train_here(*arguments(data, "short", tmp_path, steps=20))
     run_folder = tmp_path / "mlp" / "1"
     for name, contents in DAMAGE.items():
         good = (run_folder / name).read_bytes()
@@ -250,11 +255,11 @@ def test_damaged_files_of_a_run_are_named(data, tmp_path, capsys, device):
             (run_folder / name).write_bytes(good)
 
 
-def test_files_of_others_in_a_run_are_left_alone(data, tmp_path):
-    run(*arguments(data, "short", tmp_path, steps=7))
+def test_files_of_others_in_a_run_are_left_alone(data, tmp_path, device):
+    train_here(*arguments(data, "short", tmp_path, steps=7))
     run_folder = tmp_path / "mlp" / "1"
     strangers = [run_folder / "samples" / "best one.png", run_folder / "checkpoints/step_00000007/.DS_Store"]
     for stranger in strangers:
         stranger.write_text("mine")
-    run("train", "--resume", run_folder, "--steps", 14)
+    train_here("train", "--resume", run_folder, "--steps", 14)
     assert all(stranger.read_text() == "mine" for stranger in strangers)
