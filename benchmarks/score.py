@@ -5,8 +5,7 @@
 fd_10k_test: 10,000 images of latents of seed 1 against the 10,000 test images, in the 84 features of the judge
 of benchmarks/judge.py, which is trained once and kept in the cache; the row "real" is 10,000 training images
 against the test images, what a perfect generator would score. class_accuracy: for conditional generators, the share of
-10,000 images, 1,000 a class, in which the judge reads the class that was asked for. sharpness: the mean absolute
-difference of neighbouring pixels, in [0, 1] units; the row "real" has that of the test images.
+10,000 images, 1,000 a class, in which the judge reads the class that was asked for.
 """
 
 from __future__ import annotations
@@ -36,11 +35,6 @@ def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
                  - 2 * np.sqrt(np.clip(inner, 0, None)).sum())
 
 
-def sharpness(images: np.ndarray) -> float:
-    """Return the mean absolute difference of neighbouring pixels of images in [0, 1], across and down."""
-    return float((np.abs(np.diff(images, axis=2)).mean() + np.abs(np.diff(images, axis=3)).mean()) / 2)
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-path", required=True)
@@ -61,21 +55,20 @@ def main() -> None:
     real = np.float32(test.images) / 255
     test_features, _ = judged(judge, real)
     some = np.float32(train.images[np.random.default_rng(SEED).permutation(len(train.images))[:COUNT]]) / 255
-    rows = [("real", frechet_distance(judged(judge, some)[0], test_features), None, sharpness(real))]
+    rows = [("real", frechet_distance(judged(judge, some)[0], test_features), None)]
     for place in options.places:
         trained = load_trained(place)
         labels = np.arange(COUNT) % len(trained.classes) if trained.classes else None
         images = trained.draw(seeded_inputs(trained.recipe["latent"], COUNT, SEED, labels))
         features, classes = judged(judge, images)
         accuracy = None if labels is None else float(np.mean(classes == labels))
-        rows.append((f"{place} at step {trained.step:,}", frechet_distance(features, test_features), accuracy,
-                     sharpness(images)))
+        rows.append((f"{place} at step {trained.step:,}", frechet_distance(features, test_features), accuracy))
         counts = np.bincount(classes, minlength=10) / COUNT
         print(f"{place}: classes that the judge reads: " + " ".join(f"{share:.1%}" for share in counts))
-    print(f"{'':60} {'fd_10k_test':>12} {'ratio':>8} {'class_accuracy':>15} {'sharpness':>10}")
-    for name, distance, accuracy, sharp in rows:
+    print(f"{'':60} {'fd_10k_test':>12} {'ratio':>8} {'class_accuracy':>15}")
+    for name, distance, accuracy in rows:
         print(f"{name:60} {distance:12.3f} {distance / rows[0][1]:8.1f} "
-              f"{'' if accuracy is None else f'{accuracy:.2%}':>15} {sharp:10.4f}")
+              f"{'' if accuracy is None else f'{accuracy:.2%}':>15}")
 
 
 if __name__ == "__main__":
