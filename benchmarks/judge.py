@@ -20,6 +20,7 @@ from ms_gan.evaluation.sampling import draw_images
 from ms_gan.losses import class_cross_entropy
 
 EPOCHS, BATCH, LEARNING_RATE, SEED = 12, 128, 2e-3, 1
+NAME = f"lenet_{EPOCHS}x{BATCH}_{LEARNING_RATE}_{SEED}"
 REQUIRED_ACCURACY = 0.985
 
 
@@ -80,7 +81,9 @@ def load(train: ImageData, test: ImageData, path: Path) -> LeNet:
             if (number + 1) % shuffle.steps_per_epoch == 0:
                 print(f"judge: epoch {(number + 1) // shuffle.steps_per_epoch} of {EPOCHS}, loss {float(loss):.4f}", flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
-        ms.save_checkpoint(judge, str(path))
+        part = path.with_name("part.ckpt")
+        ms.save_checkpoint(judge, str(part))
+        part.replace(path)
     judge.set_train(False)
     _, classes = judged(judge, np.float32(test.images) / 255)
     accuracy = np.mean(classes == test.labels)

@@ -44,14 +44,14 @@ def main() -> None:
     from ms_gan import data, runtime
 
     runtime.set_up("CPU")
-    from judge import judged, load
+    from judge import NAME, judged, load
 
     from ms_gan.cli.trained import load_trained
     from ms_gan.evaluation.sampling import seeded_inputs
     from ms_gan.files import cache_folder
 
     train, test = (data.load("mnist", split, options.data_path) for split in ("train", "test"))
-    judge = load(train, test, cache_folder() / "judges" / f"lenet_{train.sha256[:12]}.ckpt")
+    judge = load(train, test, cache_folder() / "judges" / f"{NAME}_{train.sha256[:12]}.ckpt")
     real = np.float32(test.images) / 255
     test_features, _ = judged(judge, real)
     some = np.float32(train.images[np.random.default_rng(SEED).permutation(len(train.images))[:COUNT]]) / 255

@@ -61,7 +61,9 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False) -> 
         )
     count = 1 if target == "CPU" else contexts[target].device_count()
     if together:
-        device_id = 0 if target == "CPU" else int(os.environ["RANK_ID"]) % count
+        device_id = 0 if target == "CPU" else max(rank(), 0)
+        if device_id >= count:
+            raise UserError(f"this machine has {count} {target} device(s); give a smaller --device-num")
     if not 0 <= device_id < count:
         plural = "" if count == 1 else "s"
         raise UserError(f"there is no {target} {device_id}: this machine has {count} device{plural}, counted from 0")
@@ -86,7 +88,9 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False) -> 
 
 def rank() -> int:
     """Return which of several processes that train together this is, from 0; 0 for one alone, -1 for the scheduler."""
-    return -1 if os.environ.get("MS_ROLE") == "MS_SCHED" else int(os.environ.get("RANK_ID", "0"))
+    if os.environ.get("MS_ROLE") == "MS_SCHED":
+        return -1
+    return int(os.environ.get("RANK_ID") or os.environ.get("MS_NODE_ID") or "0")
 
 
 def _keep_freed_memory() -> None:

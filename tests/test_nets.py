@@ -365,7 +365,7 @@ def test_with_drawn_masks_dropout_keeps_the_mean(pynative):
     """Over the masks of a step: 18,752 numbers, of whose mean the standard deviation is 0.0037."""
     step = small_step("acgan")
     noise = step.draw_noise(np.random.default_rng(0))
-    masks = noise[3 : 3 + step.masks]
+    masks = noise[3 : 3 + step.mask_count]
     assert [mask.shape for mask in masks] == [(16, *shape) for shape in step.discriminator.dropout_shapes]
     outputs = [step.discriminator.dropout(Tensor(np.ones(mask.shape, np.float32)), Tensor(mask)).asnumpy().ravel()
                for mask in masks]

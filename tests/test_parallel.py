@@ -1,4 +1,4 @@
-"""Several devices: each does its share, and all end where one device with the whole batch would."""
+"""Several devices: each does its share; without BatchNorm all end where one device with the whole batch would."""
 
 from __future__ import annotations
 
@@ -59,7 +59,8 @@ def test_two_devices_do_what_one_does_with_the_whole_batch(device, tmp_path):
 
 def test_a_run_on_two_devices_is_killed_and_resumed_to_the_same_bytes(tmp_path, capsys):
     data = write_mnist(tmp_path / "data", 160)
-    arguments = ("train", "--data-path", data, "--device-num", 2, "--batch-size", 8, "--steps", 40, *SMALL)
+    arguments = ("train", "--recipe", "keras_mlp", "--data-path", data, "--device-num", 2, "--batch-size", 16,
+                 "--steps", 40, *SMALL, "--set", "schedule.steps_per_epoch=10", "--set", "updates.pretraining_steps=5")
 
     def result(run_folder):
         last = run_folder / "checkpoints" / "step_00000040"
@@ -67,7 +68,7 @@ def test_a_run_on_two_devices_is_killed_and_resumed_to_the_same_bytes(tmp_path, 
 
     run(*arguments, "--output-dir", tmp_path / "undisturbed")
     process = start(*arguments, "--output-dir", tmp_path / "killed")
-    run_folder = tmp_path / "killed" / "mlp" / "1"
+    run_folder = tmp_path / "killed" / "keras_mlp" / "1"
     wait_until(lambda: (run_folder / "checkpoints" / "step_00000020").exists(), process)
     worker = json.loads((run_folder / "environment.json").read_text())["starts"][0]["process"]
     subprocess.run(["kill", "-9", str(worker)], check=True)
@@ -76,7 +77,7 @@ def test_a_run_on_two_devices_is_killed_and_resumed_to_the_same_bytes(tmp_path, 
     assert cli.main(["train", "--resume", str(run_folder), "--device-num", "1"]) == 2
     assert "device_num was 2" in capsys.readouterr().err
     run("train", "--resume", run_folder)
-    assert result(run_folder) == result(tmp_path / "undisturbed" / "mlp" / "1")
+    assert result(run_folder) == result(tmp_path / "undisturbed" / "keras_mlp" / "1")
     assert "2 × CPU" in (run_folder / "train.log").read_text()
 
 

@@ -100,9 +100,11 @@ def make_step(recipe_name, classes=0, dropout=False, **changes):
     if dropout:
         discriminator.dropout_shapes, discriminator.dropout_rate = ((1, 1, 1),), 0.2
     settings = {**recipe["optimizer_generator"], "learning_rate": RATE}
+    if settings["decay_rate"] != 1:
+        settings["decay_steps"] = 2  # so that three updates show it
     optimizers = [adam(network, name, **settings) for network, name in ((generator, "og"), (discriminator, "od"))]
     if updates.pop("shared_counters"):
-        share_counters(*optimizers)
+        share_counters(*reversed(optimizers))
     family = {"gan": GANStep, "acgan": ACGANStep}[recipe["family"]]
     step = family(Data(), generator, twin, discriminator, *optimizers, latent={"size": 1, "distribution": "normal"},
                   classes=classes, batch_size=BATCH, **updates)
@@ -314,7 +316,7 @@ def test_several_updates_of_d_each_see_their_own_images_and_noise():
 
 def test_pretraining_moves_d_alone():
     step, settings = make_step("mlp", pretraining_steps=2)
-    cell, count = step.preparation
+    cell, count = step.preparation()
     assert count == 2
     d = Player(START["d"], settings, [0])
     for number in range(count):
@@ -327,7 +329,7 @@ def test_pretraining_moves_d_alone():
     for key, value in START["g"].items():
         assert float(getattr(step.generator, key)) == np.float32(value)
     assert float(step.discriminator.a) == pytest.approx(d.numbers["a"], abs=2e-4)
-    assert make_step("mlp")[0].preparation is None
+    assert make_step("mlp")[0].preparation()[1] == 0
 
 
 def test_smoothed_targets_and_masks_are_drawn_as_said():
@@ -347,5 +349,5 @@ def test_one_player_overpowering_the_other_is_remarked():
     step, _ = make_step("mlp")
     fair = {"accuracy_real": 0.6, "accuracy_fake": 0.7, "fool_rate": 0.4}
     assert step.remark(fair) is None
-    assert "D" in step.remark({"accuracy_real": 1.0, "accuracy_fake": 1.0, "fool_rate": 0.0})
+    assert "overpowers G" in step.remark({"accuracy_real": 1.0, "accuracy_fake": 1.0, "fool_rate": 0.0})
     assert "G overpowers D" in step.remark({**fair, "fool_rate": 1.0})

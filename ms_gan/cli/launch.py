@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import signal
 import socket
@@ -9,7 +10,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import List
+from typing import Dict, List
 
 
 def launched() -> bool:
@@ -21,7 +22,7 @@ def launch(devices: int, arguments: List[str]) -> int:
     """Run the command once for each device, and return the exit status of the first one's process.
 
     These are the processes and the environment that `msrun` would start; unlike it, this gives the first
-    process our terminal and keeps its exit status. Ctrl-C and SIGTERM go to that process alone: it saves,
+    process our output and keeps its exit status. Signals, and our own end, go to that process alone: it saves,
     and its end ends the others.
     """
     with socket.socket() as free:
@@ -30,31 +31,57 @@ def launch(devices: int, arguments: List[str]) -> int:
     environment = {**os.environ, "MS_WORKER_NUM": str(devices), "RANK_SIZE": str(devices),
                    "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": str(port)}
     command = [sys.executable, "-m", "ms_gan", *arguments]
+    workers: List[subprocess.Popen] = []
+
+    def forward(number: int, _frame: object) -> None:
+        if workers:
+            workers[0].send_signal(number)
+
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
+            signal.signal(number, forward)
+
+    def start(role: Dict[str, str], **more) -> subprocess.Popen:
+        return subprocess.Popen(command, env={**environment, **role}, start_new_session=True, **more)
+
+    scheduler = None
     with tempfile.TemporaryFile("w+") as said:
-        others = [subprocess.Popen(command, env={**environment, **role}, stdout=said, stderr=said,
-                                   stdin=subprocess.DEVNULL, start_new_session=True)
-                  for role in [{"MS_ROLE": "MS_SCHED", "RANK_ID": "0"},
-                               *({"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank), "RANK_ID": str(rank)}
-                                 for rank in range(1, devices))]]
-        first = subprocess.Popen(command, env={**environment, "MS_ROLE": "MS_WORKER", "MS_NODE_ID": "0", "RANK_ID": "0"})
-        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C reaches the first process by itself
-        for number in (signal.SIGTERM, signal.SIGHUP):
-            signal.signal(number, lambda number, _frame: first.send_signal(number))
+        quiet = {"stdout": said, "stderr": said, "stdin": subprocess.DEVNULL}
         try:
-            while first.poll() is None:
-                time.sleep(0.2)
-                if any(other.poll() not in (None, 0) for other in others):
-                    try:
-                        first.wait(5)  # most faults are those of all processes, and the first one says so
-                        break
-                    except subprocess.TimeoutExpired:
-                        first.kill()
-                    said.seek(0)
-                    lines = [line for line in said.read().splitlines() if line.strip()]
-                    errors = [line for line in lines if line.startswith("error: ")]
-                    print((errors or lines or ["error: a process of another device ended"])[-1], file=sys.stderr)
-                    return 2 if errors else 1
+            scheduler = start({"MS_ROLE": "MS_SCHED", "RANK_ID": "0"}, **quiet)
+            for rank in range(devices):
+                role = {"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank), "RANK_ID": str(rank)}
+                workers.append(start(role, **(quiet if rank else {"preexec_fn": _end_with_parent})))
+            return _wait(workers, said)
         finally:
-            for other in others:
-                other.kill()
+            for process in filter(None, [*workers, scheduler]):
+                process.kill()
+                process.wait()
+
+
+def _wait(workers: List[subprocess.Popen], said) -> int:
+    """Wait for the first worker's end, or for the fault of another; return the exit status."""
+    first = workers[0]
+    while first.poll() is None:
+        time.sleep(0.2)
+        failed = [(rank, worker.returncode) for rank, worker in enumerate(workers) if worker.poll() not in (None, 0)]
+        if not failed or failed[0][0] == 0:
+            continue
+        try:
+            first.wait(5)  # most faults are those of all processes, and the first one says so
+        except subprocess.TimeoutExpired:
+            said.seek(0)
+            errors = [line for line in said.read().splitlines() if line.startswith("error: ")]
+            rank, status = failed[0]
+            how = f"signal {-status}" if status < 0 else f"status {status}"
+            print(errors[-1] if errors else f"error: the process of device {rank} ended with {how}; what was saved is "
+                  f"whole: go on with --resume", file=sys.stderr)
+            return 2 if errors else 1
     return first.returncode if first.returncode >= 0 else 128 - first.returncode
+
+
+def _end_with_parent() -> None:
+    """In a new process: let it be told to save and end when the one that started it is killed (Linux only)."""
+    if sys.platform == "linux":
+        set_parent_death_signal = 1  # PR_SET_PDEATHSIG, from sys/prctl.h
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

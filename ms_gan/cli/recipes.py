@@ -18,9 +18,11 @@ def run(options: argparse.Namespace) -> int:
     if options.name is not None:
         print(json.dumps(recipes.load(options.name), indent=2))
         return 0
+    width = max(map(len, recipes.names()))
     for name in recipes.names():
         recipe = recipes.load(name)
         schedule = recipe["schedule"]
-        print(f"{name:12} {recipe['summary']} ({recipe['data']['dataset']}, batch {schedule['batch_size']}, "
-              f"{schedule['epochs']} epochs)")
+        of = f" of {schedule['steps_per_epoch']} steps" if schedule["steps_per_epoch"] else ""
+        print(f"{name:{width}}  {recipe['summary']} ({recipe['data']['dataset']}, batch {schedule['batch_size']}, "
+              f"{schedule['epochs']} epochs{of})")
     return 0

@@ -25,7 +25,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                               "(default: the cache, else a download)")
     length = command.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive, metavar="N",
-                        help="how long, in passes over the data (default: the recipe's)")
+                        help="how long, in the recipe's epochs (default: the recipe's)")
     length.add_argument("--steps", type=positive, metavar="N", help="how long, in steps, instead of --epochs")
     command.add_argument("--batch-size", type=positive, metavar="N", help="images a step (default: the recipe's)")
     command.add_argument("--seed", type=seed, metavar="S",
@@ -49,10 +49,15 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train; return the exit status."""
     from ms_gan.cli.launch import launch, launched
+    from ms_gan.recipes import load, share_of_batch
 
     if not launched():
         devices = options.device_num or (recorded_devices(options.resume) if options.resume else 1)
         if devices > 1:
+            if options.device_id is not None:
+                raise UserError("--device-id is for one device; with several the first ones are taken")
+            if options.resume is None:  # what can be refused before there are processes is
+                share_of_batch(_apply(load(options.recipe or RECIPE), options), devices)
             return launch(devices, options.arguments)
     from ms_gan.training.loop import Interrupted  # from here on it takes seconds
 
@@ -70,8 +75,6 @@ def _start(options: argparse.Namespace) -> None:
     from ms_gan.training.run_folder import find_checkpoint
 
     recipe = _apply(recipes.load(options.recipe or RECIPE), options)
-    if options.device_num and options.device_num > 1 and options.device_id is not None:
-        raise UserError("--device-id is for one device; with --device-num N the first N are taken")
     device = runtime.set_up(options.device_target or "auto", options.device_id or 0, together=launched())
     wanted = recipe["data"]["dataset"]
     if options.dataset is None and options.data_path is None:

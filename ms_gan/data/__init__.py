@@ -5,11 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Callable, Optional, Union
 
-from ms_gan.data.batches import EpochShuffle
 from ms_gan.data.description import ImageData
 from ms_gan.errors import UserError
 
-__all__ = ["DATASETS", "EpochShuffle", "ImageData", "load", "load_default"]
+__all__ = ["DATASETS", "ImageData", "load", "load_default"]
 
 
 def _mnist(split: str, data_path: Optional[Union[str, Path]]) -> ImageData:

@@ -34,7 +34,7 @@ class ConvGenerator(nn.Cell):
 
     `strides` has one number more than `widths`: the last is that of the layer that makes pixels. Every
     layer but that one ends in LeakyReLU(slope) and BatchNorm as `batch_norm` says: its `place` is
-    "before" or "after" the activation, or "none"; `momentum` the part of the moving statistics that stays at each
+    "before" or "after" the activation, or "none"; `first_layer` whether the Dense layer has it, too; `momentum` the part of the moving statistics that stays at each
     step; and its `epsilon`. `first_initializer` is that of the Dense layer.
     """
 
@@ -50,8 +50,8 @@ class ConvGenerator(nn.Cell):
         self.margin = (self.start_size * growth - self.size) // 2
         activation, self.pixel_range = OUTPUTS[output]
 
-        def finished(norm, features):  # BatchNorm and activation behind a layer
-            if batch_norm["place"] == "none":
+        def finished(norm, features, is_first=False):  # BatchNorm and activation behind a layer
+            if batch_norm["place"] == "none" or is_first and not batch_norm["first_layer"]:
                 return [LeakyReLU(slope)]
             layers = [norm(features, batch_norm["epsilon"], batch_norm["momentum"]), LeakyReLU(slope)]
             return layers if batch_norm["place"] == "before" else layers[::-1]
@@ -60,7 +60,7 @@ class ConvGenerator(nn.Cell):
         self.condition = Conditioned(classes)
         self.start = nn.SequentialCell(
             [nn.Dense(latent_size + classes, features, **initialized(first_initializer)),
-             *finished(BatchNorm1d, features)])
+             *finished(BatchNorm1d, features, is_first=True)])
         layers = []
         for before, width, stride in zip([start_channels, *widths], widths, strides):
             layers += [upsampling_layer(before, width, kernel_size, stride, initializer),

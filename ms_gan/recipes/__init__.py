@@ -10,7 +10,7 @@ import copy
 import difflib
 import importlib
 import pkgutil
-from typing import Any, Dict, Iterable, List, Optional
+from typing import Any, Dict, Iterable, List, Optional, Set
 
 from ms_gan.data import DATASETS
 from ms_gan.errors import UserError
@@ -51,6 +51,10 @@ ABOVE_ZERO = {"learning_rate", "decay_rate"}
 FROM_ZERO_TO_BELOW_ONE = {"beta1", "beta2", "momentum", "dropout_rate"}
 LISTS_OF_SIZES = {"widths", "strides"}
 RANGES_IN_0_1 = {"target_real", "target_fake"}
+YES_OR_NO = {"half_batches", "shared_counters", "first_layer", "above_real"}
+WHOLE_NUMBERS = AT_LEAST_ONE | AT_LEAST_ZERO | {"batch_size"}
+NUMBERS = ABOVE_ZERO | FROM_ZERO_TO_BELOW_ONE | {"epsilon", "slope"}
+BATCH_NORM = {"place", "first_layer", "momentum", "epsilon"}
 
 SMALLEST_BATCH = 4  # BatchNorm needs a variance, also in half a batch
 LARGEST_FLOAT32, SMALLEST_FLOAT32 = 3.4028235e38, 1e-37
@@ -113,23 +117,58 @@ def check(recipe: Recipe) -> None:
     for section, expected in SECTIONS.items():
         if section not in recipe:
             raise UserError(f"recipe {name}: section {section} is missing")
-        found = set(recipe[section])
-        for key in sorted(found - (expected or found)):
-            raise UserError(f"recipe {name}: unknown setting {section}.{key}")
-        for key in sorted((expected or found) - found):
-            raise UserError(f"recipe {name}: setting {section}.{key} is missing")
+        if not isinstance(recipe[section], dict):
+            raise UserError(f"recipe {name}: {section} must be a dictionary of settings, not {recipe[section]}")
+        _require_keys(name, section, recipe[section], expected)
+        if "batch_norm" in recipe[section]:
+            _require_keys(name, f"{section}.batch_norm", recipe[section]["batch_norm"], BATCH_NORM)
     for key, value in flatten(recipe).items():
-        fault = _fault(key.rsplit(".", 1)[-1], value)
+        last = key.rsplit(".", 1)[-1]
+        fault = _wrong_type(last, value) or _fault(last, value)
         if fault:
             raise UserError(f"recipe {name}: {key} must be {fault}, not {value}")
-    for low_high in (recipe["data"]["pixel_range"],):
-        if len(low_high) != 2 or not low_high[0] < low_high[1]:
-            raise UserError(f"recipe {name}: data.pixel_range must be [low, high] with low < high")
+    low, high = recipe["data"]["pixel_range"]
+    if not low < high:
+        raise UserError(f"recipe {name}: data.pixel_range must be [low, high] with low < high")
     for network in (recipe["generator"], recipe["discriminator"]):
         convolutions = len(network.get("widths", ())) + ("start_channels" in network)
         if "strides" in network and len(network["strides"]) != convolutions:
             raise UserError(f"recipe {name}: {network['network']} needs {convolutions} strides for its widths, "
                             f"not {network['strides']}")
+
+
+def share_of_batch(recipe: Recipe, devices: int) -> int:
+    """Return how many images of a batch each of several devices takes. Raises UserError for a batch that cannot be shared."""
+    size, left = divmod(recipe["schedule"]["batch_size"], devices)
+    if left or size < SMALLEST_BATCH:
+        raise UserError(f"recipe {recipe['name']}: a batch of {recipe['schedule']['batch_size']} cannot be shared by "
+                        f"{devices} devices; give a --batch-size that is {devices} times at least {SMALLEST_BATCH}")
+    return size
+
+
+def _require_keys(name: str, section: str, settings: Dict[str, Any], expected: Optional[Set[str]]) -> None:
+    found = set(settings)
+    for key in sorted(found - (expected or found)):
+        raise UserError(f"recipe {name}: unknown setting {section}.{key}")
+    for key in sorted((expected or found) - found):
+        raise UserError(f"recipe {name}: setting {section}.{key} is missing")
+
+
+def _wrong_type(key: str, value: Any) -> Optional[str]:
+    """What a setting called `key` must be, when `value` is not of that type; else None."""
+    if key in WHOLE_NUMBERS and type(value) is not int:
+        return "a whole number"
+    if key in NUMBERS and type(value) not in (int, float):
+        return "a number"
+    if key in YES_OR_NO and type(value) is not bool:
+        return "True or False"
+    if key in LISTS_OF_SIZES | {"dense_widths"} and not (
+            isinstance(value, list) and all(type(size) is int for size in value)):
+        return "a list of whole numbers"
+    if key in RANGES_IN_0_1 | {"pixel_range"} and not (
+            isinstance(value, list) and len(value) == 2 and all(type(end) in (int, float) for end in value)):
+        return "a list of two numbers"
+    return None
 
 
 def _fault(key: str, value: Any) -> Optional[str]:
@@ -156,7 +195,7 @@ def _fault(key: str, value: Any) -> Optional[str]:
         return "a list of numbers greater than 0"
     if key == "dense_widths" and not all(1 <= size < 2**31 for size in value):
         return "a list of numbers greater than 0, or []"
-    if key in RANGES_IN_0_1 and not (len(value) == 2 and 0 <= value[0] <= value[1] <= 1):
+    if key in RANGES_IN_0_1 and not 0 <= value[0] <= value[1] <= 1:
         return "[low, high] with 0 <= low <= high <= 1"
     return None
 

@@ -15,7 +15,7 @@ from ms_gan.errors import UserError
 from ms_gan.nets.blocks import UnitRange
 from ms_gan.nets.conv import ConvDiscriminator, ConvGenerator
 from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
-from ms_gan.recipes import SMALLEST_BATCH, Recipe
+from ms_gan.recipes import SMALLEST_FLOAT32, Recipe, share_of_batch
 from ms_gan.steps.acgan import ACGANStep
 from ms_gan.steps.gan import GANStep
 from ms_gan.steps.parallel import AveragedGradients
@@ -30,6 +30,7 @@ def adam(network: nn.Cell, name: str, learning_rate: float, decay_rate: float, d
     """
     weights = network.trainable_params()
     rate = learning_rate if decay_rate == 1 else nn.ExponentialDecayLR(learning_rate, decay_rate, decay_steps)
+    beta1, beta2 = max(beta1, SMALLEST_FLOAT32), max(beta2, SMALLEST_FLOAT32)  # MindSpore takes no 0
     optimizer = nn.Adam(weights, rate, beta1, beta2, epsilon)
     of_network = {id(weight) for weight in weights}
     for parameter in optimizer.get_parameters():
@@ -88,11 +89,7 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
     optimizer_discriminator = _optimizer(recipe, "optimizer_discriminator", discriminator)
     updates = dict(recipe["updates"])
     if updates.pop("shared_counters"):
-        share_counters(optimizer_generator, optimizer_discriminator)
-    batch_size, left = divmod(recipe["schedule"]["batch_size"], devices)
-    if left or batch_size < SMALLEST_BATCH:
-        raise UserError(f"recipe {recipe['name']}: a batch of {recipe['schedule']['batch_size']} cannot be shared by "
-                        f"{devices} devices; give a --batch-size that is {devices} times at least {SMALLEST_BATCH}")
+        share_counters(optimizer_discriminator, optimizer_generator)
     if devices > 1:
         optimizer_generator = AveragedGradients(optimizer_generator, devices)
         optimizer_discriminator = AveragedGradients(optimizer_discriminator, devices)
@@ -106,7 +103,7 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
         optimizer_discriminator=optimizer_discriminator,
         latent=recipe["latent"],
         classes=classes,
-        batch_size=batch_size,
+        batch_size=share_of_batch(recipe, devices),
         **updates,
     )
 

@@ -1,4 +1,4 @@
-"""The pizza articles' GAN: convolutional networks, here on 28×28 grey; 32×32 and 64×64 in colour by two settings.
+"""The pizza articles' GAN: large convolutional networks, here on 28×28 grey.
 
 Source: "Учим робота готовить пиццу. Часть 2: Состязание нейронных сетей" (Habr), in Keras, after
 Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs".
@@ -6,11 +6,16 @@ Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolution
 Where this departs from the document, and why:
 - D ends in a logit and the loss is a softplus of it: the document's sigmoid and binary cross-entropy, without the
   clipping at 1e-7 that Keras needs.
-- The document's photographs of pizzas, 32×32 in colour, are not ours: the default is MNIST. Its own size is
-  `--set data.size=32 --set data.channels=3`. 28 is no multiple of 8: G draws 32×32 and keeps the middle.
+- The document's photographs of pizzas, 32×32 in colour, are not ours: the data set is MNIST. The networks take any
+  size, the document's by `data.size=32` and `data.channels=3`, but there are no such data yet. 28 is no multiple
+  of 8: G draws 32×32 and keeps the middle.
+- The document does not print how it scales pixels: [-1, 1], G's range, is ours.
+- The sheets show the same latents after each epoch; the document draws new ones every 10 batches.
 - The document gives neither batch size nor length, and calls a batch an epoch: 32 images a batch, 100 batches
   an epoch and 100 epochs are ours.
 - Everything random comes from counted streams (seed, step), so that a run can be resumed exactly.
+
+Its checkpoints weigh 300 MB each, and a run keeps up to 13 of them.
 
 Keras' constants are written out: Glorot-uniform weights and biases of 0, LeakyReLU's slope 0.3, Adam's epsilon 1e-7.
 Average pooling, which readers of the document recommend, is `--set discriminator.pooling=average`.
@@ -18,14 +23,15 @@ Average pooling, which readers of the document recommend, is `--set discriminato
 
 RECIPE = {
     "name": "dcgan",
-    "summary": "convolutional GAN of the pizza articles, large and slow; any size, grey or colour",
+    "summary": "convolutional GAN of the pizza articles, large and slow, here on 28x28 grey",
     "family": "gan",
     "data": {"dataset": "mnist", "fallback": "digits", "size": 28, "channels": 1, "classes": 0,
              "pixel_range": [-1.0, 1.0]},
     "latent": {"size": 512, "distribution": "uniform"},
     "generator": {
         "network": "conv_generator", "start_channels": 256, "widths": [256, 128, 64], "strides": [2, 2, 2, 1],
-        "kernel_size": 5, "slope": 0.0, "batch_norm": {"place": "none", "momentum": 0.99, "epsilon": 1e-3},
+        "kernel_size": 5, "slope": 0.0,
+        "batch_norm": {"place": "none", "first_layer": True, "momentum": 0.99, "epsilon": 1e-3},
         "output": "tanh", "first_initializer": "glorot_uniform", "initializer": "glorot_uniform",
     },
     "discriminator": {

@@ -6,7 +6,9 @@ Where this departs from the lecture, and why:
 - G and D have one Adam each; the lecture compiles one Adam object into three models, of which two train.
 - D ends in a logit and the loss is a softplus of it: the same function as Keras' sigmoid and binary
   cross-entropy, without the clipping at 1e-7 that Keras needs.
-- The sheets show the same latents each time; the lecture draws new ones for each.
+- The sheets show the same latents each time, the first before training, and are named by epoch, with the step below;
+  the lecture draws new ones for each, and names them by step.
+- D's accuracy is logged for real and for generated images; the lecture logs the mean of the two.
 - Everything random comes from counted streams (seed, step), so that a run can be resumed exactly.
 
 Keras' constants are written out: Glorot-uniform weights and biases of 0, BatchNorm's epsilon 1e-3, Adam's 1e-7.

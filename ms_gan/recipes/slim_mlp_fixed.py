@@ -4,7 +4,8 @@ Source: as `slim_mlp`, the article on "Generative Adversarial Nets" with a TF-sl
 
 Where this departs from the article, and why:
 - Pixels are scaled to [-1, 1], the range of G's tanh; the article leaves them in [0, 1].
-- G has BatchNorm after each activation, with Keras' constants, as the article's notes recommend and its code forgets.
+- G's hidden layer has BatchNorm behind its activation, momentum 0.9 and epsilon 1e-3, as the article's notes recommend
+  and its code forgets.
 - Each player has an Adam of its own with beta1 0.5 (Radford et al. 2016), and a learning rate that does not decay; the
   article's falls to a hundredth in 22 epochs, and training stands still from there.
 - And all that is said in `slim_mlp`: logits, fixed latents for the sheets, counted random streams.
@@ -25,9 +26,9 @@ RECIPE = {
         "output": "tanh", "initializer": "glorot_uniform",
     },
     "discriminator": {"network": "mlp_discriminator", "widths": [512], "slope": 0.2, "initializer": "glorot_uniform"},
-    "optimizer_generator": {"learning_rate": 1e-4, "decay_rate": 1.0, "decay_steps": 470, "beta1": 0.5,
+    "optimizer_generator": {"learning_rate": 1e-4, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.5,
                             "beta2": 0.999, "epsilon": 1e-8},
-    "optimizer_discriminator": {"learning_rate": 1e-4, "decay_rate": 1.0, "decay_steps": 470, "beta1": 0.5,
+    "optimizer_discriminator": {"learning_rate": 1e-4, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.5,
                                 "beta2": 0.999, "epsilon": 1e-8},
     "updates": {
         "discriminator_steps": 1, "discriminator_update": "sum", "half_batches": False, "fakes": "training",

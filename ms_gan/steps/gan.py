@@ -70,8 +70,10 @@ class GANStep(nn.Cell):
         self.latent = latent
         self.classes = classes
         self.batch_size = batch_size
-        self.count = batch_size // 2 if half_batches else batch_size  # of each kind, in one update of D
+        self.count = batch_size // 2 if half_batches else batch_size  # images of each kind in one update of D
         self.discriminator_steps = discriminator_steps
+        if discriminator_update not in DISCRIMINATOR_UPDATES:
+            raise ValueError(f"discriminator_update must be one of {', '.join(DISCRIMINATOR_UPDATES)}")
         self.separate = discriminator_update == "separate"
         self.scale = 2.0 if discriminator_update == "sum" else 1.0
         self.shared = generator_latents == "shared"
@@ -79,17 +81,17 @@ class GANStep(nn.Cell):
         self.adversarial_loss = GENERATOR_LOSSES[generator_loss]
         self.targets = (target_real, target_fake)
         self.pretraining_steps = pretraining_steps
-        half = math.log(2)
+        ln_2 = math.log(2)
         self.equilibrium = {  # of the losses, were D everywhere at 1/2
-            "loss_d": (self.scale * half, "2 ln 2" if self.scale == 2 else "ln 2"),
-            "loss_g": (-half, "-ln 2") if generator_loss == "saturating" else (half, "ln 2"),
+            "loss_d": (self.scale * ln_2, "2 ln 2" if self.scale == 2 else "ln 2"),
+            "loss_g": (-ln_2, "-ln 2") if generator_loss == "saturating" else (ln_2, "ln 2"),
         }
 
-        # Where in the tuple of noise the update number k of D, and the one of G, begin.
-        self.inputs = 2 if classes else 1
-        self.masks = len(discriminator.dropout_shapes)
-        self.stride = self.inputs + 1 + self.masks
-        self.inputs_of_generator = self.stride * discriminator_steps
+        # The tuple of noise: for each update of D its inputs of G, targets and masks; then for G inputs and masks.
+        self.input_count = 2 if classes else 1
+        self.mask_count = len(discriminator.dropout_shapes)
+        self.stride = self.input_count + 1 + self.mask_count
+        self.start_of_generator = self.stride * discriminator_steps
         self.draws_anew = not self.shared or fakes == "inference"
 
         self.weights_generator = ms.ParameterTuple(generator.trainable_params())
@@ -120,10 +122,9 @@ class GANStep(nn.Cell):
         """How many real images, that is indices, one step takes."""
         return self.count * self.discriminator_steps
 
-    @property
-    def preparation(self) -> Optional[Tuple[nn.Cell, int]]:
-        """A Cell of the same signature to run before the first step, and how often; None for nothing."""
-        return (Pretraining(self), self.pretraining_steps) if self.pretraining_steps else None
+    def preparation(self) -> Tuple[nn.Cell, int]:
+        """Return a Cell of the same signature to run before the first step, on the first batches, and how often."""
+        return Pretraining(self), self.pretraining_steps
 
     def remark(self, means: Dict[str, float]) -> Optional[str]:
         """Say what the means of the scalars over an epoch mean, when one player has overpowered the other."""
@@ -173,8 +174,8 @@ class GANStep(nn.Cell):
         real = self.data(indices)
         labels = self.data.labels(indices) if self.classes else None
         fake = drawn[:count] if self.half_of_shared else drawn
-        targets = noise[start + self.inputs]
-        kept = noise[start + self.inputs + 1 : start + self.stride]
+        targets = noise[start + self.input_count]
+        kept = noise[start + self.input_count + 1 : start + self.stride]
 
         if self.separate:
             (_, logits_real, losses_real), gradients = self.gradient_discriminator(
@@ -203,13 +204,13 @@ class GANStep(nn.Cell):
         """
         inputs = fake = losses = accuracies = None
         for number in range(self.discriminator_steps):
-            inputs = noise[self.stride * number : self.stride * number + self.inputs]
+            inputs = noise[self.stride * number : self.stride * number + self.input_count]
             fake = ops.stop_gradient(self.generator_for_discriminator(*inputs))
             losses, accuracies = self.update_discriminator(batch, noise, number, fake)
 
         if not self.shared:
-            inputs = noise[self.inputs_of_generator : self.inputs_of_generator + self.inputs]
-        kept = noise[len(noise) - self.masks :]
+            inputs = noise[self.start_of_generator : self.start_of_generator + self.input_count]
+        kept = noise[len(noise) - self.mask_count :]
         labels = inputs[1] if self.classes else None
         if self.draws_anew:
             fake = ops.stop_gradient(self.generator(*inputs))
@@ -244,18 +245,13 @@ class Pretraining(nn.Cell):
         super().__init__(auto_prefix=False)
         self.step = step
 
-    def set_train(self, mode: bool = True) -> "Pretraining":
-        """Set training or inference mode, as the step does."""
-        self.step.set_train(mode)
-        return self
-
     def construct(self, batch, noise):
         """Do the updates of D; return their losses and accuracies."""
         step = self.step
         losses = accuracies = None
         for number in range(step.discriminator_steps):
             start = step.stride * number
-            fake = ops.stop_gradient(step.generator_for_discriminator(*noise[start : start + step.inputs]))
+            fake = ops.stop_gradient(step.generator_for_discriminator(*noise[start : start + step.input_count]))
             losses, accuracies = step.update_discriminator(batch, noise, number, fake)
         return ops.concat((losses, accuracies))
 

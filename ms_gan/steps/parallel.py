@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import mindspore as ms
-from mindspore import nn, ops
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from ms_gan.errors import UserError
+from ms_gan.runtime import Device
 
 
 class AveragedGradients(nn.Cell):
     """An optimizer that is given the mean of all devices' gradients.
 
-    The mean loss of a batch is the mean of its equal shares' mean losses, and so are the gradients.
+    The mean loss of a batch is the mean of its equal shares' mean losses, and so are the gradients, but for
+    BatchNorm, which normalises each share by its own statistics.
     """
 
     def __init__(self, optimizer: nn.Optimizer, devices: int):
@@ -47,3 +52,21 @@ class DataParallel(nn.Cell):
             mean = self.sum(ops.depend(statistic.value(), scalars)) * self.share
             scalars = ops.depend(scalars, ops.assign(statistic, mean))
         return scalars
+
+
+class _Sum(nn.Cell):
+    def __init__(self):
+        super().__init__()
+        self.sum = ops.AllReduce()
+
+    def construct(self, x):
+        return self.sum(x)
+
+
+def require_same(device: Device, sha256: str) -> None:
+    """Raise UserError unless all devices that train together have data of this checksum."""
+    if device.count == 1:
+        return
+    digits = np.float32([int(sha256[start : start + 4], 16) for start in range(0, 64, 4)])  # sums of these are exact
+    if not np.array_equal(_Sum()(Tensor(digits)).asnumpy(), digits * device.count):
+        raise UserError("the processes of this run do not have the same data; give each the same with --data-path")

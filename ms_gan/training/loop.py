@@ -65,14 +65,14 @@ class Loop:
         self.batches = batches
         self.steps_per_epoch = steps_per_epoch
         self.device = device
-        self.cell = step if device.count == 1 else DataParallel(step, device.count)
+        self.cell = across_devices(step, device)
         self.settings = settings
         self.history = history
         self.progress = progress
         self.name = settings["recipe"]["name"]
 
-    def go(self, done: int, total: int) -> None:
-        """Train from step `done` to step `total`.
+    def go(self, done: Optional[int], total: int) -> None:
+        """Train from step `done`, that of a checkpoint, to step `total`; None begins, with the step's preparation.
 
         SIGINT, SIGTERM and SIGHUP let the step end, save, draw what is drawn at the end, and
         raise Interrupted; a second SIGINT stops at once. (While it runs a graph, MindSpore turns
@@ -91,8 +91,7 @@ class Loop:
         if self.run.newest_checkpoint() is not None:
             self.finish()
         elif self._signal is not None:
-            self.progress.say(f"stopped in the preparation, before the first checkpoint; to begin it anew: "
-                              f"bash scripts/run_train.sh --resume {self.run.path}")
+            self.progress.say("stopped in the preparation, before the first checkpoint: nothing is saved yet; start it anew")
             raise Interrupted(self._signal)
         if self._signal is not None:
             self.progress.say(f"stopped after step {done:,}; all is saved; to go on: "
@@ -106,15 +105,16 @@ class Loop:
         sheets = {self._step_of_sheet(file): file for file in self.run.samples.iterdir()}
         plots.gif(self.run.progress, [sheets[step] for step in sorted(sheets) if step >= 0])
 
-    def _steps(self, done: int, total: int) -> int:
+    def _steps(self, done: Optional[int], total: int) -> int:
         waiting: List[Tensor] = []  # scalars still on the device: reading them waits for it
         shown: List[np.ndarray] = []  # those since the epoch began
-        saved, saved_at, remark = done, time.monotonic(), None
-        if done == 0:
+        if done is None:
+            done = 0
             if not self._prepare():
                 return 0
             self._sheet(0)
             self._save(0)
+        saved, saved_at, remark = done, time.monotonic(), None
         self.progress.begin(done, total)
 
         while done < total and self._signal is None:
@@ -149,9 +149,10 @@ class Loop:
 
         It is part of the first checkpoint: a run that stops in it starts again from the beginning.
         """
-        if self.step.preparation is None:
+        cell, count = self.step.preparation()
+        if count == 0:
             return True
-        cell, count = self.step.preparation
+        cell = across_devices(cell, self.device)
         self.progress.say(f"{count:,} steps of preparation")
         self.progress.begin(0, count)
         for number in range(count):
@@ -175,7 +176,7 @@ class Loop:
         """Draw the fixed inputs in inference mode; training goes on as if nothing had been drawn."""
         self.sampler.set_train(False)
         images = draw_images(self.sampler, self.sheet.inputs)
-        self.cell.set_train(True)
+        self.step.set_train(True)
         epoch, beyond = divmod(done, self.steps_per_epoch)
         file = f"step_{done:08d}.png" if beyond else f"epoch_{epoch:04d}.png"
         title, caption = f"{self.name} · epoch {epoch}", f"step {done:,} · the same {len(images)} latents each time"
@@ -213,16 +214,25 @@ def run_cell(cell, step, batches, device: Device, seed: int, purpose: str, numbe
     return cell(on_device((indices,)), on_device(noise))
 
 
-def follow(step, batches, device: Device, seed: int, done: int, total: int) -> None:
-    """Train as one of several devices, all but the first of which keep no record: they have the same numbers."""
+def across_devices(cell, device: Device):
+    """Return the Cell as it runs on one of several devices."""
+    return cell if device.count == 1 else DataParallel(cell, device.count)
+
+
+def follow(step, batches, device: Device, seed: int, done: Optional[int], total: int) -> None:
+    """Train as one of several devices, all but the first of which keep no record: they have the same numbers.
+
+    `done` and `total` are those of `Loop.go`.
+    """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the end of the first one's process ends this one
-    if done == 0 and step.preparation is not None:
-        cell, count = step.preparation
+    if done is None:
+        cell, count = step.preparation()
+        cell = across_devices(cell, device)
         for number in range(count):
             run_cell(cell, step, batches, device, seed, "preparation", number).asnumpy()
-    cell = DataParallel(step, device.count)
-    for number in range(done, total):
+    cell = across_devices(step, device)
+    for number in range(done or 0, total):
         run_cell(cell, step, batches, device, seed, "step", number).asnumpy()
 
 

@@ -54,8 +54,14 @@ class Progress:
         return time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS
 
     def count(self, step: int) -> None:
-        """Show how far it is, without values; a line every 30 seconds."""
-        self.show(step, (), speak=False)
+        """Show how far a preparation is, without values; a line every 30 seconds."""
+        now = self._looked = time.monotonic()
+        if self._bar is not None:
+            self._bar.update(step - self._bar.n)
+        if now - self._spoken >= SECONDS_BETWEEN_LINES:
+            self._spoken = now
+            left = (self._total - step) * (now - self._started) / max(step, 1)
+            self.say(f"preparation: step {step:,} of {self._total:,}, {_duration(left)} left")
 
     def show(self, step: int, values: Sequence[float], speak: bool) -> None:
         """Show the scalars' means since the epoch began; `speak` asks for a line even before the time for one."""

@@ -19,6 +19,7 @@ from ms_gan.evaluation.sampling import seeded_inputs
 from ms_gan.nets.blocks import UnitRange
 from ms_gan.recipes import Recipe
 from ms_gan.recipes.build import build_sampler, build_step
+from ms_gan.steps.parallel import require_same
 from ms_gan.training.checkpoints import load_cells, read_state
 from ms_gan.training.history import History
 from ms_gan.training.loop import Loop, Sheet, follow
@@ -39,6 +40,7 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     do not go together.
     """
     images.require(recipe["data"]["size"], recipe["data"]["channels"], recipe["data"]["classes"])
+    require_same(device, images.sha256)
     step = build_step(recipe, images, seed, device.count)
     batches, steps_per_epoch = build_sampler(recipe, len(images.images), step.images_per_step * device.count, seed)
     settings = {
@@ -62,7 +64,7 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
         load_cells(warm_start, {name: cell for name, cell in step.saved().items() if not name.startswith("optimizer")})
         settings["warm_start"] = f"{state['settings']['recipe']['name']} at step {state['step']}"
     if device.rank > 0:
-        follow(step, batches, device, seed, 0, settings["steps"])
+        follow(step, batches, device, seed, None, settings["steps"])
         return
     run = RunFolder.create(root, settings, environment)
     run.lock()
@@ -75,7 +77,7 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
                  f"{images.source}, {settings['steps']:,} steps; all in {run.path}")
     if instead_of:
         progress.say(f"note: the data set is {images.name}, because {instead_of} could not be fetched")
-    _train(run, settings, environment, step, images, batches, steps_per_epoch, device, history, progress, done=0)
+    _train(run, settings, environment, step, images, batches, steps_per_epoch, device, history, progress, None)
 
 
 def resume(path: Path, device_target: Optional[str], device_id: int, device_num: int, wanted: Dict[str, Any],
@@ -113,6 +115,7 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
     if data_path:  # the data have moved
         environment["data"].update(path=str(Path(data_path).absolute()), source=images.source)
 
+    require_same(device, images.sha256)
     step = build_step(settings["recipe"], images, settings["seed"], device.count)
     batches, steps_per_epoch = build_sampler(settings["recipe"], len(images.images),
                                              step.images_per_step * device.count, settings["seed"])
@@ -123,10 +126,12 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
     if settings["steps"] < state["step"]:
         raise UserError(f"{path}: already at step {state['step']:,}, which is beyond step {settings['steps']:,}; "
                         f"give more --epochs or --steps")
+    done = None
     if checkpoint is not None:
         load_cells(checkpoint, step.saved())
+        done = state["step"]
     if device.rank > 0:
-        follow(step, batches, device, settings["seed"], state["step"], settings["steps"])
+        follow(step, batches, device, settings["seed"], done, settings["steps"])
         return
     history = History(run.history, step.scalars, steps_per_epoch)
     history.start(state["step"], state["pending"])
@@ -138,13 +143,13 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
         now = runtime.environment().get(name)
         if now != before:
             progress.say(f"note: {name} was {before} and is now {now}; the bytes may differ from here on")
-    _train(run, settings, environment, step, images, batches, steps_per_epoch, device, history, progress,
-           state["step"])
+    _train(run, settings, environment, step, images, batches, steps_per_epoch, device, history, progress, done)
 
 
 def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any], step, images: ImageData, batches,
-           steps_per_epoch: int, device: runtime.Device, history: History, progress: Progress, done: int) -> None:
-    environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": done, "device": str(device),
+           steps_per_epoch: int, device: runtime.Device, history: History, progress: Progress,
+           done: Optional[int]) -> None:
+    environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": done or 0, "device": str(device),
                                   "process": os.getpid(),
                                   "command": sys.argv[1:], "versions": runtime.environment()})
     write_json(run.environment, environment)
@@ -161,7 +166,7 @@ def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any]
 
 
 def _sheet(recipe: Recipe, images: ImageData, seed: int) -> Sheet:
-    """The run's fixed latents; a conditional generator's labels are those of as many real images."""
+    """The run's fixed latents; where there are classes, with the labels of as many real images."""
     columns = recipe["sheet"]["columns"]
     count = recipe["sheet"]["rows"] * columns
     chosen = np.resize(runtime.random_stream(seed, "real images").permutation(len(images.images)), count)
