@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import importlib
 import json
+import sys
 
 import numpy as np
 import pytest
@@ -301,3 +302,36 @@ def test_each_optimizer_has_the_settings_of_its_player(mlp, random_data, device)
         adam = getattr(step, player)
         found = [float(value.asnumpy()) for value in (adam.learning_rate, adam.beta1, adam.beta2)]
         np.testing.assert_allclose([*found, adam.eps], values, rtol=1e-6)
+
+
+BROKEN = {  # what an author may have written in place of a line of a recipe file
+    '"family": "gan"': ['"family": 3', '"famly": "gan"'],
+    '"name": "mine"': ['"name": "other"', '"nam": "mine"'],
+    '"summary": ': ['"sumary": '],
+    '"network": "mlp_generator"': ['"net": "mlp_generator"'],
+    '"momentum": 0.9': ['"momentun": 0.9', '"momentum": "0.9"'],
+    '"batch_size": 128': ['"batch_size": "128"', '"batch_size": 128.0'],
+    '"widths": [512, 256]': ['"widths": 512', '"widths": [51.2]'],
+    '"half_batches": False': ['"half_batches": "no"', '"half_batches": false'],
+    '"target_real": [1.0, 1.0]': ['"target_real": 1.0'],
+    '"sheet": {"rows": 5': ['"sheet": 5, "x": {"rows": 5', '"sheet": {"rows": 200000'],
+    "RECIPE = {": ["RECIPES = {", "RECIPE = ({"],
+}
+
+
+@pytest.mark.parametrize("line, instead", [(line, instead) for line, many in BROKEN.items() for instead in many])
+def test_a_recipe_file_with_a_mistake_is_refused_in_one_line(line, instead, tmp_path, monkeypatch, capsys):
+    from ms_gan import cli
+
+    text = open(recipes.__path__[0] + "/mlp.py", encoding="utf-8").read().replace('"name": "mlp"', '"name": "mine"')
+    assert line in text
+    monkeypatch.setattr(recipes, "__path__", [*recipes.__path__, str(tmp_path)])
+    (tmp_path / "mine.py").write_text(text.replace(line, instead, 1), encoding="utf-8")
+    importlib.invalidate_caches()
+    try:
+        assert "recipe mine: " in refused(recipes.load, "mine")
+        assert cli.main(["recipes"]) == 2
+        printed = capsys.readouterr()
+        assert "keras_mlp" in printed.out and "recipe mine: " in printed.err, "the others are listed all the same"
+    finally:
+        sys.modules.pop("ms_gan.recipes.mine", None)

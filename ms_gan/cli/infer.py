@@ -59,7 +59,11 @@ def run(options: argparse.Namespace) -> int:
 
         contract = bundle.contract
         columns = min(options.num, max(1, round(options.num**0.5)))
+        asked = ""
+        if chosen is not None:
+            asked = f" · labels {', '.join(bundle.classes[label] for label in chosen)}" + (" in turn" if len(chosen) > 1 else "")
+            columns = min(options.num, len(chosen)) if len(chosen) > 1 else columns
         plots.sheet(output, images, columns, "generated samples",
-                    f"{contract['recipe']} · step {contract['origin']['step']:,} · seed {options.seed}")
+                    f"{contract['recipe']} · step {contract['origin']['step']:,} · seed {options.seed}{asked}")
     print(output)
     return 0

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import sys
+
+from ms_gan.errors import UserError
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -18,11 +21,18 @@ def run(options: argparse.Namespace) -> int:
     if options.name is not None:
         print(json.dumps(recipes.load(options.name), indent=2))
         return 0
+    broken = []
     width = max(map(len, recipes.names()))
     for name in recipes.names():
-        recipe = recipes.load(name)
+        try:
+            recipe = recipes.load(name)
+        except UserError as error:  # a recipe that someone is writing must not hide the others
+            broken.append(error)
+            continue
         schedule = recipe["schedule"]
         of = f" of {schedule['steps_per_epoch']} steps" if schedule["steps_per_epoch"] else ""
         print(f"{name:{width}}  {recipe['summary']} ({recipe['data']['dataset']}, batch {schedule['batch_size']}, "
               f"{schedule['epochs']} epochs{of})")
-    return 0
+    for error in broken:
+        print(f"error: {error}", file=sys.stderr)
+    return 2 if broken else 0

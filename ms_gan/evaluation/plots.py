@@ -109,6 +109,7 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
     all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axes, (kind, names) in zip(all_axes, panels.items()):
         colours = iter(OTHER_COLOURS * len(history))
+        levels: Dict[Tuple[float, str], List[Tuple[str, str]]] = {}
         for name in names:
             colour = PLAYER_COLOURS.get(name) or next(colours)
             legend = name.replace("_", " ")
@@ -122,8 +123,10 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
             axes.plot(history[time], curve, style, color=colour, linewidth=1.8, label=legend)
             if name in (equilibrium or {}):
                 level, formula = equilibrium[name]
-                axes.axhline(level, color=colour, linestyle="--", linewidth=1,
-                             label=f"{legend} at equilibrium,\n{formula} = {level:.3f}")
+                levels.setdefault((level, formula), []).append((legend, colour))
+        for (level, formula), players in levels.items():  # one line where two players share it
+            axes.axhline(level, color=players[0][1] if len(players) == 1 else "#777777", linestyle="--", linewidth=1,
+                         label=f"{' and '.join(player for player, _ in players)} at equilibrium,\n{formula} = {level:.3f}")
         if kind != "loss":
             axes.axhline(0.5, color="#777777", linestyle="--", linewidth=1, label="50%, a coin toss")
             axes.set_ylim(-0.03, 1.03)

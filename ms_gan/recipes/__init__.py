@@ -46,6 +46,7 @@ CHOICES = {
 }
 AT_LEAST_ONE = {"epochs", "size", "channels", "decay_steps", "kernel_size", "start_channels", "discriminator_steps",
                 "rows", "columns"}
+AT_MOST_100 = {"rows", "columns"}
 AT_LEAST_ZERO = {"classes", "steps_per_epoch", "pretraining_steps"}
 ABOVE_ZERO = {"learning_rate", "decay_rate"}
 FROM_ZERO_TO_BELOW_ONE = {"beta1", "beta2", "momentum", "dropout_rate"}
@@ -66,10 +67,18 @@ def names() -> List[str]:
 
 
 def load(name: str) -> Recipe:
-    """Return a copy of the recipe called `name`. Raises UserError that lists the names."""
+    """Return a copy of the recipe called `name`. Raises UserError for an unknown name or a recipe that is not whole."""
     if name not in names():
         raise UserError(f"unknown recipe {name!r}; there are: {', '.join(names())}")
-    return copy.deepcopy(importlib.import_module(f"{__name__}.{name}").RECIPE)
+    try:
+        recipe = copy.deepcopy(importlib.import_module(f"{__name__}.{name}").RECIPE)
+    except Exception as error:  # whatever its author wrote
+        where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
+        raise UserError(f"recipe {name}: its file cannot be read{where}: {error}") from error
+    if not isinstance(recipe, dict) or recipe.get("name") != name:
+        raise UserError(f"recipe {name}: RECIPE must be a dictionary, with its file's name {name!r} as its \"name\"")
+    check(recipe)
+    return recipe
 
 
 def flatten(settings: Dict[str, Any], prefix: str = "") -> Dict[str, Any]:
@@ -114,13 +123,20 @@ def check(recipe: Recipe) -> None:
     name = recipe.get("name", "?")
     for section in sorted(recipe.keys() - {"name", "summary", "family", *SECTIONS}):
         raise UserError(f"recipe {name}: unknown section {section}")
+    for key in ("summary", "family"):
+        if not isinstance(recipe.get(key), str):
+            raise UserError(f"recipe {name}: {key} is missing, or no text")
     for section, expected in SECTIONS.items():
         if section not in recipe:
             raise UserError(f"recipe {name}: section {section} is missing")
         if not isinstance(recipe[section], dict):
             raise UserError(f"recipe {name}: {section} must be a dictionary of settings, not {recipe[section]}")
         _require_keys(name, section, recipe[section], expected)
+        if section in ("generator", "discriminator") and not isinstance(recipe[section].get("network"), str):
+            raise UserError(f"recipe {name}: setting {section}.network is missing, or no text")
         if "batch_norm" in recipe[section]:
+            if not isinstance(recipe[section]["batch_norm"], dict):
+                raise UserError(f"recipe {name}: {section}.batch_norm must be a dictionary of settings")
             _require_keys(name, f"{section}.batch_norm", recipe[section]["batch_norm"], BATCH_NORM)
     for key, value in flatten(recipe).items():
         last = key.rsplit(".", 1)[-1]
@@ -149,7 +165,9 @@ def share_of_batch(recipe: Recipe, devices: int) -> int:
 def _require_keys(name: str, section: str, settings: Dict[str, Any], expected: Optional[Set[str]]) -> None:
     found = set(settings)
     for key in sorted(found - (expected or found)):
-        raise UserError(f"recipe {name}: unknown setting {section}.{key}")
+        near = difflib.get_close_matches(key, expected, n=1, cutoff=0.6)
+        hint = f"; did you mean {near[0]}?" if near else ""
+        raise UserError(f"recipe {name}: unknown setting {section}.{key}{hint}")
     for key in sorted((expected or found) - found):
         raise UserError(f"recipe {name}: setting {section}.{key} is missing")
 
@@ -177,6 +195,8 @@ def _fault(key: str, value: Any) -> Optional[str]:
         return f"one of {', '.join(CHOICES[key])}"
     if key in AT_LEAST_ONE and not 1 <= value < 2**31:
         return "greater than 0, and below 2^31"
+    if key in AT_MOST_100 and value > 100:
+        return "at most 100"
     if key in AT_LEAST_ZERO and not 0 <= value < 2**31:
         return "at least 0, and below 2^31"
     if key == "classes" and value == 1:

@@ -25,7 +25,8 @@ def adam(network: nn.Cell, name: str, learning_rate: float, decay_rate: float, d
          beta2: float, epsilon: float) -> nn.Adam:
     """One Adam for one network (Kingma and Ba 2015).
 
-    The learning rate is multiplied by decay_rate^(step / decay_steps). Only the optimizer's own state is called
+    The learning rate is multiplied by decay_rate^(updates / decay_steps), its own updates being counted, or, with
+    `updates.shared_counters`, those of both players. Only the optimizer's own state is called
     `name.…`, the weights keep their names.
     """
     weights = network.trainable_params()
@@ -77,6 +78,8 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
     Every parameter in it has a prefix: `generator.`, `discriminator.`,
     `optimizer_generator.`, `optimizer_discriminator.`, `data.`.
     """
+    if recipe["family"] not in FAMILIES:
+        raise UserError(f"recipe {recipe['name']}: family must be one of {', '.join(FAMILIES)}, not {recipe['family']}")
     classes = recipe["data"]["classes"]
     if (classes > 0) != FAMILIES[recipe["family"]].conditional:
         wanted = "at least 2" if classes == 0 else "0"
@@ -88,6 +91,8 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
     optimizer_generator = _optimizer(recipe, "optimizer_generator", generator)
     optimizer_discriminator = _optimizer(recipe, "optimizer_discriminator", discriminator)
     updates = dict(recipe["updates"])
+    if "shared_counters" not in updates:
+        raise UserError(f"recipe {recipe['name']}: setting updates.shared_counters is missing")
     if updates.pop("shared_counters"):
         share_counters(optimizer_discriminator, optimizer_generator)
     if devices > 1:

@@ -15,6 +15,10 @@ class ACGANStep(GANStep):
     cross-entropy is 0, and takes the mean over real and fake images alike, which this does, too. G learns to
     be taken for real and for the class it was asked for. Both parts of a loss have the weight 1.
 
+    Reported beside GANStep's scalars, of which loss_d and loss_g are the adversarial parts: loss_d_class, as it is
+    part of D's loss, so with the update "mean" half the cross-entropy of the real images; loss_g_class; and
+    accuracy_class, the part of G's images whose class D reads as the one that was asked for.
+
     Arguments are those of GANStep, with `classes` of at least 2.
     """
 

@@ -52,6 +52,7 @@ class GANStep(nn.Cell):
     """
 
     conditional = False  # whether it needs classes
+    # losses and accuracies as in the title of each; fool_rate: the part of G's new images that the updated D takes for real
     scalars: Tuple[str, ...] = ("loss_d", "loss_g", "fool_rate", "accuracy_real", "accuracy_fake")
 
     def __init__(self, data, generator, generator_in_inference, discriminator, optimizer_generator,

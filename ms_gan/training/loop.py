@@ -181,7 +181,7 @@ class Loop:
         file = f"step_{done:08d}.png" if beyond else f"epoch_{epoch:04d}.png"
         title, caption = f"{self.name} · epoch {epoch}", f"step {done:,} · the same {len(images)} latents each time"
         if len(self.sheet.inputs) > 1:
-            caption += ", labels of real images"
+            caption += ", each with the label of one of these real images" if self.sheet.real is not None else ", and labels"
         if self.sheet.real is None:
             plots.sheet(self.run.samples / file, images, self.sheet.columns, title, caption)
         else:
