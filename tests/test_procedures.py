@@ -297,21 +297,47 @@ def test_the_step_does_what_the_document_does(document):
         assert max(abs(player.numbers[key] - start[key]) for key in start) > 0.05, "nothing moved that could be seen"
 
 
-def test_several_updates_of_d_each_see_their_own_images_and_noise():
-    """k = 3: as three steps whose G is held still, then one of G; worked out with the tutorial's loss."""
-    step, settings = make_step("slim_mlp", discriminator_steps=3, shared_counters=False)
-    assert step.images_per_step == 3 * BATCH
-    noise = step.draw_noise(random_stream(3, "step"))
-    indices = np.arange(3 * BATCH, dtype=np.int32) % len(IMAGES)
+COMBINATIONS = [  # of update settings that no document has: discriminator_update, k, half_batches, latents, fakes, loss
+    ("sum", 2, True, "shared", "training", "saturating"),
+    ("separate", 2, False, "shared", "inference", "non_saturating"),
+    ("mean", 1, True, "shared", "inference", "non_saturating"),
+    ("separate", 1, True, "shared", "training", "saturating"),
+    ("mean", 3, True, "new", "training", "non_saturating"),
+]
+
+
+@pytest.mark.parametrize("update, k, half, latents, fakes, loss", COMBINATIONS)
+def test_every_setting_of_the_updates_works_with_the_others(update, k, half, latents, fakes, loss):
+    step, settings = make_step("mlp", discriminator_update=update, discriminator_steps=k, half_batches=half,
+                               generator_latents=latents, fakes=fakes, generator_loss=loss,
+                               target_real=[0.7, 0.9], target_fake=[0.1, 0.2])
+    count = BATCH // 2 if half else BATCH
+    assert step.images_per_step == k * count
     g, d = Player(START["g"], settings, [0]), Player(START["d"], settings, [0])
-    for number in range(3):
-        real = IMAGES[indices[number * BATCH : (number + 1) * BATCH]].astype(np.float64)
-        fake = image(START["g"], flat(noise[2 * number]), 0, True)
-        loss_d = d.update(lambda n: cross_entropy(sigmoid(logit(n, real)), 1) + cross_entropy(sigmoid(logit(n, fake)), 0))
-    loss_g = g.update(lambda n: cross_entropy(sigmoid(logit(d.numbers, image(n, flat(noise[6]), 0, True))), 1))
-    found = dict(zip(step.scalars, step(on_device((indices,)), on_device(noise)).asnumpy()))
-    assert found["loss_d"] == pytest.approx(loss_d, rel=2e-4) and found["loss_g"] == pytest.approx(loss_g, rel=2e-4)
+    for number in range(2):
+        noise = step.draw_noise(random_stream(3, "step", number))
+        indices = np.random.default_rng(number).integers(0, len(IMAGES), k * count).astype(np.int32)
+        for turn in range(k):
+            targets = flat(noise[2 * turn + 1])
+            real = IMAGES[indices[turn * count : (turn + 1) * count]].astype(np.float64)
+            fake = image(g.numbers, flat(noise[2 * turn]), 0, fakes == "training")[:count]
+            if update == "separate":
+                loss_d = 0.5 * (d.update(lambda n: cross_entropy(sigmoid(logit(n, real)), targets[:count]))
+                                + d.update(lambda n: cross_entropy(sigmoid(logit(n, fake)), targets[count:])))
+            else:
+                both, scale = np.concatenate((real, fake)), 2 if update == "sum" else 1
+                loss_d = d.update(lambda n: scale * cross_entropy(sigmoid(logit(n, both)), targets))
+        z = flat(noise[2 * k if latents == "new" else 2 * (k - 1)])
+        assert len(z) == BATCH
+        if loss == "saturating":
+            loss_g = g.update(lambda n: np.mean(np.log(1 - sigmoid(logit(d.numbers, image(n, z, 0, True))))))
+        else:
+            loss_g = g.update(lambda n: -np.mean(np.log(sigmoid(logit(d.numbers, image(n, z, 0, True))))))
+        found = dict(zip(step.scalars, step(on_device((indices,)), on_device(noise)).asnumpy()))
+        assert found["loss_d"] == pytest.approx(loss_d, rel=2e-4)
+        assert found["loss_g"] == pytest.approx(loss_g, rel=2e-4)
     assert float(step.discriminator.a) == pytest.approx(d.numbers["a"], abs=2e-4)
+    assert float(step.generator.w) == pytest.approx(g.numbers["w"], abs=2e-4)
 
 
 def test_pretraining_moves_d_alone():
