@@ -52,7 +52,8 @@ class GANStep(nn.Cell):
     """
 
     conditional = False  # whether it needs classes
-    # losses and accuracies as in the title of each; fool_rate: the part of G's new images that the updated D takes for real
+    # accuracy_*: the part of the real, and of the generated, images that D judges rightly in its own update;
+    # fool_rate: the part of G's images that D, updated, takes for real
     scalars: Tuple[str, ...] = ("loss_d", "loss_g", "fool_rate", "accuracy_real", "accuracy_fake")
 
     def __init__(self, data, generator, generator_in_inference, discriminator, optimizer_generator,
