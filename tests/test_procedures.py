@@ -186,7 +186,7 @@ def keras_mlp_as_published(g, d, real, labels, noise):
     return scalars
 
 
-def slim_mlp_as_published(g, d, real, labels, noise):
+def slim_mlp_as_published(g, d, real, labels, noise, loss_g=lambda fooled: -np.mean(np.log(fooled))):
     """Article: D on −mean(log D(x) + log(1 − D(G(z)))), G on −mean(log D(G(z'))), one Adam counting both."""
     z, new = flat(noise[0]), flat(noise[2])
     fake = image(g.numbers, z, 0, True)
@@ -194,20 +194,13 @@ def slim_mlp_as_published(g, d, real, labels, noise):
     scalars["loss_d"] = d.update(
         lambda n: -np.mean(np.log(sigmoid(logit(n, real))) + np.log(1 - sigmoid(logit(n, fake)))))
     scalars["fool_rate"] = np.mean(logit(d.numbers, image(g.numbers, new, 0, True)) > 0)
-    scalars["loss_g"] = g.update(lambda n: -np.mean(np.log(sigmoid(logit(d.numbers, image(n, new, 0, True))))))
+    scalars["loss_g"] = g.update(lambda n: loss_g(sigmoid(logit(d.numbers, image(n, new, 0, True)))))
     return scalars
 
 
-def saturating_as_published(g, d, real, labels, noise):
+def saturating_as_published(*players_and_noise):
     """The paper's G: mean(log(1 − D(G(z'))))."""
-    z, new = flat(noise[0]), flat(noise[2])
-    fake = image(g.numbers, z, 0, True)
-    scalars = accuracies(d.numbers, real, fake)
-    scalars["loss_d"] = d.update(
-        lambda n: -np.mean(np.log(sigmoid(logit(n, real))) + np.log(1 - sigmoid(logit(n, fake)))))
-    scalars["fool_rate"] = np.mean(logit(d.numbers, image(g.numbers, new, 0, True)) > 0)
-    scalars["loss_g"] = g.update(lambda n: np.mean(np.log(1 - sigmoid(logit(d.numbers, image(n, new, 0, True))))))
-    return scalars
+    return slim_mlp_as_published(*players_and_noise, loss_g=lambda fooled: np.mean(np.log(1 - fooled)))
 
 
 def dcgan_as_published(g, d, real, labels, noise):

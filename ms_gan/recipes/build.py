@@ -98,11 +98,14 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
     if devices > 1:
         optimizer_generator = AveragedGradients(optimizer_generator, devices)
         optimizer_discriminator = AveragedGradients(optimizer_discriminator, devices)
+    in_inference = generator
+    if updates.get("fakes") == "inference":
+        in_inference = _sharing_weights(generator, build_generator(recipe))
     return _call(
         recipe, "updates", FAMILIES, recipe["family"],
         data=ResidentImages(images.images, images.labels if classes else None, recipe["data"]["pixel_range"]),
         generator=generator,
-        generator_in_inference=_sharing_weights(generator, build_generator(recipe)),
+        generator_in_inference=in_inference,
         discriminator=discriminator,
         optimizer_generator=optimizer_generator,
         optimizer_discriminator=optimizer_discriminator,

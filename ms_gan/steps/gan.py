@@ -35,7 +35,8 @@ class GANStep(nn.Cell):
     Args:
         data: Cell from a batch's indices to real images, float32, B×C×H×W; its `labels` to labels.
         generator: Cell from latents, float32, (B, latent_size), and with classes labels, to such images.
-        generator_in_inference: the same generator, of the same weights, that stays in inference mode.
+        generator_in_inference: the same generator, of the same weights, that stays in inference mode; used only
+            where `fakes` says so.
         discriminator: Cell from images and dropout masks to logits, (B, 1), and with classes class logits.
         optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
         latent: `size` and `distribution` of what `draw_noise` draws.
@@ -204,6 +205,8 @@ class GANStep(nn.Cell):
             float32, (len(scalars),): the values that `scalars` names, each measured before the update that
             follows from it; of several updates of D, those of the last.
         """
+        # G's inputs keep one name, and G is called here and not in a method: else the compiler no longer sees that the
+        # two forward passes are one, G runs twice, and its moving statistics advance twice.
         inputs = fake = losses = accuracies = None
         for number in range(self.discriminator_steps):
             inputs = noise[self.stride * number : self.stride * number + self.input_count]
