@@ -48,3 +48,32 @@ def class_cross_entropy(class_logits, labels):
     """
     log_probabilities = ops.log_softmax(class_logits, 1)
     return -(ops.one_hot(labels, class_logits.shape[1]) * log_probabilities).sum(1).mean()
+
+
+def kl_to_standard_normal(mean, log_variance):
+    """Return KL(N(mean, exp(log_variance)) ‖ N(0, 1)) in nats, a scalar: summed over the latent's numbers, mean over images.
+
+    Both float32, (N, latent_size). Σ ½ (mean² + variance − 1 − log variance) (Kingma and Welling 2014, appendix B).
+    """
+    return 0.5 * (mean * mean + ops.exp(log_variance) - 1.0 - log_variance).sum(1).mean()
+
+
+def bernoulli_reconstruction_loss(logits, images):
+    """Return −log p(x | z) in nats for Bernoulli pixels, a scalar: summed over an image's pixels, mean over images.
+
+    logits: float32, N×C×H×W, the log-odds of white; images: in [0, 1]. For pixels that are not 0 or 1 this is a
+    cross-entropy, not the likelihood of a distribution, and its least value, at pixel = mean, is not 0.
+    """
+    size = ops.abs(logits)
+    # softplus(l) − x·l, as in binary_cross_entropy
+    losses = ops.log1p(ops.exp(-size)) + 0.5 * size + (0.5 - images) * logits
+    return losses.reshape((losses.shape[0], -1)).sum(1).mean()
+
+
+def squared_reconstruction_loss(reconstructed, images):
+    """Return Σ (x − x̂)², summed over an image's numbers, mean over images, a scalar.
+
+    Any equal shapes, N×…; up to a constant it is −log p(x | z) in nats for normal pixels of variance ½.
+    """
+    errors = reconstructed - images
+    return (errors * errors).reshape((errors.shape[0], -1)).sum(1).mean()

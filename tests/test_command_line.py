@@ -15,6 +15,7 @@ import ms_gan
 from commands import ROOT, run, write_mnist
 from ms_gan import cli, recipes
 from ms_gan.cli.options import chosen_labels
+from ms_gan.labels import LabelNames
 from ms_gan.errors import UserError
 
 WRONG = [
@@ -143,12 +144,18 @@ def test_recipes_are_listed_and_shown(capsys):
         assert json.loads(run_here(["recipes", name], capsys)[1].out) == recipes.load(name)
 
 
+ANIMALS, TAGS = LabelNames(("cat", "dog", "owl")), LabelNames(("cat", "dog", "owl"), places=2)
+
+
 def test_without_label_all_classes_are_drawn():
-    assert chosen_labels(None, ["cat", "dog", "owl"]) == [0, 1, 2]
+    assert chosen_labels(None, ANIMALS).tolist() == [0, 1, 2]
+    assert chosen_labels(None, TAGS).tolist() == [[1, 0], [2, 0], [3, 0]]
 
 
 def test_labels_are_drawn_as_they_are_named():
-    assert chosen_labels(["owl", "cat", "owl"], ("cat", "dog", "owl")) == [2, 0, 2]
+    assert chosen_labels(["owl", "cat", "owl"], ANIMALS).tolist() == [2, 0, 2]
+    assert chosen_labels(["owl", " owl,cat", "dog,dog"], TAGS).tolist() == [[3, 0], [1, 3], [2, 0]]
+    assert TAGS.texts(chosen_labels(["owl,cat", ""], TAGS)) == ["cat, owl", "none"]
 
 
 def test_a_generator_without_labels_draws_without():
@@ -156,8 +163,11 @@ def test_a_generator_without_labels_draws_without():
 
 
 @pytest.mark.parametrize("wanted, classes, named", [
-    (["cat", "cow"], ["cat", "dog"], "there is no class 'cow'; --label takes one of cat, dog"),
-    (["0"], ["cat", "dog"], "there is no class '0'"),
+    (["cat", "horse"], ANIMALS, "there is no class 'horse'; --label takes one of cat, dog, owl"),
+    (["dogs"], ANIMALS, "there is no class 'dogs' (did you mean dog?)"),
+    (["0"], ANIMALS, "there is no class '0'"),
+    (["cat,dgo"], TAGS, "there is no tag 'dgo' (did you mean dog?); --label takes some of cat, dog, owl, joined by"),
+    (["cat,dog,owl"], TAGS, "--label cat,dog,owl: 3 tags, but an image has at most 2"),
     (["cat"], None, "takes no labels; leave out --label"),
 ])
 def test_labels_that_cannot_be_drawn_are_refused_in_one_line(wanted, classes, named):

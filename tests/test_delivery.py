@@ -17,6 +17,7 @@ import pytest
 from commands import ROOT, SMALL, environment, run, write_mnist
 from conftest import SMALL_CONDITIONAL
 from ms_gan import cli
+from ms_gan.labels import LabelNames
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -169,7 +170,7 @@ def test_a_bundle_gives_the_pixels_of_its_checkpoint(bundle, trained):
     from ms_gan.evaluation.sampling import seeded_inputs
 
     opened = Bundle(bundle)
-    assert opened.latent == {"size": 100, "distribution": "normal"} and opened.classes is None
+    assert opened.latent == {"size": 100, "distribution": "normal"} and opened.labels is None
     inputs = seeded_inputs(opened.latent, 100, 2)
     assert np.array_equal(load_trained(str(trained)).draw(inputs), opened.draw(inputs))
 
@@ -263,7 +264,7 @@ def test_a_conditional_bundle_gives_the_pixels_of_its_checkpoint_for_every_label
     from ms_gan.evaluation.sampling import seeded_inputs
 
     trained, opened = load_trained(str(conditional)), Bundle(conditional_bundle)
-    assert trained.classes == opened.classes == list("0123456789")
+    assert trained.labels == opened.labels == LabelNames(tuple("0123456789"))
     latents, labels = seeded_inputs(opened.latent, 70, 2, np.arange(70) % 10)
     images = opened.draw((latents, labels))
     assert np.array_equal(trained.draw((latents, labels)), images)

@@ -16,7 +16,7 @@ ROOT = Path(ms_gan.__file__).parent
 FLOORS = {
     -2: {"ms_gan", "errors"},
     -1: {"files"},
-    0: {"runtime", "latents", "nets", "losses", "data"},
+    0: {"runtime", "latents", "labels", "nets", "losses", "data"},
     1: {"steps", "evaluation"},
     2: {"recipes"},
     3: {"training"},

@@ -180,7 +180,7 @@ def test_a_generator_of_a_recipe_draws_from_zero_to_one(small_recipe):
 
 
 def small_conv_generator(size):
-    return ConvGenerator(6, 0, (1, size, size), start_channels=3, widths=[4, 3, 2], strides=[2, 2, 2, 1],
+    return ConvGenerator(6, 0, 0, (1, size, size), start_channels=3, widths=[4, 3, 2], strides=[2, 2, 2, 1],
                          kernel_size=5, slope=0.0, batch_norm=NO_BATCH_NORM, output="tanh",
                          first_initializer="glorot_uniform", initializer="glorot_uniform")
 
@@ -207,7 +207,7 @@ def test_images_of_a_size_that_strides_do_not_divide_are_cropped_centrally(size,
 ])
 def test_an_mlp_generator_has_batch_norm_where_its_recipe_says(place, first_layer, expected):
     batch_norm = {**NO_BATCH_NORM, "place": place, "first_layer": first_layer}
-    generator = MLPGenerator(10, 0, (1, 4, 4), [8, 8], 0.2, batch_norm, "tanh", "mindspore")
+    generator = MLPGenerator(10, 0, 0, (1, 4, 4), [8, 8], 0.2, batch_norm, "tanh", "mindspore")
     assert kinds_of(generator.layers) == expected.split()
 
 
@@ -230,14 +230,14 @@ def test_every_batch_norm_has_the_constants_of_the_recipe(name, count):
 
 
 def test_conditioned_puts_the_one_hot_label_behind_the_latent():
-    found = blocks.Conditioned(3)(Tensor(np.float32([[5, -6], [7, 8]])), Tensor(np.int32([2, 0]))).asnumpy()
+    found = blocks.Conditioned(3, 0)(Tensor(np.float32([[5, -6], [7, 8]])), Tensor(np.int32([2, 0]))).asnumpy()
     assert found.dtype == np.float32
     assert found.tolist() == [[5, -6, 0, 0, 1], [7, 8, 1, 0, 0]]
 
 
 def test_without_classes_the_latent_is_all(pynative):
     latent = Tensor(np.float32([[5, -6], [7, 8]]))
-    assert blocks.Conditioned(0)(latent).asnumpy().tolist() == [[5, -6], [7, 8]]
+    assert blocks.Conditioned(0, 0)(latent).asnumpy().tolist() == [[5, -6], [7, 8]]
 
 
 def test_heads_are_linear_in_the_features(pynative):

@@ -15,9 +15,11 @@ from PIL import Image
 from ms_gan.data.description import ImageData
 from ms_gan.evaluation import plots, sheets
 from ms_gan.evaluation.sampling import seeded_inputs
+from ms_gan.labels import LabelNames
 
 LATENT = {"size": 5, "distribution": "normal"}
 CLASSES = ("zero", "one", "two")
+NAMES = LabelNames(CLASSES)
 
 
 def noise(count, channels=1, size=28, seed=0):
@@ -327,7 +329,7 @@ def test_samples_without_labels_are_those_of_the_seed(tmp_path, shown):
 
 def test_each_row_of_samples_shows_one_class_and_its_name(tmp_path, shown):
     draw = Draw()
-    sheets.samples(tmp_path / "samples.png", draw, LATENT, 3, 2, 7, "about", [2, 0, 2], CLASSES)
+    sheets.samples(tmp_path / "samples.png", draw, LATENT, 3, 2, 7, "about", np.int32([2, 0, 2]), NAMES)
     latents, labels = draw.inputs
     assert np.array_equal(latents, seeded_inputs(LATENT, 6, 7)[0]), "the latents do not depend on the labels"
     assert labels.tolist() == [2, 2, 0, 0, 2, 2] and labels.dtype == np.int32
@@ -337,7 +339,8 @@ def test_each_row_of_samples_shows_one_class_and_its_name(tmp_path, shown):
 @pytest.mark.parametrize("labels, walks, names", [(None, 6, None), ([1, 0, 1, 2], 4, ["one", "zero", "one", "two"])])
 def test_each_row_of_an_interpolation_is_a_walk_within_one_class(tmp_path, shown, labels, walks, names):
     draw = Draw()
-    sheets.interpolation(tmp_path / "interpolation.png", draw, LATENT, 7, "about", labels, CLASSES if labels else ())
+    sheets.interpolation(tmp_path / "interpolation.png", draw, LATENT, 7, "about",
+                         None if labels is None else np.int32(labels), NAMES)
     ends = seeded_inputs(LATENT, 2 * walks, 7)[0].reshape(walks, 2, 5)
     latents = draw.inputs[0].reshape(walks, 11, 5)
     np.testing.assert_allclose(latents[:, [0, -1]], ends, rtol=0, atol=1e-6)

@@ -12,7 +12,7 @@ import pytest
 from mindspore import Parameter, Tensor, nn, ops
 
 from ms_gan import recipes
-from ms_gan.recipes.build import adam, share_counters
+from ms_gan.recipes.build import adam
 from ms_gan.runtime import random_stream
 from ms_gan.steps.acgan import ACGANStep
 from ms_gan.steps.gan import GANStep
@@ -103,8 +103,6 @@ def make_step(recipe_name, classes=0, dropout=False, **changes):
     if settings["decay_rate"] != 1:
         settings["decay_steps"] = 2  # so that three updates show it
     optimizers = [adam(network, name, **settings) for network, name in ((generator, "og"), (discriminator, "od"))]
-    if updates.pop("shared_counters"):
-        share_counters(*reversed(optimizers))
     family = {"gan": GANStep, "acgan": ACGANStep}[recipe["family"]]
     step = family(Data(), generator, twin, discriminator, *optimizers, latent={"size": 1, "distribution": "normal"},
                   classes=classes, batch_size=BATCH, **updates)

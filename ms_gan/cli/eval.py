@@ -1,4 +1,4 @@
-"""`eval`: pictures of what a trained generator draws."""
+"""`eval`: pictures of what a trained model draws."""
 
 from __future__ import annotations
 
@@ -10,6 +10,8 @@ from ms_gan.cli.options import add_checkpoint, add_device, add_label, chosen_lab
 from ms_gan.errors import UserError
 
 SAMPLES, INTERPOLATION, BESIDE_REAL = "samples.png", "interpolation.png", "generated_beside_real.png"
+RECONSTRUCTIONS, TRANSFER = "reconstructions.png", "transfer.png"
+MOST_WALKS = 10  # of interpolation.png, when it was not said which labels
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -17,15 +19,21 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_checkpoint(command)
     command.add_argument("--grid", type=grid, metavar="RxC",
                          help="rows and columns of samples.png (default: 5x5; with labels, ten columns and a row for "
-                              "each label)")
+                              "each label; with tags, one picture for each tag)")
     add_label(command)
     command.add_argument("--seed", type=seed, default=1, metavar="S",
                          help="which latents; the same seed draws the same pictures (default: 1)")
     command.add_argument("--interpolate", action="store_true",
                          help="beside samples.png draw interpolation.png: walks from one latent to another")
     command.add_argument("--compare-real", action="store_true",
-                         help="beside samples.png draw generated_beside_real.png, with images of the test split; "
-                              "with neither of these two options, all is drawn")
+                         help="beside samples.png draw generated_beside_real.png, with images of the test split")
+    command.add_argument("--reconstruct", action="store_true",
+                         help="beside samples.png draw reconstructions.png: images of the test split and what an "
+                              "autoencoder makes of them")
+    command.add_argument("--transfer", action="store_true",
+                         help="beside samples.png draw transfer.png: images of the test split, encoded with their own "
+                              "labels and decoded with others; with none of these four options, all that the model "
+                              "can is drawn")
     command.add_argument("--data-path", metavar="DIR", help="where the run's data set lies now (default: as in the run)")
     command.add_argument("--output-dir", metavar="DIR", help="where the pictures go (default: eval/ in the run)")
     command.add_argument("--overwrite", action="store_true", help="replace pictures of an earlier eval there")
@@ -39,35 +47,65 @@ def run(options: argparse.Namespace) -> int:
 
     runtime.set_up(options.device_target or "auto", options.device_id or 0)
     trained = load_trained(options.checkpoint)
-    labels = chosen_labels(options.labels, trained.classes)
+    names, encoder = trained.labels, trained.encoder
+    labels = chosen_labels(options.labels, names)
+    if (options.reconstruct or options.transfer) and encoder is None:
+        raise UserError(f"{trained.recipe['name']} has no encoder, so it can neither reconstruct nor transfer")
+    if options.transfer and names is None:
+        raise UserError(f"{trained.recipe['name']} takes no labels, so there is nothing to transfer")
+    pictures = wanted_pictures(options, encoder is not None, names is not None)
     folder = free_folder(Path(options.output_dir) if options.output_dir else trained.home / "eval",
-                         (SAMPLES, INTERPOLATION, BESIDE_REAL), options.overwrite)
-    everything = not (options.interpolate or options.compare_real)
+                         (SAMPLES, INTERPOLATION, BESIDE_REAL, RECONSTRUCTIONS, TRANSFER), options.overwrite)
     real = None
-    if everything or options.compare_real:
+    of_real = pictures & {BESIDE_REAL, RECONSTRUCTIONS, TRANSFER}
+    if of_real:
+        recipe = trained.recipe["data"]
         try:
-            real = data.load(trained.settings["dataset"], "test", options.data_path or trained.data_path)
+            real = data.load(trained.settings["dataset"], "test", options.data_path or trained.data_path,
+                             {**recipe, "rotate_and_mirror": False}, trained.skip_unreadable)
+            real.require(*(recipe[key] for key in ("size", "channels", "classes", "places")))
         except UserError as error:
-            if options.compare_real or options.data_path:
+            if options.compare_real or options.reconstruct or options.transfer or options.data_path:
                 raise
-            print(f"note: no {BESIDE_REAL}: {error}")
+            print(f"note: no {', '.join(sorted(of_real))}: {error}")
+            pictures -= of_real
     folder.mkdir(parents=True, exist_ok=True)
 
     from ms_gan.evaluation import sheets
 
-    rows, columns = options.grid or ((5, 5) if labels is None else (len(labels), 10))
-    row_labels = None if labels is None else [labels[row % len(labels)] for row in range(rows)]
-    classes = trained.classes or ()
     latent = trained.recipe["latent"]
     about = f"{trained.recipe['name']} · step {trained.step:,} · seed {options.seed}"
-    sheets.samples(folder / SAMPLES, trained.draw, latent, rows, columns, options.seed, about, row_labels,
-                   classes)
+    if names is not None and names.places and not options.labels:
+        rows, columns = options.grid or (-(-len(labels) // 7), 7)
+        sheets.one_of_each(folder / SAMPLES, trained.draw, latent, rows, columns, options.seed, about, labels, names)
+    else:
+        rows, columns = options.grid or ((5, 5) if labels is None else (len(labels), 10))
+        sheets.samples(folder / SAMPLES, trained.draw, latent, rows, columns, options.seed, about, labels, names)
     print(folder / SAMPLES)
-    if everything or options.interpolate:
-        sheets.interpolation(folder / INTERPOLATION, trained.draw, latent, options.seed, about, labels, classes)
+    if INTERPOLATION in pictures:
+        walks = labels if labels is None or options.labels else labels[:MOST_WALKS]
+        sheets.interpolation(folder / INTERPOLATION, trained.draw, latent, options.seed, about, walks, names)
         print(folder / INTERPOLATION)
-    if real is not None:
+    if BESIDE_REAL in pictures:
         sheets.generated_beside_real(folder / BESIDE_REAL, trained.draw, latent, real, options.seed, about,
-                                     conditional=labels is not None)
+                                     conditional=names is not None)
         print(folder / BESIDE_REAL)
+    if RECONSTRUCTIONS in pictures:
+        sheets.reconstructions(folder / RECONSTRUCTIONS, trained.encode, trained.draw, real, options.seed, about,
+                               conditional=names is not None)
+        print(folder / RECONSTRUCTIONS)
+    if TRANSFER in pictures:
+        sheets.transfer(folder / TRANSFER, trained.encode, trained.draw, real, options.seed, about, names,
+                        labels if options.labels else None)
+        print(folder / TRANSFER)
     return 0
+
+
+def wanted_pictures(options: argparse.Namespace, has_encoder: bool, has_labels: bool) -> set:
+    """Return which pictures, beside samples.png, the options ask for: all that the model can when they name none."""
+    asked = {INTERPOLATION: options.interpolate, BESIDE_REAL: options.compare_real,
+             RECONSTRUCTIONS: options.reconstruct, TRANSFER: options.transfer}
+    if any(asked.values()):
+        return {picture for picture, wanted in asked.items() if wanted}
+    return {INTERPOLATION, BESIDE_REAL} | ({RECONSTRUCTIONS} if has_encoder else set()) | (
+        {TRANSFER} if has_encoder and has_labels else set())

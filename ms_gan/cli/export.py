@@ -30,10 +30,11 @@ def run(options: argparse.Namespace) -> int:
     origin = {"step": trained.step, "seed": trained.settings["seed"], "dataset": trained.settings["dataset"],
               "data_sha256": trained.settings["data_sha256"]}
     try:
-        export_bundle(folder, trained.generator, trained.recipe, trained.classes, device, origin, options.overwrite)
+        export_bundle(folder, trained.generator, trained.encoder, trained.recipe, trained.labels, device, origin,
+                      options.overwrite)
     except ParityError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     print(f"{folder}: equal to the checkpoint at step {trained.step:,}, to the last bit, on {device}")
-    print(f"next: python -m ms_gan infer {folder} --num 25 --output digits.png")
+    print(f"next: python -m ms_gan infer {folder} --num 25 --output images.png")
     return 0

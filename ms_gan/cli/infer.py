@@ -5,6 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
+import numpy as np
+
 from ms_gan.cli.options import add_device, add_label, chosen_labels, positive, seed
 from ms_gan.errors import UserError
 
@@ -41,13 +43,11 @@ def run(options: argparse.Namespace) -> int:
     from ms_gan.evaluation.sampling import seeded_inputs
 
     bundle = Bundle(Path(options.bundle))
-    chosen = chosen_labels(options.labels, bundle.classes)
-    labels = None if chosen is None else [chosen[index % len(chosen)] for index in range(options.num)]
+    chosen = chosen_labels(options.labels, bundle.labels)
+    labels = None if chosen is None else chosen[np.arange(options.num) % len(chosen)]
     images = bundle.draw(seeded_inputs(bundle.latent, options.num, options.seed, labels))
     if output.suffix == ".npy":
         import io
-
-        import numpy as np
 
         from ms_gan.files import write_file
 
@@ -59,11 +59,11 @@ def run(options: argparse.Namespace) -> int:
 
         contract = bundle.contract
         columns = min(options.num, max(1, round(options.num**0.5)))
-        asked = ""
-        if chosen is not None:
-            asked = f" · labels {', '.join(bundle.classes[label] for label in chosen)}" + (" in turn" if len(chosen) > 1 else "")
-            columns = min(options.num, len(chosen)) if len(chosen) > 1 else columns
-        plots.sheet(output, images, columns, "generated samples",
-                    f"{contract['recipe']} · step {contract['origin']['step']:,} · seed {options.seed}{asked}")
+        about = f"{contract['recipe']} · step {contract['origin']['step']:,} · seed {options.seed}"
+        if labels is None:
+            plots.sheet(output, images, columns, "generated samples", about)
+        else:
+            columns = min(options.num, len(chosen), 10) if len(chosen) > 1 else columns
+            plots.captioned(output, images, columns, bundle.labels.texts(labels), "generated samples", about)
     print(output)
     return 0

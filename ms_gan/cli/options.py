@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
+
+import numpy as np
 
 from ms_gan.errors import UserError
+from ms_gan.labels import LabelNames
 from ms_gan.runtime import DEVICE_TARGETS
 
 
@@ -56,22 +59,20 @@ def add_checkpoint(command: argparse.ArgumentParser) -> None:
 def add_label(command: argparse.ArgumentParser) -> None:
     """Add --label, which can be repeated; None when not said."""
     command.add_argument("--label", action="append", dest="labels", metavar="L",
-                         help="the class to draw, such as 7; can be repeated (default: all classes, one after the other)")
+                         help="what to draw: a class, such as 7, or the tags of one picture joined by commas, such as "
+                              "tomato,mozzarella; can be repeated (default: each class or tag, one after the other)")
 
 
-def chosen_labels(wanted: Optional[Sequence[str]], classes: Optional[Sequence[str]]) -> Optional[List[int]]:
-    """Return the indices of the classes that --label names, all of them when it was not said; None without classes.
+def chosen_labels(wanted: Optional[Sequence[str]], names: Optional[LabelNames]) -> Optional[np.ndarray]:
+    """Return the labels that --label names, one for each name when it was not said; None for a model without labels.
 
-    Raises UserError for a class that there is not, and for labels where there are none.
+    int32, (n,) or (n, places). Raises UserError for a name that there is not, and for labels where there are none.
     """
-    if classes is None:
+    if names is None:
         if wanted:
             raise UserError("this generator takes no labels; leave out --label")
         return None
-    for name in wanted or ():
-        if name not in classes:
-            raise UserError(f"there is no class {name!r}; --label takes one of {', '.join(classes)}")
-    return [list(classes).index(name) for name in wanted or classes]
+    return names.chosen(wanted or ())
 
 
 def free_folder(path: Path, own: Tuple[str, ...], overwrite: bool) -> Path:

@@ -23,6 +23,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--data-path", metavar="DIR",
                          help="folder that holds the data set, such as MNIST's four IDX files, gzipped or not "
                               "(default: the cache, else a download)")
+    command.add_argument("--skip-unreadable", action="store_true",
+                         help="with --dataset folder: go on without images that cannot be read (default: refuse)")
     length = command.add_mutually_exclusive_group()
     length.add_argument("--epochs", type=positive, metavar="N",
                         help="how long, in the recipe's epochs (default: the recipe's)")
@@ -78,14 +80,17 @@ def _start(options: argparse.Namespace) -> None:
     device = runtime.set_up(options.device_target or "auto", options.device_id or 0, together=launched())
     wanted = recipe["data"]["dataset"]
     if options.dataset is None and options.data_path is None:
-        images = data.load_default(wanted, recipe["data"]["fallback"], "train", print)
+        images = data.load_default(wanted, recipe["data"]["fallback"], "train", print, recipe["data"])
     else:
-        images = data.load(options.dataset or wanted, "train", options.data_path)
+        images = data.load(options.dataset or wanted, "train", options.data_path, recipe["data"], options.skip_unreadable)
         wanted = images.name
+    if images.name == "folder" and recipe["data"]["classes"] and len(images.classes) > 1:
+        recipe["data"]["classes"] = len(images.classes)  # the vocabulary is what the folder holds
     train.start(recipe, images, device, SEED if options.seed is None else options.seed,
                 Path(options.output_dir or OUTPUT), options.steps, options.data_path,
                 instead_of=wanted if images.name != wanted else None,
-                warm_start=find_checkpoint(options.warm_start)[0] if options.warm_start else None)
+                warm_start=find_checkpoint(options.warm_start)[0] if options.warm_start else None,
+                skip_unreadable=options.skip_unreadable)
 
 
 def _resume(options: argparse.Namespace) -> None:
@@ -105,6 +110,8 @@ def _resume(options: argparse.Namespace) -> None:
         wanted["seed"] = options.seed
     if options.dataset is not None:
         wanted["dataset"] = options.dataset
+    if options.skip_unreadable:
+        raise UserError("a resumed run takes its data as it began; leave out --skip-unreadable")
     target = None if options.device_target == "auto" else options.device_target
     devices = options.device_num or run_folder.read_settings()["device_num"]
     train.resume(run_folder.path, target, options.device_id or 0, devices, wanted, options.data_path,

@@ -1,27 +1,29 @@
-"""A trained generator, found by what the user typed."""
+"""A trained model, found by what the user typed."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Dict, Optional
 
 import numpy as np
 
 from ms_gan.errors import UserError
-from ms_gan.evaluation.sampling import Inputs, draw_images
-from ms_gan.nets.blocks import UnitRange
-from ms_gan.recipes import Recipe
-from ms_gan.recipes.build import build_unit_range_generator
+from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks
+from ms_gan.labels import LabelNames
+from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
+from ms_gan.recipes import FAMILIES, Recipe
+from ms_gan.recipes.build import build_encoder, build_unit_range_generator
 from ms_gan.training.checkpoints import load_cells, read_state
 from ms_gan.training.run_folder import SETTINGS, RunFolder, find_checkpoint
 
 
 @dataclass(frozen=True)
 class Trained:
-    """A generator with its checkpoint's weights, and what is known about it."""
+    """A generator, and an encoder where there is one, with a checkpoint's weights, and what is known about them."""
 
     generator: UnitRange
+    encoder: Optional[EncoderOfUnitRange]
     home: Path  # the run, beside whose files eval/ and export/ belong
     step: int
     settings: Dict[str, Any]
@@ -33,13 +35,24 @@ class Trained:
         return self.settings["recipe"]
 
     @property
-    def classes(self) -> Optional[List[str]]:
+    def labels(self) -> Optional[LabelNames]:
         """The names behind the labels of a conditional generator; None for one without labels."""
-        return self.settings["classes"]
+        names = self.settings["classes"]
+        return None if names is None else LabelNames(tuple(names), self.recipe["data"]["places"])
+
+    @property
+    def skip_unreadable(self) -> bool:
+        """Whether the run goes on without images that cannot be read."""
+        run = RunFolder(self.home)
+        return run.environment.is_file() and run.read_environment()["data"]["skip_unreadable"]
 
     def draw(self, inputs: Inputs) -> np.ndarray:
         """Return the images of the generator's inputs, float32 in [0, 1], N×C×H×W."""
         return draw_images(self.generator, inputs)
+
+    def encode(self, inputs: Inputs) -> np.ndarray:
+        """Return the means of the latents of images, float32 in [0, 1], and, with labels, those; (N, latent_size)."""
+        return in_chunks(self.encoder, inputs)[0]
 
 
 def load_trained(place: Optional[str]) -> Trained:
@@ -49,8 +62,11 @@ def load_trained(place: Optional[str]) -> Trained:
     settings = state["settings"]
     if not SETTINGS <= settings.keys():
         raise UserError(f"{checkpoint}: written by another version of ms_gan; use that one")
-    generator = build_unit_range_generator(settings["recipe"])
+    generator, encoder = build_unit_range_generator(settings["recipe"]), None
     load_cells(checkpoint, {"generator": generator.generator})
+    if "encoder" in FAMILIES[settings["recipe"]["family"]]:
+        encoder = build_encoder(settings["recipe"])
+        load_cells(checkpoint, {"encoder": encoder.encoder})
     run = RunFolder(home)
     data_path = run.read_environment()["data"]["path"] if run.environment.is_file() else None
-    return Trained(generator, home, state["step"], settings, data_path)
+    return Trained(generator, encoder, home, state["step"], settings, data_path)

@@ -3,42 +3,70 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Callable, Optional, Union
+from typing import Any, Callable, Dict, Optional, Union
 
 from ms_gan.data.description import ImageData
 from ms_gan.errors import UserError
 
 __all__ = ["DATASETS", "ImageData", "load", "load_default"]
 
+DataPath = Optional[Union[str, Path]]
+WANTED = {"size": 28, "channels": 1, "classes": 0, "places": 0, "rotate_and_mirror": False}  # where no recipe says otherwise
 
-def _mnist(split: str, data_path: Optional[Union[str, Path]]) -> ImageData:
+
+def _mnist(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
     from ms_gan.data.mnist import load_mnist
 
     return load_mnist(split, data_path)
 
 
-def _digits(split: str, data_path: Optional[Union[str, Path]]) -> ImageData:
+def _digits(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
     from ms_gan.data.digits import load_digits
 
-    if data_path is not None:
-        raise UserError("--dataset digits is drawn, not read; leave out --data-path or choose another one")
+    _refuse_path("digits", data_path)
     return load_digits(split)
 
 
-DATASETS = {"mnist": _mnist, "digits": _digits}
+def _pizza(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
+    from ms_gan.data.pizza import load_pizza
+
+    _refuse_path("pizza", data_path)
+    return load_pizza(split, wanted["size"] * (2 if wanted["rotate_and_mirror"] else 1), wanted["channels"])
 
 
-def load(dataset: str, split: str, data_path: Optional[Union[str, Path]] = None) -> ImageData:
+def _folder(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
+    from ms_gan.data.folder import load_folder
+
+    return load_folder(split, data_path, wanted["size"], wanted["channels"], wanted["places"],
+                       finer=wanted["rotate_and_mirror"], skip_unreadable=skip_unreadable,
+                       labelled=wanted["classes"] > 0)
+
+
+def _refuse_path(dataset: str, data_path: DataPath) -> None:
+    if data_path is not None:
+        raise UserError(f"--dataset {dataset} is drawn, not read; leave out --data-path or choose another one")
+
+
+DATASETS = {"mnist": _mnist, "digits": _digits, "pizza": _pizza, "folder": _folder}
+
+
+def load(dataset: str, split: str, data_path: DataPath = None, wanted: Optional[Dict[str, Any]] = None,
+         skip_unreadable: bool = False) -> ImageData:
     """Load the split "train" or "test" of the data set of that name; never anything else instead.
 
+    `wanted` is a recipe's `data` section: data that have no size of their own are brought to its; where it has
+    places, classes become tags. `skip_unreadable` goes on without images that cannot be read.
     Raises UserError for an unknown name, and for data that are absent or bad.
     """
     if dataset not in DATASETS:
         raise UserError(f"there is no data set {dataset!r}; --dataset takes {', '.join(DATASETS)}")
-    return DATASETS[dataset](split, data_path)
+    wanted = wanted or WANTED
+    images = DATASETS[dataset](split, data_path, wanted, skip_unreadable)
+    return images.with_tags(wanted["places"]) if wanted["places"] else images
 
 
-def load_default(dataset: str, fallback: str, split: str, say: Callable[[str], None]) -> ImageData:
+def load_default(dataset: str, fallback: str, split: str, say: Callable[[str], None],
+                 wanted: Optional[Dict[str, Any]] = None) -> ImageData:
     """Load `dataset`, or `fallback` when no mirror answers, after `say` got one line about it.
 
     The `name` of the result tells which of the two it is. Only for a run in which
@@ -47,7 +75,7 @@ def load_default(dataset: str, fallback: str, split: str, say: Callable[[str], N
     from ms_gan.data.mnist import NoMirror
 
     try:
-        return load(dataset, split)
+        return load(dataset, split, wanted=wanted)
     except NoMirror as error:
         say(f"{error}; using --dataset {fallback} instead")
-        return load(fallback, split)
+        return load(fallback, split, wanted=wanted)

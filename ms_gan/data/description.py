@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Optional, Tuple
 
@@ -18,8 +18,11 @@ class ImageData:
 
     name: what `--dataset` calls it. split: "train" or "test".
     source: a sentence fragment for logs and records, such as "the folder X".
-    images: uint8, N x C x H x W, 0 to 255. labels: int32 (N,), indices into
-    `classes`, or None. classes: the name of each class.
+    images: uint8, N x C x H x W, 0 to 255.
+    classes: the name of each class, or, where an image may have several, of each tag.
+    labels: None, or with `places` = 0 one class an image: int32 (N,), indices into `classes`. With `places` > 0,
+    up to that many tags an image: int32 (N, places), 1 + the indices of its tags in rising order, then zeros.
+    notes: what a user should be told about how the images were made to fit, one line each.
     """
 
     name: str
@@ -28,6 +31,8 @@ class ImageData:
     images: np.ndarray
     labels: Optional[np.ndarray]
     classes: Tuple[str, ...]
+    places: int = 0
+    notes: Tuple[str, ...] = ()
 
     @cached_property
     def sha256(self) -> str:
@@ -41,15 +46,35 @@ class ImageData:
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    def require(self, size: int, channels: int, classes: int) -> None:
-        """Raise UserError unless every image is `channels` x `size` x `size` and there is at least one.
+    def at_size(self, size: int) -> "ImageData":
+        """Return the data with images of size×size, the means of squares of pixels; theirs must be a multiple of it."""
+        count, channels, height, _ = self.images.shape
+        ratio = height // size
+        if ratio == 1:
+            return self
+        images = np.empty((count, channels, size, size), np.uint8)
+        for number, image in enumerate(self.images):  # one at a time: the sums take more room than the bytes
+            images[number] = np.rint(image.reshape(channels, size, ratio, size, ratio).mean((2, 4)))
+        return replace(self, images=images)
 
-        Where `classes` is not 0, every image must also have a label, and there must be that many classes.
+    def with_tags(self, places: int) -> "ImageData":
+        """Return the data with each image's class as its only tag, for recipes of several tags an image."""
+        if self.labels is None or self.places:
+            return self
+        labels = np.zeros((len(self.labels), places), np.int32)
+        labels[:, 0] = self.labels + 1
+        return replace(self, labels=labels, places=places)
+
+    def require(self, size: int, channels: int, classes: int, places: int = 0) -> None:
+        """Raise UserError unless every image is `channels` x `size` x `size`, or finer, and there is at least one.
+
+        Finer is of twice the size. Where `classes` is not 0, every image must also have a label, there must be that many
+        classes or tags, and `places` for them.
         """
         count, *found = self.images.shape
         if count == 0:
             raise UserError(f"{self.name}, {self.source}: holds no images; choose other --data-path")
-        if found != [channels, size, size]:
+        if found not in ([channels, size, size], [channels, 2 * size, 2 * size]):
             raise UserError(
                 f"{self.name}, {self.source}: images are {found[0]} channel(s) of {found[1]}x{found[2]}, but "
                 f"{channels} of {size}x{size} are needed; choose another --recipe or other data"
@@ -57,6 +82,11 @@ class ImageData:
         if classes and self.labels is None:
             raise UserError(f"{self.name}, {self.source}: has no labels, but a conditional recipe needs them; "
                             f"choose another --recipe or other data")
+        if classes and self.places != places:
+            form = f"up to {self.places} tags an image" if self.places else "one class an image"
+            wanted = f"up to {places} tags" if places else "one class"
+            raise UserError(f"{self.name}, {self.source}: has {form}, but this recipe takes {wanted}; "
+                            f"add --set data.places={self.places}, or choose another --recipe")
         if classes and len(self.classes) != classes:
             raise UserError(f"{self.name}, {self.source}: has {len(self.classes)} classes, but {classes} are needed; "
                             f"add --set data.classes={len(self.classes)}, or choose another --recipe")

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
-from pathlib import Path
-from typing import List, Optional, Sequence, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
 from ms_gan.data.description import ImageData
-from ms_gan.errors import UserError
-from ms_gan.files import cache_folder, new_folder, verify_checksums, write_checksums
+from ms_gan.data.drawn import draw_once
 
 VERSION = 1  # counts the changes of what is drawn, so that no cache outlives one
 COUNTS = {"train": 60_000, "test": 10_000}
@@ -90,11 +86,8 @@ def load_digits(split: str, seed: int = 0, count: Optional[int] = None) -> Image
     from different random streams.
     """
     count = COUNTS[split] if count is None else count
-    folder = cache_folder() / f"digits-{VERSION}-{split}-{count}-seed-{seed}"
-    arrays = _read(folder)
-    if arrays is None:
-        arrays = draw_digits(count, seed, STREAMS[split])
-        _keep(folder, *arrays)
+    name = f"digits-{VERSION}-{split}-{count}-seed-{seed}"
+    arrays = draw_once("digits", name, lambda: draw_digits(count, seed, STREAMS[split]))
     return ImageData("digits", split, f"the digits drawn from seed {seed}", *arrays, CLASSES)
 
 
@@ -225,30 +218,3 @@ def _smooth_basis(knots: int) -> np.ndarray:
     pixel = np.linspace(0, knots - 1, SIZE)[:, None]
     bumps = np.exp(-((pixel - np.arange(knots)) ** 2))
     return bumps / np.linalg.norm(bumps, axis=1, keepdims=True)
-
-
-def _read(folder: Path) -> Optional[List[np.ndarray]]:
-    """Return the images and labels kept in a folder, or None if they are not there whole."""
-    try:
-        verify_checksums(folder)
-        return [np.load(folder / name) for name in ("images.npy", "labels.npy")]
-    except (UserError, OSError):
-        return None
-
-
-def _keep(folder: Path, images: np.ndarray, labels: np.ndarray) -> None:
-    try:
-        if folder.exists():
-            shutil.rmtree(folder)
-        with new_folder(folder) as hidden:
-            np.save(hidden / "images.npy", images)
-            np.save(hidden / "labels.npy", labels)
-            write_checksums(hidden)
-    except OSError as error:
-        if _read(folder) is None:  # otherwise another process has just kept the same
-            reason = error.strerror or error
-            print(
-                f"warning: {folder} cannot be written ({reason}), so the digits are drawn again in each run; "
-                "set MS_GAN_CACHE to a folder that can",
-                file=sys.stderr,
-            )

@@ -1,24 +1,28 @@
-"""A whole data set in device memory, batches gathered inside the graph."""
+"""Real images on their way into the step: from what is drawn for a batch to float32 in the recipe's pixel range."""
 
 from __future__ import annotations
 
-from typing import Optional
+from typing import Optional, Tuple
 
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
+
+TURNS = 360  # in steps of one degree
+VARIANTS = 2 * TURNS  # of an image: each turn, as it is and mirrored
 
 
 class ResidentImages(nn.Cell):
     """All images as bytes on the device, and their labels; a batch is gathered and scaled there.
 
     A step then moves only its indices. Built from uint8 images, N×C×H×W, 0–255, and, where they are
-    wanted, int32 labels, (N,).
+    wanted, int32 labels, (N,) or (N, places).
     """
 
     def __init__(self, images: np.ndarray, labels: Optional[np.ndarray], pixel_range):
         super().__init__()
         low, high = pixel_range
+        self.count = len(images)
         self.images = Parameter(Tensor(images), name="data.images", requires_grad=False)
         self.all_labels = None
         if labels is not None:
@@ -26,10 +30,73 @@ class ResidentImages(nn.Cell):
         self.scale = (high - low) / 255.0
         self.low = low
 
+    def inputs(self, indices: np.ndarray) -> Tuple[np.ndarray, ...]:
+        """Return what `construct` takes for the images at `indices`, int32 (B,), 0 to count − 1."""
+        return (indices,)
+
     def construct(self, indices):
         """Return the images at `indices`, int32 (B,), as float32, B×C×H×W, in the pixel range."""
         return ops.gather(self.images, indices, 0).astype(mstype.float32) * self.scale + self.low
 
     def labels(self, indices):
-        """Return the labels at `indices`, int32, (B,)."""
+        """Return the labels at `indices`, int32, (B,) or (B, places)."""
         return ops.gather(self.all_labels, indices, 0)
+
+
+class TurnedImages(nn.Cell):
+    """Each image in 720 ways, turned about its centre by whole degrees and mirrored, made when they are wanted.
+
+    For things that look the same from every side, such as pizzas: one photograph is a data set of 720. Index 720·i + v
+    stands for image i, turned counter-clockwise by v // 2 degrees, and mirrored before when v is odd. The
+    corners that turning opens show the image reflected at its border.
+
+    Built from uint8 images, N×C×S×S, 0–255, labels as for ResidentImages, and the `size` of what is wanted: S
+    or better 2·size, of which turning blurs less. The host turns a batch while it makes it; half a millisecond for
+    a batch of 32.
+    """
+
+    def __init__(self, images: np.ndarray, labels: Optional[np.ndarray], pixel_range, size: int):
+        super().__init__()
+        low, high = pixel_range
+        self.count = VARIANTS * len(images)
+        self.size = size
+        self.stored = np.ascontiguousarray(images.transpose(0, 2, 3, 1))  # as OpenCV wants them
+        self.stored_labels = labels
+        self.scale = (high - low) / 255.0
+        self.low = low
+
+    def inputs(self, indices: np.ndarray) -> Tuple[np.ndarray, ...]:
+        """Return pixels, uint8 (B, C, size, size), and labels, if any, for `indices`, int32 (B,), 0 to count − 1."""
+        numbers, variants = np.divmod(indices, VARIANTS)
+        turned = [turn(self.stored[number], variant // 2, bool(variant % 2), self.size)
+                  for number, variant in zip(numbers, variants)]
+        pixels = np.ascontiguousarray(np.stack(turned).transpose(0, 3, 1, 2))
+        return (pixels,) if self.stored_labels is None else (pixels, self.stored_labels[numbers])
+
+    def construct(self, pixels, labels=None):
+        """Return the images as float32, B×C×H×W, in the pixel range."""
+        return pixels.astype(mstype.float32) * self.scale + self.low
+
+    def labels(self, pixels, labels=None):
+        """Return the labels, int32, (B,) or (B, places)."""
+        return labels
+
+
+def turn(image: np.ndarray, degrees: int, mirrored: bool, size: int) -> np.ndarray:
+    """Return an image, uint8 S×S×C, mirrored left to right or not, turned counter-clockwise, as size×size×C.
+
+    Turns by 0, 90, 180 and 270 degrees are exact: of images of 2·size, exact means of four pixels, rounded.
+    """
+    import cv2
+
+    angle = np.deg2rad(degrees)
+    cosine, sine = np.cos(angle), np.sin(angle)
+    ratio, middle, old_middle = image.shape[0] / size, (size - 1) / 2, (image.shape[0] - 1) / 2
+    # where each new pixel (x, y) is read: about the centre, y downwards; mirroring comes before turning
+    matrix = ratio * np.array([[cosine, -sine], [sine, cosine]])
+    if mirrored:
+        matrix[0] = -matrix[0]
+    offset = old_middle - matrix @ (middle, middle)
+    turned = cv2.warpAffine(image, np.column_stack([matrix, offset]), (size, size),
+                            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REFLECT)
+    return turned.reshape(size, size, image.shape[2])

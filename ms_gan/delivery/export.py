@@ -4,87 +4,122 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Tuple
 
 import mindspore as ms
 import numpy as np
-from mindspore import Tensor
+from mindspore import Tensor, nn
 
-from ms_gan.delivery.bundle import CONTRACT, CONTRACT_VERSION, GENERATOR, input_shapes, load_graph
-from ms_gan.evaluation.sampling import seeded_inputs
+from ms_gan.delivery.bundle import CONTRACT, CONTRACT_VERSION, ENCODER, GENERATOR, input_shapes, load_graph
+from ms_gan.evaluation.sampling import Inputs, seeded_inputs
 from ms_gan.files import new_folder, sha256_of_file
+from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
-from ms_gan.nets.blocks import UnitRange
+from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
 from ms_gan.recipes import Recipe
-from ms_gan.runtime import Device, environment
+from ms_gan.runtime import Device, environment, random_stream
 
 PARITY_BATCHES = (1, 7, 64)
-WRITES = (GENERATOR, CONTRACT)
+WRITES = (GENERATOR, ENCODER, CONTRACT)
 
 
 class ParityError(Exception):
     """The exported file does not compute what the checkpoint's network computes."""
 
 
-def export_bundle(folder: Path, generator: UnitRange, recipe: Recipe, classes: Optional[List[str]], device: Device,
-                  origin: Dict[str, Any], replace: bool = False) -> None:
+def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderOfUnitRange], recipe: Recipe,
+                  labels: Optional[LabelNames], device: Device, origin: Dict[str, Any], replace: bool = False) -> None:
     """Write a bundle, load it back, and compare; the folder appears only when the two are equal.
 
-    `classes` are the names behind the labels of a conditional generator. `origin` goes into the
-    contract: which checkpoint, at which step, of which run. `replace` allows a bundle to be there
-    already. Raises ParityError, and leaves everything as it was, when the file draws other images than
-    the network, by whatever little.
+    `encoder` is that of an autoencoder; `labels` the names behind the labels of a conditional model. `origin` goes
+    into the contract: which checkpoint, at which step, of which run. `replace` allows a bundle to be there
+    already. Raises ParityError, and leaves everything as it was, when a file computes anything else than
+    its network, by whatever little.
     """
-    latent, image = recipe["latent"], recipe["data"]
-    generator.set_train(False)  # MindSpore exports a network in training mode without a word
+    latent, data = recipe["latent"], recipe["data"]
+    image = [data["channels"], data["size"], data["size"]]
+    image_facts = {"name": "image", "shape": ["batch", *image], "type": "float32", "range": [0.0, 1.0], "layout": "NCHW"}
+    latent_shape = ["batch", latent["size"]]
     with new_folder(folder, replace) as hidden:
-        ms.export(generator, *input_shapes(latent["size"], classes is not None),
-                  file_name=str(hidden / GENERATOR), file_format="MINDIR")
-        difference = greatest_difference(generator, hidden / GENERATOR, latent, len(classes or ()))
-        if difference != 0:
-            raise ParityError(f"{GENERATOR} differs from the checkpoint's network by up to {difference:g} "
-                              f"on {device}; nothing was exported")
-        label = [] if classes is None else [{
-            "name": "label", "shape": ["batch"], "type": "int32", "range": [0, len(classes) - 1],
-            "meaning": "index into `labels` of what the image is to show; any other number is not checked by the graph",
-        }]
+        files, differences = {}, []
+        for file, network, first in ((GENERATOR, generator, [latent["size"]]), (ENCODER, encoder, image)):
+            if network is None:
+                continue
+            network.set_train(False)  # MindSpore exports a network in training mode without a word
+            ms.export(network, *input_shapes(first, labels), file_name=str(hidden / file), file_format="MINDIR")
+            batches = [(seeded_inputs if file == GENERATOR else _seeded_images)(
+                latent if file == GENERATOR else image, batch, seed, _labels_in_turn(labels, batch))
+                for seed, batch in enumerate(PARITY_BATCHES)]
+            difference = greatest_difference(network, hidden / file, input_shapes(first, labels), batches)
+            if difference != 0:
+                raise ParityError(f"{file} differs from the checkpoint's network by up to {difference:g} "
+                                  f"on {device}; nothing was exported")
+            differences.append(difference)
+            files[file] = {"sha256": sha256_of_file(hidden / file), "bytes": (hidden / file).stat().st_size}
         contract = {
             "contract_version": CONTRACT_VERSION,
             "recipe": recipe["name"],
             "family": recipe["family"],
             "inputs": [{
-                "name": "latent", "shape": ["batch", latent["size"]], "type": "float32",
+                "name": "latent", "shape": latent_shape, "type": "float32",
                 "range": [None, None], "distribution": latent["distribution"],
                 "meaning": DISTRIBUTIONS[latent["distribution"]],
-            }, *label],
-            "outputs": [{
-                "name": "image", "shape": ["batch", image["channels"], image["size"], image["size"]],
-                "type": "float32", "range": [0.0, 1.0], "layout": "NCHW",
-            }],
-            "labels": classes,
+            }, *_label_facts(labels)],
+            "outputs": [image_facts],
+            "labels": None if labels is None else list(labels.names),
             "origin": origin,
             "versions": environment(),
-            "parity": {"device": str(device), "batches": list(PARITY_BATCHES), "greatest_difference": difference},
-            "files": {GENERATOR: {"sha256": sha256_of_file(hidden / GENERATOR),
-                                  "bytes": (hidden / GENERATOR).stat().st_size}},
+            "parity": {"device": str(device), "batches": list(PARITY_BATCHES), "greatest_difference": max(differences)},
+            "files": files,
         }
-        (hidden / CONTRACT).write_text(json.dumps(contract, indent=2) + "\n", encoding="utf-8")
+        if encoder is not None:
+            meaning = "of the normal distribution of the image's latent, number by number"
+            contract["encoder"] = {
+                "inputs": [image_facts, *_label_facts(labels)],
+                "outputs": [{"name": "mean", "shape": latent_shape, "type": "float32", "meaning": f"mean {meaning}; as "
+                             f"the generator's latent it gives the reconstruction"},
+                            {"name": "log_variance", "shape": latent_shape, "type": "float32",
+                             "meaning": f"natural logarithm of the variance {meaning}"}],
+            }
+        (hidden / CONTRACT).write_text(json.dumps(contract, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def greatest_difference(generator: UnitRange, mindir: Path, latent: Dict[str, Any], classes: int,
-                        batches: Sequence[int] = PARITY_BATCHES) -> float:
-    """Return max |network − file| over every pixel of batches of seeded inputs; NaN counts as infinite.
-
-    With classes, the labels of a batch go through all of them.
-    """
-    graph = load_graph(mindir, latent["size"], classes > 0)
+def greatest_difference(network: nn.Cell, mindir: Path, shapes: Sequence[Tensor], batches: Sequence[Inputs]) -> float:
+    """Return max |network − file| over every number of the outputs for these inputs; NaN counts as infinite."""
+    graph = load_graph(mindir, shapes)
     greatest = 0.0
-    for seed, batch in enumerate(batches):
-        labels = np.arange(batch) % classes if classes else None
-        inputs = [Tensor(array) for array in seeded_inputs(latent, batch, seed, labels)]
-        expected, found = generator(*inputs).asnumpy(), graph(*inputs).asnumpy()
-        if expected.shape != found.shape:
-            raise ParityError(f"{mindir.name} draws {found.shape}, the checkpoint's network {expected.shape}")
-        difference = float(np.max(np.abs(expected - found)))
-        greatest = max(greatest, difference if np.isfinite(difference) else float("inf"))
+    for batch in batches:
+        inputs = [Tensor(array) for array in batch]
+        for expected, found in zip(_arrays(network(*inputs)), _arrays(graph(*inputs))):
+            if expected.shape != found.shape:
+                raise ParityError(f"{mindir.name} gives {found.shape}, the checkpoint's network {expected.shape}")
+            difference = float(np.max(np.abs(expected - found)))
+            greatest = max(greatest, difference if np.isfinite(difference) else float("inf"))
     return greatest
+
+
+def _arrays(outputs) -> List[np.ndarray]:
+    return [output.asnumpy() for output in (outputs if isinstance(outputs, (tuple, list)) else (outputs,))]
+
+
+def _seeded_images(shape: Sequence[int], count: int, seed: int, labels: Optional[np.ndarray]) -> Tuple[np.ndarray, ...]:
+    images = random_stream(seed, "parity").random((count, *shape), dtype=np.float32)
+    return (images,) if labels is None else (images, labels)
+
+
+def _labels_in_turn(labels: Optional[LabelNames], count: int) -> Optional[np.ndarray]:
+    if labels is None:
+        return None
+    each = labels.each()
+    return each[np.arange(count) % len(each)]
+
+
+def _label_facts(labels: Optional[LabelNames]) -> List[Dict[str, Any]]:
+    if labels is None:
+        return []
+    if not labels.places:
+        return [{"name": "label", "shape": ["batch"], "type": "int32", "range": [0, len(labels.names) - 1],
+                 "meaning": "index into `labels` of what the image is to show; any other number is not checked by the graph"}]
+    return [{"name": "label", "shape": ["batch", labels.places], "type": "int32", "range": [0, len(labels.names)],
+             "meaning": f"up to {labels.places} tags of the image: 1 + their indices into `labels`, each once, in rising "
+                        f"order, then zeros; any other numbers are not checked by the graph"}]

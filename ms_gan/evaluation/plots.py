@@ -67,6 +67,25 @@ def sheet(path: Path, images: np.ndarray, columns: int, title: str, caption: Opt
     _write_page(path, _labelled(grid, rows, columns, row_labels, column_labels), title, caption)
 
 
+def captioned(path: Path, images: np.ndarray, columns: int, labels: Sequence[str], title: str,
+              caption: Optional[str] = None) -> None:
+    """Write a PNG contact sheet with a label below each image. Raises what `sheet` raises."""
+    if len(labels) != len(images):
+        raise ValueError(f"{len(labels)} labels for {len(images)} images")
+    rows = []
+    for start in range(0, len(images), columns):
+        row = images[start:start + columns]
+        white = np.full((columns - len(row), *row.shape[1:]), 1 if row.dtype == np.float32 else 255, row.dtype)
+        pictures = Image.fromarray(compose_grid(np.concatenate((row, white)), columns, width=900))
+        right = (pictures.width + GAP) // columns
+        texts = [_text(label, 13, right - GAP) for label in labels[start:start + columns]]
+        strip = Image.new("RGB", (pictures.width, max(text.height for text in texts)), "white")
+        for number, text in enumerate(texts):
+            strip.paste(text, (number * right + (right - GAP - text.width) // 2, 0))
+        rows.append(_stack([pictures, strip], GAP))
+    _write_page(path, _stack(rows, SPACING), title, caption)
+
+
 def compare(path: Path, generated: np.ndarray, real: np.ndarray, columns: int, generated_title: str, real_title: str,
             title: str, caption: Optional[str] = None, above: bool = False) -> None:
     """Write a PNG with two contact sheets side by side, or the first above the second.

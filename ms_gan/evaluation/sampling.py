@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Sequence, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import mindspore as ms
 import numpy as np
@@ -12,10 +12,11 @@ from ms_gan.runtime import random_stream
 
 CHUNK = 64  # one shape is compiled once, and an image does not depend on how many are drawn with it
 
-Inputs = Tuple[np.ndarray, ...]  # latents, float32 (N, size), and for a conditional generator labels, int32 (N,)
+# latents, float32 (N, size), and for a conditional generator labels, int32, (N,) or (N, places)
+Inputs = Tuple[np.ndarray, ...]
 
 
-def seeded_inputs(latent: Dict[str, Any], count: int, seed: int, labels: Optional[Sequence[int]] = None) -> Inputs:
+def seeded_inputs(latent: Dict[str, Any], count: int, seed: int, labels: Optional[np.ndarray] = None) -> Inputs:
     """Return the latents that `seed` stands for in every picture, and behind them the labels, if any.
 
     `latent` holds `distribution` and `size`.
@@ -25,14 +26,20 @@ def seeded_inputs(latent: Dict[str, Any], count: int, seed: int, labels: Optiona
 
 
 def draw_images(generator: Callable, inputs: Inputs) -> np.ndarray:
-    """Run a generator on its inputs; return its images, float32, N×C×H×W.
+    """Run a generator on its inputs; return its images, float32, N×C×H×W."""
+    return in_chunks(generator, inputs)[0]
 
-    The generator always sees 64 of each input at once, the last ones padded with zeros.
+
+def in_chunks(network: Callable, inputs: Inputs) -> Tuple[np.ndarray, ...]:
+    """Run a network on all rows of its inputs; return its outputs, each with as many rows.
+
+    The network always sees 64 of each input at once, the last ones padded with zeros.
     """
-    count = len(inputs[0])
-    images = []
-    for start in range(0, count, CHUNK):
+    chunks = []
+    for start in range(0, len(inputs[0]), CHUNK):
         chunk = [array[start:start + CHUNK] for array in inputs]
         padded = [np.pad(array, [(0, CHUNK - len(array))] + [(0, 0)] * (array.ndim - 1)) for array in chunk]
-        images.append(generator(*map(ms.Tensor, padded)).asnumpy()[: len(chunk[0])])
-    return np.concatenate(images)
+        outputs = network(*map(ms.Tensor, padded))
+        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
+        chunks.append([output.asnumpy()[: len(chunk[0])] for output in outputs])
+    return tuple(np.concatenate(parts) for parts in zip(*chunks))

@@ -67,21 +67,54 @@ class Dropout(nn.Cell):
         return x * (kept.astype(mstype.float32) * self.scale)
 
 
-class Conditioned(nn.Cell):
-    """The latent, with the one-hot label behind it where there are classes (Mirza and Osindero 2014).
+class LabelCode(nn.Cell):
+    """A label as numbers: the one-hot class, or the one-hot tags of an image, place by place, behind each other.
 
-    Inputs: latent, float32, (N, latent_size); label, int32, (N,), only where classes > 0.
-    Output: float32, (N, latent_size + classes).
+    Input: label, int32, (N,), 0 to classes − 1; with places, (N, places), 0 for an empty one, else 1 to classes.
+    Output: float32, (N, size), where size is `classes`, or, with places, places·(classes + 1); 0 without classes.
     """
 
-    def __init__(self, classes: int):
+    def __init__(self, classes: int, places: int):
+        super().__init__()
+        self.depth = classes + 1 if places else classes
+        self.size = places * self.depth if places and classes else classes
+
+    def construct(self, label):
+        return ops.one_hot(label, self.depth).reshape((-1, self.size))
+
+
+class Conditioned(nn.Cell):
+    """Features, with the label's code behind them where there are classes (Mirza and Osindero 2014).
+
+    Inputs: features, float32, (N, size); label as `LabelCode` takes it, only where classes > 0.
+    Output: float32, (N, size + more), where more is the size of the label's code.
+    """
+
+    def __init__(self, classes: int, places: int):
         super().__init__()
         self.classes = classes
+        self.code = LabelCode(classes, places)
+        self.more = self.code.size
 
-    def construct(self, latent, label=None):
+    def construct(self, features, label=None):
         if self.classes == 0:
-            return latent
-        return ops.concat((latent, ops.one_hot(label, self.classes)), 1)
+            return features
+        return ops.concat((features, self.code(label)), 1)
+
+
+class CentralCrop(nn.Cell):
+    """The middle of images: N×C×before×before to N×C×size×size."""
+
+    def __init__(self, before: int, size: int):
+        super().__init__()
+        self.exact = before == size
+        self.start = (before - size) // 2
+        self.end = self.start + size
+
+    def construct(self, images):
+        if self.exact:
+            return images
+        return images[:, :, self.start:self.end, self.start:self.end]
 
 
 class Heads(nn.Cell):
@@ -122,3 +155,21 @@ class UnitRange(nn.Cell):
     def construct(self, *inputs):
         # MindSpore's tanh on CPU leaves [-1, 1] by up to 1e-5, and [0, 1] is a promise
         return ops.clamp(self.generator(*inputs) * self.scale + self.shift, 0.0, 1.0)
+
+
+class EncoderOfUnitRange(nn.Cell):
+    """An encoder that takes images in [0, 1], in inference mode: what is exported of it.
+
+    Inputs: image, float32, N×C×H×W, in [0, 1], and the label, where the encoder takes one. Outputs are the encoder's.
+    """
+
+    def __init__(self, encoder: nn.Cell, pixel_range):
+        super().__init__()
+        low, high = pixel_range
+        self.encoder = encoder
+        self.scale = high - low
+        self.low = low
+        self.set_train(False)
+
+    def construct(self, image, *label):
+        return self.encoder(image * self.scale + self.low, *label)

@@ -11,7 +11,8 @@ from typing import Any, Dict, Sequence, Tuple
 
 from mindspore import nn
 
-from ms_gan.nets.blocks import OUTPUTS, BatchNorm1d, Conditioned, Dropout, Heads, LeakyReLU, initialized
+from ms_gan.nets.blocks import (OUTPUTS, BatchNorm1d, CentralCrop, Conditioned, Dropout, Heads, LeakyReLU,
+                                initialized)
 
 POOLINGS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
@@ -29,7 +30,7 @@ def upsampling_layer(before: int, after: int, kernel_size: int, stride: int, ini
 class ConvGenerator(nn.Cell):
     """Latents to images: Dense to a small map of `start_channels`, then one convolution for each of `widths`.
 
-    Inputs: latent, float32, (N, latent_size); with classes also label, int32, (N,). Output: float32,
+    Inputs: latent, float32, (N, latent_size); with classes also the label, as `LabelCode` takes it. Output: float32,
     (N, *image_shape), in `pixel_range`: [−1, 1] for the output "tanh", [0, 1] for "sigmoid".
 
     `strides` has one number more than `widths`: the last is that of the layer that makes pixels. Every
@@ -38,16 +39,15 @@ class ConvGenerator(nn.Cell):
     step; and its `epsilon`. `first_initializer` is that of the Dense layer.
     """
 
-    def __init__(self, latent_size: int, classes: int, image_shape: Tuple[int, int, int], start_channels: int,
-                 widths: Sequence[int], strides: Sequence[int], kernel_size: int, slope: float,
+    def __init__(self, latent_size: int, classes: int, places: int, image_shape: Tuple[int, int, int],
+                 start_channels: int, widths: Sequence[int], strides: Sequence[int], kernel_size: int, slope: float,
                  batch_norm: Dict[str, Any], output: str, first_initializer: str, initializer: str):
         super().__init__()
-        channels, self.size, _ = image_shape
+        channels, size, _ = image_shape
         growth = math.prod(strides)
         self.start_channels = start_channels
-        self.start_size = -(-self.size // growth)
-        self.exact = self.start_size * growth == self.size
-        self.margin = (self.start_size * growth - self.size) // 2
+        self.start_size = -(-size // growth)
+        self.crop = CentralCrop(self.start_size * growth, size)
         activation, self.pixel_range = OUTPUTS[output]
 
         def finished(norm, features, is_first=False):  # BatchNorm and activation behind a layer
@@ -57,9 +57,9 @@ class ConvGenerator(nn.Cell):
             return layers if batch_norm["place"] == "before" else layers[::-1]
 
         features = start_channels * self.start_size**2
-        self.condition = Conditioned(classes)
+        self.condition = Conditioned(classes, places)
         self.start = nn.SequentialCell(
-            [nn.Dense(latent_size + classes, features, **initialized(first_initializer)),
+            [nn.Dense(latent_size + self.condition.more, features, **initialized(first_initializer)),
              *finished(BatchNorm1d, features, is_first=True)])
         layers = []
         for before, width, stride in zip([start_channels, *widths], widths, strides):
@@ -71,11 +71,7 @@ class ConvGenerator(nn.Cell):
 
     def construct(self, latent, label=None):
         maps = self.start(self.condition(latent, label))
-        images = self.layers(maps.reshape((-1, self.start_channels, self.start_size, self.start_size)))
-        if self.exact:
-            return images
-        end = self.margin + self.size
-        return images[:, :, self.margin:end, self.margin:end]
+        return self.crop(self.layers(maps.reshape((-1, self.start_channels, self.start_size, self.start_size))))
 
 
 class ConvDiscriminator(nn.Cell):
@@ -115,7 +111,8 @@ class ConvDiscriminator(nn.Cell):
         self.dense = nn.SequentialCell(dense) if dense else None
         self.heads = Heads([features, *dense_widths][-1], classes, initializer)
 
-    def construct(self, images, *kept):
+    def features(self, images, *kept):
+        """Return what the heads judge by, float32, (N, features)."""
         x = images
         for index, convolution in enumerate(self.convolutions):
             x = convolution(x)
@@ -124,4 +121,7 @@ class ConvDiscriminator(nn.Cell):
         x = x.reshape((x.shape[0], -1))
         if self.dense is not None:
             x = self.dense(x)
-        return self.heads(x)
+        return x
+
+    def construct(self, images, *kept):
+        return self.heads(self.features(images, *kept))

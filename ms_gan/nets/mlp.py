@@ -13,7 +13,7 @@ from ms_gan.nets.blocks import OUTPUTS, BatchNorm1d, Conditioned, Heads, LeakyRe
 class MLPGenerator(nn.Cell):
     """Latents to images: hidden layers of `widths`, then a Dense layer and `output`.
 
-    Inputs: latent, float32, (N, latent_size); with classes also label, int32, (N,). Output: float32,
+    Inputs: latent, float32, (N, latent_size); with classes also the label, as `LabelCode` takes it. Output: float32,
     (N, *image_shape), in `pixel_range`: [−1, 1] for the output "tanh", [0, 1] for "sigmoid".
 
     A hidden layer is Dense and LeakyReLU(slope), with BatchNorm as `batch_norm` says: its `place` is
@@ -21,13 +21,13 @@ class MLPGenerator(nn.Cell):
     `momentum` the part of the moving statistics that stays at each step; and its `epsilon`.
     """
 
-    def __init__(self, latent_size: int, classes: int, image_shape: Tuple[int, int, int], widths: Sequence[int],
-                 slope: float, batch_norm: Dict[str, Any], output: str, initializer: str):
+    def __init__(self, latent_size: int, classes: int, places: int, image_shape: Tuple[int, int, int],
+                 widths: Sequence[int], slope: float, batch_norm: Dict[str, Any], output: str, initializer: str):
         super().__init__()
-        self.condition = Conditioned(classes)
+        self.condition = Conditioned(classes, places)
         activation, self.pixel_range = OUTPUTS[output]
         layers = []
-        for index, (before, width) in enumerate(zip([latent_size + classes, *widths], widths)):
+        for index, (before, width) in enumerate(zip([latent_size + self.condition.more, *widths], widths)):
             layers.append(nn.Dense(before, width, **initialized(initializer)))
             norm = []
             if batch_norm["place"] != "none" and (index > 0 or batch_norm["first_layer"]):
@@ -61,5 +61,9 @@ class MLPDiscriminator(nn.Cell):
         self.layers = nn.SequentialCell(layers)
         self.heads = Heads(widths[-1], classes, initializer)
 
+    def features(self, images):
+        """Return what the heads judge by, float32, (N, features)."""
+        return self.layers(images.reshape((-1, self.pixels)))
+
     def construct(self, images):
-        return self.heads(self.layers(images.reshape((-1, self.pixels))))
+        return self.heads(self.features(images))

@@ -18,13 +18,17 @@ from ms_gan.latents import DISTRIBUTIONS
 
 Recipe = Dict[str, Any]
 
-SECTIONS = {  # the sections of every recipe; where None stands, the arguments of what it builds say the rest
-    "data": {"dataset", "fallback", "size", "channels", "classes", "pixel_range"},
+FAMILIES = {  # how an update goes: one step Cell each; the networks that it trains
+    "gan": ("generator", "discriminator"),
+    "acgan": ("generator", "discriminator"),
+    "cvae": ("encoder", "generator"),
+    "cvae_gan": ("encoder", "generator", "discriminator"),
+}
+# The sections of every recipe, beside one for each network of its family and one for each one's optimizer; where None
+# stands, as for those, the arguments of what is built say the rest.
+SECTIONS = {
+    "data": {"dataset", "fallback", "size", "channels", "classes", "places", "pixel_range", "rotate_and_mirror"},
     "latent": {"size", "distribution"},
-    "generator": None,
-    "discriminator": None,
-    "optimizer_generator": None,
-    "optimizer_discriminator": None,
     "updates": None,
     "schedule": {"batch_size", "sampling", "steps_per_epoch", "epochs"},
     "sheet": {"rows", "columns", "above_real"},
@@ -43,18 +47,21 @@ CHOICES = {
     "fakes": ("training", "inference"),
     "generator_latents": ("shared", "new"),
     "generator_loss": ("non_saturating", "saturating"),
+    "label_place": ("late", "early"),
+    "reconstruction": ("bernoulli", "squared"),
 }
 AT_LEAST_ONE = {"epochs", "size", "channels", "decay_steps", "kernel_size", "start_channels", "discriminator_steps",
-                "rows", "columns"}
+                "rows", "columns", "dense_width"}
 AT_MOST_100 = {"rows", "columns"}
-AT_LEAST_ZERO = {"classes", "steps_per_epoch", "pretraining_steps"}
+AT_LEAST_ZERO = {"classes", "places", "steps_per_epoch", "pretraining_steps"}
+WEIGHTS = {"kl_weight", "reconstruction_weight"}
 ABOVE_ZERO = {"learning_rate", "decay_rate"}
 FROM_ZERO_TO_BELOW_ONE = {"beta1", "beta2", "momentum", "dropout_rate"}
 LISTS_OF_SIZES = {"widths", "strides"}
 RANGES_IN_0_1 = {"target_real", "target_fake"}
-YES_OR_NO = {"half_batches", "shared_counters", "first_layer", "above_real"}
+YES_OR_NO = {"half_batches", "shared_counters", "first_layer", "above_real", "rotate_and_mirror"}
 WHOLE_NUMBERS = AT_LEAST_ONE | AT_LEAST_ZERO | {"batch_size"}
-NUMBERS = ABOVE_ZERO | FROM_ZERO_TO_BELOW_ONE | {"epsilon", "slope"}
+NUMBERS = ABOVE_ZERO | WEIGHTS | FROM_ZERO_TO_BELOW_ONE | {"epsilon", "slope"}
 BATCH_NORM = {"place", "first_layer", "momentum", "epsilon"}
 
 SMALLEST_BATCH = 4  # BatchNorm needs a variance, also in half a batch
@@ -121,18 +128,22 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
 def check(recipe: Recipe) -> None:
     """Raise UserError where a recipe lacks a common setting, has an unknown one, or one out of range."""
     name = recipe.get("name", "?")
-    for section in sorted(recipe.keys() - {"name", "summary", "family", *SECTIONS}):
-        raise UserError(f"recipe {name}: unknown section {section}")
     for key in ("summary", "family"):
         if not isinstance(recipe.get(key), str):
             raise UserError(f"recipe {name}: {key} is missing, or no text")
-    for section, expected in SECTIONS.items():
+    if recipe["family"] not in FAMILIES:
+        raise UserError(f"recipe {name}: family must be one of {', '.join(FAMILIES)}, not {recipe['family']}")
+    networks = FAMILIES[recipe["family"]]
+    sections = {**SECTIONS, **dict.fromkeys(networks), **dict.fromkeys(f"optimizer_{network}" for network in networks)}
+    for section in sorted(recipe.keys() - {"name", "summary", "family", *sections}):
+        raise UserError(f"recipe {name}: unknown section {section}")
+    for section, expected in sections.items():
         if section not in recipe:
             raise UserError(f"recipe {name}: section {section} is missing")
         if not isinstance(recipe[section], dict):
             raise UserError(f"recipe {name}: {section} must be a dictionary of settings, not {recipe[section]}")
         _require_keys(name, section, recipe[section], expected)
-        if section in ("generator", "discriminator") and not isinstance(recipe[section].get("network"), str):
+        if section in networks and not isinstance(recipe[section].get("network"), str):
             raise UserError(f"recipe {name}: setting {section}.network is missing, or no text")
         if "batch_norm" in recipe[section]:
             if not isinstance(recipe[section]["batch_norm"], dict):
@@ -143,10 +154,13 @@ def check(recipe: Recipe) -> None:
         fault = _wrong_type(last, value) or _fault(last, value)
         if fault:
             raise UserError(f"recipe {name}: {key} must be {fault}, not {value}")
-    low, high = recipe["data"]["pixel_range"]
+    data = recipe["data"]
+    low, high = data["pixel_range"]
     if not low < high:
         raise UserError(f"recipe {name}: data.pixel_range must be [low, high] with low < high")
-    for network in (recipe["generator"], recipe["discriminator"]):
+    if data["places"] and not data["classes"]:
+        raise UserError(f"recipe {name}: data.places is how many of data.classes tags an image has, and there are none")
+    for network in (recipe[network] for network in networks):
         convolutions = len(network.get("widths", ())) + ("start_channels" in network)
         if "strides" in network and len(network["strides"]) != convolutions:
             raise UserError(f"recipe {name}: {network['network']} needs {convolutions} strides for its widths, "
@@ -201,6 +215,8 @@ def _fault(key: str, value: Any) -> Optional[str]:
         return "at least 0, and below 2^31"
     if key == "classes" and value == 1:
         return "0 for none, or at least 2"
+    if key in WEIGHTS and not 0 <= value < LARGEST_FLOAT32:
+        return "at least 0 and fit into float32"
     if key in ABOVE_ZERO and not 0 < value < LARGEST_FLOAT32:
         return "greater than 0 and fit into float32"
     if key == "epsilon" and not SMALLEST_FLOAT32 <= value < LARGEST_FLOAT32:

@@ -10,13 +10,17 @@ from mindspore import nn
 
 from ms_gan.data.batches import SAMPLINGS
 from ms_gan.data.description import ImageData
-from ms_gan.data.resident import ResidentImages
+from ms_gan.data.resident import ResidentImages, TurnedImages
 from ms_gan.errors import UserError
-from ms_gan.nets.blocks import UnitRange
+from ms_gan.nets.autoencoder import ConvDecoder, ConvEncoder
+from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
 from ms_gan.nets.conv import ConvDiscriminator, ConvGenerator
 from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
-from ms_gan.recipes import SMALLEST_FLOAT32, Recipe, share_of_batch
+from ms_gan.recipes import FAMILIES, SMALLEST_FLOAT32, Recipe, share_of_batch
 from ms_gan.steps.acgan import ACGANStep
+from ms_gan.steps.base import TrainingStep
+from ms_gan.steps.cvae import CVAEStep
+from ms_gan.steps.cvae_gan import CVAEGANStep
 from ms_gan.steps.gan import GANStep
 from ms_gan.steps.parallel import AveragedGradients
 
@@ -40,29 +44,16 @@ def adam(network: nn.Cell, name: str, learning_rate: float, decay_rate: float, d
     return optimizer
 
 
-def share_counters(optimizer: nn.Adam, other: nn.Adam) -> None:
-    """Let two Adams count each other's updates, as one optimizer object that trains two networks does.
-
-    The powers of beta1 and beta2, and the step on which the learning rate depends, advance at both's updates.
-    """
-    for name in ("beta1_power", "beta2_power", "global_step"):
-        setattr(optimizer, name, getattr(other, name))
-
-
 NETWORKS = {"mlp_generator": MLPGenerator, "mlp_discriminator": MLPDiscriminator,
-            "conv_generator": ConvGenerator, "conv_discriminator": ConvDiscriminator}
+            "conv_generator": ConvGenerator, "conv_discriminator": ConvDiscriminator,
+            "conv_encoder": ConvEncoder, "conv_decoder": ConvDecoder}
 OPTIMIZERS = {"adam": adam}
-FAMILIES = {"gan": GANStep, "acgan": ACGANStep}
+STEPS = {"gan": GANStep, "acgan": ACGANStep, "cvae": CVAEStep, "cvae_gan": CVAEGANStep}
 
 
 def build_generator(recipe: Recipe) -> nn.Cell:
     """Return the recipe's generator; its parameters are called `generator.…`."""
-    generator = _network(recipe, "generator", latent_size=recipe["latent"]["size"])
-    (low, high), (data_low, data_high) = generator.pixel_range, recipe["data"]["pixel_range"]
-    if not low <= data_low < data_high <= high:
-        raise UserError(f"recipe {recipe['name']}: its generator draws pixels in [{low}, {high}], which "
-                        f"data.pixel_range {recipe['data']['pixel_range']} is no part of")
-    return generator
+    return _network(recipe, "generator")
 
 
 def build_unit_range_generator(recipe: Recipe) -> UnitRange:
@@ -70,50 +61,37 @@ def build_unit_range_generator(recipe: Recipe) -> UnitRange:
     return UnitRange(build_generator(recipe), recipe["data"]["pixel_range"])
 
 
-def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -> nn.Cell:
+def build_encoder(recipe: Recipe) -> EncoderOfUnitRange:
+    """Return an encoder of its own that takes images in [0, 1], in inference mode; its parameters are `encoder.…`."""
+    return EncoderOfUnitRange(_network(recipe, "encoder"), recipe["data"]["pixel_range"])
+
+
+def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -> TrainingStep:
     """Return the recipe's training step on the given images, weights drawn from `seed`.
 
     Of several `devices` each takes an equal share of a batch; gradients are averaged.
 
-    Every parameter in it has a prefix: `generator.`, `discriminator.`,
-    `optimizer_generator.`, `optimizer_discriminator.`, `data.`.
+    Every parameter in it has a prefix: the name of its network, such as `generator.`, that of its optimizer,
+    such as `optimizer_generator.`, or `data.`.
     """
-    if recipe["family"] not in FAMILIES:
-        raise UserError(f"recipe {recipe['name']}: family must be one of {', '.join(FAMILIES)}, not {recipe['family']}")
-    classes = recipe["data"]["classes"]
-    if (classes > 0) != FAMILIES[recipe["family"]].conditional:
-        wanted = "at least 2" if classes == 0 else "0"
-        raise UserError(f"recipe {recipe['name']}: data.classes must be {wanted} for the family {recipe['family']}, "
-                        f"not {classes}")
+    _check_labels(recipe)
     ms.set_seed(seed)
-    generator = build_generator(recipe)
-    discriminator = _network(recipe, "discriminator")
-    optimizer_generator = _optimizer(recipe, "optimizer_generator", generator)
-    optimizer_discriminator = _optimizer(recipe, "optimizer_discriminator", discriminator)
-    updates = dict(recipe["updates"])
-    if "shared_counters" not in updates:
-        raise UserError(f"recipe {recipe['name']}: setting updates.shared_counters is missing")
-    if updates.pop("shared_counters"):
-        share_counters(optimizer_discriminator, optimizer_generator)
+    networks = {name: _network(recipe, name) for name in FAMILIES[recipe["family"]]}
+    optimizers = {f"optimizer_{name}": _call(recipe, f"optimizer_{name}", OPTIMIZERS, "adam", network=network,
+                                             name=f"optimizer_{name}", **recipe[f"optimizer_{name}"])
+                  for name, network in networks.items()}
+    more = dict(recipe["updates"])
+    if "fakes" in more:
+        more["generator_in_inference"] = networks["generator"]
+        if more["fakes"] == "inference":
+            more["generator_in_inference"] = _sharing_weights(networks["generator"], _network(recipe, "generator"))
+    step = _call(recipe, "updates", STEPS, recipe["family"], data=_data(recipe, images), latent=recipe["latent"],
+                 classes=recipe["data"]["classes"], batch_size=share_of_batch(recipe, devices),
+                 **networks, **optimizers, **more)
     if devices > 1:
-        optimizer_generator = AveragedGradients(optimizer_generator, devices)
-        optimizer_discriminator = AveragedGradients(optimizer_discriminator, devices)
-    in_inference = generator
-    if updates.get("fakes") == "inference":
-        in_inference = _sharing_weights(generator, build_generator(recipe))
-    return _call(
-        recipe, "updates", FAMILIES, recipe["family"],
-        data=ResidentImages(images.images, images.labels if classes else None, recipe["data"]["pixel_range"]),
-        generator=generator,
-        generator_in_inference=in_inference,
-        discriminator=discriminator,
-        optimizer_generator=optimizer_generator,
-        optimizer_discriminator=optimizer_discriminator,
-        latent=recipe["latent"],
-        classes=classes,
-        batch_size=share_of_batch(recipe, devices),
-        **updates,
-    )
+        for name in optimizers:
+            setattr(step, name, AveragedGradients(getattr(step, name), devices))
+    return step
 
 
 def build_sampler(recipe: Recipe, count: int, images_per_step: int, seed: int) -> Tuple[Any, int]:
@@ -133,18 +111,44 @@ def _sharing_weights(network: nn.Cell, twin: nn.Cell) -> nn.Cell:
     return twin
 
 
-def _network(recipe: Recipe, player: str, **given: Any) -> nn.Cell:
+def _check_labels(recipe: Recipe) -> None:
+    data, wanted = recipe["data"], STEPS[recipe["family"]].labels
+    fault = None
+    if wanted == "none" and data["classes"]:
+        fault = f"data.classes must be 0 for the family {recipe['family']}, not {data['classes']}"
+    elif wanted == "class" and not data["classes"]:
+        fault = f"data.classes must be at least 2 for the family {recipe['family']}, not 0"
+    elif wanted == "class" and data["places"]:
+        fault = f"data.places must be 0 for the family {recipe['family']}, which takes one class an image"
+    if fault:
+        raise UserError(f"recipe {recipe['name']}: {fault}")
+
+
+def _data(recipe: Recipe, images: ImageData) -> nn.Cell:
+    data = recipe["data"]
+    labels = images.labels if data["classes"] else None
+    if data["rotate_and_mirror"]:
+        return TurnedImages(images.images, labels, data["pixel_range"], data["size"])
+    return ResidentImages(images.at_size(data["size"]).images, labels, data["pixel_range"])
+
+
+def _network(recipe: Recipe, player: str) -> nn.Cell:
     settings = dict(recipe[player])
     kind = settings.pop("network")
     data = recipe["data"]
-    network = _call(recipe, player, NETWORKS, kind, image_shape=(data["channels"], data["size"], data["size"]),
-                    classes=data["classes"], **given, **settings)
+    given = {"image_shape": (data["channels"], data["size"], data["size"]), "classes": data["classes"]}
+    if player == "discriminator":
+        given["classes"] = data["classes"] if STEPS[recipe["family"]].discriminator_names_classes else 0
+    else:
+        given.update(latent_size=recipe["latent"]["size"], places=data["places"])
+    network = _call(recipe, player, NETWORKS, kind, **given, **settings)
+    if player == "generator":
+        (low, high), (data_low, data_high) = network.pixel_range, data["pixel_range"]
+        if not low <= data_low < data_high <= high:
+            raise UserError(f"recipe {recipe['name']}: its generator draws pixels in [{low}, {high}], which "
+                            f"data.pixel_range {data['pixel_range']} is no part of")
     network.update_parameters_name(f"{player}.")  # before any optimizer is built on it
     return network
-
-
-def _optimizer(recipe: Recipe, name: str, network: nn.Cell) -> nn.Adam:
-    return _call(recipe, name, OPTIMIZERS, "adam", network=network, name=name, **recipe[name])
 
 
 def _call(recipe: Recipe, section: str, table: Dict[str, Callable], kind: str, **settings: Any):

@@ -1,4 +1,4 @@
-"""The pizza articles' GAN: large convolutional networks, here on 28×28 grey.
+"""The pizza articles' GAN: large convolutional networks for 32×32 colour.
 
 Source: "Учим робота готовить пиццу. Часть 2: Состязание нейронных сетей" (Habr), in Keras, after
 Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolutional GANs".
@@ -6,9 +6,10 @@ Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolution
 Where this departs from the document, and why:
 - D ends in a logit and the loss is a softplus of it: the document's sigmoid and binary cross-entropy, without the
   clipping at 1e-7 that Keras needs.
-- The document's photographs of pizzas, 32×32 in colour, are not ours: the data set is MNIST. The networks take any
-  size, the document's by `data.size=32` and `data.channels=3`, but there are no such data yet. 28 is no multiple
-  of 8: G draws 32×32 and keeps the middle.
+- The document's photographs are not ours: the data set is drawn pizzas, 6,000 different ones, also turned and mirrored as the
+  document turns its 20 photographs. `--dataset folder` takes your own; 64×64 is `--set data.size=64`; MNIST is
+  `--dataset mnist --set data.size=28 --set data.channels=1 --set data.rotate_and_mirror=False`, where G draws 32×32 and
+  keeps the middle, 28 being no multiple of 8.
 - The document does not print how it scales pixels: [-1, 1], G's range, is ours.
 - The sheets show the same latents after each epoch; the document draws new ones every 10 batches.
 - The document gives neither batch size nor length, and calls a batch an epoch: 32 images a batch, 100 batches
@@ -23,10 +24,10 @@ Average pooling, which readers of the document recommend, is `--set discriminato
 
 RECIPE = {
     "name": "dcgan",
-    "summary": "convolutional GAN of the pizza articles, large and slow, here on 28x28 grey",
+    "summary": "convolutional GAN of the pizza articles, 32x32 colour; large and slow",
     "family": "gan",
-    "data": {"dataset": "mnist", "fallback": "digits", "size": 28, "channels": 1, "classes": 0,
-             "pixel_range": [-1.0, 1.0]},
+    "data": {"dataset": "pizza", "fallback": "pizza", "size": 32, "channels": 3, "classes": 0, "places": 0,
+             "pixel_range": [-1.0, 1.0], "rotate_and_mirror": True},
     "latent": {"size": 512, "distribution": "uniform"},
     "generator": {
         "network": "conv_generator", "start_channels": 256, "widths": [256, 128, 64], "strides": [2, 2, 2, 1],

@@ -22,7 +22,8 @@ class ACGANStep(GANStep):
     Arguments are those of GANStep, with `classes` of at least 2.
     """
 
-    conditional = True
+    labels = "class"
+    discriminator_names_classes = True
     scalars = ("loss_d", "loss_d_class", "loss_g", "loss_g_class", "fool_rate", "accuracy_class",
                "accuracy_real", "accuracy_fake")
 

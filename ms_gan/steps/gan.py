@@ -12,6 +12,7 @@ from mindspore import dtype as mstype
 
 from ms_gan.latents import draw_latents
 from ms_gan.losses import binary_cross_entropy, non_saturating_generator_loss, saturating_generator_loss
+from ms_gan.steps.base import TrainingStep
 
 GENERATOR_LOSSES = {"non_saturating": non_saturating_generator_loss, "saturating": saturating_generator_loss}
 DISCRIMINATOR_UPDATES = {
@@ -21,7 +22,7 @@ DISCRIMINATOR_UPDATES = {
 }
 
 
-class GANStep(nn.Cell):
+class GANStep(TrainingStep):
     """Update D on real and fake images, once or more, then G against the updated D.
 
     The generator's loss is differentiated first with respect to its images, through the updated D,
@@ -33,7 +34,7 @@ class GANStep(nn.Cell):
     same as two batches, and faster.
 
     Args:
-        data: Cell from a batch's indices to real images, float32, B×C×H×W; its `labels` to labels.
+        data: Cell from a batch to real images, float32, B×C×H×W; its `labels` to labels.
         generator: Cell from latents, float32, (B, latent_size), and with classes labels, to such images.
         generator_in_inference: the same generator, of the same weights, that stays in inference mode; used only
             where `fakes` says so.
@@ -49,10 +50,12 @@ class GANStep(nn.Cell):
         generator_latents: those of D's last update ("shared") or "new" ones.
         generator_loss: one of GENERATOR_LOSSES.
         target_real, target_fake: D's targets are drawn from the uniform distribution between the two numbers.
+        shared_counters: both optimizers count each other's updates, as one optimizer object does that trains two
+            networks: the powers of beta1 and beta2, and the step on which the learning rate depends.
         pretraining_steps: updates of D alone, against the untrained G, before the first step.
     """
 
-    conditional = False  # whether it needs classes
+    networks = ("generator", "discriminator")
     # accuracy_*: the part of the real, and of the generated, images that D judges rightly in its own update;
     # fool_rate: the part of G's images that D, updated, takes for real
     scalars: Tuple[str, ...] = ("loss_d", "loss_g", "fool_rate", "accuracy_real", "accuracy_fake")
@@ -61,8 +64,10 @@ class GANStep(nn.Cell):
                  optimizer_discriminator, latent: Dict[str, Any], classes: int, batch_size: int,
                  discriminator_steps: int, discriminator_update: str, half_batches: bool, fakes: str,
                  generator_latents: str, generator_loss: str, target_real: Sequence[float],
-                 target_fake: Sequence[float], pretraining_steps: int):
+                 target_fake: Sequence[float], shared_counters: bool, pretraining_steps: int):
         super().__init__(auto_prefix=False)  # the networks have their prefixes; nothing may rename them
+        if shared_counters:
+            share_counters(optimizer_discriminator, optimizer_generator)
         self.data = data
         self.generator = generator
         self.generator_for_discriminator = generator_in_inference if fakes == "inference" else generator
@@ -111,18 +116,9 @@ class GANStep(nn.Cell):
             self.generator_for_discriminator.set_train(False)
         return self
 
-    def saved(self) -> Dict[str, nn.Cell]:
-        """Return what a checkpoint holds, by file name; of an optimizer only its own state is saved."""
-        return {
-            "generator": self.generator,
-            "discriminator": self.discriminator,
-            "optimizer_generator": self.optimizer_generator,
-            "optimizer_discriminator": self.optimizer_discriminator,
-        }
-
     @property
     def images_per_step(self) -> int:
-        """How many real images, that is indices, one step takes."""
+        """How many real images one step takes."""
         return self.count * self.discriminator_steps
 
     def preparation(self) -> Tuple[nn.Cell, int]:
@@ -171,21 +167,20 @@ class GANStep(nn.Cell):
         Returns its losses, and its accuracies on real and on fake images, float32, (2,).
         """
         start, count = self.stride * number, self.count
-        indices = batch[0]
         if self.discriminator_steps > 1:
-            indices = indices[count * number : count * (number + 1)]
-        real = self.data(indices)
-        labels = self.data.labels(indices) if self.classes else None
+            batch = between(count * number, count * (number + 1), batch)
+        real = self.data(*batch)
+        labels = self.data.labels(*batch) if self.classes else None
         fake = drawn[:count] if self.half_of_shared else drawn
         targets = noise[start + self.input_count]
         kept = noise[start + self.input_count + 1 : start + self.stride]
 
         if self.separate:
             (_, logits_real, losses_real), gradients = self.gradient_discriminator(
-                real, count, labels, targets[:count], first(count, kept))
+                real, count, labels, targets[:count], between(0, count, kept))
             fake = ops.depend(fake, self.optimizer_discriminator(gradients))
             (_, logits_fake, losses_fake), gradients = self.gradient_discriminator(
-                fake, 0, labels, targets[count:], rest(count, kept))
+                fake, 0, labels, targets[count:], between(count, 2 * count, kept))
             losses = 0.5 * (losses_real + losses_fake)
         else:
             (_, logits, losses), gradients = self.gradient_discriminator(
@@ -198,7 +193,7 @@ class GANStep(nn.Cell):
         """Do one update.
 
         Args:
-            batch: tuple of one tensor, the indices of the real images, int32, (images_per_step,).
+            batch: tuple of tensors, what the data Cell takes for `images_per_step` real images.
             noise: tuple of tensors as `draw_noise` draws them.
 
         Returns:
@@ -261,22 +256,23 @@ class Pretraining(nn.Cell):
         return ops.concat((losses, accuracies))
 
 
+def share_counters(optimizer: nn.Adam, other: nn.Adam) -> None:
+    """Let two Adams count each other's updates, as one optimizer object that trains two networks does.
+
+    The powers of beta1 and beta2, and the step on which the learning rate depends, advance at both's updates.
+    """
+    for name in ("beta1_power", "beta2_power", "global_step"):
+        setattr(optimizer, name, getattr(other, name))
+
+
 def share(judgements):
     """Return which part of the booleans is true, float32, a scalar."""
     return judgements.astype(mstype.float32).mean()
 
 
-def first(count: int, tensors):
-    """Return the first `count` of each tensor of a tuple."""
+def between(start: int, end: int, tensors):
+    """Return the rows from `start` to before `end` of each tensor of a tuple."""
     parts = ()
     for tensor in tensors:
-        parts += (tensor[:count],)
-    return parts
-
-
-def rest(count: int, tensors):
-    """Return what comes after the first `count` of each tensor of a tuple."""
-    parts = ()
-    for tensor in tensors:
-        parts += (tensor[count:],)
+        parts += (tensor[start:end],)
     return parts

@@ -150,7 +150,7 @@ class Loop:
         It is part of the first checkpoint: a run that stops in it starts again from the beginning.
         """
         cell, count = self.step.preparation()
-        if count == 0:
+        if cell is None or count == 0:
             return True
         cell = across_devices(cell, self.device)
         self.progress.say(f"{count:,} steps of preparation")
@@ -211,7 +211,7 @@ def run_cell(cell, step, batches, device: Device, seed: int, purpose: str, numbe
     indices = batches.indices(number)
     share = len(indices) // device.count
     indices = indices[device.rank * share : (device.rank + 1) * share]
-    return cell(on_device((indices,)), on_device(noise))
+    return cell(on_device(step.data.inputs(indices)), on_device(noise))
 
 
 def across_devices(cell, device: Device):
@@ -228,7 +228,7 @@ def follow(step, batches, device: Device, seed: int, done: Optional[int], total:
         signal.signal(number, signal.SIG_IGN)  # the end of the first one's process ends this one
     if done is None:
         cell, count = step.preparation()
-        cell = across_devices(cell, device)
+        cell = across_devices(cell, device) if count else None
         for number in range(count):
             run_cell(cell, step, batches, device, seed, "preparation", number).asnumpy()
     cell = across_devices(step, device)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Dict, Optional
 
@@ -31,18 +32,18 @@ REAL_SHOWN = 25
 
 def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, root: Path,
           steps: Optional[int] = None, data_path: Optional[str] = None, instead_of: Optional[str] = None,
-          warm_start: Optional[Path] = None) -> None:
+          warm_start: Optional[Path] = None, skip_unreadable: bool = False) -> None:
     """Train a new run, below `root`, for `steps` or for the recipe's epochs.
 
     `warm_start` is a checkpoint whose networks, but not optimizers, the run begins with;
-    `data_path` where the images were read, for a later resume; `instead_of` names the data set
-    that they stand in for. Raises UserError, before a folder is made, for images or settings that
+    `data_path` where the images were read, and `skip_unreadable` how, for a later resume; `instead_of` names the data
+    set that they stand in for. Raises UserError, before a folder is made, for images or settings that
     do not go together.
     """
-    images.require(recipe["data"]["size"], recipe["data"]["channels"], recipe["data"]["classes"])
+    images.require(*(recipe["data"][key] for key in ("size", "channels", "classes", "places")))
     require_same(device, images.sha256)
     step = build_step(recipe, images, seed, device.count)
-    batches, steps_per_epoch = build_sampler(recipe, len(images.images), step.images_per_step * device.count, seed)
+    batches, steps_per_epoch = build_sampler(recipe, step.data.count, step.images_per_step * device.count, seed)
     settings = {
         "recipe": recipe,
         "seed": seed,
@@ -56,7 +57,7 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     }
     environment = {
         "data": {"path": data_path and str(Path(data_path).absolute()), "source": images.source,
-                 "instead_of": instead_of},
+                 "instead_of": instead_of, "skip_unreadable": skip_unreadable},
         "starts": [],
     }
     if warm_start is not None:
@@ -75,6 +76,8 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     progress = Progress(run.log, step.scalars, steps_per_epoch)
     progress.say(f"recipe {recipe['name']}, seed {seed}, {device}, {len(images.images):,} images from "
                  f"{images.source}, {settings['steps']:,} steps; all in {run.path}")
+    for note in images.notes:
+        progress.say(note)
     if instead_of:
         progress.say(f"note: the data set is {images.name}, because {instead_of} could not be fetched")
     _train(run, settings, environment, step, images, batches, steps_per_epoch, device, history, progress, None)
@@ -110,14 +113,16 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
     device = runtime.set_up(device_target or settings["device_target"], device_id, together=device_num > 1)
     refuse_changes(settings, {**settings, "device_target": device.target}, "the device is")
     environment = run.read_environment()
-    images = data.load(settings["dataset"], "train", data_path or environment["data"]["path"])
-    refuse_changes(settings, {**settings, "data_sha256": images.sha256}, f"{images.source} has")
+    images = data.load(settings["dataset"], "train", data_path or environment["data"]["path"],
+                       settings["recipe"]["data"], environment["data"]["skip_unreadable"])
+    classes = list(images.classes) if settings["classes"] else None
+    refuse_changes(settings, {**settings, "data_sha256": images.sha256, "classes": classes}, f"{images.source} has")
     if data_path:  # the data have moved
         environment["data"].update(path=str(Path(data_path).absolute()), source=images.source)
 
     require_same(device, images.sha256)
     step = build_step(settings["recipe"], images, settings["seed"], device.count)
-    batches, steps_per_epoch = build_sampler(settings["recipe"], len(images.images),
+    batches, steps_per_epoch = build_sampler(settings["recipe"], step.data.count,
                                              step.images_per_step * device.count, settings["seed"])
     if epochs:
         settings["recipe"]["schedule"]["epochs"] = epochs
@@ -171,5 +176,7 @@ def _sheet(recipe: Recipe, images: ImageData, seed: int) -> Sheet:
     count = recipe["sheet"]["rows"] * columns
     chosen = np.resize(runtime.random_stream(seed, "real images").permutation(len(images.images)), count)
     labels = images.labels[chosen] if recipe["data"]["classes"] else None
-    real = images.images[chosen] if recipe["sheet"]["above_real"] else None
+    real = None
+    if recipe["sheet"]["above_real"]:
+        real = replace(images, images=images.images[chosen]).at_size(recipe["data"]["size"]).images
     return Sheet(seeded_inputs(recipe["latent"], count, seed, labels), columns, real)

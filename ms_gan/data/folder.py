@@ -1,0 +1,242 @@
+"""A folder of the user's own images, with classes or tags from labels.csv or from the names of its sub-folders."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import warnings
+from pathlib import Path
+from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+
+import cv2
+import numpy as np
+from PIL import Image, UnidentifiedImageError
+
+from ms_gan.data.description import ImageData
+from ms_gan.data.folder_labels import LABELS, label_array, one_line, read_labels, user_error
+from ms_gan.errors import UserError
+
+SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp")
+FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+SPLITS = ("train", "test")
+HELD_OUT = 10  # one image in so many
+MOST_BYTES = 1 << 30  # of finer images
+WORTH_A_NOTE = 100_000_000  # bytes of images
+
+ORIENTATION = 0x0112  # the tag in EXIF; its values from 2 on are undone by:
+UPRIGHT = dict(enumerate((
+    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
+    Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
+), start=2))
+
+
+class _Found(NamedTuple):
+    """What an image file held; the size is width and height, as it is seen."""
+
+    size: Tuple[int, int]
+    grey: bool
+    transparent: bool
+
+
+def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, channels: int, places: int = 0,
+                finer: bool = False, skip_unreadable: bool = False, labelled: bool = True) -> ImageData:
+    """Load the split "train" or "test" of a folder of images: uint8 N x `channels` x `size` x `size`, by relative path.
+
+    Colours are brought to `channels`, 1 (luminance) or 3 (red, green, blue); with `finer`, images are of twice the
+    size if 1 GiB holds them. Labels, if there are any, are int32: with `places` = 0 (N,), the class of each image,
+    otherwise (N, places), the tags; without `labelled` nobody looks for labels. If there are train/ and test/, they are the splits; otherwise "test" is a tenth
+    of the images, chosen by their relative paths alone.
+    Raises UserError, one line that names the file, for whatever the user has to mend; images that cannot be read are
+    left out with `skip_unreadable`.
+    """
+    if not data_path:
+        raise UserError("--dataset folder needs --data-path, the folder that holds the images")
+    home = Path(data_path)
+    names = _image_names(home)
+    notes: List[str] = []
+    if _holds_splits(home, names):
+        inside = {part: [name[len(part) + 1:] for name in names if name.startswith(f"{part}/")] for part in SPLITS}
+        known = read_labels(home / "train", inside["train"], places) if labelled else None
+        home, names = home / split, inside[split]
+        if not names:
+            raise user_error(f"{home}: holds no images; put some there, or take both train/ and test/ away")
+        rows = known if split == "train" or not labelled else read_labels(home, names, places)
+    else:
+        rows = known = read_labels(home, names, places) if labelled else None
+        names = _hold_out(split, home, names, notes)
+    classes, labels = (), None
+    if rows:
+        classes = tuple(sorted({label for row in (known or {}).values() for label in row.labels}))
+        labels = label_array(rows, names, classes, places)
+
+    fits = len(names) * channels * (2 * size) ** 2 <= MOST_BYTES
+    side = 2 * size if finer and fits else size
+    if finer and not fits:
+        notes.append(f"kept at {size}x{size}, as images of {2 * size}x{2 * size} would take more than 1 GiB")
+    images, found, failures = _read_images(home, names, side, channels)
+    if failures:
+        notes.append(_without(failures, home, len(names), skip_unreadable))
+        if labels is not None:
+            labels = labels[[name not in failures for name in names]]
+    if images.nbytes > WORTH_A_NOTE:
+        notes.append(f"the images take {images.nbytes / 1e6:.0f} MB of memory")
+    if side > size:
+        notes.append("twice as fine as the recipe's, so that turning blurs them less")
+    notes = [one_line(note) for note in _what_was_done(found, side, channels) + notes]
+    return ImageData("folder", split, f"the folder {data_path}", images, labels, classes,
+                     places if labels is not None else 0, tuple(notes))
+
+
+def _image_names(folder: Path) -> List[str]:
+    """Return the relative paths, with slashes, of all images in the folder and below it, sorted."""
+    if not os.path.isdir(folder):
+        what = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
+        raise user_error(f"{folder}: {what}; --data-path must name the folder that holds the images")
+    files = list(_files(folder))
+    names = sorted(name for name in files if name.lower().endswith(SUFFIXES))
+    if not names:
+        what = f"holds {len(files)} file(s), but no image" if files else "is empty"
+        raise user_error(f"{folder}: {what}; --data-path must name a folder with images ({', '.join(FORMATS)})")
+    return names
+
+
+def _files(folder: Path, prefix: str = "", above: Tuple[str, ...] = ()) -> Iterator[str]:
+    """Yield the relative paths of all files that are not hidden; links are followed, but never in a circle."""
+    real = os.path.realpath(folder)
+    if real in above:
+        return
+    try:
+        with os.scandir(folder) as entries:
+            visible = [entry for entry in entries if not entry.name.startswith(".")]
+        for entry in visible:
+            if entry.is_dir():
+                yield from _files(folder / entry.name, f"{prefix}{entry.name}/", above + (real,))
+            elif entry.is_file() or not os.path.exists(entry.path):  # a broken link is to be complained about
+                yield prefix + entry.name
+    except OSError as error:
+        raise user_error(f"{error.filename or folder}: cannot be read ({error.strerror or error}); give yourself access, "
+                     "or move it out of --data-path") from error
+
+
+def _holds_splits(folder: Path, names: Sequence[str]) -> bool:
+    """Tell whether train/ and test/ are the splits; beside other images nobody could tell, so those are refused."""
+    if not all(os.path.isdir(folder / part) for part in SPLITS):
+        return False
+    if os.path.lexists(folder / LABELS):
+        raise user_error(f"{folder / LABELS}: lies beside train/ and test/; give each of them a {LABELS} of its own")
+    for name in names:
+        if name.split("/")[0] not in SPLITS:
+            raise user_error(f"{folder / name}: lies beside train/ and test/, which are taken for the splits; move it into "
+                         "one of them or out of --data-path, or rename these")
+    return True
+
+
+def _hold_out(split: str, folder: Path, names: Sequence[str], notes: List[str]) -> List[str]:
+    """Return the names that belong to the split, in their order, and add a note about it."""
+    count = len(names) // HELD_OUT
+    if split == "test" and not count:
+        raise user_error(f"{folder}: holds {len(names)} image(s), of which none is held out for \"test\"; have at least "
+                     f"{HELD_OUT}, or put other images into a folder test/ beside train/")
+    if count:
+        notes.append(f"{count} of {len(names)} images are held out for \"test\"")
+    # A path's digest depends on no other file, nor on the order of listing, nor on the machine.
+    digests = {name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in names}
+    held_out = set(sorted(names, key=digests.__getitem__)[:count])
+    return [name for name in names if (name in held_out) == (split == "test")]
+
+
+def _read_images(home: Path, names: Sequence[str], side: int,
+                 channels: int) -> Tuple[np.ndarray, List[_Found], Dict[str, str]]:
+    """Read one image after the other: those that can be read, what they held, and why the others cannot, by name."""
+    from tqdm import tqdm
+
+    images = np.empty((len(names), channels, side, side), np.uint8)
+    found: List[_Found] = []
+    failures: Dict[str, str] = {}
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # what Pillow reads in spite of a flaw is good enough
+        warnings.simplefilter("error", Image.DecompressionBombWarning)
+        for name in tqdm(names, desc="reading images", unit=" images", delay=1, mininterval=1):
+            try:
+                images[len(found)], what = _read_image(home / name, side, channels)
+                found.append(what)
+            except Exception as error:  # Pillow raises nearly anything for damaged files
+                failures[name] = _reason(error)
+    return images[: len(found)], found, failures
+
+
+def _read_image(path: Path, side: int, channels: int) -> Tuple[np.ndarray, _Found]:
+    """Read the middle square of an image: uint8 (channels, side, side)."""
+    with Image.open(path, formats=FORMATS) as image:
+        size, grey = image.size, image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+        image.draft("L" if channels == 1 else None, (side, side))  # decodes a JPEG only as finely as is needed
+        image.load()
+        orientation = _orientation(image)
+        edge = min(image.size)
+        left, top = ((length - edge) // 2 for length in image.size)
+        square, transparent = _flattened(image.crop((left, top, left + edge, top + edge)), channels)
+    if orientation in UPRIGHT:
+        square = square.transpose(UPRIGHT[orientation])
+    pixels = np.asarray(square)
+    if edge != side:
+        pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA if edge > side else cv2.INTER_CUBIC)
+    seen = size[::-1] if orientation in (5, 6, 7, 8) else size
+    return pixels.reshape(side, side, channels).transpose(2, 0, 1), _Found(seen, grey, transparent)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        return image.getexif().get(ORIENTATION, 1)
+    except Exception:  # damaged EXIF makes no image unreadable
+        return 1
+
+
+def _flattened(image: Image.Image, channels: int) -> Tuple[Image.Image, bool]:
+    """Return the image on white, in mode L or RGB, and whether any of the white shows."""
+    transparent = False
+    if image.mode == "F":
+        raise ValueError("it holds floating-point numbers")
+    if image.mode.startswith("I"):  # up to 16 bits; Pillow itself would cut off what is above 255
+        values = np.asarray(image).astype(np.int32)
+        if values.min() < 0 or values.max() > 65535:
+            raise ValueError("it holds numbers of more than 16 bits")
+        image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+    elif image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
+        image = image.convert("RGBA")
+        transparent = image.getextrema()[3][0] < 255
+        white = Image.new("RGBA", image.size, "white")
+        white.alpha_composite(image)
+        image = white
+    return image.convert("L" if channels == 1 else "RGB"), transparent
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, UnidentifiedImageError):
+        return f"it is damaged, or none of {', '.join(FORMATS)}"
+    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
+        return f"it has more than {Image.MAX_IMAGE_PIXELS} pixels, as decompression bombs have"
+    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def _without(failures: Dict[str, str], home: Path, count: int, skip: bool) -> str:
+    """Return a note about the images that were left out; raise UserError if that is not wanted, or none is left."""
+    name, reason = next(iter(failures.items()))
+    if skip and len(failures) < count:
+        return f"left out {len(failures)} unreadable image(s), the first of them {home / name} ({reason})"
+    mend = "mend them or name another --data-path" if skip else "remove or mend them, or add --skip-unreadable"
+    raise user_error(f"{home / name}: is unreadable ({reason}), {len(failures)} of {count} images are in all; {mend}")
+
+
+def _what_was_done(found: Sequence[_Found], side: int, channels: int) -> List[str]:
+    """Return notes: from what the arrays came, and in what some of the images were different."""
+    sizes = sorted({what.size for what in found}, key=lambda size: (size[0] * size[1], size))
+    ends = dict.fromkeys(f"{width}x{height}" for width, height in (sizes[0], sizes[-1]))
+    cropped = "cropped at the centre to squares, " if any(width != height for width, height in sizes) else ""
+    grey, transparent = (sum(column) for column in list(zip(*found))[1:])
+    notes = [f"{len(found)} image(s) of {' to '.join(ends)}, {cropped}brought to {side}x{side} in "
+             f"{'grey' if channels == 1 else 'colour'}"]
+    if grey and channels == 3:
+        notes.append(f"{grey} of these image(s) were grey")
+    if transparent:
+        notes.append(f"{transparent} of these image(s) had transparency, which is white now")
+    return notes

@@ -1,0 +1,62 @@
+"""What a conditional generator can be asked for, by name: one class, or several tags, an image."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from typing import List, Sequence, Tuple
+
+import numpy as np
+
+from ms_gan.errors import UserError
+
+
+@dataclass(frozen=True)
+class LabelNames:
+    """The names behind labels.
+
+    A label is the index of one of `names`, or, where an image has `places` for tags, int32 (places,): 1 + the indices
+    of its tags in rising order, then zeros.
+    """
+
+    names: Tuple[str, ...]
+    places: int = 0
+
+    def label(self, text: str) -> np.ndarray:
+        """Return the label, int32, () or (places,), of a class, or of tags joined by commas.
+
+        Raises UserError for a name that there is not, and for more tags than places.
+        """
+        if not self.places:
+            return np.int32(self._index(text))
+        tags = sorted({self._index(name.strip()) for name in text.split(",") if name.strip()})
+        if len(tags) > self.places:
+            raise UserError(f"--label {text}: {len(tags)} tags, but an image has at most {self.places}; leave some out")
+        return np.array([1 + index for index in tags] + [0] * (self.places - len(tags)), np.int32)
+
+    def text(self, label: np.ndarray) -> str:
+        """Return a label as it is written: the class, or the tags joined by commas; "none" where there are none."""
+        if not self.places:
+            return self.names[int(label)]
+        return ", ".join(self.names[tag - 1] for tag in label if tag) or "none"
+
+    def each(self) -> np.ndarray:
+        """Return one label for each name: int32, (n,) or (n, places)."""
+        return np.stack([self.label(name) for name in self.names])
+
+    def chosen(self, texts: Sequence[str]) -> np.ndarray:
+        """Return the labels that the texts name, or one for each name when there are no texts."""
+        return np.stack([self.label(text) for text in texts]) if texts else self.each()
+
+    def texts(self, labels: np.ndarray) -> List[str]:
+        """Return several labels as they are written."""
+        return [self.text(label) for label in labels]
+
+    def _index(self, name: str) -> int:
+        if name in self.names:
+            return self.names.index(name)
+        near = difflib.get_close_matches(name, self.names, n=1, cutoff=0.6)
+        hint = f" (did you mean {near[0]}?)" if near else ""
+        if self.places:
+            raise UserError(f"there is no tag {name!r}{hint}; --label takes some of {', '.join(self.names)}, joined by commas")
+        raise UserError(f"there is no class {name!r}{hint}; --label takes one of {', '.join(self.names)}")

@@ -1,0 +1,154 @@
+"""Conditional convolutional encoders and decoders (after Kingma and Welling 2014 and Sohn et al. 2015).
+
+Sizes are parameters: where pooling does not divide the image size, the encoder's maps are rounded up, and
+the decoder starts as large and crops its images centrally.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Sequence, Tuple
+
+import numpy as np
+from mindspore import Tensor, nn, ops
+
+from ms_gan.nets.blocks import CentralCrop, Conditioned, LabelCode, initialized
+
+
+class ConvEncoder(nn.Cell):
+    """Images, and where there are classes their labels, to the mean and the logarithm of the variance of q(z | x, label).
+
+    Inputs: images, float32, (N, *image_shape); with classes also the label, as `LabelCode` takes it. Outputs: mean
+    and log-variance of independent normal latents, float32, (N, latent_size) each.
+
+    For each of `widths` a convolution, ReLU and max-pooling over 2×2; then a Dense layer of `dense_width` and ReLU. The
+    label joins, by `label_place`, "late": its code behind the flattened maps; or "early": as one more channel behind
+    the first ReLU, in which the code is repeated until the channel is full.
+    """
+
+    def __init__(self, latent_size: int, classes: int, places: int, image_shape: Tuple[int, int, int],
+                 label_place: str, widths: Sequence[int], kernel_size: int, dense_width: int, initializer: str):
+        super().__init__()
+        channels, size, _ = image_shape
+        start = initialized(initializer)
+        late, early = (classes if label_place == place else 0 for place in ("late", "early"))
+        self.channel = LabelChannel(early, places, size)
+        convolutions = []
+        for index, (before, width) in enumerate(zip([channels, *widths], widths)):
+            if index == 1 and early:
+                before += 1
+            convolutions.append(nn.Conv2d(before, width, kernel_size, pad_mode="same", has_bias=True, **start))
+            size = -(-size // 2)
+        self.convolutions = nn.CellList(convolutions)
+        self.pool = nn.MaxPool2d(2, 2, pad_mode="same")
+        self.condition = Conditioned(late, places)
+        features = (widths[-1] + (early > 0 and len(widths) == 1)) * size**2
+        self.dense = nn.Dense(features + self.condition.more, dense_width, **start)
+        self.mean = nn.Dense(dense_width, latent_size, **start)
+        self.log_variance = nn.Dense(dense_width, latent_size, **start)
+
+    def construct(self, images, label=None):
+        x = images
+        for index, convolution in enumerate(self.convolutions):
+            x = ops.relu(convolution(x))
+            if index == 0:
+                x = self.channel(x, label)
+            x = self.pool(x)
+        x = self.condition(x.reshape((x.shape[0], -1)), label)
+        x = ops.relu(self.dense(x))
+        return self.mean(x), self.log_variance(x)
+
+
+class LabelChannel(nn.Cell):
+    """Maps with one more channel, the label's code over and over, cut where the channel is full.
+
+    Inputs: maps, float32, (N, C, size, size); label, only where classes > 0. Output: (N, C + 1, size, size), or the
+    maps as they are without classes.
+    """
+
+    def __init__(self, classes: int, places: int, size: int):
+        super().__init__()
+        self.classes = classes
+        self.code = LabelCode(classes, places)
+        self.size = size
+        self.repeats = -(-size**2 // self.code.size) if classes else 0
+
+    def construct(self, maps, label=None):
+        if self.classes == 0:
+            return maps
+        channel = ops.tile(self.code(label), (1, self.repeats))[:, : self.size**2]
+        return ops.concat((maps, channel.reshape((-1, 1, self.size, self.size))), 1)
+
+
+class ConvDecoder(nn.Cell):
+    """Latents, and where there are classes labels, to images: the generator of a CVAE.
+
+    Inputs: latent, float32, (N, latent_size); with classes also the label, as `LabelCode` takes it. Output:
+    images, float32, (N, *image_shape), in [0, 1].
+
+    A Dense layer of `dense_width` and one to a small map of `start_channels`, both linear as in the document; for each
+    of `widths` a convolution, ReLU and doubling of the size (each pixel becomes 2×2); a convolution to pixels, sigmoid.
+    """
+
+    pixel_range = (0.0, 1.0)
+
+    def __init__(self, latent_size: int, classes: int, places: int, image_shape: Tuple[int, int, int],
+                 dense_width: int, start_channels: int, widths: Sequence[int], kernel_size: int, initializer: str):
+        super().__init__()
+        channels, size, _ = image_shape
+        start = initialized(initializer)
+        self.start_channels = start_channels
+        self.start_size = -(-size // 2 ** len(widths))
+        self.condition = Conditioned(classes, places)
+        self.dense = nn.SequentialCell(
+            nn.Dense(latent_size + self.condition.more, dense_width, **start),
+            nn.Dense(dense_width, start_channels * self.start_size**2, **start))
+        layers = [nn.Conv2d(start_channels, widths[0], kernel_size, pad_mode="same", has_bias=True, **start)]
+        for before, width in zip(widths, [*widths[1:], channels]):
+            layers += [nn.ReLU(), DoublingConv2d(before, width, kernel_size, **start)]
+        self.layers = nn.SequentialCell(layers)
+        self.crop = CentralCrop(self.start_size * 2 ** len(widths), size)
+
+    def logits(self, latent, label=None):
+        """Return the images before the sigmoid, float32, (N, *image_shape)."""
+        maps = self.dense(self.condition(latent, label))
+        return self.crop(self.layers(maps.reshape((-1, self.start_channels, self.start_size, self.start_size))))
+
+    def construct(self, latent, label=None):
+        return ops.sigmoid(self.logits(latent, label))
+
+
+class DoublingConv2d(nn.Conv2d):
+    """Doubling of height and width, each value becoming 2×2 of itself, and then a convolution of the same size, in one.
+
+    float32, N×before×H×W to N×after×2H×2W; parameters are those of the convolution. Each of the four results that
+    stand for one value sees some values twice or more: with the kernel's numbers for these added up, it is a
+    convolution of the small maps, which is never as large a computation, and on CPU twice as fast as to double them.
+    """
+
+    def __init__(self, before: int, after: int, kernel_size: int, **start: Any):
+        super().__init__(before, after, kernel_size, pad_mode="same", has_bias=True, **start)
+        sums = self._sums(kernel_size)
+        self.reach = sums.shape[1]  # rows, and columns, of the small maps that a result sees
+        both = np.einsum("pau,qbv->uvpqab", sums, sums).reshape(kernel_size**2, -1)
+        self.sums = Tensor(both.astype(np.float32))
+        self.convolve = ops.Conv2D(4 * after, self.reach, pad_mode="same")
+
+    @staticmethod
+    def _sums(kernel_size: int) -> np.ndarray:
+        """Return which rows of the kernel, for results at even and at odd rows, fall on which rows of the small maps."""
+        at_or_before = (kernel_size - 1) // 2
+        rows = [[(odd + row - at_or_before) // 2 for row in range(kernel_size)] for odd in (0, 1)]
+        radius = max(abs(row) for row in rows[0] + rows[1])
+        sums = np.zeros((2, 2 * radius + 1, kernel_size))
+        for odd in (0, 1):
+            sums[odd, np.array(rows[odd]) + radius, np.arange(kernel_size)] = 1
+        return sums
+
+    def construct(self, maps):
+        count, before, height, width = maps.shape
+        after, reach = self.out_channels, self.reach
+        kernels = ops.matmul(self.weight.reshape((after * before, -1)), self.sums).reshape((after, before, 4, -1))
+        kernels = kernels.transpose((0, 2, 1, 3)).reshape((4 * after, before, reach, reach))
+        results = self.convolve(maps, kernels).reshape((count, after, 2, 2, height, width))
+        spread = results.transpose((0, 1, 4, 2, 5, 3)).reshape((count, after, 2 * height, 2 * width))
+        return ops.bias_add(spread, self.bias)

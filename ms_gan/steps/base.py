@@ -1,0 +1,47 @@
+"""What every training step is to the trainer, whatever it trains."""
+
+from __future__ import annotations
+
+from typing import Dict, Optional, Tuple
+
+import numpy as np
+from mindspore import nn
+
+
+class TrainingStep(nn.Cell):
+    """A Cell whose `construct(batch, noise)` does one update and returns the values that `scalars` names, float32.
+
+    `batch` is a tuple of tensors as the data Cell's `inputs` makes them; `noise` one of tensors as `draw_noise` draws them,
+    with all that is random in the step: called again with the same two, on the same weights, a step does the same.
+
+    A family holds its networks as attributes that are called as in `networks`, their optimizers as
+    `optimizer_<network>`, and the data Cell as `data`.
+    """
+
+    networks: Tuple[str, ...] = ()
+    scalars: Tuple[str, ...] = ()
+    equilibrium: Dict[str, Tuple[float, str]] = {}  # of scalars, where players are equally strong: number and writing
+    labels = "none"  # "class": each image must have a class; "any": a class, tags, or nothing
+    discriminator_names_classes = False
+
+    @property
+    def images_per_step(self) -> int:
+        """How many real images one step takes."""
+        raise NotImplementedError
+
+    def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
+        """Return all that is random in one step."""
+        raise NotImplementedError
+
+    def saved(self) -> Dict[str, nn.Cell]:
+        """Return what a checkpoint holds, by file name; of an optimizer only its own state is saved."""
+        names = [*self.networks, *(f"optimizer_{name}" for name in self.networks)]
+        return {name: getattr(self, name) for name in names}
+
+    def preparation(self) -> Tuple[Optional[nn.Cell], int]:
+        """Return a Cell of the same signature to run before the first step, on the first batches, and how often."""
+        return None, 0
+
+    def remark(self, means: Dict[str, float]) -> Optional[str]:
+        """Say what the means of the scalars over an epoch mean, where they mean trouble."""
+        return None

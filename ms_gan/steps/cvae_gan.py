@@ -1,0 +1,147 @@
+"""One update of a CVAE whose decoder is also the generator of a GAN (Larsen et al. 2016; Bao et al. 2017)."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, Optional, Tuple
+
+import mindspore as ms
+import numpy as np
+from mindspore import ops
+
+from ms_gan.errors import UserError
+from ms_gan.latents import draw_latents
+from ms_gan.losses import (binary_cross_entropy, kl_to_standard_normal, non_saturating_generator_loss,
+                           squared_reconstruction_loss)
+from ms_gan.steps.base import TrainingStep
+from ms_gan.steps.gan import share
+
+
+class CVAEGANStep(TrainingStep):
+    """Update D; then, against the updated D, the encoder and the generator, each with its own loss and Adam.
+
+    With x real, x̂ = G(E(x)) its reconstruction, x_p = G(z) drawn from the prior with the labels of x, f the features
+    that D's head judges by, and D(x) the probability of "real":
+
+        D: mean(−log D(x)) + mean(−log(1 − D(x̂))) + mean(−log(1 − D(x_p)))     the document's loss
+        E: KL + reconstruction_weight · mean Σ (f(x) − f(x̂))²                  Larsen et al., equations 6 and 7
+        G: reconstruction_weight · mean Σ (f(x) − f(x̂))² + ½ (mean(−log D(x̂)) + mean(−log D(x_p)))
+
+    Σ is over the features of an image, divided by their number, so that the weight does not depend on D's size; KL is
+    summed over the latent's numbers and multiplied by kl_weight; means are over the batch. G's adversarial loss is the
+    non-saturating one, where Larsen et al. print the saturating one.
+
+    Args:
+        data, encoder, generator, latent, classes, batch_size, kl_weight: as for CVAEStep.
+        discriminator: Cell from images to logits, (B, 1); its `features` to f.
+        optimizer_encoder, optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
+        reconstruction_weight: how much a wrong feature weighs.
+    """
+
+    networks = ("encoder", "generator", "discriminator")
+    # fool_rate: the part of x̂ and x_p that D, updated, takes for real; accuracy_*: what D judges rightly in its own update
+    scalars: Tuple[str, ...] = ("loss_d", "loss_g", "loss_reconstruction", "loss_kl", "fool_rate", "accuracy_real",
+                                "accuracy_reconstructed", "accuracy_sampled")
+    equilibrium = {"loss_d": (3 * float(np.log(2)), "3 ln 2"), "loss_g": (float(np.log(2)), "ln 2")}
+    labels = "any"
+
+    def __init__(self, data, encoder, generator, discriminator, optimizer_encoder, optimizer_generator,
+                 optimizer_discriminator, latent: Dict[str, Any], classes: int, batch_size: int,
+                 reconstruction_weight: float, kl_weight: float):
+        super().__init__(auto_prefix=False)
+        if latent["distribution"] != "normal":
+            raise UserError("the latents of a variational autoencoder are normal; set latent.distribution=normal")
+        if discriminator.dropout_shapes:
+            raise UserError("a CVAE-GAN compares D's features, which dropout would blur; set discriminator.dropout_rate=0")
+        self.data, self.encoder, self.generator, self.discriminator = data, encoder, generator, discriminator
+        self.optimizer_encoder, self.optimizer_generator = optimizer_encoder, optimizer_generator
+        self.optimizer_discriminator = optimizer_discriminator
+        self.latent, self.classes, self.batch_size = latent, classes, batch_size
+        self.reconstruction_weight, self.kl_weight = reconstruction_weight, kl_weight
+        self.gradient_discriminator, self.gradient_encoder, self.gradient_generator = (
+            ms.value_and_grad(loss, None, ms.ParameterTuple(network.trainable_params()), has_aux=True)
+            for loss, network in ((self.discriminator_loss, discriminator), (self.encoder_loss, encoder),
+                                  (self.generator_loss, generator)))
+        self.set_train()
+
+    @property
+    def images_per_step(self) -> int:
+        """How many real images one step takes."""
+        return self.batch_size
+
+    def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
+        """Return all that is random in one step: ε and latents from the prior, float32, (B, latent_size) each."""
+        return tuple(draw_latents("normal", self.batch_size, self.latent["size"], stream) for _ in range(2))
+
+    def remark(self, means: Dict[str, float]) -> Optional[str]:
+        """Say what the means of the scalars over an epoch mean, when one player has overpowered the other."""
+        if min(means["accuracy_real"], means["accuracy_reconstructed"], means["accuracy_sampled"]) > 0.99:
+            return "D tells nearly every image apart and overpowers G, which learns little from such a D"
+        if means["fool_rate"] > 0.99:
+            return "D takes nearly every image of G for real: G overpowers D, and learns little from such a D"
+        return None
+
+    def encode(self, images, label, epsilon):
+        """Return latents drawn from q(z | x, label), (B, latent_size), and the KL of q to the prior."""
+        mean, log_variance = self.encoder(images, *label)
+        return mean + ops.exp(0.5 * log_variance) * epsilon, kl_to_standard_normal(mean, log_variance)
+
+    def feature_loss(self, features, features_real):
+        """Return the mean over images and features of the squared difference to the real images' features."""
+        return squared_reconstruction_loss(features, ops.stop_gradient(features_real)) / features.shape[1]
+
+    def discriminator_loss(self, real, reconstructed, sampled):
+        """Return D's loss on real, reconstructed and sampled images, and what D judges rightly of each."""
+        count = real.shape[0]
+        logits = self.discriminator(ops.concat((real, reconstructed, sampled)))
+        logits_real, logits_reconstructed, logits_sampled = (
+            logits[:count], logits[count : 2 * count], logits[2 * count :])
+        loss = (binary_cross_entropy(logits_real, 1.0) + binary_cross_entropy(logits_reconstructed, 0.0)
+                + binary_cross_entropy(logits_sampled, 0.0))
+        judged = ops.stack((share(logits_real > 0), share(logits_reconstructed < 0), share(logits_sampled < 0)))
+        return loss, ops.stack((loss,)), judged
+
+    def encoder_loss(self, real, label, epsilon, features_real):
+        """Return the encoder's loss, and the values to report: reconstruction and KL."""
+        latent, kl = self.encode(real, label, epsilon)
+        features = self.discriminator.features(self.generator(latent, *label))
+        reconstruction = self.feature_loss(features, features_real)
+        return self.kl_weight * kl + self.reconstruction_weight * reconstruction, ops.stack((reconstruction, kl))
+
+    def generator_loss(self, encoded, latent, label, features_real):
+        """Return the generator's loss, and the values to report: its adversarial part, and how often D is fooled."""
+        features = self.discriminator.features(self.generator(encoded, *label))
+        logits_sampled = self.discriminator(self.generator(latent, *label))
+        logits = ops.concat((self.discriminator.heads(features), logits_sampled))
+        adversarial = non_saturating_generator_loss(logits)  # of as many of the one as of the other
+        loss = self.reconstruction_weight * self.feature_loss(features, features_real) + adversarial
+        return loss, ops.stack((adversarial, share(logits > 0)))
+
+    def construct(self, batch, noise):
+        """Do one update.
+
+        Args:
+            batch: tuple of tensors, what the data Cell takes for `images_per_step` real images.
+            noise: tuple of tensors as `draw_noise` draws them.
+
+        Returns:
+            float32, (len(scalars),): the values that `scalars` names, each measured before the update that
+            follows from it.
+        """
+        epsilon, latent = noise
+        real = self.data(*batch)
+        label = (self.data.labels(*batch),) if self.classes else ()
+        encoded = ops.stop_gradient(self.encode(real, label, epsilon)[0])
+        reconstructed = ops.stop_gradient(self.generator(encoded, *label))
+        sampled = ops.stop_gradient(self.generator(latent, *label))
+        (_, loss_d, accuracies), gradients = self.gradient_discriminator(real, reconstructed, sampled)
+        loss_d = ops.depend(loss_d, self.optimizer_discriminator(gradients))
+
+        real = ops.depend(real, loss_d)  # E and G are judged by the updated D
+        features_real = ops.stop_gradient(self.discriminator.features(real))
+        (_, parts), gradients_encoder = self.gradient_encoder(real, label, epsilon, features_real)
+        (_, values), gradients_generator = self.gradient_generator(
+            ops.depend(encoded, loss_d), latent, label, features_real)
+        parts = ops.depend(parts, values)  # both are differentiated before either is updated
+        parts = ops.depend(parts, self.optimizer_encoder(gradients_encoder))
+        values = ops.depend(values, self.optimizer_generator(ops.depend(gradients_generator, parts)))
+        return ops.concat((loss_d, values[:1], parts, values[1:], accuracies))

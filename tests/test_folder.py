@@ -1,0 +1,654 @@
+"""Folders of images: every kind of file people have, and every slip that they make."""
+
+from __future__ import annotations
+
+import csv
+import errno
+import io
+import os
+import tracemalloc
+import warnings
+import zlib
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from ms_gan.data import folder as module
+from ms_gan.data.folder import load_folder
+from ms_gan.errors import UserError
+
+RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
+LUMINANCE = {RED: 76, GREEN: 150, BLUE: 29, WHITE: 255, BLACK: 0}
+
+
+def write(path, colour=RED, size=(8, 8), mode="RGB", **options):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new(mode, size, colour).save(path, **options)
+    return path
+
+
+def fill(home, names):
+    for name in names:
+        write(home / name)
+
+
+def load(home, split="train", size=8, channels=3, *arguments, **options):
+    return load_folder(split, home, size, channels, *arguments, **options)
+
+
+def refusal(home, *named, **options):
+    """Return the message with which the folder is refused: one line that names the file and then has a mend."""
+    with pytest.raises(UserError) as caught:
+        load(home, **options)
+    message = str(caught.value)
+    assert len(message.splitlines()) == 1 and "; " in message.split(": ", 1)[1]
+    for name in named or [str(home)]:
+        assert str(name) in message
+    return message
+
+
+def only(data):
+    """Return the colour of the only image, all of which must have it."""
+    (image,) = data.images
+    assert (image == image[:, :1, :1]).all()
+    return tuple(image[:, 0, 0].tolist())
+
+
+# What is in a file
+
+
+@pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".TIFF", ".webp", ".PNG", ".gif", ".jpg", ".JPEG", ".jpe"])
+@pytest.mark.parametrize("colour", [RED, GREEN, BLUE, WHITE, BLACK])
+def test_formats(tmp_path, suffix, colour):
+    if suffix == ".webp":
+        write(tmp_path / "a.webp", colour, lossless=True)
+    else:
+        write(tmp_path / f"a{suffix}", colour)
+    exact = suffix.lower() not in (".jpg", ".jpeg", ".jpe")
+    assert np.abs(np.subtract(only(load(tmp_path)), colour)).max() <= (0 if exact else 2)
+    assert abs(only(load(tmp_path, channels=1))[0] - LUMINANCE[colour]) <= (0 if exact else 2)
+
+
+@pytest.mark.parametrize(
+    "name, mode, colour, wanted",
+    [
+        ("a.png", "1", 1, WHITE),
+        ("a.tif", "1", 0, BLACK),
+        ("a.bmp", "1", 1, WHITE),
+        ("a.png", "L", 77, (77, 77, 77)),
+        ("a.jpg", "L", 77, (77, 77, 77)),
+        ("a.png", "I;16", 40_000, (156, 156, 156)),
+        ("a.png", "I;16", 65_535, WHITE),
+        ("a.png", "I;16", 250, (1, 1, 1)),
+        ("a.tif", "I;16", 257, (1, 1, 1)),
+        ("a.tif", "I;16B", 40_000, (156, 156, 156)),
+        ("a.tif", "I", 40_000, (156, 156, 156)),
+        ("a.png", "LA", (0, 255), BLACK),
+        ("a.png", "LA", (0, 0), WHITE),
+        ("a.png", "RGBA", (255, 0, 0, 255), RED),
+        ("a.png", "RGBA", (255, 0, 0, 0), WHITE),
+        ("a.png", "RGBA", (0, 0, 0, 51), (204, 204, 204)),
+        ("a.tif", "RGBA", (0, 0, 0, 51), (204, 204, 204)),
+        ("a.webp", "RGBA", (255, 0, 0, 0), WHITE),
+        ("a.tif", "CMYK", (0, 0, 0, 255), BLACK),
+        ("a.tif", "CMYK", (255, 0, 0, 0), (0, 255, 255)),
+        ("a.jpg", "CMYK", (0, 255, 255, 0), RED),
+    ],
+)
+def test_modes(tmp_path, name, mode, colour, wanted):
+    options = {"lossless": True} if name.endswith("webp") else {}
+    write(tmp_path / name, colour, mode=mode, **options)
+    assert np.abs(np.subtract(only(load(tmp_path)), wanted)).max() <= 2 * name.endswith("jpg")
+    grey = 0.299 * wanted[0] + 0.587 * wanted[1] + 0.114 * wanted[2]
+    assert abs(only(load(tmp_path, channels=1))[0] - grey) <= 0.5 + 2 * name.endswith("jpg")
+
+
+@pytest.mark.parametrize("transparency, wanted", [(None, BLUE), (1, WHITE), (0, BLUE), (b"\xff\x00", WHITE)])
+@pytest.mark.parametrize("suffix", [".png", ".gif"])
+def test_palettes(tmp_path, suffix, transparency, wanted):
+    if suffix == ".gif" and isinstance(transparency, bytes):
+        pytest.skip("GIF has no such transparency")
+    image = Image.new("P", (8, 8), 1)
+    image.putpalette([255, 0, 0, 0, 0, 255])
+    options = {} if transparency is None else {"transparency": transparency}
+    image.save(tmp_path / f"a{suffix}", optimize=False, **options)
+    data = load(tmp_path)
+    assert only(data) == wanted
+    assert any("transparency" in note for note in data.notes) == (wanted == WHITE)
+
+
+@pytest.mark.parametrize(
+    "mode, colour, key, wanted",
+    [("RGB", RED, RED, WHITE), ("RGB", RED, BLUE, RED), ("L", 9, 9, WHITE), ("L", 9, 8, (9, 9, 9))],
+)
+def test_a_colour_that_stands_for_nothing(tmp_path, mode, colour, key, wanted):
+    write(tmp_path / "a.png", colour, mode=mode, transparency=key)
+    assert only(load(tmp_path)) == wanted
+
+
+def test_sixteen_bits_of_colour(tmp_path):
+    pixels = np.full((8, 8, 3), (65535, 32768, 257), np.uint16)  # cv2: blue first
+    assert cv2.imwrite(str(tmp_path / "a.png"), pixels)
+    assert only(load(tmp_path)) == (1, 128, 255)
+
+
+def test_the_first_frame_counts(tmp_path):
+    frames = [Image.new("RGB", (8, 8), colour) for colour in (GREEN, RED)]
+    for suffix in ("gif", "tif", "webp", "png"):
+        options = {"lossless": True} if suffix == "webp" else {}
+        frames[0].save(tmp_path / f"a.{suffix}", save_all=True, append_images=frames[1:], **options)
+    for image in load(tmp_path).images:
+        assert (image == np.array(GREEN)[:, None, None]).all()
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_orientation(tmp_path, orientation, suffix):
+    upright = np.zeros((12, 24, 3), np.uint8)
+    upright[:6, 6:12], upright[:6, 12:18] = RED, GREEN
+    upright[6:, 6:12], upright[6:, 12:18] = BLUE, WHITE
+    turned = {1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1], 5: upright.swapaxes(0, 1),
+              6: np.rot90(upright), 7: upright[::-1, ::-1].swapaxes(0, 1), 8: np.rot90(upright, -1)}[orientation]
+    image = Image.fromarray(np.ascontiguousarray(turned))
+    exif = image.getexif()
+    exif[0x0112] = orientation
+    options = {"jpg": {"quality": 100, "subsampling": 0}, "webp": {"lossless": True}}.get(suffix, {})
+    image.save(tmp_path / f"a.{suffix}", exif=exif, **options)
+    data = load(tmp_path, size=12)
+    wanted = upright[:, 6:18].transpose(2, 0, 1).astype(int)
+    assert np.abs(data.images[0] - wanted).max() <= 3
+    assert "1 image(s) of 24x12, cropped" in data.notes[0]
+
+
+@pytest.mark.parametrize("suffix", ["jpg", "png", "webp"])
+@pytest.mark.parametrize("exif", [b"MM\0*\0\0\0\x08\xff\xff\x01\x12", b"??", b"MM\0*\xff\xff\xff\xff"])
+def test_damaged_exif_does_no_harm(tmp_path, suffix, exif):
+    write(tmp_path / f"a.{suffix}", WHITE, exif=b"Exif\0\0" + exif)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        assert only(load(tmp_path)) == WHITE
+    assert not said
+
+
+@pytest.mark.parametrize("size", [(40, 20), (20, 40)])
+def test_the_middle_is_kept(tmp_path, size):
+    pixels = np.full((20, 40, 3), GREEN, np.uint8)
+    pixels[:, :10], pixels[:, 30:] = RED, BLUE
+    image = Image.fromarray(pixels if size[0] == 40 else np.ascontiguousarray(pixels.swapaxes(0, 1)))
+    image.save(tmp_path / "a.png")
+    for side in (5, 20, 50):
+        assert only(load(tmp_path, size=side)) == GREEN
+
+
+@pytest.mark.parametrize("extent", [(1, 1), (1, 50), (5, 7), (31, 31), (32, 32), (33, 90), (700, 500)])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_constant_images_stay_constant(tmp_path, extent, channels):
+    write(tmp_path / "a.png", (17, 130, 250), extent)
+    data = load(tmp_path, size=32, channels=channels)
+    assert data.images.shape == (1, channels, 32, 32) and data.images.dtype == np.uint8
+    assert only(data) == ((17, 130, 250) if channels == 3 else (110,))
+
+
+def test_shrinking_takes_means_and_equal_size_nothing(tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "a.png")
+    assert np.array_equal(load(tmp_path, size=64).images[0], pixels.transpose(2, 0, 1))
+    means = pixels.reshape(16, 4, 16, 4, 3).mean((1, 3)).transpose(2, 0, 1)
+    assert np.abs(load(tmp_path, size=16).images[0] - means).max() <= 0.51
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_jpeg_that_is_decoded_coarsely_is_as_one_decoded_in_full(tmp_path, channels, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
+    smooth = cv2.resize(noise, (640, 480), interpolation=cv2.INTER_CUBIC)
+    Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95)
+    full = np.asarray(Image.open(tmp_path / "a.jpg").convert("L" if channels == 1 else "RGB"))[:, 80:560]
+    wanted = cv2.resize(full, (32, 32), interpolation=cv2.INTER_AREA).reshape(32, 32, channels).transpose(2, 0, 1)
+    decoded = []
+    flattened = module._flattened
+    monkeypatch.setattr(module, "_flattened", lambda image, *rest: decoded.append(image) or flattened(image, *rest))
+    assert np.abs(load(tmp_path, size=32, channels=channels).images[0].astype(int) - wanted).mean() < 2
+    assert decoded[0].size == (60, 60) and decoded[0].mode == ("L" if channels == 1 else "RGB")
+
+
+def test_finer_images_if_they_fit(tmp_path, monkeypatch):
+    write(tmp_path / "a.png", size=(50, 40))
+    data = load(tmp_path, finer=True)
+    assert data.images.shape == (1, 3, 16, 16)
+    assert data.notes == ("1 image(s) of 50x40, cropped at the centre to squares, brought to 16x16 in colour",
+                          "twice as fine as the recipe's, so that turning blurs them less")
+    monkeypatch.setattr(module, "MOST_BYTES", 3 * 16 * 16 - 1)
+    data = load(tmp_path, finer=True)
+    assert data.images.shape == (1, 3, 8, 8) and "1 GiB" in data.notes[1]
+
+
+def test_the_notes_say_what_was_done(tmp_path, monkeypatch):
+    for number in range(20):
+        write(tmp_path / f"{number:02}.png", size=(640, 480) if number else (1920, 1080))
+    write(tmp_path / "00.jpg", 3, (640, 480), "L")
+    write(tmp_path / "01.png", (1, 2, 3, 4), (640, 480), "RGBA")
+    (tmp_path / "broken.png").write_bytes(b"no image")
+    monkeypatch.setattr(module, "WORTH_A_NOTE", 1)
+    train, test = (load(tmp_path, split, skip_unreadable=split == "train") for split in ("train", "test"))
+    assert len(train.images) + len(test.images) == 21
+    assert " of 640x480 to 1920x1080, cropped at the centre to squares, brought to 8x8 in colour" in train.notes[0]
+    said = "\n".join(train.notes)
+    for part in ("1 of these image(s) were grey", "1 of these image(s) had transparency", "MB of memory",
+                 "2 of 22 images are held out", "left out 1 unreadable image(s), the first of them", "broken.png"):
+        assert part in said
+    assert all(len(note.splitlines()) == 1 for note in train.notes)
+    assert train.name == "folder" and train.source == f"the folder {tmp_path}" and train.split == "train"
+
+
+# Which files
+
+
+def test_what_is_no_image_or_hidden_is_ignored(tmp_path):
+    fill(tmp_path, ["b.png", "a/c.png", ".hidden.png", ".git/d.png", "__MACOSX/._b.png"])
+    (tmp_path / "read me.txt").write_text("hello")
+    os.mkfifo(tmp_path / "pipe.png")
+    assert module._image_names(tmp_path) == ["a/c.png", "b.png"]
+
+
+def test_names_with_anything_in_them(tmp_path):
+    names = ["größe 1.png", "日本/é.PNG", "a;b,c.png", '"q".png', "tab\t.png", " .png", "line\nbreak.png", "100%.png"]
+    fill(tmp_path, names)
+    write(tmp_path / os.fsdecode(b"latin-\xe9.png"))
+    assert len(load(tmp_path).images) == 9
+    for name in (*names, os.fsdecode(b"latin-\xe9.png")):
+        (tmp_path / name).write_bytes(b"")
+    assert "9 of 9" in refusal(tmp_path)
+    with pytest.raises(UserError) as caught:
+        load(tmp_path / "line\nbreak.png")
+    assert "line\\nbreak.png: is a file" in str(caught.value)
+
+
+def test_links_are_followed_but_not_in_a_circle(tmp_path):
+    write(tmp_path / "elsewhere" / "a.png", GREEN)
+    home = tmp_path / "home"
+    home.mkdir()
+    (home / "folder").symlink_to(tmp_path / "elsewhere")
+    (home / "file.png").symlink_to(tmp_path / "elsewhere" / "a.png")
+    (tmp_path / "elsewhere" / "back").symlink_to(home)
+    assert module._image_names(home) == ["file.png", "folder/a.png"]
+    assert len(load(home).images) == 2
+    (home / "gone.png").symlink_to(tmp_path / "nowhere")
+    assert "No such file" in refusal(home, home / "gone.png")
+
+
+def test_the_order_is_that_of_the_paths_and_the_result_the_same(tmp_path, monkeypatch):
+    for number, name in enumerate(("b.png", "a/z.png", "B.png", "a.png", "c/d/e.png")):
+        write(tmp_path / name, (number, 0, 0))
+    assert load(tmp_path).images[:, 0, 0, 0].tolist() == [2, 3, 1, 0, 4]
+    before = load(tmp_path).sha256
+    files = module._files
+    monkeypatch.setattr(module, "_files", lambda *arguments: reversed(list(files(*arguments))))
+    assert load(str(tmp_path)).sha256 == before
+
+
+# Refusals
+
+
+def test_no_folder_is_refused(tmp_path):
+    for nothing in (None, ""):
+        with pytest.raises(UserError, match="^--dataset folder needs --data-path"):
+            load(nothing)
+    assert "does not exist" in refusal(tmp_path / "nowhere")
+    write(tmp_path / "a.png")
+    assert "is a file" in refusal(tmp_path / "a.png")
+
+
+def test_folders_without_images_are_refused(tmp_path):
+    assert "is empty" in refusal(tmp_path)
+    (tmp_path / "below").mkdir()
+    (tmp_path / "below" / "a.txt").write_text("")
+    (tmp_path / "b.pdf").write_text("")
+    assert "holds 2 file(s), but no image" in refusal(tmp_path)
+
+
+def test_what_must_not_be_read_is_refused(tmp_path, monkeypatch):
+    fill(tmp_path, ["a.png", "b/c.png"])
+    scandir = os.scandir
+
+    def guarded(path):  # instead of a change of mode, which does not stop root
+        if os.path.basename(path) == "b":
+            raise PermissionError(errno.EACCES, "Permission denied", str(path))
+        return scandir(path)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    assert "Permission denied" in refusal(tmp_path, tmp_path / "b")
+
+
+def bomb():
+    """Return a PNG of 40,000 x 40,000 pixels."""
+    def chunk(kind, content):
+        return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
+
+    header = (40_000).to_bytes(4, "big") * 2 + b"\x08\x00\x00\x00\x00"
+    data = chunk(b"IDAT", zlib.compress(bytes(99)))
+    return b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", header) + data + chunk(b"IEND", b"")
+
+
+def encoded(suffix, **options):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)
+    file = io.BytesIO()
+    Image.fromarray(noise).save(file, suffix, **options)
+    return file.getvalue()
+
+
+FAULTS = {
+    "empty.png": b"", "text.jpg": b"hello", "html.gif": b"<html>", "start.png": b"\x89PNG\r\n\x1a\n",
+    "bomb.png": bomb(), "pixmap.png": b"P6 1 1 255 abc",
+    "postscript.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
+    **{f"half.{suffix}": (lambda content: content[: len(content) // 2])(encoded(suffix))
+       for suffix in ("png", "jpeg", "bmp", "gif", "tiff", "webp")},
+    "half lzw.tif": encoded("tiff", compression="tiff_lzw")[:2000],
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_an_unreadable_image_is_refused_or_left_out(tmp_path, name, capfd):
+    fill(tmp_path, ["a.png", "z.png"])
+    (tmp_path / name).write_bytes(FAULTS[name])
+    message = refusal(tmp_path, tmp_path / name, "--skip-unreadable", "1 of 3 images")
+    if name == "bomb.png":
+        assert "decompression bomb" in message
+    data = load(tmp_path, skip_unreadable=True)
+    assert data.images.shape[0] == 2 and (data.images[:, 0] == 255).all()
+    assert any("left out 1 unreadable" in note and str(tmp_path / name) in note for note in data.notes)
+    (tmp_path / "a.png").unlink()
+    (tmp_path / "z.png").unlink()
+    assert "--skip-unreadable" not in refusal(tmp_path, tmp_path / name, "1 of 1 images", skip_unreadable=True)
+    assert capfd.readouterr().err == ""
+
+
+def test_all_unreadable_images_are_counted(tmp_path):
+    fill(tmp_path, ["a.png", "c.png"])
+    for name in ("b.png", "d.jpg", "e.gif"):
+        (tmp_path / name).write_bytes(b"?")
+    refusal(tmp_path, tmp_path / "b.png", "3 of 5 images")
+
+
+def test_numbers_whose_range_nobody_knows_are_refused(tmp_path):
+    write(tmp_path / "a.tif", 0.5, mode="F")
+    assert "floating-point" in refusal(tmp_path, tmp_path / "a.tif")
+    write(tmp_path / "a.tif", 70_000, mode="I")
+    assert "more than 16 bits" in refusal(tmp_path, tmp_path / "a.tif")
+
+
+def test_a_large_image_costs_no_warning_but_a_refusal(tmp_path, monkeypatch):
+    write(tmp_path / "a.png", size=(100, 100))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9_000)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        refusal(tmp_path, "a.png", "more than 9000 pixels")
+
+
+# Classes and tags
+
+
+def table(home, text, names=("a.png", "b.png", "sub/c.png"), encoding="utf-8"):
+    fill(home, names)
+    (home / "labels.csv").write_bytes(text if isinstance(text, bytes) else text.encode(encoding))
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
+def test_a_class_each(tmp_path, encoding, end):
+    rows = ["file,label", "sub/c.png, zèbre ", '"b.png","a cat; or so"', "./a.png,zèbre", ""]
+    table(tmp_path, end.join(rows), encoding=encoding)
+    data = load(tmp_path)
+    assert data.classes == ("a cat; or so", "zèbre") and data.places == 0
+    assert data.labels.dtype == np.int32 and data.labels.tolist() == [1, 0, 1]
+    data = load(tmp_path, places=2)
+    assert data.places == 2 and data.labels.dtype == np.int32 and data.labels.tolist() == [[2, 0], [1, 0], [2, 0]]
+
+
+def test_tags(tmp_path):
+    table(tmp_path, "file,tags\nb.png, d ; b;;b ;c\nsub\\c.png,\na.png,a;d\n")
+    data = load(tmp_path, places=4)
+    assert data.classes == ("a", "b", "c", "d") and data.places == 4
+    assert data.labels.tolist() == [[1, 4, 0, 0], [2, 3, 4, 0], [0, 0, 0, 0]]
+    message = refusal(tmp_path, tmp_path / "labels.csv", "b.png", places=2)
+    assert "line 2" in message and "3 tags" in message and message.endswith("--set data.places=3")
+    assert "one class an image" in refusal(tmp_path, tmp_path / "labels.csv")
+
+
+ROWS = "file,label\na.png,x\nb.png,y\n"
+
+
+@pytest.mark.parametrize(
+    "text, parts",
+    [
+        (b"file,label\na.png,x\nb.png,\xe9\n", ["line 3", "UTF-8"]),
+        ("file,label\n".encode("utf-16"), ["line 1", "UTF-8"]),
+        ("", ["line 1", "header is missing", "file,label", "file,tags"]),
+        ("\n\n", ["header is missing"]),
+        ("a.png,x\nb.png,y\n", ["line 1", "'a.png,x'", "file,label", "file,tags"]),
+        ("file;label\n", ["line 1", "'file;label'"]),
+        ("file,label,more\n", ["line 1", "'file,label,more'"]),
+        (ROWS + "sub/c.png\n", ["line 4", "1 column(s)"]),
+        (ROWS + "sub/c.png,x,y\n", ["line 4", "3 column(s)"]),
+        (ROWS + "sub/d.png,x\n", ["line 4", "no image 'sub/d.png'"]),
+        (ROWS + "sub,x\n", ["line 4", "no image 'sub'"]),
+        (ROWS + ",x\n", ["line 4", "no image ''"]),
+        (ROWS + "sub/\0c.png,x\n", ["line 4"]),
+        (ROWS + "\nsub/../a.png,x\n", ["line 5", "a.png again, after line 2"]),
+        (ROWS, ["no row for sub/c.png (1 image(s) in all)"]),
+        ("file,label\n", ["no row for a.png (3 image(s) in all)"]),
+        (ROWS + "sub/c.png, \n", ["line 4", "label is empty"]),
+        (ROWS + 'sub/c.png,"x,y"\n', ["line 4", "'x,y'", "comma"]),
+        (ROWS + 'sub/c.png,"x\ny"\n', ["line 5", "line break"]),
+        (ROWS + "../c.png,x\n", ["line 4", "leaves"]),
+        (ROWS + "sub/../../c.png,x\n", ["line 4", "leaves"]),
+        (ROWS + "/etc/passwd,x\n", ["line 4", "leaves"]),
+        (ROWS + "C:\\c.png,x\n", ["line 4", "leaves"]),
+        (ROWS + 'sub/c.png,"x\n', ["line 4", "no CSV"]),
+        (ROWS + 'sub/c.png,"x"y\n', ["line 4", "no CSV"]),
+        ("file,label\n\0\n", ["line 2"]),
+    ],
+)
+def test_slips_in_the_table(tmp_path, text, parts):
+    table(tmp_path, text)
+    message = refusal(tmp_path, tmp_path / "labels.csv")
+    for part in parts:
+        assert part in message
+
+
+@pytest.mark.parametrize("cell", ["a,b", "a;b,c"])
+def test_no_tag_holds_a_comma(tmp_path, cell):
+    table(tmp_path, f'file,tags\na.png,"{cell}"\n', ["a.png"])
+    assert "comma" in refusal(tmp_path, tmp_path / "labels.csv", places=3)
+
+
+def test_a_table_that_is_no_file(tmp_path):
+    write(tmp_path / "a.png")
+    (tmp_path / "labels.csv").symlink_to(tmp_path / "nowhere")
+    assert "cannot be read" in refusal(tmp_path, tmp_path / "labels.csv")
+    (tmp_path / "labels.csv").unlink()
+    (tmp_path / "labels.csv").mkdir()
+    assert "cannot be read" in refusal(tmp_path, tmp_path / "labels.csv")
+
+
+words = st.text(st.characters(blacklist_categories=("C", "Z"), blacklist_characters=",;"), min_size=1, max_size=6)
+
+
+@settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(tags=st.lists(st.sets(words, max_size=4), min_size=3, max_size=3), one_class=st.booleans())
+def test_tables_come_back(tmp_path, tags, one_class):
+    names = ["a, b\\c.png", 'c"d.png', "e/é;.png"]
+    if not (tmp_path / "e").exists():
+        fill(tmp_path, names)
+    with open(tmp_path / "labels.csv", "w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["file", "label" if one_class else "tags"])
+        if one_class:
+            tags = [set(sorted(image)[:1]) or {"none"} for image in tags]
+        writer.writerows([name, ";".join(image)] for name, image in zip(names, tags))
+    data = load(tmp_path, size=1, places=4)
+    assert data.classes == tuple(sorted(set().union(*tags)))
+    assert [{data.classes[number - 1] for number in row if number} for row in data.labels] == tags
+    for row in data.labels:
+        used = row[row > 0].tolist()
+        assert used == sorted(used) and not row[len(used):].any()
+    if one_class:
+        labels = load(tmp_path, size=1).labels
+        assert [{data.classes[label]} for label in labels] == tags
+
+
+@settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(start=st.sampled_from([b"", b"file,label\n", b"file,tags\n", b"\xef\xbb\xbffile,tags\r\n"]),
+       rest=st.binary(max_size=60) | st.text('a.png,;"\n\r/\\ ', max_size=60).map(str.encode))
+def test_any_table_is_taken_or_refused_in_one_line(tmp_path, start, rest):
+    table(tmp_path, start + rest, [] if (tmp_path / "a.png").exists() else ["a.png"])
+    try:
+        assert load(tmp_path, size=1, places=9).labels.shape == (1, 9)
+    except UserError:
+        refusal(tmp_path, tmp_path / "labels.csv", places=9)
+
+
+def test_a_folder_for_each_class(tmp_path):
+    fill(tmp_path, ["dog/1.png", "cat/1.png", "cat/2.jpg", "ape/x.gif"])
+    (tmp_path / "empty").mkdir()
+    data = load(tmp_path)
+    assert data.classes == ("ape", "cat", "dog") and data.labels.tolist() == [0, 1, 1, 2]
+    assert load(tmp_path, places=1).labels.tolist() == [[1], [2], [2], [3]]
+    write(tmp_path / "cat, or so" / "1.png")
+    assert "comma" in refusal(tmp_path, tmp_path / "cat, or so")
+
+
+@pytest.mark.parametrize("names", [["a.png", "b.png"], ["a.png", "sub/b.png"], ["sub/b.png", "sub/deep/c.png"]])
+@pytest.mark.parametrize("places", [0, 3])
+def test_no_labels(tmp_path, names, places):
+    fill(tmp_path, names)
+    data = load(tmp_path, places=places)
+    assert data.labels is None and data.classes == () and data.places == 0
+
+
+def test_labels_go_with_the_images_that_are_left(tmp_path):
+    table(tmp_path, "file,label\na.png,x\nb.png,y\nsub/c.png,z\n")
+    (tmp_path / "b.png").write_bytes(b"?")
+    data = load(tmp_path, skip_unreadable=True)
+    assert data.classes == ("x", "y", "z") and data.labels.tolist() == [0, 2]
+    assert load(tmp_path, skip_unreadable=True, places=1).labels.tolist() == [[1], [3]]
+
+
+# Splits
+
+
+def test_a_tenth_is_held_out_by_name_alone(tmp_path):
+    for number in range(39):
+        write(tmp_path / f"{number}.png", (number, 0, 0), (1, 1))
+    train, test = (load(tmp_path, split, 1) for split in ("train", "test"))
+    values = [data.images[:, 0, 0, 0].tolist() for data in (train, test)]
+    assert len(values[1]) == 3 and sorted(values[0] + values[1]) == list(range(39))
+    assert values[1] == [0, 33, 6]  # as sha256sum has it
+    assert "3 of 39 images are held out" in " ".join(test.notes)
+    (tmp_path / "6.png").write_bytes(b"?")
+    assert load(tmp_path, "test", 1, skip_unreadable=True).images[:, 0, 0, 0].tolist() == [0, 33]
+    assert load(tmp_path, "train", 1).sha256 == train.sha256
+
+
+def test_the_held_out_ones_stay_when_others_come(tmp_path):
+    names = [f"sub/{number}.png" for number in range(60)]
+    for count in range(10, 60):
+        before = set(module._hold_out("test", tmp_path, names[:count], []))
+        after = set(module._hold_out("test", tmp_path, names[count::-1], []))  # one more, listed the other way round
+        assert len(before) == count // 10 and len(after) == (count + 1) // 10
+        assert before <= after or after - before == {names[count]}
+
+
+def test_too_few_to_hold_out(tmp_path):
+    fill(tmp_path, [f"{number}.png" for number in range(9)])
+    assert len(load(tmp_path).images) == 9
+    assert "9 image(s)" in refusal(tmp_path, split="test")
+    write(tmp_path / "9.png")
+    assert [len(load(tmp_path, split).images) for split in ("train", "test")] == [9, 1]
+
+
+def test_both_splits_have_the_classes_of_the_whole(tmp_path):
+    table(tmp_path, "file,label\n" + "".join(f"{n}.png,{n}\n" for n in range(10)), [f"{n}.png" for n in range(10)])
+    train, test = (load(tmp_path, split) for split in ("train", "test"))
+    assert train.classes == test.classes == tuple("0123456789")
+    assert sorted([*train.labels, *test.labels]) == list(range(10))
+
+
+def test_folders_for_train_and_test(tmp_path):
+    fill(tmp_path, ["train/cat/1.png", "train/dog/2.png", "train/ape/3.png", "test/dog/1.png"])
+    (tmp_path / "read me.txt").write_text("not in the way")
+    train, test = (load(tmp_path, split) for split in ("train", "test"))
+    assert train.classes == test.classes == ("ape", "cat", "dog")
+    assert train.labels.tolist() == [0, 1, 2] and test.labels.tolist() == [2]
+    assert not any("held out" in note for note in train.notes + test.notes)
+    (tmp_path / "test" / "dog").rename(tmp_path / "test" / "wolf")
+    assert "'wolf' does not occur in train/" in refusal(tmp_path, tmp_path / "test" / "wolf", split="test")
+    assert load(tmp_path).sha256 == train.sha256
+
+
+def test_tables_in_train_and_test(tmp_path):
+    table(tmp_path / "train", "file,tags\na.png,x;z\nb.png,y\n", ["a.png", "b.png"])
+    table(tmp_path / "test", "file,tags\na.png,z\n", ["a.png"])
+    assert load(tmp_path, places=2).labels.tolist() == [[1, 3], [2, 0]]
+    data = load(tmp_path, "test", places=2)
+    assert data.labels.tolist() == [[3, 0]] and data.classes == ("x", "y", "z")
+    (tmp_path / "test" / "labels.csv").write_text("file,tags\na.png,w\n")
+    assert "line 2: 'w' does not occur" in refusal(tmp_path, tmp_path / "test" / "labels.csv", split="test", places=2)
+    (tmp_path / "test" / "labels.csv").unlink()
+    assert load(tmp_path, "test", places=2).labels is None
+
+
+def test_an_empty_split(tmp_path):
+    fill(tmp_path, ["train/a.png"])
+    (tmp_path / "test").mkdir()
+    assert len(load(tmp_path).images) == 1
+    assert "holds no images" in refusal(tmp_path, tmp_path / "test", split="test")
+
+
+@pytest.mark.parametrize("name", ["a.png", "val/a.png"])
+def test_what_lies_beside_the_splits_is_refused(tmp_path, name):
+    fill(tmp_path, ["train/a.png", "test/a.png", name])
+    assert "beside train/ and test/" in refusal(tmp_path, tmp_path / name)
+    (tmp_path / name).unlink()
+    (tmp_path / "labels.csv").write_text("file,label\n")
+    assert "of its own" in refusal(tmp_path, tmp_path / "labels.csv")
+
+
+# Memory
+
+
+def test_one_image_at_a_time(tmp_path, monkeypatch):
+    fill(tmp_path, [f"{number}.png" for number in range(9)])
+    alive, most = [], []
+    read = module._flattened
+
+    def flattened(image, channels):
+        import gc
+        import weakref
+
+        gc.collect()
+        alive.append(weakref.ref(image))
+        most.append(sum(reference() is not None for reference in alive))
+        return read(image, channels)
+
+    monkeypatch.setattr(module, "_flattened", flattened)
+    load(tmp_path)
+    assert len(most) == 9 and max(most) == 1
+
+
+def test_many_images_take_no_more_memory_than_their_array(tmp_path):
+    for number in range(60):
+        (tmp_path / f"{number:02}.png").write_bytes(FAULTS["half.png"])
+        if number % 2:
+            write(tmp_path / f"{number:02}.png", size=(256, 256))
+    load(tmp_path, skip_unreadable=True)
+    tracemalloc.start()
+    try:
+        data = load(tmp_path, size=64, skip_unreadable=True)
+        assert tracemalloc.get_traced_memory()[1] < 54 * 3 * 64 * 64 + (1 << 20)
+    finally:
+        tracemalloc.stop()
+    assert data.images.shape == (28, 3, 64, 64)  # of 60, 6 are held out, 2 of these readable

@@ -1,0 +1,192 @@
+"""The drawn pizzas: the same each time and in every size, labelled as drawn, ingredients to be told apart, and kept."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from ms_gan.data import pizza
+from ms_gan.errors import UserError
+
+KINDS = len(pizza.CLASSES)
+PIZZAS = 8  # of each kind with a single ingredient
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture(scope="module")
+def drawn():
+    return pizza.draw_pizzas(60, 64, seed=5)
+
+
+@pytest.fixture(scope="module")
+def single():
+    """The same pizzas without ingredients, and with each ingredient alone: int (1 + KINDS, PIZZAS, 3, 32, 32)."""
+    recipes = np.zeros((1 + KINDS, PIZZAS, pizza.PLACES), np.int32)
+    recipes[..., 0] = np.arange(1 + KINDS)[:, None]
+    return np.stack([pizza.draw_pizzas(PIZZAS, 32, 1, recipes=same)[0] for same in recipes]).astype(int)
+
+
+def rows(images):
+    return {image.tobytes() for image in images}
+
+
+def well_formed(labels):
+    rising = np.diff(labels, axis=1) > 0
+    return bool(np.all(rising | (labels[:, 1:] == 0)) and np.all(labels[:, 0] > 0) and labels.max() <= KINDS)
+
+
+def changed(images, others):
+    """Share of the pixels that anyone sees are different: a sixth of the range in some colour."""
+    return (abs(images - others).max(axis=-3) > 40).mean(axis=(-2, -1))
+
+
+def test_shapes_and_ranges(drawn):
+    images, labels = drawn
+    assert images.shape == (60, 3, 64, 64) and images.dtype == np.uint8
+    assert labels.shape == (60, 9) and labels.dtype == np.int32 and well_formed(labels)
+    assert 110 < images.mean() < 220 and images.std() > 30
+    corners = images[:, :, [0, 0, -1, -1], [0, -1, 0, -1]]
+    assert corners.min() > 130  # the board is light and no pizza reaches a corner
+    assert len(rows(images)) == 60
+
+
+def test_names_fit_what_reads_lists_of_them():
+    assert len(set(pizza.CLASSES)) == KINDS == 28
+    assert all(name == name.lower().strip() and not set(name) & set(",;=") for name in pizza.CLASSES)
+    assert {"tomato", "mozzarella", "pepperoni", "mushroom", "olive"} <= set(pizza.CLASSES)
+
+
+def test_drawing_is_a_function_of_the_seed(drawn):
+    images, labels = drawn
+    before = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # nor does the number of threads change anything
+    try:
+        again = pizza.draw_pizzas(20, 64, seed=5)
+    finally:
+        cv2.setNumThreads(before)
+    assert np.array_equal(again[0], images[:20]) and np.array_equal(again[1], labels[:20])
+    for seed, stream in ((6, 0), (5, 1)):
+        other = pizza.draw_pizzas(20, 64, seed, stream)
+        assert not rows(other[0]) & rows(images) and not np.array_equal(other[1], labels[:20])
+
+
+def test_all_sizes_show_the_same_pizzas(drawn):
+    images, labels = drawn
+    small, same = pizza.draw_pizzas(30, 32, seed=5)
+    assert np.array_equal(same, labels[:30])
+    halved = images[:30].reshape(30, 3, 32, 2, 32, 2).mean(axis=(3, 5))
+    assert abs(halved - small).max() <= 1  # each of the two is rounded once
+    whole = pizza.draw_pizzas(2, pizza.CANVAS, seed=5)[0]
+    assert abs(whole.reshape(2, 3, 64, 4, 64, 4).mean(axis=(3, 5)) - images[:2]).max() <= 1
+    with pytest.raises(ValueError, match="256"):
+        pizza.draw_pizzas(1, 257, seed=5)
+
+
+def test_every_ingredient_occurs_often():
+    labels = np.stack([pizza._recipe(np.random.default_rng((9, index))) for index in range(3000)])
+    assert well_formed(labels)
+    share = np.bincount(labels.ravel(), minlength=KINDS + 1)[1:] / len(labels)
+    popular = sorted(pizza.CLASSES, key=lambda name: -share[pizza.CLASSES.index(name)])[:3]
+    assert share.min() > 0.04 and set(popular) == {"tomato", "mozzarella", "pepperoni"}
+    many = np.bincount((labels > 0).sum(axis=1), minlength=10) / len(labels)
+    assert many[0] == 0 and many[1:].min() > 0.01 and many[2:7].sum() > 0.7
+
+
+def test_recipes_are_drawn_as_given(drawn):
+    images, labels = drawn
+    again = pizza.draw_pizzas(5, 64, seed=5, recipes=labels[:5])
+    assert np.array_equal(again[0], images[:5]) and np.array_equal(again[1], labels[:5])
+    swapped = pizza.draw_pizzas(5, 64, seed=5, recipes=labels[5:10].astype(np.int64))
+    assert np.array_equal(swapped[1], labels[5:10]) and not rows(swapped[0]) & rows(images)
+    assert np.array_equal(swapped[0][..., 0], images[:5, ..., 0])  # only what lies on the pizza is another
+
+
+@pytest.mark.parametrize("recipe", [[2, 1], [3, 3], [0, 4], [KINDS + 1], [-1], [1.5]])
+def test_bad_recipes_are_refused(recipe):
+    with pytest.raises(ValueError, match="recipe"):
+        pizza.draw_pizzas(1, 32, seed=0, recipes=np.array([recipe + [0] * (9 - len(recipe))]))
+    with pytest.raises(ValueError, match=r"\(2, 9\)"):
+        pizza.draw_pizzas(2, 32, seed=0, recipes=np.ones((2, 3), np.int32))
+
+
+def test_every_ingredient_is_visible_at_the_smallest_size(single):
+    visible = changed(single[1:], single[0])
+    # The smallest is the one egg: as large as a ninth of the pizza's radius squared, 4 % of the picture.
+    assert visible.min() > 0.03, pizza.CLASSES[visible.min(axis=1).argmin()]
+
+
+def test_no_two_ingredients_look_alike(single):
+    for index in range(1, KINDS):
+        # Each changes at least 3 % (see above), so two that lie apart and differ change 6 % against one another.
+        assert changed(single[index + 1:], single[index]).min() > 0.06, pizza.CLASSES[index - 1]
+
+
+def test_ingredients_can_be_told_apart_by_colour_alone(single):
+    """Wherever the pieces lie; what lies on half of the pizzas is known, and what is on the others guessed."""
+    profiles = np.empty((KINDS, PIZZAS, 512))
+    for kind, number in np.ndindex(KINDS, PIZZAS):
+        image = single[kind + 1, number]
+        piece = image[:, abs(image - single[0, number]).max(axis=0) > 25] // 32
+        counts = np.bincount(piece[0] * 64 + piece[1] * 8 + piece[2], minlength=512)
+        profiles[kind, number] = np.sqrt(counts / counts.sum())
+    known = profiles[:, :PIZZAS // 2].mean(axis=1)
+    distances = ((profiles[:, PIZZAS // 2:, None] - known) ** 2).sum(axis=3)
+    # Guessing blindly would find 4 %.
+    assert (distances.argmin(axis=2) == np.arange(KINDS)[:, None]).mean() > 0.93
+
+
+def test_every_stamp_stays_on_its_easel_and_on_the_canvas():
+    for index, ingredient in enumerate(pizza.INGREDIENTS):
+        for which in range(pizza.STAMPS):
+            _, keep, corner = pizza._stamp(index, which)
+            farthest = max(-corner.min(), (corner + keep.shape[::-1]).max())
+            assert farthest < np.ceil(1.6 * ingredient.radius + 8), ingredient.name
+            assert 0.45 * 0.85 * pizza.CANVAS - ingredient.radius + 6 + farthest < pizza.CANVAS / 2, ingredient.name
+
+
+def test_loads_colour_and_grey():
+    train, test = (pizza.load_pizza(split, 32, count=12) for split in ("train", "test"))
+    assert not rows(train.images) & rows(test.images) and train.sha256 != test.sha256
+    assert (train.name, train.split, train.source) == ("pizza", "train", "the pizzas drawn from seed 0")
+    assert (train.classes, train.places, train.labels.shape) == (pizza.CLASSES, 9, (12, 9))
+    train.require(32, 3, KINDS, places=9)
+    grey = pizza.load_pizza("train", 32, channels=1, count=12)
+    assert grey.images.shape == (12, 1, 32, 32) and grey.images.dtype == np.uint8
+    assert np.array_equal(grey.labels, train.labels)
+    luminance = np.tensordot(train.images, (0.299, 0.587, 0.114), (1, 0))
+    assert abs(grey.images[:, 0] - luminance).max() <= 1
+    assert pizza.COUNTS == {"train": 6_000, "test": 1_500}
+
+
+def test_other_sizes_and_channels_are_refused():
+    with pytest.raises(UserError, match="1 channel"):
+        pizza.load_pizza("train", 32, channels=2)
+    with pytest.raises(UserError, match="up to 256"):
+        pizza.load_pizza("train", 512)
+
+
+def test_the_cache_is_read_and_not_drawn_again(cache, monkeypatch):
+    first = pizza.load_pizza("train", 32, count=6)
+    with monkeypatch.context() as without:
+        without.setattr(pizza, "draw_pizzas", None)
+        assert pizza.load_pizza("train", 32, count=6).sha256 == first.sha256
+    others = [dict(size=16), dict(size=32, channels=1), dict(size=32, seed=1)]
+    assert len({pizza.load_pizza("train", count=6, **other).sha256 for other in others} | {first.sha256}) == 4
+    (path,) = cache.glob("pizza-*-3x32x32-seed-0/images.npy")
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-1] + b"\x07")
+    assert pizza.load_pizza("train", 32, count=6).sha256 == first.sha256
+    assert path.read_bytes() == whole
+
+
+def test_goes_on_without_a_cache(cache, capsys):
+    cache.write_text("a file where the folder should be")
+    assert len(pizza.load_pizza("test", 32, count=2).images) == 2
+    line = capsys.readouterr().err.splitlines()[-1]
+    assert str(cache) in line and "the pizzas are drawn again" in line and "MS_GAN_CACHE" in line
