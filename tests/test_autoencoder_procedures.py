@@ -189,7 +189,10 @@ def cvae_as_documented(players, x, label, noise, reconstruction, kl_weight):
 
 
 def cvae_gan_as_documented(players, x, label, noise, reconstruction_weight, kl_weight):
-    """D on x, x̂ and x_p; then E on KL and features, G on features and what D says, both at the new D and the old G and E."""
+    """D on x, x̂ and x_p; then E on KL and features, G on features and what D says.
+
+    Both see the new D, and each the other as it was before.
+    """
     epsilon, prior = noise
     e, g, before = (dict(getattr(players, name).numbers) for name in ("encoder", "generator", "discriminator"))
 

@@ -40,22 +40,15 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
     image = [data["channels"], data["size"], data["size"]]
     image_facts = {"name": "image", "shape": ["batch", *image], "type": "float32", "range": [0.0, 1.0], "layout": "NCHW"}
     latent_shape = ["batch", latent["size"]]
+    turns = [(seed, batch, _labels_in_turn(labels, batch)) for seed, batch in enumerate(PARITY_BATCHES)]
     with new_folder(folder, replace) as hidden:
-        files, differences = {}, []
-        for file, network, first in ((GENERATOR, generator, [latent["size"]]), (ENCODER, encoder, image)):
-            if network is None:
-                continue
-            network.set_train(False)  # MindSpore exports a network in training mode without a word
-            ms.export(network, *input_shapes(first, labels), file_name=str(hidden / file), file_format="MINDIR")
-            batches = [(seeded_inputs if file == GENERATOR else _seeded_images)(
-                latent if file == GENERATOR else image, batch, seed, _labels_in_turn(labels, batch))
-                for seed, batch in enumerate(PARITY_BATCHES)]
-            difference = greatest_difference(network, hidden / file, input_shapes(first, labels), batches)
-            if difference != 0:
-                raise ParityError(f"{file} differs from the checkpoint's network by up to {difference:g} "
-                                  f"on {device}; nothing was exported")
-            differences.append(difference)
-            files[file] = {"sha256": sha256_of_file(hidden / file), "bytes": (hidden / file).stat().st_size}
+        differences = [_export(hidden / GENERATOR, generator, input_shapes([latent["size"]], labels), device,
+                               [seeded_inputs(latent, batch, seed, label) for seed, batch, label in turns])]
+        if encoder is not None:
+            differences.append(_export(hidden / ENCODER, encoder, input_shapes(image, labels), device,
+                                       [_seeded_images(image, batch, seed, label) for seed, batch, label in turns]))
+        files = {path.name: {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
+                 for path in sorted(hidden.glob("*.mindir"))}
         contract = {
             "contract_version": CONTRACT_VERSION,
             "recipe": recipe["name"],
@@ -82,6 +75,17 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
                              "meaning": f"natural logarithm of the variance {meaning}"}],
             }
         (hidden / CONTRACT).write_text(json.dumps(contract, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+
+
+def _export(file: Path, network: nn.Cell, shapes: Sequence[Tensor], device: Device, batches: Sequence[Inputs]) -> float:
+    """Write a network's MindIR and return by how much it differs from it, which is 0, or ParityError is raised."""
+    network.set_train(False)  # MindSpore exports a network in training mode without a word
+    ms.export(network, *shapes, file_name=str(file), file_format="MINDIR")
+    difference = greatest_difference(network, file, shapes, batches)
+    if difference != 0:
+        raise ParityError(f"{file.name} differs from the checkpoint's network by up to {difference:g} on {device}; "
+                          f"nothing was exported")
+    return difference
 
 
 def greatest_difference(network: nn.Cell, mindir: Path, shapes: Sequence[Tensor], batches: Sequence[Inputs]) -> float:

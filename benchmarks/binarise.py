@@ -1,0 +1,36 @@
+"""Write MNIST with pixels of 0 and 255 only, for the likelihoods of autoencoders.
+
+    python benchmarks/binarise.py DIR OUTPUT
+
+Each pixel is drawn once, white with the probability that its brightness says (Salakhutdinov and Murray 2008), from
+seed 1: the same files each time. Train with --data-path OUTPUT.
+"""
+
+import struct
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+FILES = {"train": "train", "test": "t10k"}
+
+
+def main() -> None:
+    from ms_gan.data.mnist import load_mnist
+    from ms_gan.runtime import random_stream
+
+    output = Path(sys.argv[2])
+    output.mkdir(parents=True)
+    for split, name in FILES.items():
+        data = load_mnist(split, sys.argv[1])
+        drawn = random_stream(1, f"binarise {split}").random(data.images.shape) * 255 < data.images
+        (output / f"{name}-images-idx3-ubyte").write_bytes(
+            struct.pack(">IIII", 2051, len(drawn), *drawn.shape[2:]) + (drawn * np.uint8(255)).tobytes())
+        (output / f"{name}-labels-idx1-ubyte").write_bytes(
+            struct.pack(">II", 2049, len(drawn)) + data.labels.astype(np.uint8).tobytes())
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,71 @@
+"""Score autoencoders on images that they were not trained on: reconstruction, sharpness, bounds of the likelihood.
+
+    python benchmarks/score_autoencoder.py [--data-path DIR] [--images N] [--samples K] RUN_OR_CHECKPOINT…
+
+squared_error: Σ (x − x̂)² of an image in [0, 1], mean over images, x̂ decoded from the mean of q(z | x). sharpness: the
+variance of the Laplacian (Pech-Pacheco et al. 2000) of the images' luminance, as a ratio to that of the real images, of
+reconstructions and of samples from the prior with the real images' labels. bound_K: the importance-weighted bound with
+K samples, in nats, with the cross-entropy of the pixels in the place of log p(x | z); bound_1 is the ELBO. KL by its
+formula, and by Monte Carlo with its standard error.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+SEED = 1
+
+
+def sharpness(images: np.ndarray) -> float:
+    """Return the mean over images, float32 in [0, 1], N×C×H×W, of the variance of their luminance's Laplacian."""
+    weights = np.float32([1.0]) if images.shape[1] == 1 else np.float32([0.299, 0.587, 0.114])
+    grey = np.einsum("c,nchw->nhw", weights, images)
+    return float(np.mean([cv2.Laplacian(image, cv2.CV_32F).var() for image in grey]))
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--data-path")
+    parser.add_argument("--images", type=int, default=1500)
+    parser.add_argument("--samples", type=int, default=64)
+    parser.add_argument("places", nargs="+", metavar="RUN_OR_CHECKPOINT")
+    options = parser.parse_args()
+
+    from ms_gan import data, runtime
+
+    runtime.set_up("CPU")
+    from ms_gan.cli.trained import load_trained
+    from ms_gan.evaluation.bounds import importance_bound, log_weights
+    from ms_gan.evaluation.sampling import seeded_inputs
+    from ms_gan.evaluation.sheets import some_of
+
+    for place in options.places:
+        trained = load_trained(place)
+        recipe = trained.recipe["data"]
+        test = data.load(trained.settings["dataset"], "test", options.data_path or trained.data_path,
+                         {**recipe, "rotate_and_mirror": False})
+        images, labels = some_of(test, options.images, SEED, trained.labels is not None)
+        reconstructed = trained.draw((trained.encode((images, *labels)), *labels))
+        sampled = trained.draw(seeded_inputs(trained.recipe["latent"], len(images), SEED, *labels))
+        real = sharpness(images)
+        weights, negative_kl, kl = log_weights(trained.encoder.encoder, trained.generator.generator, images, labels,
+                                               trained.recipe["latent"]["size"], options.samples, SEED)
+        by_chance = -negative_kl.mean(1)
+        bounds = {k: importance_bound(weights, k) for k in (1, 4, 16, 64) if options.samples % k == 0}
+        print(f"{place}: {trained.recipe['name']}, step {trained.step:,}, {len(images):,} test images")
+        print(f"  squared_error {((images - reconstructed) ** 2).sum((1, 2, 3)).mean():.2f}, sharpness: reconstructed "
+              f"{sharpness(reconstructed) / real:.3f}, sampled {sharpness(sampled) / real:.3f} of real ({real:.4f})")
+        print("  " + ", ".join(f"bound_{k} {bound:.2f}" for k, bound in bounds.items()))
+        print(f"  KL {kl[0].mean():.3f}, by Monte Carlo {by_chance.mean():.3f} "
+              f"+- {by_chance.std(ddof=1) / len(by_chance) ** 0.5:.3f}", flush=True)
+
+
+if __name__ == "__main__":
+    main()
