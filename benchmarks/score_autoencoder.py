@@ -4,9 +4,10 @@
 
 squared_error: Σ (x − x̂)² of an image in [0, 1], mean over images, x̂ decoded from the mean of q(z | x). sharpness: the
 variance of the Laplacian (Pech-Pacheco et al. 2000) of the images' luminance, as a ratio to that of the real images, of
-reconstructions and of samples from the prior with the real images' labels. bound_K: the importance-weighted bound with
-K samples, in nats, with the cross-entropy of the pixels in the place of log p(x | z); bound_1 is the ELBO. KL by its
-formula, and by Monte Carlo with its standard error.
+reconstructions and of samples from the prior with the real images' labels. loss: the recipe's own, for one latent
+drawn from q(z | x) for each image, where there is one loss. KL in nats, by its formula, and by Monte Carlo with its
+standard error. bound_K, for Bernoulli pixels: the importance-weighted bound of log p(x) with K samples, in nats;
+bound_1 is the ELBO.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def main() -> None:
     runtime.set_up("CPU")
     from ms_gan.cli.trained import load_trained
     from ms_gan.evaluation.bounds import importance_bound, log_weights
-    from ms_gan.evaluation.sampling import seeded_inputs
+    from ms_gan.evaluation.sampling import in_chunks, seeded_inputs
     from ms_gan.evaluation.sheets import some_of
 
     for place in options.places:
@@ -55,16 +56,24 @@ def main() -> None:
         reconstructed = trained.draw((trained.encode((images, *labels)), *labels))
         sampled = trained.draw(seeded_inputs(trained.recipe["latent"], len(images), SEED, *labels))
         real = sharpness(images)
-        weights, negative_kl, kl = log_weights(trained.encoder.encoder, trained.generator.generator, images, labels,
-                                               trained.recipe["latent"]["size"], options.samples, SEED)
-        by_chance = -negative_kl.mean(1)
-        bounds = {k: importance_bound(weights, k) for k in (1, 4, 16, 64) if options.samples % k == 0}
         print(f"{place}: {trained.recipe['name']}, step {trained.step:,}, {len(images):,} test images")
         print(f"  squared_error {((images - reconstructed) ** 2).sum((1, 2, 3)).mean():.2f}, sharpness: reconstructed "
               f"{sharpness(reconstructed) / real:.3f}, sampled {sharpness(sampled) / real:.3f} of real ({real:.4f})")
-        print("  " + ", ".join(f"bound_{k} {bound:.2f}" for k, bound in bounds.items()))
+        weights, prior_to_posterior, kl = log_weights(trained.encoder.encoder, trained.generator.generator, images,
+                                                      labels, trained.recipe["latent"]["size"], options.samples, SEED)
+        by_chance = -prior_to_posterior.mean(1)
         print(f"  KL {kl[0].mean():.3f}, by Monte Carlo {by_chance.mean():.3f} "
-              f"+- {by_chance.std(ddof=1) / len(by_chance) ** 0.5:.3f}", flush=True)
+              f"+- {by_chance.std(ddof=1) / len(by_chance) ** 0.5:.3f}")
+        updates = trained.recipe["updates"]
+        if updates.get("reconstruction") == "bernoulli":
+            bounds = {k: importance_bound(weights, k) for k in (1, 4, 16, 64) if options.samples % k == 0}
+            print("  " + ", ".join(f"bound_{k} {bound:.2f}" for k, bound in bounds.items()))
+        elif updates.get("reconstruction") == "squared":
+            mean, log_variance = in_chunks(trained.encoder, (images, *labels))
+            epsilon, *_ = seeded_inputs(trained.recipe["latent"], len(images), SEED)
+            drawn = trained.draw((mean + np.exp(0.5 * log_variance) * epsilon, *labels))
+            loss = ((images - drawn) ** 2).sum((1, 2, 3)).mean() + updates["kl_weight"] * kl[0].mean()
+            print(f"  loss {loss:.2f}")
 
 
 if __name__ == "__main__":

@@ -58,5 +58,6 @@ class LabelNames:
         near = difflib.get_close_matches(name, self.names, n=1, cutoff=0.6)
         hint = f" (did you mean {near[0]}?)" if near else ""
         if self.places:
-            raise UserError(f"there is no tag {name!r}{hint}; --label takes some of {', '.join(self.names)}, joined by commas")
+            raise UserError(f"there is no tag {name!r}{hint}; --label takes some of {', '.join(self.names)}, "
+                            f"joined by commas")
         raise UserError(f"there is no class {name!r}{hint}; --label takes one of {', '.join(self.names)}")

@@ -51,9 +51,9 @@ def class_cross_entropy(class_logits, labels):
 
 
 def kl_to_standard_normal(mean, log_variance):
-    """Return KL(N(mean, exp(log_variance)) ‖ N(0, 1)) in nats, a scalar: summed over the latent's numbers, mean over images.
+    """Return KL(N(mean, exp(log_variance)) ‖ N(0, 1)) in nats, a scalar.
 
-    Both float32, (N, latent_size). Σ ½ (mean² + variance − 1 − log variance) (Kingma and Welling 2014, appendix B).
+    Both float32, (N, latent_size); summed over the latent's numbers, mean over images. Σ ½ (mean² + variance − 1 − log variance) (Kingma and Welling 2014, appendix B).
     """
     return 0.5 * (mean * mean + ops.exp(log_variance) - 1.0 - log_variance).sum(1).mean()
 

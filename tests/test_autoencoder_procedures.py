@@ -230,7 +230,6 @@ DOCUMENTS = [
     ("cvae_early", "none", {"reconstruction": "bernoulli", "kl_weight": 0.5}),
     ("cvae_late", "places", {"reconstruction": "squared", "kl_weight": 0.5}),
     ("cvae_gan", "places", {"reconstruction_weight": 3.0, "kl_weight": 0.2}),
-    ("cvae_gan", "none", {"reconstruction_weight": 0.5, "kl_weight": 1.0}),
 ]
 
 

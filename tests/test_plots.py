@@ -181,6 +181,18 @@ def test_losses_share_one_panel_and_shares_of_images_another(tmp_path, monkeypat
     assert [axes.get_ylabel() for axes in panels] == ["loss", "share of images"]
 
 
+def test_losses_ten_times_smaller_have_a_panel_of_their_own(tmp_path, monkeypatch):
+    panels = {}
+    monkeypatch.setattr("matplotlib.axes.Axes.plot",
+                        lambda axes, *_, label=None, **__: panels.setdefault(axes, []).append(label))
+    monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda *_, **__: None)
+    columns = {"epoch": [1, 2], "step": [1, 2], "loss_kl": [9.0, -9.0], "loss_reconstruction": [100.0, 100.0],
+               "loss_g": [0.8, np.nan], "loss_d": [10.0, 10.0], "loss_lost": [np.nan, np.inf]}
+    plots.losses(tmp_path / "losses.png", columns, "title")
+    legends = [[label.split("\n")[0] for label in labels] for labels in panels.values()]
+    assert legends == [["loss reconstruction", "loss d", "loss lost"], ["loss kl"], ["loss g"]]
+
+
 def test_a_panel_without_columns_takes_no_room(tmp_path):
     columns = history(3)
     losses = {name: columns[name] for name in ("epoch", "step", "loss_d")}

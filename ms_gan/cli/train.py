@@ -100,6 +100,11 @@ def _resume(options: argparse.Namespace) -> None:
 
     run_folder = RunFolder.open(Path(options.resume))
     recorded = run_folder.read_settings()["recipe"]
+    try:
+        recipes.check(recorded)
+    except UserError as error:
+        raise UserError(f"{run_folder.recipe}: damaged, or written by another version of ms_gan ({error}); use that "
+                        f"one, or put the run's own file back") from error
     for option in ("output_dir", "warm_start"):
         if getattr(options, option) is not None:
             raise UserError(f"a resumed run stays in its folder and with its weights; leave out "

@@ -12,7 +12,7 @@ from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks
 from ms_gan.labels import LabelNames
 from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
-from ms_gan.recipes import FAMILIES, Recipe
+from ms_gan.recipes import FAMILIES, Recipe, check
 from ms_gan.recipes.build import build_encoder, build_unit_range_generator
 from ms_gan.training.checkpoints import load_cells, read_state
 from ms_gan.training.run_folder import SETTINGS, RunFolder, find_checkpoint
@@ -62,6 +62,10 @@ def load_trained(place: Optional[str]) -> Trained:
     settings = state["settings"]
     if not SETTINGS <= settings.keys():
         raise UserError(f"{checkpoint}: written by another version of ms_gan; use that one")
+    try:
+        check(settings["recipe"])
+    except UserError as error:
+        raise UserError(f"{checkpoint}: written by another version of ms_gan ({error}); use that one") from error
     generator, encoder = build_unit_range_generator(settings["recipe"]), None
     load_cells(checkpoint, {"generator": generator.generator})
     if "encoder" in FAMILIES[settings["recipe"]["family"]]:

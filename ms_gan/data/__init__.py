@@ -11,7 +11,8 @@ from ms_gan.errors import UserError
 __all__ = ["DATASETS", "ImageData", "load", "load_default"]
 
 DataPath = Optional[Union[str, Path]]
-WANTED = {"size": 28, "channels": 1, "classes": 0, "places": 0, "rotate_and_mirror": False}  # where no recipe says otherwise
+# where no recipe says otherwise
+WANTED = {"size": 28, "channels": 1, "classes": 0, "places": 0, "rotate_and_mirror": False}
 
 
 def _mnist(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:

@@ -44,8 +44,8 @@ def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, ch
 
     Colours are brought to `channels`, 1 (luminance) or 3 (red, green, blue); with `finer`, images are of twice the
     size if 1 GiB holds them. Labels, if there are any, are int32: with `places` = 0 (N,), the class of each image,
-    otherwise (N, places), the tags; without `labelled` nobody looks for labels. If there are train/ and test/, they are the splits; otherwise "test" is a tenth
-    of the images, chosen by their relative paths alone.
+    otherwise (N, places), the tags; without `labelled` nobody looks for labels. If there are train/ and test/, they
+    are the splits; otherwise "test" is a tenth of the images, chosen by their relative paths alone.
     Raises UserError, one line that names the file, for whatever the user has to mend; images that cannot be read are
     left out with `skip_unreadable`.
     """

@@ -123,7 +123,8 @@ def _label_facts(labels: Optional[LabelNames]) -> List[Dict[str, Any]]:
         return []
     if not labels.places:
         return [{"name": "label", "shape": ["batch"], "type": "int32", "range": [0, len(labels.names) - 1],
-                 "meaning": "index into `labels` of what the image is to show; any other number is not checked by the graph"}]
+                 "meaning": "index into `labels` of what the image is to show; any other number is not checked by "
+                            "the graph"}]
     return [{"name": "label", "shape": ["batch", labels.places], "type": "int32", "range": [0, len(labels.names)],
              "meaning": f"up to {labels.places} tags of the image: 1 + their indices into `labels`, each once, in rising "
                         f"order, then zeros; any other numbers are not checked by the graph"}]

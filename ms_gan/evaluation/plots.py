@@ -110,15 +110,16 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
     """Write a PNG of the columns `loss_*` and, below, `accuracy_*` and `fool_rate` (in [0, 1]) of a history.
 
     `history` maps column → values, `epoch` and `step` among them; the x axis is the epoch, or the
-    step where rows share an epoch. `equilibrium` maps columns → where they would stand, were neither player
-    the stronger, and how that number is written. The legend counts the values left out for not being
-    finite. Raises ValueError for a missing column, or unequal lengths.
+    step where rows share an epoch. Losses ten times smaller than others get a panel of their own.
+    `equilibrium` maps columns → where they would stand, were neither player the stronger, and how that
+    number is written. The legend counts the values left out for not being finite. Raises ValueError for
+    a missing column, or unequal lengths.
     """
     from matplotlib.figure import Figure
 
-    panels = {"loss": [name for name in history if name.startswith("loss_")],
-              "share of images": [name for name in history if name.startswith(SHARES)]}
-    panels = {kind: names for kind, names in panels.items() if names}
+    panels = [("loss", names) for names in _by_magnitude(history)]
+    shares = [name for name in history if name.startswith(SHARES)]
+    panels += [("share of images", shares)] if shares else []
     if not (panels and {"epoch", "step"} <= set(history) and len(set(map(len, history.values()))) == 1):
         raise ValueError("a history needs epoch, step, and loss_* or accuracy_*, all of one length")
     time = "epoch" if np.all(np.diff(history["epoch"]) > 0) else "step"
@@ -126,7 +127,7 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)
     figure.suptitle(textwrap.fill(title, 80), fontsize=14, fontweight="bold", parse_math=False)
     all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
-    for axes, (kind, names) in zip(all_axes, panels.items()):
+    for axes, (kind, names) in zip(all_axes, panels):
         colours = iter(OTHER_COLOURS * len(history))
         levels: Dict[Tuple[float, str], List[Tuple[str, str]]] = {}
         for name in names:
@@ -242,6 +243,24 @@ def _text(text: str, size: int, width: Optional[int] = None, bold: bool = False)
     for number, line in enumerate(lines):
         ImageDraw.Draw(block).text((0, number * line_height), line, colour, font)
     return block
+
+
+def _by_magnitude(history: Dict[str, Sequence[float]]) -> List[List[str]]:
+    """Return the names of the losses in groups, the largest first; in each, no median is a tenth of the largest."""
+    sizes = {}
+    for name in history:
+        if name.startswith("loss_"):
+            curve = np.abs(np.asarray(history[name], np.float64))
+            curve = curve[np.isfinite(curve)]
+            sizes[name] = np.median(curve) if len(curve) else np.nan
+    greatest = np.nanmax([0.0, *sizes.values()])
+    sizes = {name: greatest if np.isnan(size) else size for name, size in sizes.items()}  # these need no panel
+    groups: List[List[str]] = []
+    for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
+        if not groups or sizes[name] < sizes[groups[-1][0]] / 10:
+            groups.append([])
+        groups[-1].append(name)
+    return [sorted(group, key=list(sizes).index) for group in groups]
 
 
 def _running_mean(values: np.ndarray, width: int) -> np.ndarray:

@@ -80,7 +80,7 @@ class LabelCode(nn.Cell):
         self.size = places * self.depth if places and classes else classes
 
     def construct(self, label):
-        return ops.one_hot(label, self.depth).reshape((-1, self.size))
+        return ops.one_hot(label, self.depth).reshape((-1, self.size)).astype(mstype.float32)
 
 
 class Conditioned(nn.Cell):

@@ -35,8 +35,9 @@ class ConvGenerator(nn.Cell):
 
     `strides` has one number more than `widths`: the last is that of the layer that makes pixels. Every
     layer but that one ends in LeakyReLU(slope) and BatchNorm as `batch_norm` says: its `place` is
-    "before" or "after" the activation, or "none"; `first_layer` whether the Dense layer has it, too; `momentum` the part of the moving statistics that stays at each
-    step; and its `epsilon`. `first_initializer` is that of the Dense layer.
+    "before" or "after" the activation, or "none"; `first_layer` whether the Dense layer has it, too;
+    `momentum` the part of the moving statistics that stays at each step; and its `epsilon`.
+    `first_initializer` is that of the Dense layer.
     """
 
     def __init__(self, latent_size: int, classes: int, places: int, image_shape: Tuple[int, int, int],

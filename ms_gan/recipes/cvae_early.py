@@ -3,10 +3,11 @@
 Source: "Учим робота готовить пиццу. Часть 2: Состязание нейронных сетей" (Habr), in Keras.
 
 Where this departs from the document, and why:
-- The same places as in `cvae_late`, for the same reasons: data, loss, optimizer, batch and initial weights, the order of
-  ingredients, counted random streams.
+- The same places as in `cvae_late`, for the same reasons: data, loss, optimizer, batch and initial weights, the order
+  of ingredients, counted random streams.
 
-The label's 261 numbers are repeated and cut to fill one more channel of 32×32. A latent of 64, which the document also shows, is `--set latent.size=64`.
+The label's 261 numbers are repeated and cut to fill one more channel of 32×32. A latent of 64, which the document also
+shows, is `--set latent.size=64`.
 """
 
 RECIPE = {
@@ -28,7 +29,7 @@ RECIPE = {
                           "epsilon": 1e-7},
     "optimizer_generator": {"learning_rate": 1e-3, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.9, "beta2": 0.999,
                             "epsilon": 1e-7},
-    "updates": {"reconstruction": "bernoulli", "kl_weight": 1.0},
+    "updates": {"reconstruction": "squared", "kl_weight": 0.05},
     "schedule": {"batch_size": 64, "sampling": "replacement", "steps_per_epoch": 225, "epochs": 40},
     "sheet": {"rows": 4, "columns": 8, "above_real": True},
 }

@@ -4,14 +4,14 @@ Source: "Учим робота готовить пиццу. Часть 2: Сос
 "Autoencoding beyond pixels using a learned similarity metric"; Bao et al. 2017, "CVAE-GAN".
 
 Where this departs from the document, and why:
-- The document prints only D's loss, mean(real + reconstruction-fake + prior-fake), which is taken. The encoder's and the
-  generator's are after Larsen et al.: reconstruction is measured in D's features (those that its last layer judges by),
-  the encoder adds the KL, the generator what D says of reconstructions and of samples.
+- The document prints only D's loss, mean(real + reconstruction-fake + prior-fake), which is taken. The encoder's and
+  the generator's are after Larsen et al.: reconstruction is measured in D's features (those that its last layer judges
+  by), the encoder adds the KL, the generator what D says of reconstructions and of samples.
 - Which of its two encoders it joins to the GAN it does not say: the early one, which it found better.
 - D is that of `dcgan`, without labels; its pixels here are in [0, 1], the decoder's range.
 - The document prints neither weights of the losses nor rates: they are ours, 1e-4 for the three Adams with beta1 0.5.
-- The same places as in `cvae_late`, for the same reasons: data, batch and initial weights, the order of ingredients, counted
-  random streams. The document shows 64×64: `--set data.size=64`.
+- The same places as in `cvae_late`, for the same reasons: data, batch and initial weights, the order of ingredients,
+  counted random streams. The document shows 64×64: `--set data.size=64`.
 
 Its checkpoints weigh 300 MB each, and a run keeps up to 13 of them.
 """
@@ -36,12 +36,12 @@ RECIPE = {
         "kernel_size": 5, "slope": 0.3, "pooling": "max", "dropout_rate": 0.0, "dense_widths": [2048],
         "first_initializer": "glorot_uniform", "initializer": "glorot_uniform",
     },
-    "optimizer_encoder": {"learning_rate": 1e-4, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.5, "beta2": 0.999,
-                         "epsilon": 1e-7},
-    "optimizer_generator": {"learning_rate": 1e-4, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.5, "beta2": 0.999,
-                           "epsilon": 1e-7},
-    "optimizer_discriminator": {"learning_rate": 1e-4, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.5, "beta2": 0.999,
-                               "epsilon": 1e-7},
+    "optimizer_encoder": {"learning_rate": 1e-4, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.5,
+                         "beta2": 0.999, "epsilon": 1e-7},
+    "optimizer_generator": {"learning_rate": 1e-4, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.5,
+                           "beta2": 0.999, "epsilon": 1e-7},
+    "optimizer_discriminator": {"learning_rate": 1e-4, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.5,
+                               "beta2": 0.999, "epsilon": 1e-7},
     "updates": {"reconstruction_weight": 100.0, "kl_weight": 0.01},
     "schedule": {"batch_size": 32, "sampling": "replacement", "steps_per_epoch": 100, "epochs": 100},
     "sheet": {"rows": 4, "columns": 8, "above_real": True},

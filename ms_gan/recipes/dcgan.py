@@ -6,8 +6,8 @@ Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolution
 Where this departs from the document, and why:
 - D ends in a logit and the loss is a softplus of it: the document's sigmoid and binary cross-entropy, without the
   clipping at 1e-7 that Keras needs.
-- The document's photographs are not ours: the data set is drawn pizzas, 6,000 different ones, also turned and mirrored as the
-  document turns its 20 photographs. `--dataset folder` takes your own; 64×64 is `--set data.size=64`; MNIST is
+- The document's photographs are not ours: the data set is drawn pizzas, 6,000 different ones, also turned and mirrored
+  as the document turns its 20 photographs. `--dataset folder` takes your own; 64×64 is `--set data.size=64`; MNIST is
   `--dataset mnist --set data.size=28 --set data.channels=1 --set data.rotate_and_mirror=False`, where G draws 32×32 and
   keeps the middle, 28 being no multiple of 8.
 - The document does not print how it scales pixels: [-1, 1], G's range, is ours.

@@ -87,7 +87,7 @@ class CVAEGANStep(TrainingStep):
 
     def feature_loss(self, features, features_real):
         """Return the mean over images and features of the squared difference to the real images' features."""
-        return squared_reconstruction_loss(features, ops.stop_gradient(features_real)) / features.shape[1]
+        return squared_reconstruction_loss(features, features_real) / features.shape[1]
 
     def discriminator_loss(self, real, reconstructed, sampled):
         """Return D's loss on real, reconstructed and sampled images, and what D judges rightly of each."""
@@ -137,7 +137,7 @@ class CVAEGANStep(TrainingStep):
         loss_d = ops.depend(loss_d, self.optimizer_discriminator(gradients))
 
         real = ops.depend(real, loss_d)  # E and G are judged by the updated D
-        features_real = ops.stop_gradient(self.discriminator.features(real))
+        features_real = self.discriminator.features(real)  # no number that E or G can change
         (_, parts), gradients_encoder = self.gradient_encoder(real, label, epsilon, features_real)
         (_, values), gradients_generator = self.gradient_generator(
             ops.depend(encoded, loss_d), latent, label, features_real)

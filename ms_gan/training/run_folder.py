@@ -98,7 +98,8 @@ class RunFolder:
         """Return what `environment.json` holds. Raises UserError for a damaged file."""
         environment = read_json(self.environment)
         data = environment.get("data")
-        if not isinstance(data, dict) or not {"path", "skip_unreadable"} <= data.keys() or not isinstance(environment.get("starts"), list):
+        known = isinstance(data, dict) and {"path", "skip_unreadable"} <= data.keys()
+        if not known or not isinstance(environment.get("starts"), list):
             raise UserError(f"{self.environment}: damaged (entries are missing); put the run's own file back")
         return environment
 
