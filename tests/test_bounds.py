@@ -89,7 +89,7 @@ def log_bernoulli(numbers, z):
     """Σ x log p + (1 − x) log (1 − p) over the pixels of each image; z: (…, 7, SIZE)."""
     p = 1 / (1 + np.exp(-(z @ numbers.logits + numbers.logits_of_label[numbers.labels])))
     x = numbers.images.reshape(len(numbers.images), -1)
-    return (x * np.log(p) + (1 - x) * np.log(1 - p)).sum(-1)
+    return (x * np.log(p) + (1 - x) * np.log1p(-p)).sum(-1)
 
 
 def log_likelihood(numbers):
@@ -128,15 +128,14 @@ def test_weights_stay_finite_where_the_decoder_is_certain(numbers, pynative):
 
 @pytest.fixture(scope="module")
 def drawn(numbers):
-    """ImportanceWeight's three outputs for 4096 ε an image, as the benchmarks get them."""
+    """ImportanceWeight's three outputs for 1024 ε an image, as the benchmarks get them."""
     return log_weights(Encoder(numbers, np.float32), Decoder(numbers, np.float32), np.float32(numbers.images),
-                       (numbers.labels,), SIZE, samples=4096, seed=3)
+                       (numbers.labels,), SIZE, samples=1024, seed=3)
 
 
 def test_the_bound_rises_with_the_samples_towards_the_likelihood(numbers, drawn):
     exact = log_likelihood(numbers).mean()
-    mean, log_variance = encode(numbers)
-    rises = [importance_bound(drawn[0], k) for k in (1, 2, 8, 64, 512, 4096)]
+    rises = [importance_bound(drawn[0], k) for k in (1, 2, 8, 64, 1024)]
     assert all(after - before > 1e-4 for before, after in zip(rises, rises[1:4])), rises
     assert rises[0] < exact - 0.1, "the encoder is none that fits"
     assert abs(rises[-1] - exact) < 0.05, (rises, exact)
@@ -144,10 +143,10 @@ def test_the_bound_rises_with_the_samples_towards_the_likelihood(numbers, drawn)
 
 def test_the_second_output_is_minus_kl_in_the_mean(drawn):
     _, prior_to_posterior, kl = drawn
-    assert prior_to_posterior.shape == kl.shape == (4096, 7)
+    assert prior_to_posterior.shape == kl.shape == (1024, 7)
     assert np.ptp(kl, 0).max() == 0, "KL does not depend on ε"
     errors = prior_to_posterior.mean(0, dtype=np.float64) + kl[0]
-    standard_error = prior_to_posterior.std(0, ddof=1) / math.sqrt(4096)
+    standard_error = prior_to_posterior.std(0, ddof=1) / math.sqrt(1024)
     assert (np.abs(errors) < 3 * standard_error).all(), errors / standard_error
     assert (standard_error < 0.05 * (1 + kl[0])).all(), "or it says nothing"
 

