@@ -86,10 +86,10 @@ def log_normal(z, mean, variance):
 
 
 def log_bernoulli(numbers, z):
-    """Σ x log p + (1 − x) log (1 − p) over the pixels of each image; z: (…, 7, SIZE)."""
-    p = 1 / (1 + np.exp(-(z @ numbers.logits + numbers.logits_of_label[numbers.labels])))
+    """Σ x log p + (1 − x) log (1 − p) over the pixels of an image, p = 1 / (1 + exp(−logit)); z: (…, 7, SIZE)."""
+    logits = z @ numbers.logits + numbers.logits_of_label[numbers.labels]
     x = numbers.images.reshape(len(numbers.images), -1)
-    return (x * np.log(p) + (1 - x) * np.log1p(-p)).sum(-1)
+    return -(x * np.log(1 + np.exp(-logits)) + (1 - x) * np.log(1 + np.exp(logits))).sum(-1)
 
 
 def log_likelihood(numbers):
@@ -128,14 +128,14 @@ def test_weights_stay_finite_where_the_decoder_is_certain(numbers, pynative):
 
 @pytest.fixture(scope="module")
 def drawn(numbers):
-    """ImportanceWeight's three outputs for 1024 ε an image, as the benchmarks get them."""
+    """ImportanceWeight's three outputs for 400 ε an image, as the benchmarks get them."""
     return log_weights(Encoder(numbers, np.float32), Decoder(numbers, np.float32), np.float32(numbers.images),
-                       (numbers.labels,), SIZE, samples=1024, seed=3)
+                       (numbers.labels,), SIZE, samples=400, seed=3)
 
 
 def test_the_bound_rises_with_the_samples_towards_the_likelihood(numbers, drawn):
     exact = log_likelihood(numbers).mean()
-    rises = [importance_bound(drawn[0], k) for k in (1, 2, 8, 64, 1024)]
+    rises = [importance_bound(drawn[0], k) for k in (1, 2, 8, 50, 400)]
     assert all(after - before > 1e-4 for before, after in zip(rises, rises[1:4])), rises
     assert rises[0] < exact - 0.1, "the encoder is none that fits"
     assert abs(rises[-1] - exact) < 0.05, (rises, exact)
@@ -143,12 +143,13 @@ def test_the_bound_rises_with_the_samples_towards_the_likelihood(numbers, drawn)
 
 def test_the_second_output_is_minus_kl_in_the_mean(drawn):
     _, prior_to_posterior, kl = drawn
-    assert prior_to_posterior.shape == kl.shape == (1024, 7)
+    assert prior_to_posterior.shape == kl.shape == (400, 7)
     assert np.ptp(kl, 0).max() == 0, "KL does not depend on ε"
-    errors = prior_to_posterior.mean(0, dtype=np.float64) + kl[0]
-    standard_error = prior_to_posterior.std(0, ddof=1) / math.sqrt(1024)
-    assert (np.abs(errors) < 3 * standard_error).all(), errors / standard_error
-    assert (standard_error < 0.05 * (1 + kl[0])).all(), "or it says nothing"
+    for each, formula in ((prior_to_posterior, kl[0]), (prior_to_posterior.mean(1, keepdims=True), kl[0].mean())):
+        standard_error = each.std(0, ddof=1) / math.sqrt(400)
+        errors = each.mean(0, dtype=np.float64) + formula
+        assert (np.abs(errors) < 3 * standard_error).all(), errors / standard_error
+    assert standard_error < 0.06 * formula, "or it says nothing"
 
 
 def test_samples_are_those_of_the_seed_however_many_images_go_at_once(numbers, drawn, monkeypatch, pynative):
