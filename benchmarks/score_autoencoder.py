@@ -4,10 +4,10 @@
 
 squared_error: Σ (x − x̂)² of an image in [0, 1], mean over images, x̂ decoded from the mean of q(z | x). sharpness: the
 variance of the Laplacian (Pech-Pacheco et al. 2000) of the images' luminance, as a ratio to that of the real images, of
-reconstructions and of samples from the prior with the real images' labels. loss: the recipe's own, for one latent
-drawn from q(z | x) for each image, where there is one loss. KL in nats, by its formula, and by Monte Carlo with its
-standard error. bound_K, for Bernoulli pixels: the importance-weighted bound of log p(x) with K samples, in nats;
-bound_1 is the ELBO.
+reconstructions and of samples from the prior with the real images' labels. KL in nats, by its formula, and by Monte
+Carlo with its standard error. bound_K: the importance-weighted bound of log p(x) with K samples, in nats; bound_1 is the
+ELBO. For Bernoulli pixels it is one of probabilities, and meant for pixels of 0 and 1; with squared errors pixels are
+normal, of variance kl_weight / 2, and it is one of densities: only runs of the same loss compare.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ def main() -> None:
     runtime.set_up("CPU")
     from ms_gan.cli.trained import load_trained
     from ms_gan.evaluation.bounds import importance_bound, log_weights
-    from ms_gan.evaluation.sampling import in_chunks, seeded_inputs
+    from ms_gan.evaluation.sampling import seeded_inputs
     from ms_gan.evaluation.sheets import some_of
 
     for place in options.places:
@@ -52,6 +52,7 @@ def main() -> None:
         recipe = trained.recipe["data"]
         test = data.load(trained.settings["dataset"], "test", options.data_path or trained.data_path,
                          {**recipe, "rotate_and_mirror": False})
+        test = trained.fitting(test)
         images, labels = some_of(test, options.images, SEED, trained.labels is not None)
         reconstructed = trained.draw((trained.encode((images, *labels)), *labels))
         sampled = trained.draw(seeded_inputs(trained.recipe["latent"], len(images), SEED, *labels))
@@ -59,21 +60,17 @@ def main() -> None:
         print(f"{place}: {trained.recipe['name']}, step {trained.step:,}, {len(images):,} test images")
         print(f"  squared_error {((images - reconstructed) ** 2).sum((1, 2, 3)).mean():.2f}, sharpness: reconstructed "
               f"{sharpness(reconstructed) / real:.3f}, sampled {sharpness(sampled) / real:.3f} of real ({real:.4f})")
-        weights, prior_to_posterior, kl = log_weights(trained.encoder.encoder, trained.generator.generator, images,
-                                                      labels, trained.recipe["latent"]["size"], options.samples, SEED)
+        updates = trained.recipe["updates"]
+        variance = updates["kl_weight"] / 2 if updates.get("reconstruction") == "squared" else None
+        weights, prior_to_posterior, kl = log_weights(
+            trained.encoder.encoder, trained.generator.generator, images, labels, trained.recipe["latent"]["size"],
+            options.samples, SEED, variance)
         by_chance = -prior_to_posterior.mean(1)
         print(f"  KL {kl[0].mean():.3f}, by Monte Carlo {by_chance.mean():.3f} "
               f"+- {by_chance.std(ddof=1) / len(by_chance) ** 0.5:.3f}")
-        updates = trained.recipe["updates"]
-        if updates.get("reconstruction") == "bernoulli":
+        if "reconstruction" in updates:
             bounds = {k: importance_bound(weights, k) for k in (1, 4, 16, 64) if options.samples % k == 0}
             print("  " + ", ".join(f"bound_{k} {bound:.2f}" for k, bound in bounds.items()))
-        elif updates.get("reconstruction") == "squared":
-            mean, log_variance = in_chunks(trained.encoder, (images, *labels))
-            epsilon, *_ = seeded_inputs(trained.recipe["latent"], len(images), SEED)
-            drawn = trained.draw((mean + np.exp(0.5 * log_variance) * epsilon, *labels))
-            loss = ((images - drawn) ** 2).sum((1, 2, 3)).mean() + updates["kl_weight"] * kl[0].mean()
-            print(f"  loss {loss:.2f}")
 
 
 if __name__ == "__main__":

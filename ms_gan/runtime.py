@@ -117,7 +117,9 @@ def slow_convolutions(device: Device, version: str) -> Optional[str]:
 
 def environment() -> Dict[str, str]:
     """Return the versions that a result may depend on."""
+    import cv2
     import mindspore as ms
+    import PIL
 
     import ms_gan
 
@@ -125,6 +127,8 @@ def environment() -> Dict[str, str]:
         "ms_gan": ms_gan.__version__,
         "mindspore": ms.__version__,
         "numpy": np.__version__,
+        "opencv": cv2.__version__,
+        "pillow": PIL.__version__,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),

@@ -251,7 +251,7 @@ def test_what_is_no_image_or_hidden_is_ignored(tmp_path):
     fill(tmp_path, ["b.png", "a/c.png", ".hidden.png", ".git/d.png", "__MACOSX/._b.png"])
     (tmp_path / "read me.txt").write_text("hello")
     os.mkfifo(tmp_path / "pipe.png")
-    assert module._image_names(tmp_path) == ["a/c.png", "b.png"]
+    assert module._image_names(tmp_path, []) == ["a/c.png", "b.png"]
 
 
 def test_names_with_anything_in_them(tmp_path):
@@ -274,7 +274,7 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path):
     (home / "folder").symlink_to(tmp_path / "elsewhere")
     (home / "file.png").symlink_to(tmp_path / "elsewhere" / "a.png")
     (tmp_path / "elsewhere" / "back").symlink_to(home)
-    assert module._image_names(home) == ["file.png", "folder/a.png"]
+    assert module._image_names(home, []) == ["file.png", "folder/a.png"]
     assert len(load(home).images) == 2
     (home / "gone.png").symlink_to(tmp_path / "nowhere")
     assert "No such file" in refusal(home, home / "gone.png")

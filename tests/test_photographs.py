@@ -244,10 +244,10 @@ def test_eval_draws_each_tag(evaluated, model):
     folder, shown = evaluated
     assert {file.name for file in folder.iterdir()} == PICTURES == shown.keys()
     samples = shown["samples.png"]
-    in_turn = [1, 2, 3, 4, 1, 2, 3]  # a row of seven
+    in_turn = [1, 2, 3, 4]
     labels = np.int32([[tag] + [0] * 8 for tag in in_turn])
     assert list(samples.labels) == [TAGS[tag - 1] for tag in in_turn]
-    assert np.array_equal(samples.images, model.draw(seeded_inputs(LATENT, 7, 5, labels)))
+    assert np.array_equal(samples.images, model.draw(seeded_inputs(LATENT, 4, 5, labels)))
     assert shown["interpolation.png"].row_labels == list(TAGS)
 
 
@@ -322,7 +322,6 @@ def test_eval_takes_photographs_that_were_never_seen(trained, tmp_path, shown):
     assert sorted(map(number_of, shown["reconstructions.png"].generated)) == [20, 21, 22, 23]
 
 
-@pytest.mark.xfail(strict=True, reason="sheets.transfer leaves a cell of the top row out when there is one image")
 def test_transfer_with_a_single_photograph_has_a_whole_row(trained, tmp_path, shown):
     for number in range(12):
         photograph(tmp_path / f"{number}.png", number)
@@ -335,7 +334,6 @@ def test_transfer_with_a_single_photograph_has_a_whole_row(trained, tmp_path, sh
     assert not (last[0] == 1).all() and number_of(last[0]) in range(12), "the row begins with the photograph"
 
 
-@pytest.mark.xfail(strict=True, reason="eval compares the number of the tags, not the tags")
 def test_photographs_with_other_tags_are_refused(trained, photographs, loaded, tmp_path, capsys):
     moved = tmp_path / "photographs"
     shutil.copytree(photographs, moved)
@@ -542,7 +540,7 @@ def test_sub_folders_are_classes_and_tags(name, places, kinds, tmp_path):
     assert settings["classes"] == ["calzone", "focaccia", "pizza"]
     assert (settings["recipe"]["data"]["classes"], settings["recipe"]["data"]["places"]) == (3, places)
     assert (tmp_path / name / "1" / "checkpoints" / "step_00000002" / "generator.ckpt").exists()
-    images = data.load("folder", "train", kinds, settings["recipe"]["data"])
+    images = data.load("folder", "train", kinds, {**settings["recipe"]["data"], "channels": 3})
     expected = [number_of(image / 255) % 3 for image in images.images]
     assert images.labels.tolist() == ([[1 + kind] + [0] * 8 for kind in expected] if places else expected)
 
@@ -576,10 +574,9 @@ def test_a_recipe_of_one_class_an_image_takes_no_tags(photographs, tmp_path, cap
     assert not (tmp_path / "runs").exists()
 
 
-@pytest.mark.xfail(strict=True, reason="ImageData.require advises --set data.classes=1, which no recipe may have")
-def test_a_single_class_is_refused_with_advice_that_can_be_followed(tmp_path, capsys):
+def test_a_single_class_says_nothing(tmp_path, capsys):
     for number in range(4):
         photograph(tmp_path / "data" / "pizza" / f"{number}.png", number)
-    refused = refused_here(capsys, *training("cvae_late", tmp_path / "data", tmp_path / "runs"))
+    refused = refused_here(capsys, *training("acgan", tmp_path / "data", tmp_path / "runs"))
     assert not (tmp_path / "runs").exists()
-    assert "data.classes=1," not in refused
+    assert "data.classes must be 0 for none, or at least 2, not 1" in refused

@@ -338,3 +338,9 @@ def test_a_recipe_file_with_a_mistake_is_refused_in_one_line(line, instead, tmp_
         assert "keras_mlp" in printed.out and "recipe mine: " in printed.err, "the others are listed all the same"
     finally:
         sys.modules.pop("ms_gan.recipes.mine", None)
+
+
+def test_a_familys_networks_are_those_of_its_step():
+    from ms_gan.recipes.build import STEPS
+
+    assert recipes.FAMILIES == {family: step.networks for family, step in STEPS.items()}

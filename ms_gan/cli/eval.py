@@ -35,6 +35,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                               "labels and decoded with others; with none of these four options, all that the model "
                               "can is drawn")
     command.add_argument("--data-path", metavar="DIR", help="where the run's data set lies now (default: as in the run)")
+    command.add_argument("--skip-unreadable", action="store_true",
+                         help="go on without images of a folder that cannot be read (default: as in the run)")
     command.add_argument("--output-dir", metavar="DIR", help="where the pictures go (default: eval/ in the run)")
     command.add_argument("--overwrite", action="store_true", help="replace pictures of an earlier eval there")
     add_device(command)
@@ -62,8 +64,8 @@ def run(options: argparse.Namespace) -> int:
         recipe = trained.recipe["data"]
         try:
             real = data.load(trained.settings["dataset"], "test", options.data_path or trained.data_path,
-                             {**recipe, "rotate_and_mirror": False}, trained.skip_unreadable)
-            real.require(*(recipe[key] for key in ("size", "channels", "classes", "places")))
+                             {**recipe, "rotate_and_mirror": False}, options.skip_unreadable or trained.skip_unreadable)
+            real = trained.fitting(real)
         except UserError as error:
             if options.compare_real or options.reconstruct or options.transfer or options.data_path:
                 raise
@@ -76,8 +78,9 @@ def run(options: argparse.Namespace) -> int:
     latent = trained.recipe["latent"]
     about = f"{trained.recipe['name']} · step {trained.step:,} · seed {options.seed}"
     if names is not None and names.places and not options.labels:
-        rows, columns = options.grid or (-(-len(labels) // 7), 7)
-        sheets.one_of_each(folder / SAMPLES, trained.draw, latent, rows, columns, options.seed, about, labels, names)
+        rows, columns = options.grid or (None, 7)
+        count = rows * columns if rows else len(labels)
+        sheets.one_of_each(folder / SAMPLES, trained.draw, latent, count, columns, options.seed, about, labels, names)
     else:
         rows, columns = options.grid or ((5, 5) if labels is None else (len(labels), 10))
         sheets.samples(folder / SAMPLES, trained.draw, latent, rows, columns, options.seed, about, labels, names)

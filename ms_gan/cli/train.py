@@ -79,13 +79,17 @@ def _start(options: argparse.Namespace) -> None:
     recipe = _apply(recipes.load(options.recipe or RECIPE), options)
     device = runtime.set_up(options.device_target or "auto", options.device_id or 0, together=launched())
     wanted = recipe["data"]["dataset"]
+    if options.skip_unreadable and (options.dataset or wanted) != "folder":
+        raise UserError("--skip-unreadable is for --dataset folder; leave it out")
     if options.dataset is None and options.data_path is None:
         images = data.load_default(wanted, recipe["data"]["fallback"], "train", print, recipe["data"])
     else:
         images = data.load(options.dataset or wanted, "train", options.data_path, recipe["data"], options.skip_unreadable)
         wanted = images.name
-    if images.name == "folder" and recipe["data"]["classes"] and len(images.classes) > 1:
+    said = [assignment.partition("=")[0] for assignment in options.assignments or []]
+    if images.name == "folder" and recipe["data"]["classes"] and images.classes and "data.classes" not in said:
         recipe["data"]["classes"] = len(images.classes)  # the vocabulary is what the folder holds
+        recipes.check(recipe)
     train.start(recipe, images, device, SEED if options.seed is None else options.seed,
                 Path(options.output_dir or OUTPUT), options.steps, options.data_path,
                 instead_of=wanted if images.name != wanted else None,

@@ -8,6 +8,7 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 
+from ms_gan.data import ImageData
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks
 from ms_gan.labels import LabelNames
@@ -45,6 +46,19 @@ class Trained:
         """Whether the run goes on without images that cannot be read."""
         run = RunFolder(self.home)
         return run.environment.is_file() and run.read_environment()["data"]["skip_unreadable"]
+
+    def fitting(self, images: ImageData) -> ImageData:
+        """Return images at the model's size. Raises UserError for those that are not of the kind it was trained on."""
+        recipe = self.recipe["data"]
+        try:
+            images.require(*(recipe[key] for key in ("size", "channels", "classes", "places")))
+        except UserError as error:  # what it says behind the semicolon is for training
+            raise UserError(f"{str(error).partition(';')[0]}; the run's own data, or such as they, are needed") from error
+        if self.labels is not None and images.classes != self.labels.names:
+            new = [name for name in images.classes if name not in self.labels.names]
+            raise UserError(f"{images.name}, {images.source}: has other labels than the run, such as "
+                            f"{(new or list(images.classes))[0]!r}; the run's own data, or such as they, are needed")
+        return images.at_size(recipe["size"])
 
     def draw(self, inputs: Inputs) -> np.ndarray:
         """Return the images of the generator's inputs, float32 in [0, 1], N×C×H×W."""

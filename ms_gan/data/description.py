@@ -81,7 +81,7 @@ class ImageData:
             )
         if classes and self.labels is None:
             raise UserError(f"{self.name}, {self.source}: has no labels, but a conditional recipe needs them; "
-                            f"choose another --recipe or other data")
+                            f"add labels (a folder: labels.csv, or each image in a sub-folder of its class), or choose another --recipe")
         if classes and self.places != places:
             form = f"up to {self.places} tags an image" if self.places else "one class an image"
             wanted = f"up to {places} tags" if places else "one class"

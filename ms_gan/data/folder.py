@@ -52,8 +52,8 @@ def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, ch
     if not data_path:
         raise UserError("--dataset folder needs --data-path, the folder that holds the images")
     home = Path(data_path)
-    names = _image_names(home)
     notes: List[str] = []
+    names = _image_names(home, notes)
     if _holds_splits(home, names):
         inside = {part: [name[len(part) + 1:] for name in names if name.startswith(f"{part}/")] for part in SPLITS}
         known = read_labels(home / "train", inside["train"], places) if labelled else None
@@ -68,6 +68,7 @@ def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, ch
     if rows:
         classes = tuple(sorted({label for row in (known or {}).values() for label in row.labels}))
         labels = label_array(rows, names, classes, places)
+        notes.append(_vocabulary(classes, labels, places))
 
     fits = len(names) * channels * (2 * size) ** 2 <= MOST_BYTES
     side = 2 * size if finer and fits else size
@@ -87,8 +88,8 @@ def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, ch
                      places if labels is not None else 0, tuple(notes))
 
 
-def _image_names(folder: Path) -> List[str]:
-    """Return the relative paths, with slashes, of all images in the folder and below it, sorted."""
+def _image_names(folder: Path, notes: List[str]) -> List[str]:
+    """Return the relative paths, with slashes, of all images in the folder and below it, sorted; note other files."""
     if not os.path.isdir(folder):
         what = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
         raise user_error(f"{folder}: {what}; --data-path must name the folder that holds the images")
@@ -97,6 +98,9 @@ def _image_names(folder: Path) -> List[str]:
     if not names:
         what = f"holds {len(files)} file(s), but no image" if files else "is empty"
         raise user_error(f"{folder}: {what}; --data-path must name a folder with images ({', '.join(FORMATS)})")
+    others = sorted(name for name in set(files) - set(names) if os.path.basename(name) != LABELS)
+    if others:
+        notes.append(f"left out {len(others)} file(s) that are no {', '.join(FORMATS)}, such as {others[0]}")
     return names
 
 
@@ -150,7 +154,11 @@ def _read_images(home: Path, names: Sequence[str], side: int,
     """Read one image after the other: those that can be read, what they held, and why the others cannot, by name."""
     from tqdm import tqdm
 
-    images = np.empty((len(names), channels, side, side), np.uint8)
+    try:
+        images = np.empty((len(names), channels, side, side), np.uint8)
+    except MemoryError as error:
+        raise user_error(f"{home}: {len(names)} images of {side}x{side} take {len(names) * channels * side**2 / 1e9:.0f} GB "
+                         "of memory; give a smaller --set data.size, or fewer images") from error
     found: List[_Found] = []
     failures: Dict[str, str] = {}
     with warnings.catch_warnings():
@@ -158,15 +166,22 @@ def _read_images(home: Path, names: Sequence[str], side: int,
         warnings.simplefilter("error", Image.DecompressionBombWarning)
         for name in tqdm(names, desc="reading images", unit=" images", delay=1, mininterval=1):
             try:
-                images[len(found)], what = _read_image(home / name, side, channels)
-                found.append(what)
+                square, what = _read_square(home / name, side, channels)
+            except MemoryError:
+                raise
             except Exception as error:  # Pillow raises nearly anything for damaged files
                 failures[name] = _reason(error)
+                continue
+            if len(square) != side:
+                shrinks = len(square) > side
+                square = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+            images[len(found)] = square.reshape(side, side, channels).transpose(2, 0, 1)
+            found.append(what)
     return images[: len(found)], found, failures
 
 
-def _read_image(path: Path, side: int, channels: int) -> Tuple[np.ndarray, _Found]:
-    """Read the middle square of an image: uint8 (channels, side, side)."""
+def _read_square(path: Path, side: int, channels: int) -> Tuple[np.ndarray, _Found]:
+    """Read the middle square of an image, uint8 H×H or H×H×3, not much finer than `side` where that saves time."""
     with Image.open(path, formats=FORMATS) as image:
         size, grey = image.size, image.mode in ("1", "L", "LA") or image.mode.startswith("I")
         image.draft("L" if channels == 1 else None, (side, side))  # decodes a JPEG only as finely as is needed
@@ -177,11 +192,8 @@ def _read_image(path: Path, side: int, channels: int) -> Tuple[np.ndarray, _Foun
         square, transparent = _flattened(image.crop((left, top, left + edge, top + edge)), channels)
     if orientation in UPRIGHT:
         square = square.transpose(UPRIGHT[orientation])
-    pixels = np.asarray(square)
-    if edge != side:
-        pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA if edge > side else cv2.INTER_CUBIC)
     seen = size[::-1] if orientation in (5, 6, 7, 8) else size
-    return pixels.reshape(side, side, channels).transpose(2, 0, 1), _Found(seen, grey, transparent)
+    return np.asarray(square), _Found(seen, grey, transparent)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -216,6 +228,14 @@ def _reason(error: Exception) -> str:
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
         return f"it has more than {Image.MAX_IMAGE_PIXELS} pixels, as decompression bombs have"
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
+
+
+def _vocabulary(classes: Sequence[str], labels: np.ndarray, places: int) -> str:
+    """Return a note with each class or tag and how many images have it: a slip of the pen is seen there."""
+    counts = np.bincount(labels.ravel(), minlength=len(classes) + 1)[1:] if places else np.bincount(
+        labels, minlength=len(classes))
+    listed = ", ".join(f"{name} ({count})" for name, count in zip(classes, counts[:60]))
+    return f"{len(classes)} {'tags' if places else 'classes'}: {listed}{', …' if len(classes) > 60 else ''}"
 
 
 def _without(failures: Dict[str, str], home: Path, count: int, skip: bool) -> str:

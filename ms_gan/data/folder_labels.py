@@ -80,7 +80,7 @@ def _checked_header(cells: Sequence[str], place: str, places: int) -> List[str]:
         raise user_error(f"{place}: the header {written}; it must be file,label (a class each) or file,tags (joined by ;)")
     if header[1] == "tags" and not places:
         raise user_error(f"{place}: lists tags, but this recipe takes one class an image; write file,label, "
-                     "or choose another --recipe")
+                     "choose another --recipe, or add --set data.places=N where the recipe takes tags, too")
     return header
 
 

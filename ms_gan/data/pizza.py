@@ -316,7 +316,8 @@ def load_pizza(split: str, size: int, channels: int = 3, seed: int = 0, count: O
     if channels not in (1, 3):
         raise UserError(f"--dataset pizza has 1 channel (grey) or 3 (RGB), not {channels}")
     if not 1 <= size <= CANVAS:
-        raise UserError(f"--dataset pizza is drawn in sizes up to {CANVAS}, not {size}")
+        raise UserError(f"--dataset pizza is drawn in sizes up to {CANVAS}, not {size} (data.rotate_and_mirror doubles "
+                        f"data.size); give a smaller --set data.size")
     count = COUNTS[split] if count is None else count
 
     def draw() -> Tuple[np.ndarray, np.ndarray]:

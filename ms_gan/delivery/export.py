@@ -38,7 +38,8 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
     """
     latent, data = recipe["latent"], recipe["data"]
     image = [data["channels"], data["size"], data["size"]]
-    image_facts = {"name": "image", "shape": ["batch", *image], "type": "float32", "range": [0.0, 1.0], "layout": "NCHW"}
+    image_facts = {"name": "image", "shape": ["batch", *image], "type": "float32", "range": [0.0, 1.0],
+                   "layout": "NCHW", "channels": "RGB" if data["channels"] == 3 else "grey, 1 is white"}
     latent_shape = ["batch", latent["size"]]
     turns = [(seed, batch, _labels_in_turn(labels, batch)) for seed, batch in enumerate(PARITY_BATCHES)]
     with new_folder(folder, replace) as hidden:
@@ -53,6 +54,7 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
             "contract_version": CONTRACT_VERSION,
             "recipe": recipe["name"],
             "family": recipe["family"],
+            "file": GENERATOR,
             "inputs": [{
                 "name": "latent", "shape": latent_shape, "type": "float32",
                 "range": [None, None], "distribution": latent["distribution"],
@@ -68,11 +70,16 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
         if encoder is not None:
             meaning = "of the normal distribution of the image's latent, number by number"
             contract["encoder"] = {
+                "file": ENCODER,
+                "meaning": "an image and its own label to the distribution of its latent; with another label beside that "
+                           "latent, the generator draws the image as if it were of that label; images of other shapes "
+                           "were cropped at the centre to squares and resized by area",
                 "inputs": [image_facts, *_label_facts(labels)],
                 "outputs": [{"name": "mean", "shape": latent_shape, "type": "float32", "meaning": f"mean {meaning}; as "
                              f"the generator's latent it gives the reconstruction"},
                             {"name": "log_variance", "shape": latent_shape, "type": "float32",
-                             "meaning": f"natural logarithm of the variance {meaning}"}],
+                             "meaning": f"natural logarithm of the variance {meaning}; a latent is drawn as mean + "
+                                        f"exp(log_variance / 2) · standard normal"}],
             }
         (hidden / CONTRACT).write_text(json.dumps(contract, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
@@ -114,8 +121,13 @@ def _seeded_images(shape: Sequence[int], count: int, seed: int, labels: Optional
 def _labels_in_turn(labels: Optional[LabelNames], count: int) -> Optional[np.ndarray]:
     if labels is None:
         return None
-    each = labels.each()
-    return each[np.arange(count) % len(each)]
+    if not labels.places:
+        return np.arange(count, dtype=np.int32) % len(labels.names)
+    rows = np.zeros((count, labels.places), np.int32)
+    for number, row in enumerate(rows):  # of no tag, of one, and so on up to all places
+        tags = number % (min(labels.places, len(labels.names)) + 1)
+        row[:tags] = 1 + np.sort((number + np.arange(tags)) % len(labels.names))
+    return rows
 
 
 def _label_facts(labels: Optional[LabelNames]) -> List[Dict[str, Any]]:

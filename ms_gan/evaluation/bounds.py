@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 import mindspore as ms
 import numpy as np
@@ -16,36 +16,43 @@ CHUNK = 500  # images at once
 
 
 class ImportanceWeight(nn.Cell):
-    """log p(x | z, label) + log p(z) − log q(z | x, label), with z = mean + exp(½ log-variance) · ε, for Bernoulli pixels.
+    """log p(x | z, label) + log p(z) − log q(z | x, label), with z = mean + exp(½ log-variance) · ε.
+
+    Pixels are Bernoulli, or, with a `variance`, normal about the generator's image.
 
     Inputs: images in the pixel range [0, 1], float32, N×C×H×W; ε, float32, (N, latent_size); and the label, where there
     are labels. Outputs, float32, (N,): the weight; its part log p(z) − log q(z | x, label), whose mean over ε is −KL; and
     KL by its formula.
     """
 
-    def __init__(self, encoder: nn.Cell, generator: nn.Cell):
+    def __init__(self, encoder: nn.Cell, generator: nn.Cell, variance: Optional[float] = None):
         super().__init__()
-        self.encoder, self.generator = encoder, generator
+        self.encoder, self.generator, self.variance = encoder, generator, variance
+        self.constant = 0.0 if variance is None else 0.5 * math.log(2 * math.pi * variance)
         self.set_train(False)
 
     def construct(self, images, epsilon, *label):
         mean, log_variance = self.encoder(images, *label)
         latent = mean + ops.exp(0.5 * log_variance) * epsilon
-        logits = self.generator.logits(latent, *label)
-        size = ops.abs(logits)
-        losses = ops.log1p(ops.exp(-size)) + 0.5 * size + (0.5 - images) * logits
+        if self.variance is None:
+            logits = self.generator.logits(latent, *label)
+            size = ops.abs(logits)
+            losses = ops.log1p(ops.exp(-size)) + 0.5 * size + (0.5 - images) * logits
+        else:
+            errors = images - self.generator(latent, *label)
+            losses = errors * errors / (2 * self.variance) + self.constant
         prior_to_posterior = 0.5 * (epsilon * epsilon + log_variance - latent * latent).sum(1)
         kl = 0.5 * (mean * mean + ops.exp(log_variance) - 1.0 - log_variance).sum(1)
         return prior_to_posterior - losses.reshape((losses.shape[0], -1)).sum(1), prior_to_posterior, kl
 
 
 def log_weights(encoder: nn.Cell, generator: nn.Cell, images: np.ndarray, labels: Sequence[np.ndarray],
-                latent_size: int, samples: int, seed: int) -> List[np.ndarray]:
+                latent_size: int, samples: int, seed: int, variance: Optional[float] = None) -> List[np.ndarray]:
     """Return ImportanceWeight's three outputs for `samples` seeded ε an image: float32, (samples, N) each.
 
-    `images`: float32 in [0, 1], N×C×H×W; `labels`: none, or one array for them.
+    `images`: float32 in [0, 1], N×C×H×W; `labels`: none, or one array for them; `variance` as for ImportanceWeight.
     """
-    weight = ImportanceWeight(encoder, generator)
+    weight = ImportanceWeight(encoder, generator, variance)
     rows: List[List[np.ndarray]] = []
     for sample in range(samples):
         epsilon = draw_latents("normal", len(images), latent_size, random_stream(seed, "bound", sample))

@@ -107,7 +107,7 @@ def compare(path: Path, generated: np.ndarray, real: np.ndarray, columns: int, g
 
 def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
            equilibrium: Optional[Dict[str, Tuple[float, str]]] = None) -> None:
-    """Write a PNG of the columns `loss_*` and, below, `accuracy_*` and `fool_rate` (in [0, 1]) of a history.
+    """Write a PNG of the columns `loss` and `loss_*` and, below, `accuracy_*` and `fool_rate` (in [0, 1]) of a history.
 
     `history` maps column → values, `epoch` and `step` among them; the x axis is the epoch, or the
     step where rows share an epoch. Losses ten times smaller than others get a panel of their own.
@@ -249,7 +249,7 @@ def _by_magnitude(history: Dict[str, Sequence[float]]) -> List[List[str]]:
     """Return the names of the losses in groups, the largest first; in each, no median is a tenth of the largest."""
     sizes = {}
     for name in history:
-        if name.startswith("loss_"):
+        if name == "loss" or name.startswith("loss_"):
             curve = np.abs(np.asarray(history[name], np.float64))
             curve = curve[np.isfinite(curve)]
             sizes[name] = np.median(curve) if len(curve) else np.nan

@@ -33,10 +33,10 @@ def samples(path: Path, draw: Draw, latent: Dict[str, Any], rows: int, columns: 
                 row_labels=None if labels is None else names.texts(of_rows))
 
 
-def one_of_each(path: Path, draw: Draw, latent: Dict[str, Any], rows: int, columns: int, seed: int, about: str,
+def one_of_each(path: Path, draw: Draw, latent: Dict[str, Any], count: int, columns: int, seed: int, about: str,
                 labels: np.ndarray, names: LabelNames) -> None:
-    """Draw rows × columns samples, each with the next of `labels`, which stands below it."""
-    labels = labels[np.arange(rows * columns) % len(labels)]
+    """Draw `count` samples, each with the next of `labels`, which stands below it."""
+    labels = labels[np.arange(count) % len(labels)]
     images = draw(seeded_inputs(latent, len(labels), seed, labels))
     plots.captioned(path, images, columns, names.texts(labels), "generated samples, one for each label", about)
 
@@ -74,15 +74,18 @@ def reconstructions(path: Path, encode: Encode, draw: Draw, real: ImageData, see
     images, labels = some_of(real, COMPARED_COLUMNS**2, seed, conditional)
     drawn = draw((encode((images, *labels)), *labels))
     plots.compare(path, images, drawn, COMPARED_COLUMNS, f"real ({real.name}, {real.split} split)", "reconstructed",
-                  "reconstructions of images that were not trained on", about)
+                  f"reconstructions of images of the {real.split} split", about)
 
 
 def transfer(path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int, about: str, names: LabelNames,
              labels: Optional[np.ndarray] = None) -> None:
     """Draw real images, each encoded with its own label and decoded with its own and with others.
 
-    The others are `labels`, or, where these are None, those of six more real images, which stand on top.
+    The others are `labels`, or, where these are None, those of six more real images, which stand on top; of a
+    single real image, the first names.
     """
+    if labels is None and len(real.images) == 1:
+        labels = names.each()[:DONORS]
     images, (own,) = some_of(real, TRANSFERRED + (DONORS if labels is None else 0), seed, True)
     rows = min(TRANSFERRED, len(images) if labels is not None else -(-len(images) // 2))
     others = own[rows:] if labels is None else labels
@@ -92,7 +95,7 @@ def transfer(path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int,
     above, beside = ["real", "its label"], [f"{number + 1}" for number in range(rows)]
     cells = np.stack(columns, 1).reshape(-1, *images.shape[1:])
     if labels is None:
-        white = np.ones_like(images[:2])
+        white = np.ones((2, *images.shape[1:]), np.float32)
         cells = np.concatenate((white, images[rows:], cells))
         beside = ["the label of", *beside]
         above += [f"label {chr(ord('A') + number)}" for number in range(len(others))]

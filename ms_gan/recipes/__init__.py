@@ -158,6 +158,8 @@ def check(recipe: Recipe) -> None:
     low, high = data["pixel_range"]
     if not low < high:
         raise UserError(f"recipe {name}: data.pixel_range must be [low, high] with low < high")
+    if data["classes"] == 1 and not data["places"]:
+        raise UserError(f"recipe {name}: data.classes must be 0 for none, or at least 2, not 1")
     if data["places"] and not data["classes"]:
         raise UserError(f"recipe {name}: data.places is how many of data.classes tags an image has, and there are none")
     for network in (recipe[network] for network in networks):
@@ -213,8 +215,8 @@ def _fault(key: str, value: Any) -> Optional[str]:
         return "at most 100"
     if key in AT_LEAST_ZERO and not 0 <= value < 2**31:
         return "at least 0, and below 2^31"
-    if key == "classes" and value == 1:
-        return "0 for none, or at least 2"
+    if key == "channels" and value not in (1, 3):
+        return "1 (grey) or 3 (colour)"
     if key in WEIGHTS and not 0 <= value < LARGEST_FLOAT32:
         return "at least 0 and fit into float32"
     if key in ABOVE_ZERO and not 0 < value < LARGEST_FLOAT32:

@@ -1,4 +1,4 @@
-"""One update of a conditional variational autoencoder (Kingma and Welling 2014; Sohn et al. 2015)."""
+"""One update of a conditional variational autoencoder (Kingma and Welling 2014; conditional after Sohn et al. 2015)."""
 
 from __future__ import annotations
 
@@ -20,11 +20,15 @@ RECONSTRUCTIONS = {
 
 
 class CVAEStep(TrainingStep):
-    """Update the encoder and the generator, which is the decoder, together, on the negative evidence lower bound.
+    """Update the encoder and the generator, which is the decoder, together.
 
     loss = reconstruction + kl_weight · KL(q(z | x, label) ‖ N(0, 1)), both summed over an image and averaged over the
     batch. The latent is mean + exp(½ log-variance) · ε (the reparametrisation), with ε from outside. With Adam, which
     treats each number by itself, the two optimizers do what one for all weights would.
+
+    With "bernoulli" and kl_weight 1 the loss is the negative evidence lower bound; with "squared" it is kl_weight times
+    that of normal pixels of variance kl_weight / 2, but for a constant. The prior is N(0, 1) for every label, where
+    Sohn et al. learn one for each.
 
     Args:
         data: Cell from a batch to real images, float32, B×C×H×W; its `labels` to labels.

@@ -23,12 +23,12 @@ class CVAEGANStep(TrainingStep):
     that D's head judges by, and D(x) the probability of "real":
 
         D: mean(−log D(x)) + mean(−log(1 − D(x̂))) + mean(−log(1 − D(x_p)))     the document's loss
-        E: KL + reconstruction_weight · mean Σ (f(x) − f(x̂))²                  Larsen et al., equations 6 and 7
-        G: reconstruction_weight · mean Σ (f(x) − f(x̂))² + ½ (mean(−log D(x̂)) + mean(−log D(x_p)))
+        E: kl_weight · KL + reconstruction_weight · R                           after Larsen et al., algorithm 1
+        G: reconstruction_weight · R + ½ (mean(−log D(x̂)) + mean(−log D(x_p)))
 
-    Σ is over the features of an image, divided by their number, so that the weight does not depend on D's size; KL is
-    summed over the latent's numbers and multiplied by kl_weight; means are over the batch. G's adversarial loss is the
-    non-saturating one, where Larsen et al. print the saturating one.
+    R is the mean over the batch and the features of (f(x) − f(x̂))², so that its weight does not depend on D's size; KL
+    is summed over the latent's numbers. Larsen et al. take ½ the sum over an inner convolution's features, and the
+    saturating form of G's loss; Bao et al. add losses of pixels and of mean features, and a classifier: not here.
 
     Args:
         data, encoder, generator, latent, classes, batch_size, kl_weight: as for CVAEStep.
@@ -38,7 +38,8 @@ class CVAEGANStep(TrainingStep):
     """
 
     networks = ("encoder", "generator", "discriminator")
-    # fool_rate: the part of x̂ and x_p that D, updated, takes for real; accuracy_*: what D judges rightly in its own update
+    # loss_g: the adversarial part of G's loss; fool_rate: the part of x̂ and x_p that D, updated, takes for real;
+    # accuracy_*: what D judges rightly in its own update
     scalars: Tuple[str, ...] = ("loss_d", "loss_g", "loss_reconstruction", "loss_kl", "fool_rate", "accuracy_real",
                                 "accuracy_reconstructed", "accuracy_sampled")
     equilibrium = {"loss_d": (3 * float(np.log(2)), "3 ln 2"), "loss_g": (float(np.log(2)), "ln 2")}
