@@ -50,16 +50,26 @@ def class_cross_entropy(class_logits, labels):
     return -(ops.one_hot(labels, class_logits.shape[1]) * log_probabilities).sum(1).mean()
 
 
+def kl_of_each(mean, log_variance):
+    """Return the KL of `kl_to_standard_normal` of each image, float32, (N,)."""
+    return 0.5 * (mean * mean + ops.exp(log_variance) - 1.0 - log_variance).sum(1)
+
+
 def kl_to_standard_normal(mean, log_variance):
     """Return KL(N(mean, exp(log_variance)) ‖ N(0, 1)) in nats, a scalar.
 
     Both float32, (N, latent_size); summed over the latent's numbers, mean over images. Σ ½ (mean² + variance − 1 − log variance) (Kingma and Welling 2014, appendix B).
     """
-    return 0.5 * (mean * mean + ops.exp(log_variance) - 1.0 - log_variance).sum(1).mean()
+    return kl_of_each(mean, log_variance).mean()
 
 
 def bernoulli_reconstruction_loss(logits, images):
-    """Return −log p(x | z) in nats for Bernoulli pixels, a scalar: summed over an image's pixels, mean over images.
+    """Return −log p(x | z) in nats for Bernoulli pixels, a scalar: summed over an image's pixels, mean over images."""
+    return bernoulli_reconstruction_of_each(logits, images).mean()
+
+
+def bernoulli_reconstruction_of_each(logits, images):
+    """Return −log p(x | z) in nats for Bernoulli pixels of each image, float32, (N,): summed over its pixels.
 
     logits: float32, N×C×H×W, the log-odds of white; images: in [0, 1]. For pixels that are not 0 or 1 this is a
     cross-entropy, not the likelihood of a distribution, and its least value, at pixel = mean, is not 0.
@@ -67,7 +77,7 @@ def bernoulli_reconstruction_loss(logits, images):
     size = ops.abs(logits)
     # softplus(l) − x·l, as in binary_cross_entropy
     losses = ops.log1p(ops.exp(-size)) + 0.5 * size + (0.5 - images) * logits
-    return losses.reshape((losses.shape[0], -1)).sum(1).mean()
+    return losses.reshape((losses.shape[0], -1)).sum(1)
 
 
 def squared_reconstruction_loss(reconstructed, images):
@@ -75,5 +85,10 @@ def squared_reconstruction_loss(reconstructed, images):
 
     Any equal shapes, N×…; up to a constant it is −log p(x | z) in nats for normal pixels of variance ½.
     """
+    return squared_error_of_each(reconstructed, images).mean()
+
+
+def squared_error_of_each(reconstructed, images):
+    """Return Σ (x − x̂)² of each image, float32, (N,), of any equal shapes, N×…."""
     errors = reconstructed - images
-    return (errors * errors).reshape((errors.shape[0], -1)).sum(1).mean()
+    return (errors * errors).reshape((errors.shape[0], -1)).sum(1)

@@ -8,6 +8,7 @@ from ms_gan.data.batches import SAMPLINGS
 from ms_gan.nets.blocks import INITIALIZERS, OUTPUTS
 from ms_gan.nets.conv import POOLINGS
 from ms_gan.recipes import CHOICES
+from ms_gan.steps.cvae import RECONSTRUCTIONS
 from ms_gan.steps.gan import DISCRIMINATOR_UPDATES, GENERATOR_LOSSES
 
 
@@ -17,6 +18,7 @@ from ms_gan.steps.gan import DISCRIMINATOR_UPDATES, GENERATOR_LOSSES
     ("initializer", {*INITIALIZERS}),
     ("first_initializer", {*INITIALIZERS}),
     ("pooling", {*POOLINGS, "none"}),
+    ("reconstruction", {*RECONSTRUCTIONS}),
     ("generator_loss", {*GENERATOR_LOSSES}),
     ("discriminator_update", {*DISCRIMINATOR_UPDATES}),
 ])

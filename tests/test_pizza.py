@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 import pytest
 
-from ms_gan.data import pizza
+from ms_gan.data import pizza, toppings
 from ms_gan.errors import UserError
 
 KINDS = len(pizza.CLASSES)
@@ -142,9 +142,9 @@ def test_ingredients_can_be_told_apart_by_colour_alone(single):
 
 
 def test_every_stamp_stays_on_its_easel_and_on_the_canvas():
-    for index, ingredient in enumerate(pizza.INGREDIENTS):
+    for index, ingredient in enumerate(toppings.INGREDIENTS):
         for which in range(pizza.STAMPS):
-            _, keep, corner = pizza._stamp(index, which)
+            _, keep, corner = toppings.piece(index, which)
             farthest = max(-corner.min(), (corner + keep.shape[::-1]).max())
             assert farthest < np.ceil(1.6 * ingredient.radius + 8), ingredient.name
             assert 0.45 * 0.85 * pizza.CANVAS - ingredient.radius + 6 + farthest < pizza.CANVAS / 2, ingredient.name

@@ -10,6 +10,7 @@ import numpy as np
 from mindspore import nn, ops
 
 from ms_gan.latents import draw_latents
+from ms_gan.losses import bernoulli_reconstruction_of_each, kl_of_each, squared_error_of_each
 from ms_gan.runtime import random_stream
 
 CHUNK = 500  # images at once
@@ -35,15 +36,12 @@ class ImportanceWeight(nn.Cell):
         mean, log_variance = self.encoder(images, *label)
         latent = mean + ops.exp(0.5 * log_variance) * epsilon
         if self.variance is None:
-            logits = self.generator.logits(latent, *label)
-            size = ops.abs(logits)
-            losses = ops.log1p(ops.exp(-size)) + 0.5 * size + (0.5 - images) * logits
+            losses = bernoulli_reconstruction_of_each(self.generator.logits(latent, *label), images)
         else:
-            errors = images - self.generator(latent, *label)
-            losses = errors * errors / (2 * self.variance) + self.constant
+            errors = squared_error_of_each(self.generator(latent, *label), images)
+            losses = errors / (2 * self.variance) + self.constant * images[0].size
         prior_to_posterior = 0.5 * (epsilon * epsilon + log_variance - latent * latent).sum(1)
-        kl = 0.5 * (mean * mean + ops.exp(log_variance) - 1.0 - log_variance).sum(1)
-        return prior_to_posterior - losses.reshape((losses.shape[0], -1)).sum(1), prior_to_posterior, kl
+        return prior_to_posterior - losses, prior_to_posterior, kl_of_each(mean, log_variance)
 
 
 def log_weights(encoder: nn.Cell, generator: nn.Cell, images: np.ndarray, labels: Sequence[np.ndarray],

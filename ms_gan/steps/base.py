@@ -15,7 +15,7 @@ class TrainingStep(nn.Cell):
     with all that is random in the step: called again with the same two, on the same weights, a step does the same.
 
     A family holds its networks as attributes that are called as in `networks`, their optimizers as
-    `optimizer_<network>`, and the data Cell as `data`.
+    `optimizer_<network>`, the data Cell as `data`, and its `batch_size`.
     """
 
     networks: Tuple[str, ...] = ()
@@ -27,7 +27,7 @@ class TrainingStep(nn.Cell):
     @property
     def images_per_step(self) -> int:
         """How many real images one step takes."""
-        raise NotImplementedError
+        return self.batch_size
 
     def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
         """Return all that is random in one step."""

@@ -62,11 +62,6 @@ class CVAEStep(TrainingStep):
         self.gradient = ms.value_and_grad(self.loss, None, weights, has_aux=True)
         self.set_train()
 
-    @property
-    def images_per_step(self) -> int:
-        """How many real images one step takes."""
-        return self.batch_size
-
     def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
         """Return all that is random in one step: the reparametrisation's ε, float32, (B, latent_size)."""
         return (draw_latents("normal", self.batch_size, self.latent["size"], stream),)

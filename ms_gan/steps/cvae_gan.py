@@ -64,11 +64,6 @@ class CVAEGANStep(TrainingStep):
                                   (self.generator_loss, generator)))
         self.set_train()
 
-    @property
-    def images_per_step(self) -> int:
-        """How many real images one step takes."""
-        return self.batch_size
-
     def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
         """Return all that is random in one step: ε and latents from the prior, float32, (B, latent_size) each."""
         return tuple(draw_latents("normal", self.batch_size, self.latent["size"], stream) for _ in range(2))
