@@ -100,6 +100,28 @@ def log_likelihood(numbers):
     return np.log((shares * np.exp(log_bernoulli(numbers, z))).sum(0))
 
 
+class Drawer(Decoder):
+    """The same numbers as the image itself."""
+
+    def construct(self, latent, label):
+        return self.logits(latent, label)
+
+
+def test_weights_of_normal_pixels_are_those_of_the_densities_written_out(numbers):
+    """In graph mode, as the programs run it, and so in float32."""
+    epsilon = np.random.default_rng(3).standard_normal((7, SIZE))
+    cell = ImportanceWeight(Encoder(numbers, np.float32), Drawer(numbers, np.float32), variance=0.3)
+    inputs = (numbers.images.astype(np.float32), epsilon.astype(np.float32), numbers.labels)
+    weight = cell(*map(Tensor, inputs))[0].asnumpy()
+    mean, log_variance = encode(numbers)
+    variance = np.exp(log_variance)
+    z = mean + np.sqrt(variance) * epsilon
+    image = z @ numbers.logits + numbers.logits_of_label[numbers.labels]
+    expected = (log_normal(numbers.images.reshape(7, -1), image, 0.3) + log_normal(z, 0.0, np.ones_like(z))
+                - log_normal(z, mean, variance))
+    np.testing.assert_allclose(weight, expected, rtol=1e-5)
+
+
 def test_weights_are_those_of_the_densities_written_out(numbers, pynative):
     epsilon = np.random.default_rng(2).standard_normal((7, SIZE))
     cell = ImportanceWeight(Encoder(numbers), Decoder(numbers))
