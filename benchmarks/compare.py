@@ -5,7 +5,8 @@
 Each contender trains the same networks on MNIST, batch 128, with everything that it takes to
 train: batches, latents, both updates, and the losses read. Each runs in a process of its own; the
 contenders take turns, so that what else the machine does falls on all of them; the ratios are
-taken within a round. PyTorch comes from requirements-bench.txt.
+taken within a round. ms_gan has the environment that the scripts give it, which asks for huge pages;
+PyTorch is no faster with them. PyTorch comes from requirements-bench.txt.
 """
 
 import argparse
@@ -34,8 +35,10 @@ CONTENDERS = {
 def milliseconds_per_step(recipe: str, contender: str, data_path: str, steps: int) -> float:
     """Run one contender in a fresh process; return the median time of a step after the warm-up."""
     script, *arguments = CONTENDERS[recipe][contender]
-    done = subprocess.run([sys.executable, str(HERE / script), data_path, str(steps), *arguments],
-                          capture_output=True, text=True)
+    command = [sys.executable, str(HERE / script), data_path, str(steps), *arguments]
+    if contender == "ms_gan":
+        command = ["bash", "-c", 'source "$0" && exec "$@"', str(HERE.parent / "scripts" / "environment.sh"), *command]
+    done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
         sys.exit(f"{contender} failed:\n{done.stderr}")
     return json.loads(done.stdout.splitlines()[-1])["milliseconds_per_step"]

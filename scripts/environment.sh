@@ -5,6 +5,9 @@
 
 root=$(CDPATH= cd -- "$(dirname -- "${BASH_SOURCE[0]}")/.." && pwd)
 export PYTHONPATH="$root${PYTHONPATH:+:$PYTHONPATH}"
+# Huge pages for what malloc gives, where Linux offers them on demand: 6% off a step of mlp on CPU. Can only be said
+# before Python starts; a C library that does not know it passes over it.
+export GLIBC_TUNABLES="glibc.malloc.hugetlb=1${GLIBC_TUNABLES:+:$GLIBC_TUNABLES}"
 
 fail() {
   echo "error: $*" >&2
