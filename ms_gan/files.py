@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 from pathlib import Path
-from typing import Dict, Iterator
+from typing import Dict, Iterator, Optional, Sequence
 
 from ms_gan.errors import UserError
 
@@ -100,11 +100,22 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
         raise
 
 
-def write_checksums(folder: Path) -> None:
-    """Write `SHA256SUMS`, which covers every other file directly in `folder`."""
-    names = sorted(entry.name for entry in Path(folder).iterdir() if entry.name != CHECKSUMS)
-    lines = [f"{sha256_of_file(Path(folder) / name)}  {name}\n" for name in names]
+def write_checksums(folder: Path, names: Optional[Sequence[str]] = None) -> None:
+    """Write `SHA256SUMS`, which covers these files below `folder`, or every other one directly in it."""
+    if names is None:
+        names = [entry.name for entry in Path(folder).iterdir() if entry.name != CHECKSUMS]
+    lines = [f"{sha256_of_file(Path(folder) / name)}  {name}\n" for name in sorted(names)]
     (Path(folder) / CHECKSUMS).write_text("".join(lines))
+
+
+def read_checksums(folder: Path) -> Dict[str, str]:
+    """Return what a folder's `SHA256SUMS` says: file name → SHA-256. Raises UserError when it cannot be read."""
+    listing = folder / CHECKSUMS
+    try:
+        lines = listing.read_text(encoding="utf-8").rstrip("\n").split("\n")
+        return dict(reversed(line.split("  ", 1)) for line in lines)
+    except (OSError, ValueError) as error:
+        raise UserError(f"{listing}: the checksums are missing or damaged; use another copy of {folder}") from error
 
 
 def verify_checksums(folder: Path) -> Dict[str, str]:
@@ -114,12 +125,7 @@ def verify_checksums(folder: Path) -> Dict[str, str]:
     missing, differs or is not listed (hidden files aside), or a list that cannot be read.
     """
     folder = Path(folder)
-    listing = folder / CHECKSUMS
-    try:
-        lines = listing.read_text(encoding="utf-8").rstrip("\n").split("\n")
-        expected = dict(reversed(line.split("  ", 1)) for line in lines)
-    except (OSError, ValueError) as error:
-        raise UserError(f"{listing}: the checksums are missing or damaged; use another copy of {folder}") from error
+    expected = read_checksums(folder)
     for entry in sorted(folder.iterdir()):
         if entry.name not in expected and entry.name != CHECKSUMS and not entry.name.startswith("."):
             raise UserError(f"{entry}: not in the list of checksums; use another copy of {folder}")

@@ -256,7 +256,7 @@ def test_an_image_does_not_depend_on_how_many_are_drawn_with_it(generator):
     everything = draw_images(generator, (latents,))
     assert everything.shape == (129, 1, 28, 28) and everything.dtype == np.float32
     assert len(np.unique(everything.reshape(129, -1), axis=0)) == 129
-    for count in (1, 2, 63, 64, 65, 128):
+    for count in (1, 2, 15, 16, 17, 128):
         assert np.array_equal(draw_images(generator, (latents[:count],)), everything[:count]), count
         assert np.array_equal(seeded_inputs(latent, count, seed=1)[0], latents[:count])
     assert np.array_equal(draw_images(generator, (latents[100:101],)), everything[100:101])
@@ -275,7 +275,7 @@ def test_a_generator_sees_one_shape_only_and_labels_beside_their_latents(device)
     for count in (1, 64, 65):
         images = draw_images(generator, (latents[:count], labels[:count]))
         assert np.array_equal(images.reshape(-1, 4), latents[:count] + labels[:count, None])
-    assert shapes == {((64, 4), (64,))}
+    assert shapes == {((16, 4), (16,))}
 
 
 @pytest.mark.parametrize("target, version, slow", [("CPU", "2.8.0", False), ("CPU", "2.7.1", False), ("CPU", "2.9.0", True),

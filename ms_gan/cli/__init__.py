@@ -14,8 +14,9 @@ from ms_gan.errors import UserError
 COMMANDS = {
     "train": "train a recipe, or go on with a run",
     "eval": "draw samples of a trained generator",
-    "export": "write a MindIR that is proved equal to its checkpoint",
+    "export": "write a bundle that is proved equal to its checkpoint",
     "infer": "draw images from an exported bundle alone",
+    "serve": "answer requests for images, and show a page",
     "recipes": "list the recipes, or show one as it would run",
 }
 

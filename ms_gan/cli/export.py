@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
+from typing import Tuple
 
 from ms_gan.cli.options import add_checkpoint, add_device, free_folder
 
@@ -13,8 +14,19 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_checkpoint(command)
     command.add_argument("--output-dir", metavar="DIR", help="the bundle's folder (default: export/ in the run)")
+    command.add_argument("--format", type=formats, default=("mindir", "onnx"), metavar="F[,F]", dest="formats",
+                         help="mindir, onnx, or both joined by a comma (default: mindir,onnx)")
     command.add_argument("--overwrite", action="store_true", help="replace an earlier bundle there")
     add_device(command)
+
+
+def formats(text: str) -> Tuple[str, ...]:
+    """Some of the formats, joined by commas."""
+    known = ("mindir", "onnx")
+    names = text.split(",")
+    if not set(names) <= set(known) or len(set(names)) != len(names):
+        raise argparse.ArgumentTypeError(f"must be {' or '.join(known)}, or both joined by a comma, not {text!r}")
+    return tuple(name for name in known if name in names)
 
 
 def run(options: argparse.Namespace) -> int:
@@ -22,7 +34,9 @@ def run(options: argparse.Namespace) -> int:
     from ms_gan import runtime
     from ms_gan.cli.trained import load_trained
     from ms_gan.delivery.export import WRITES, ParityError, export_bundle
+    from ms_gan.delivery.formats import require_packages
 
+    require_packages(options.formats)
     device = runtime.set_up(options.device_target or "auto", options.device_id or 0)
     trained = load_trained(options.checkpoint)
     folder = free_folder(Path(options.output_dir) if options.output_dir else trained.home / "export",
@@ -30,11 +44,15 @@ def run(options: argparse.Namespace) -> int:
     origin = {"step": trained.step, "seed": trained.settings["seed"], "dataset": trained.settings["dataset"],
               "data_sha256": trained.settings["data_sha256"]}
     try:
-        export_bundle(folder, trained.generator, trained.encoder, trained.recipe, trained.labels, device, origin,
-                      options.overwrite)
+        contract = export_bundle(folder, trained.generator, trained.encoder, trained.recipe, trained.labels, device,
+                                 origin, options.formats, options.overwrite)
     except ParityError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    print(f"{folder}: equal to the checkpoint at step {trained.step:,}, to the last bit, on {device}")
+    for file, proof in contract["parity"].items():
+        equal = "equal, to the last bit," if proof["greatest_difference"] == 0 else (
+            f"equal to {proof['greatest_difference']:.1g} (at most {proof['tolerance']:g}), on {proof['runtime']},")
+        print(f"{folder / file}: {equal} to the checkpoint at step {trained.step:,}, on {device}")
     print(f"next: python -m ms_gan infer {folder} --num 25 --output images.png")
+    print(f"      bash scripts/run_serve.sh {folder}")
     return 0

@@ -34,6 +34,13 @@ def device_id(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """A TCP port, from 1 to 65535."""
+    if not text.isdigit() or not 1 <= int(text) <= 65535:
+        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535, not {text!r}")
+    return int(text)
+
+
 def grid(text: str) -> Tuple[int, int]:
     """ROWSxCOLUMNS, each from 1 to 100."""
     rows, _, columns = text.lower().partition("x")

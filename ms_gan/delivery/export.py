@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Tuple
+from typing import Any, Dict, List, Optional, Sequence
 
-import mindspore as ms
 import numpy as np
-from mindspore import Tensor, nn
 
-from ms_gan.delivery.bundle import CONTRACT, CONTRACT_VERSION, ENCODER, GENERATOR, input_shapes, load_graph
-from ms_gan.evaluation.sampling import Inputs, seeded_inputs
-from ms_gan.files import new_folder, sha256_of_file
+from ms_gan.delivery.contract import (CONTRACT, CONTRACT_VERSION, FORMATS, MODELS, Facts, example_inputs, file_of)
+from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, Run, runtime_of
+from ms_gan.delivery.servers import README, SERVER_SETTINGS, write_server_files
+from ms_gan.evaluation import sheets
+from ms_gan.evaluation.sampling import Inputs, in_chunks, on_arrays
+from ms_gan.files import CHECKSUMS, new_folder, sha256_of_file, write_checksums
 from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
 from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
 from ms_gan.recipes import Recipe
-from ms_gan.runtime import Device, environment, random_stream
+from ms_gan.runtime import Device, environment
 
 PARITY_BATCHES = (1, 7, 64)
-WRITES = (GENERATOR, ENCODER, CONTRACT)
+SAMPLES = "samples.png"
+WRITES = (CONTRACT, CHECKSUMS, SAMPLES, SERVER_SETTINGS, README, *MODELS, *(file_of(name, "mindir") for name in MODELS))
 
 
 class ParityError(Exception):
@@ -28,109 +30,93 @@ class ParityError(Exception):
 
 
 def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderOfUnitRange], recipe: Recipe,
-                  labels: Optional[LabelNames], device: Device, origin: Dict[str, Any], replace: bool = False) -> None:
-    """Write a bundle, load it back, and compare; the folder appears only when the two are equal.
+                  labels: Optional[LabelNames], device: Device, origin: Dict[str, Any],
+                  formats: Sequence[str] = FORMATS, replace: bool = False) -> Facts:
+    """Write a bundle, load it back, and compare; the folder appears only when the two are equal. Return its contract.
 
     `encoder` is that of an autoencoder; `labels` the names behind the labels of a conditional model. `origin` goes
-    into the contract: which checkpoint, at which step, of which run. `replace` allows a bundle to be there
-    already. Raises ParityError, and leaves everything as it was, when a file computes anything else than
-    its network, by whatever little.
+    into the contract: which checkpoint, at which step, of which run. `formats` are some of FORMATS. `replace` allows a
+    bundle to be there already. Raises ParityError, and leaves everything as it was, when a file computes anything else
+    than its network: a MindIR by whatever little, an ONNX by more than its tolerance.
     """
-    latent, data = recipe["latent"], recipe["data"]
-    image = [data["channels"], data["size"], data["size"]]
-    image_facts = {"name": "image", "shape": ["batch", *image], "type": "float32", "range": [0.0, 1.0],
-                   "layout": "NCHW", "channels": "RGB" if data["channels"] == 3 else "grey, 1 is white"}
-    latent_shape = ["batch", latent["size"]]
-    turns = [(seed, batch, _labels_in_turn(labels, batch)) for seed, batch in enumerate(PARITY_BATCHES)]
+    networks = {"generator": generator, "encoder": encoder}
+    models = models_of(recipe, labels, with_encoder=encoder is not None)
     with new_folder(folder, replace) as hidden:
-        differences = [_export(hidden / GENERATOR, generator, input_shapes([latent["size"]], labels), device,
-                               [seeded_inputs(latent, batch, seed, label) for seed, batch, label in turns])]
-        if encoder is not None:
-            differences.append(_export(hidden / ENCODER, encoder, input_shapes(image, labels), device,
-                                       [_seeded_images(image, batch, seed, label) for seed, batch, label in turns]))
-        files = {path.name: {"sha256": sha256_of_file(path), "bytes": path.stat().st_size}
-                 for path in sorted(hidden.glob("*.mindir"))}
+        parity, runs = {}, {}
+        for name, facts in models.items():
+            networks[name].set_train(False)  # MindSpore exports a network in training mode without a word
+            batches = [example_inputs(facts, labels, batch, seed) for seed, batch in enumerate(PARITY_BATCHES)]
+            facts["files"] = {format: file_of(name, format) for format in formats}
+            for format, file in facts["files"].items():
+                WRITERS[format](networks[name], facts, hidden / file)
+                runs[name] = READERS[format](hidden / file, facts)
+                difference = greatest_difference(on_arrays(networks[name]), runs[name], batches)
+                where = runtime_of(format, str(device))
+                if difference > TOLERANCES[format]:
+                    raise ParityError(f"{file} differs from the checkpoint's network by up to {difference:g} on {where}, "
+                                      f"more than {TOLERANCES[format]:g}; nothing was exported")
+                parity[file] = {"against": f"the checkpoint's network on {device}", "runtime": where,
+                                "batches": list(PARITY_BATCHES), "greatest_difference": difference,
+                                "tolerance": TOLERANCES[format]}
         contract = {
             "contract_version": CONTRACT_VERSION,
             "recipe": recipe["name"],
             "family": recipe["family"],
-            "file": GENERATOR,
-            "inputs": [{
-                "name": "latent", "shape": latent_shape, "type": "float32",
-                "range": [None, None], "distribution": latent["distribution"],
-                "meaning": DISTRIBUTIONS[latent["distribution"]],
-            }, *_label_facts(labels)],
-            "outputs": [image_facts],
+            "models": models,
             "labels": None if labels is None else list(labels.names),
             "origin": origin,
             "versions": environment(),
-            "parity": {"device": str(device), "batches": list(PARITY_BATCHES), "greatest_difference": max(differences)},
-            "files": files,
+            "parity": parity,
+            "files": {file: {"sha256": sha256_of_file(hidden / file), "bytes": (hidden / file).stat().st_size}
+                      for file in parity},
         }
-        if encoder is not None:
-            meaning = "of the normal distribution of the image's latent, number by number"
-            contract["encoder"] = {
-                "file": ENCODER,
-                "meaning": "an image and its own label to the distribution of its latent; with another label beside that "
-                           "latent, the generator draws the image as if it were of that label; images of other shapes "
-                           "were cropped at the centre to squares and resized by area",
-                "inputs": [image_facts, *_label_facts(labels)],
-                "outputs": [{"name": "mean", "shape": latent_shape, "type": "float32", "meaning": f"mean {meaning}; as "
-                             f"the generator's latent it gives the reconstruction"},
-                            {"name": "log_variance", "shape": latent_shape, "type": "float32",
-                             "meaning": f"natural logarithm of the variance {meaning}; a latent is drawn as mean + "
-                                        f"exp(log_variance / 2) · standard normal"}],
-            }
         (hidden / CONTRACT).write_text(json.dumps(contract, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        write_checksums(hidden, [CONTRACT, *parity])
+        _draw_samples(hidden / SAMPLES, runs["generator"], recipe, labels, origin["step"])
+        write_server_files(hidden, contract, SAMPLES)
+    return contract
 
 
-def _export(file: Path, network: nn.Cell, shapes: Sequence[Tensor], device: Device, batches: Sequence[Inputs]) -> float:
-    """Write a network's MindIR and return by how much it differs from it, which is 0, or ParityError is raised."""
-    network.set_train(False)  # MindSpore exports a network in training mode without a word
-    ms.export(network, *shapes, file_name=str(file), file_format="MINDIR")
-    difference = greatest_difference(network, file, shapes, batches)
-    if difference != 0:
-        raise ParityError(f"{file.name} differs from the checkpoint's network by up to {difference:g} on {device}; "
-                          f"nothing was exported")
-    return difference
-
-
-def greatest_difference(network: nn.Cell, mindir: Path, shapes: Sequence[Tensor], batches: Sequence[Inputs]) -> float:
-    """Return max |network − file| over every number of the outputs for these inputs; NaN counts as infinite."""
-    graph = load_graph(mindir, shapes)
+def greatest_difference(expected: Run, found: Run, batches: Sequence[Inputs]) -> float:
+    """Return max |expected − found| over every number of the outputs for these inputs; NaN counts as infinite."""
     greatest = 0.0
     for batch in batches:
-        inputs = [Tensor(array) for array in batch]
-        for expected, found in zip(_arrays(network(*inputs)), _arrays(graph(*inputs))):
-            if expected.shape != found.shape:
-                raise ParityError(f"{mindir.name} gives {found.shape}, the checkpoint's network {expected.shape}")
-            difference = float(np.max(np.abs(expected - found)))
+        for one, other in zip(expected(*batch), found(*batch)):
+            if one.shape != other.shape:
+                raise ParityError(f"the file gives {other.shape}, the checkpoint's network {one.shape}")
+            difference = float(np.max(np.abs(one - other)))
             greatest = max(greatest, difference if np.isfinite(difference) else float("inf"))
     return greatest
 
 
-def _arrays(outputs) -> List[np.ndarray]:
-    return [output.asnumpy() for output in (outputs if isinstance(outputs, (tuple, list)) else (outputs,))]
+def models_of(recipe: Recipe, labels: Optional[LabelNames], with_encoder: bool) -> Dict[str, Facts]:
+    """Return what goes into each model and comes out, tensor by tensor."""
+    latent, data = recipe["latent"], recipe["data"]
+    image_facts = {"name": "image", "shape": ["batch", data["channels"], data["size"], data["size"]],
+                   "type": "float32", "range": [0.0, 1.0], "layout": "NCHW",
+                   "channels": "RGB" if data["channels"] == 3 else "grey, 1 is white"}
+    latent_shape = ["batch", latent["size"]]
+    latent_facts = {"name": "latent", "shape": latent_shape, "type": "float32", "range": [None, None],
+                    "distribution": latent["distribution"], "meaning": DISTRIBUTIONS[latent["distribution"]]}
+    models = {"generator": {"meaning": "latents, and where there are labels those, to images",
+                            "inputs": [latent_facts, *_label_facts(labels)], "outputs": [image_facts]}}
+    if with_encoder:
+        meaning = "of the normal distribution of the image's latent, number by number"
+        models["encoder"] = {
+            "meaning": "an image and its own label to the distribution of its latent; with another label beside that "
+                       "latent, the generator draws the image as if it were of that label; images of other shapes "
+                       "were cropped at the centre to squares and resized by area",
+            "inputs": [image_facts, *_label_facts(labels)],
+            "outputs": [{"name": "mean", "shape": latent_shape, "type": "float32",
+                         "meaning": f"mean {meaning}; as the generator's latent it gives the reconstruction"},
+                        {"name": "log_variance", "shape": latent_shape, "type": "float32",
+                         "meaning": f"natural logarithm of the variance {meaning}; a latent is drawn as mean + "
+                                    f"exp(log_variance / 2) · standard normal"}],
+        }
+    return models
 
 
-def _seeded_images(shape: Sequence[int], count: int, seed: int, labels: Optional[np.ndarray]) -> Tuple[np.ndarray, ...]:
-    images = random_stream(seed, "parity").random((count, *shape), dtype=np.float32)
-    return (images,) if labels is None else (images, labels)
-
-
-def _labels_in_turn(labels: Optional[LabelNames], count: int) -> Optional[np.ndarray]:
-    if labels is None:
-        return None
-    if not labels.places:
-        return np.arange(count, dtype=np.int32) % len(labels.names)
-    rows = np.zeros((count, labels.places), np.int32)
-    for number, row in enumerate(rows):  # of no tag, of one, and so on up to all places
-        tags = number % (min(labels.places, len(labels.names)) + 1)
-        row[:tags] = 1 + np.sort((number + np.arange(tags)) % len(labels.names))
-    return rows
-
-
-def _label_facts(labels: Optional[LabelNames]) -> List[Dict[str, Any]]:
+def _label_facts(labels: Optional[LabelNames]) -> List[Facts]:
     if labels is None:
         return []
     if not labels.places:
@@ -140,3 +126,17 @@ def _label_facts(labels: Optional[LabelNames]) -> List[Dict[str, Any]]:
     return [{"name": "label", "shape": ["batch", labels.places], "type": "int32", "range": [0, len(labels.names)],
              "meaning": f"up to {labels.places} tags of the image: 1 + their indices into `labels`, each once, in rising "
                         f"order, then zeros; any other numbers are not checked by the graph"}]
+
+
+def _draw_samples(file: Path, generator: Run, recipe: Recipe, labels: Optional[LabelNames], step: int) -> None:
+    """Draw the sheet that shows what the bundle is, as the bundle itself draws it."""
+    def draw(inputs: Inputs) -> np.ndarray:
+        return in_chunks(generator, inputs)[0]
+
+    about = f"{recipe['name']} · step {step:,} · seed 1"
+    if labels is not None and labels.places:
+        sheets.one_of_each(file, draw, recipe["latent"], len(labels.names), 7, 1, about, labels.each(), labels)
+    else:
+        each = None if labels is None else labels.each()[:10]
+        rows, columns = (5, 5) if each is None else (len(each), 10)
+        sheets.samples(file, draw, recipe["latent"], rows, columns, 1, about, each, labels)

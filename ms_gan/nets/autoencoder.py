@@ -42,6 +42,7 @@ class ConvEncoder(nn.Cell):
         self.pool = nn.MaxPool2d(2, 2, pad_mode="same")
         self.condition = Conditioned(late, places)
         features = (widths[-1] + (early > 0 and len(widths) == 1)) * size**2
+        self.features = features
         self.dense = nn.Dense(features + self.condition.more, dense_width, **start)
         self.mean = nn.Dense(dense_width, latent_size, **start)
         self.log_variance = nn.Dense(dense_width, latent_size, **start)
@@ -53,7 +54,7 @@ class ConvEncoder(nn.Cell):
             if index == 0:
                 x = self.channel(x, label)
             x = self.pool(x)
-        x = self.condition(x.reshape((x.shape[0], -1)), label)
+        x = self.condition(x.reshape((-1, self.features)), label)
         x = ops.relu(self.dense(x))
         return self.mean(x), self.log_variance(x)
 
@@ -131,7 +132,7 @@ class DoublingConv2d(nn.Conv2d):
         self.reach = sums.shape[1]  # rows, and columns, of the small maps that a result sees
         both = np.einsum("pau,qbv->uvpqab", sums, sums).reshape(kernel_size**2, -1)
         self.sums = Tensor(both.astype(np.float32))
-        self.convolve = ops.Conv2D(4 * after, self.reach, pad_mode="same")
+        self.convolve = ops.Conv2D(4 * after, (self.reach, self.reach), pad_mode="same")
 
     @staticmethod
     def _sums(kernel_size: int) -> np.ndarray:
@@ -145,10 +146,10 @@ class DoublingConv2d(nn.Conv2d):
         return sums
 
     def construct(self, maps):
-        count, before, height, width = maps.shape
+        _, before, height, width = maps.shape
         after, reach = self.out_channels, self.reach
         kernels = ops.matmul(self.weight.reshape((after * before, -1)), self.sums).reshape((after, before, 4, -1))
         kernels = kernels.transpose((0, 2, 1, 3)).reshape((4 * after, before, reach, reach))
-        results = self.convolve(maps, kernels).reshape((count, after, 2, 2, height, width))
-        spread = results.transpose((0, 1, 4, 2, 5, 3)).reshape((count, after, 2 * height, 2 * width))
-        return ops.bias_add(spread, self.bias)
+        results = self.convolve(maps, kernels).reshape((-1, after, 2, 2, height, width))
+        spread = results.transpose((0, 1, 4, 2, 5, 3)).reshape((-1, after, 2 * height, 2 * width))
+        return spread + self.bias.reshape((1, -1, 1, 1))  # ONNX has no bias_add but that of a convolution

@@ -1,0 +1,90 @@
+"""Requests that wait at the same time become one batch; one thread alone runs the model.
+
+MindSpore's GraphCell is not safe to call from several threads. While the thread is busy, requests queue up, and all that
+fit go into the next batch: nobody waits for a batch to fill.
+"""
+
+from __future__ import annotations
+
+import queue
+import threading
+from concurrent.futures import Future
+from typing import Callable, List, NamedTuple, Optional, Tuple
+
+import numpy as np
+
+Run = Callable[..., Tuple[np.ndarray, ...]]
+
+
+class _Request(NamedTuple):
+    arrays: Tuple[np.ndarray, ...]
+    answer: "Future[Tuple[np.ndarray, ...]]"
+
+
+class Batcher:
+    """A thread that opens a model, and runs it on batches of at most `most_rows` rows."""
+
+    def __init__(self, open_model: Callable[[], Run], most_rows: int):
+        """Open the model, in the thread that will run it. Raises what `open_model` raises."""
+        self.most_rows = most_rows
+        self._waiting: "queue.SimpleQueue[Optional[_Request]]" = queue.SimpleQueue()
+        opened: "Future[None]" = Future()
+        self._thread = threading.Thread(target=self._work, args=(open_model, opened), daemon=True)
+        self._thread.start()
+        opened.result()
+
+    def submit(self, arrays: Tuple[np.ndarray, ...]) -> "Future[Tuple[np.ndarray, ...]]":
+        """Return the model's outputs for these rows, at most `most_rows`, when they will be there."""
+        answer: "Future[Tuple[np.ndarray, ...]]" = Future()
+        self._waiting.put(_Request(arrays, answer))
+        return answer
+
+    def close(self) -> None:
+        """Answer what waits, then end the thread."""
+        self._waiting.put(None)
+        self._thread.join()
+
+    def _work(self, open_model: Callable[[], Run], opened: "Future[None]") -> None:
+        try:
+            run = open_model()
+        except BaseException as error:
+            opened.set_exception(error)
+            return
+        opened.set_result(None)
+        following = self._waiting.get()
+        while following is not None:
+            batch, following = self._fill(following)
+            self._answer(run, [request for request in batch if request.answer.set_running_or_notify_cancel()])
+            following = following or self._waiting.get()
+
+    def _fill(self, first: _Request) -> Tuple[List[_Request], Optional[_Request]]:
+        """Return `first` and what waits and fits behind it, and the request that did not fit any more."""
+        batch, rows = [first], len(first.arrays[0])
+        while True:
+            try:
+                request = self._waiting.get_nowait()
+            except queue.Empty:
+                return batch, None
+            if request is None:
+                self._waiting.put(None)  # the end comes after this batch
+                return batch, None
+            rows += len(request.arrays[0])
+            if rows > self.most_rows:
+                return batch, request
+            batch.append(request)
+
+    @staticmethod
+    def _answer(run: Run, batch: List[_Request]) -> None:
+        if not batch:
+            return
+        try:
+            outputs = run(*(np.concatenate(arrays) for arrays in zip(*(request.arrays for request in batch))))
+        except BaseException as error:
+            for request in batch:
+                request.answer.set_exception(error)
+            return
+        start = 0
+        for request in batch:
+            end = start + len(request.arrays[0])
+            request.answer.set_result(tuple(output[start:end] for output in outputs))
+            start = end

@@ -1,0 +1,96 @@
+"""What a bundle promises: which models, what goes into them and comes out, and where their files lie."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, Optional
+
+import numpy as np
+
+from ms_gan.errors import UserError
+from ms_gan.evaluation.sampling import Inputs, seeded_inputs
+from ms_gan.labels import LabelNames
+from ms_gan.latents import DISTRIBUTIONS
+from ms_gan.runtime import random_stream
+
+CONTRACT = "contract.json"
+CONTRACT_VERSION = 2
+MODELS = ("generator", "encoder")  # what makes images is always called the generator, a CVAE's decoder, too
+FORMATS = ("mindir", "onnx")
+TYPES = {"float32": np.float32, "int32": np.int32}
+
+Facts = Dict[str, Any]  # a part of the contract
+
+
+def file_of(model: str, format: str) -> str:
+    """Return where a model's file lies in the bundle; that of the ONNX is where Triton looks for it."""
+    return f"{model}.mindir" if format == "mindir" else f"{model}/1/{model}.onnx"
+
+
+def labels_of(contract: Facts) -> Optional[LabelNames]:
+    """Return the names behind the labels, or None for models without labels."""
+    if contract["labels"] is None:
+        return None
+    return LabelNames(tuple(contract["labels"]), *contract["models"]["generator"]["inputs"][1]["shape"][1:])
+
+
+def example_inputs(facts: Facts, labels: Optional[LabelNames], count: int, seed: int) -> Inputs:
+    """Return a batch for a model: seeded latents or noise as images, and labels in turn."""
+    first = facts["inputs"][0]
+    if first["name"] == "latent":
+        batch = seeded_inputs({"size": first["shape"][1], "distribution": first["distribution"]}, count, seed)
+    else:
+        batch = (random_stream(seed, "parity").random((count, *first["shape"][1:]), dtype=np.float32),)
+    return batch if labels is None else (*batch, _labels_in_turn(labels, count))
+
+
+def read_contract(folder: Path) -> Facts:
+    """Read a bundle's contract. Raises UserError, in one line, where there is none that this program understands."""
+    path = folder / CONTRACT
+    if not path.is_file():
+        raise UserError(f"{folder}: not a bundle (no {CONTRACT} in it)")
+    try:
+        contract = json.loads(path.read_text(encoding="utf-8"))
+        version = contract["contract_version"]
+        usable = version == CONTRACT_VERSION and _is_usable(contract)
+    except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
+        raise UserError(f"{path}: damaged (not a contract); use another copy of the bundle") from error
+    if not usable:
+        raise UserError(f"{path}: a contract of another kind (version {version}) than this program reads; "
+                        f"use the version of ms_gan that wrote it")
+    return contract
+
+
+def _is_usable(contract: Facts) -> bool:
+    models, labels = contract["models"], contract["labels"]
+    latent = models["generator"]["inputs"][0]
+    usable = (isinstance(contract["recipe"], str) and isinstance(contract["origin"]["step"], int)
+              and latent["name"] == "latent" and latent["distribution"] in DISTRIBUTIONS
+              and (labels is None or isinstance(labels, list) and bool(labels)
+                   and all(isinstance(name, str) for name in labels))
+              and all(isinstance(digest["sha256"], str) for digest in contract["files"].values())
+              and set(models) <= set(MODELS))
+    for name, facts in models.items():
+        first, *others = facts["inputs"]
+        usable = (usable and first["name"] == ("latent" if name == "generator" else "image")
+                  and [other["name"] for other in others] == ([] if labels is None else ["label"])
+                  and all(other["range"] == [0, len(labels) - (len(other["shape"]) == 1)] for other in others)
+                  and bool(facts["files"]) and set(facts["files"]) <= set(FORMATS)
+                  and all(file in contract["files"] for file in facts["files"].values())
+                  and [output["name"] for output in facts["outputs"]]
+                  == (["image"] if name == "generator" else ["mean", "log_variance"]))
+        for tensor in (*facts["inputs"], *facts["outputs"]):
+            usable = (usable and tensor["shape"][0] == "batch" and tensor["type"] in TYPES
+                      and all(isinstance(size, int) and size > 0 for size in tensor["shape"][1:]))
+    return usable
+
+
+def _labels_in_turn(labels: LabelNames, count: int) -> np.ndarray:
+    if not labels.places:
+        return np.arange(count, dtype=np.int32) % len(labels.names)
+    rows = np.zeros((count, labels.places), np.int32)
+    for number, row in enumerate(rows):  # of no tag, of one, and so on up to all places
+        tags = number % (min(labels.places, len(labels.names)) + 1)
+        row[:tags] = 1 + np.sort((number + np.arange(tags)) % len(labels.names))
+    return rows

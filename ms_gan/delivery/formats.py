@@ -1,0 +1,137 @@
+"""The two files that a network leaves in: MindIR, and ONNX.
+
+Both are read back as functions from arrays to a tuple of arrays, and take any batch. Each format's packages are
+imported where they are needed: who serves ONNX does not need MindSpore.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+from typing import Any, Callable, Dict, Sequence, Tuple
+
+import numpy as np
+
+from ms_gan.delivery.contract import TYPES, Facts
+from ms_gan.errors import UserError
+from ms_gan.evaluation.sampling import on_arrays
+
+Run = Callable[..., Tuple[np.ndarray, ...]]
+
+TOLERANCES = {"mindir": 0.0, "onnx": 1e-5}  # another runtime adds up in another order
+
+
+def write_mindir(network: Any, facts: Facts, file: Path) -> None:
+    """Write a network, a Cell in inference mode, as MindIR."""
+    import mindspore as ms
+
+    ms.export(network, *_any_batch(facts), file_name=str(file), file_format="MINDIR")
+
+
+def read_mindir(file: Path, facts: Facts) -> Run:
+    """Load a MindIR; it is compiled once, for any batch."""
+    import mindspore as ms
+    from mindspore import nn
+
+    graph = nn.GraphCell(ms.load(str(file)))
+    graph.set_inputs(*_any_batch(facts))
+    return on_arrays(graph)
+
+
+def write_onnx(network: Any, facts: Facts, file: Path) -> None:
+    """Write a network, a Cell in inference mode, as ONNX with the contract's names.
+
+    MindSpore exports ONNX for one batch only: the networks reshape by sizes that do not depend on it, and what is left
+    of it in the file is made free here. Of transposed convolutions it writes the output's four sizes, the batch among
+    them, where onnxruntime refuses more than two; as plain padding every runtime takes them.
+    """
+    import mindspore as ms
+
+    onnx = _package("onnx")
+    example = [ms.Tensor(np.zeros([3 if size == "batch" else size for size in tensor["shape"]], TYPES[tensor["type"]]))
+               for tensor in facts["inputs"]]
+    file.parent.mkdir(parents=True, exist_ok=True)
+    ms.export(network, *example, file_name=str(file), file_format="ONNX")
+    model = onnx.load(str(file))
+    for tensors, described in ((model.graph.input, facts["inputs"]), (model.graph.output, facts["outputs"])):
+        for tensor, told in zip(tensors, described):
+            _rename(model.graph, tensor.name, told["name"])
+            tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
+    for node in model.graph.node:
+        if node.op_type == "ConvTranspose":
+            _pad_plainly(node, onnx.helper)
+    model.producer_name = "ms_gan"
+    file.unlink()  # MindSpore writes it read-only
+    onnx.save(model, str(file))
+
+
+def read_onnx(file: Path, facts: Facts) -> Run:
+    """Load an ONNX file for onnxruntime on the CPU."""
+    onnxruntime = _package("onnxruntime")
+    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    names = [tensor["name"] for tensor in facts["inputs"]]
+    outputs = [tensor["name"] for tensor in facts["outputs"]]
+
+    def run(*arrays: np.ndarray) -> Tuple[np.ndarray, ...]:
+        return tuple(session.run(outputs, dict(zip(names, arrays))))
+
+    return run
+
+
+WRITERS: Dict[str, Callable[[Any, Facts, Path], None]] = {"mindir": write_mindir, "onnx": write_onnx}
+READERS: Dict[str, Callable[[Path, Facts], Run]] = {"mindir": read_mindir, "onnx": read_onnx}
+
+
+def require_packages(formats: Sequence[str]) -> None:
+    """Raise UserError, before anything is done, where the packages that write and prove a format are missing."""
+    if "onnx" in formats:
+        _package("onnx")
+        _package("onnxruntime")
+
+
+def runtime_of(format: str, device: str) -> str:
+    """Return what a format was proved on."""
+    if format == "onnx":
+        return f"onnxruntime {_package('onnxruntime').__version__}, CPU"
+    import mindspore as ms
+
+    return f"MindSpore {ms.__version__}, {device}"
+
+
+def _any_batch(facts: Facts) -> list:
+    import mindspore as ms
+
+    types = {"float32": ms.float32, "int32": ms.int32}
+    return [ms.Tensor(shape=[None, *tensor["shape"][1:]], dtype=types[tensor["type"]]) for tensor in facts["inputs"]]
+
+
+def _package(name: str):
+    try:
+        return importlib.import_module(name)
+    except ImportError as error:
+        raise UserError(f"{name} is not installed, and ONNX needs it: python -m pip install -r requirements.txt; or do "
+                        f"without: --format mindir") from error
+
+
+def _rename(graph: Any, old: str, new: str) -> None:
+    for tensor in (*graph.input, *graph.output):
+        if tensor.name == old:
+            tensor.name = new
+    for node in graph.node:
+        for names in (node.input, node.output):
+            for index, name in enumerate(names):
+                if name == old:
+                    names[index] = new
+
+
+def _pad_plainly(node: Any, helper: Any) -> None:
+    """Replace the output's size by the padding that gives it: of an odd number, the greater part at the end."""
+    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+    begins, ends = [], []
+    for size, kernel, stride in zip(attributes["output_shape"][-2:], attributes["kernel_shape"], attributes["strides"]):
+        total = (-(-size // stride) - 1) * stride + kernel - size
+        begins.append(total // 2)
+        ends.append(total - total // 2)
+    kept = [attribute for attribute in node.attribute if attribute.name not in ("output_shape", "auto_pad")]
+    del node.attribute[:]
+    node.attribute.extend([*kept, helper.make_attribute("pads", begins + ends)])

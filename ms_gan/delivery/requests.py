@@ -1,0 +1,167 @@
+"""From the tensors of a request to a model's inputs: everything that can be wrong with them is said in one sentence."""
+
+from __future__ import annotations
+
+from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+
+import numpy as np
+
+from ms_gan.delivery.contract import TYPES, Facts
+from ms_gan.errors import UserError
+from ms_gan.evaluation.sampling import Inputs, seeded_inputs
+from ms_gan.labels import LabelNames
+
+WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
+DATATYPES = {"float32": ("FP32",), "int32": WHOLE}
+PROTOCOL_TYPES = {"float32": "FP32", "int32": "INT32"}  # of the Open Inference Protocol
+
+
+class RequestError(Exception):
+    """The request cannot be answered as it is; the message is one sentence for who sent it."""
+
+
+class Tensor(NamedTuple):
+    """A tensor as a request holds it: the protocol's type, its shape, and its elements, flat or nested."""
+
+    datatype: str
+    shape: Sequence[int]
+    data: Any
+
+
+def generator_inputs(tensors: Dict[str, Tensor], facts: Facts, labels: Optional[LabelNames], most_rows: int) -> Inputs:
+    """Return latents, and where the generator takes them labels.
+
+    A request holds `latent` itself, or `num` images of `seed`, which are those that `infer` draws; and `label`, as
+    numbers or as names: one for each image; of a seed's images, each of the labels in turn.
+    """
+    latent = facts["inputs"][0]
+    allowed = ["latent", "seed", "num"] + (["label"] if labels is not None else [])
+    for name in tensors:
+        if name not in allowed:
+            raise RequestError(f"there is no input {name!r}; this model takes {', '.join(allowed)}")
+    asked = _labels(tensors["label"], facts["inputs"][1], labels) if "label" in tensors else None
+    if "latent" in tensors:
+        if "seed" in tensors or "num" in tensors:
+            raise RequestError("send latent, or seed and num, not both")
+        latents = _numbers("latent", tensors["latent"], latent)
+        _require_rows(len(latents), most_rows)
+        if labels is None:
+            return (latents,)
+        if asked is None:
+            raise RequestError(f"label is missing; {_choices(labels)}")
+        if len(asked) != len(latents):
+            raise RequestError(f"latent has {len(latents)} rows and label {len(asked)}; send one label for each latent")
+        return latents, asked
+    if not tensors:
+        raise RequestError(f"there are no inputs; this model takes {', '.join(allowed)}")
+    count = _scalar("num", tensors["num"], 1, 2**31) if "num" in tensors else (1 if asked is None else len(asked))
+    seed = _scalar("seed", tensors["seed"], 0, 2**32) if "seed" in tensors else 1
+    _require_rows(count, most_rows)
+    if labels is not None:
+        asked = labels.each() if asked is None else asked
+        if len(asked) > count and "label" in tensors:
+            raise RequestError(f"label has {len(asked)} rows, and num asks for {count} images; send at most one for each")
+        asked = asked[np.arange(count) % len(asked)]
+    return seeded_inputs({"size": latent["shape"][1], "distribution": latent["distribution"]}, count, seed, asked)
+
+
+def encoder_inputs(tensors: Dict[str, Tensor], facts: Facts, labels: Optional[LabelNames], most_rows: int) -> Inputs:
+    """Return images, and where the encoder takes them their labels."""
+    needed = [tensor["name"] for tensor in facts["inputs"]]
+    for name in tensors:
+        if name not in needed:
+            raise RequestError(f"there is no input {name!r}; this model takes {', '.join(needed)}")
+    for name in needed:
+        if name not in tensors:
+            raise RequestError(f"{name} is missing; this model takes {', '.join(needed)}")
+    images = _numbers("image", tensors["image"], facts["inputs"][0])
+    _require_rows(len(images), most_rows)
+    if labels is None:
+        return (images,)
+    asked = _labels(tensors["label"], facts["inputs"][1], labels)
+    if len(asked) != len(images):
+        raise RequestError(f"image has {len(images)} rows and label {len(asked)}; send one label for each image")
+    return images, asked
+
+
+def _array(name: str, tensor: Tensor, datatypes: Sequence[str], type: Any) -> np.ndarray:
+    """Return a tensor's elements in its own shape."""
+    if tensor.datatype not in datatypes:
+        kinds = "a whole number's type, such as INT32" if datatypes == WHOLE else " or ".join(datatypes)
+        raise RequestError(f"{name} must be {kinds}, not {tensor.datatype}")
+    shape = list(tensor.shape)
+    if not all(isinstance(size, int) and size >= 0 for size in shape):
+        raise RequestError(f"{name} has the shape {shape}, which is none")
+    try:
+        array = np.array(tensor.data, type)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise RequestError(f"{name} has elements that are not {tensor.datatype}") from error
+    if array.size != int(np.prod(shape, dtype=object)):
+        raise RequestError(f"{name} has {array.size} elements, and its shape {shape} says another number")
+    return array.reshape(shape)
+
+
+def _numbers(name: str, tensor: Tensor, facts: Facts) -> np.ndarray:
+    expected = facts["shape"][1:]
+    array = _array(name, tensor, DATATYPES[facts["type"]], TYPES[facts["type"]])
+    if list(array.shape[1:]) != expected or array.ndim == 0:
+        raise RequestError(f"{name} must have the shape {['n', *expected]}, not {list(tensor.shape)}".replace("'", ""))
+    if not np.isfinite(array).all():
+        raise RequestError(f"{name} has elements that are not finite numbers")
+    low, high = facts["range"]
+    if low is not None and array.size and not (low <= array.min() and array.max() <= high):
+        raise RequestError(f"{name} has elements outside {low:g} to {high:g}")
+    return array
+
+
+def _scalar(name: str, tensor: Tensor, low: int, end: int) -> int:
+    array = _array(name, tensor, WHOLE, object)
+    if array.size != 1 or not isinstance(array.item(), int):
+        raise RequestError(f"{name} must be one whole number, of the shape [1]")
+    if not low <= array.item() < end:
+        raise RequestError(f"{name} must be from {low} to {end - 1}, not {array.item()}")
+    return array.item()
+
+
+def _labels(tensor: Tensor, facts: Facts, names: LabelNames) -> np.ndarray:
+    """Return labels, int32, (n,) or (n, places), of names or of numbers; classes also from (n, 1), as Triton wants them."""
+    if tensor.datatype == "BYTES":
+        texts = _array("label", tensor, ("BYTES",), object).ravel()
+        try:
+            read = [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in texts]
+            rows: List[np.ndarray] = [names.label(text) for text in read]
+        except (UnicodeDecodeError, UserError) as error:
+            raise RequestError(f"label: {str(error).replace('--label takes', 'send')}") from error
+        if not rows:
+            raise RequestError("label is empty")
+        return np.stack(rows)
+    array = _array("label", tensor, WHOLE, object)
+    if not all(isinstance(number, int) for number in array.ravel()):
+        raise RequestError("label has elements that are not whole numbers")
+    if not names.places and array.ndim == 2 and array.shape[1] == 1:
+        array = array[:, 0]
+    if list(array.shape[1:]) != facts["shape"][1:] or array.ndim == 0 or not array.size:
+        raise RequestError(f"label must have the shape {['n', *facts['shape'][1:]]}, not {list(tensor.shape)}".replace("'", ""))
+    low, high = facts["range"]
+    wrong = [number for number in array.ravel() if not low <= number <= high]
+    if wrong:
+        raise RequestError(f"label must be from {low} to {high}, not {wrong[0]}; {_choices(names)}")
+    array = array.astype(np.int32)
+    if names.places:
+        for row in array:
+            tags = row[row > 0]
+            if list(row) != sorted(set(tags.tolist())) + [0] * (names.places - len(tags)):
+                raise RequestError(f"label {row.tolist()}: tags come each once, in rising order, then zeros")
+    return array
+
+
+def _require_rows(rows: int, most_rows: int) -> None:
+    if rows < 1:
+        raise RequestError("the request asks for no images")
+    if rows > most_rows:
+        raise RequestError(f"the request asks for {rows:,} images; this server takes at most {most_rows:,} at once")
+
+
+def _choices(names: LabelNames) -> str:
+    shown = ", ".join(names.names[:40]) + (", …" if len(names.names) > 40 else "")
+    return f"the names are {shown}"

@@ -1,0 +1,158 @@
+"""What model servers find in a bundle beside its models: MLServer's settings, Triton's, and a README with the commands."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any, Dict, List
+
+from ms_gan.delivery.contract import CONTRACT, Facts, file_of
+
+SERVER_SETTINGS, MODEL_SETTINGS, TRITON_SETTINGS, README = (
+    "settings.json", "model-settings.json", "config.pbtxt", "README.md")
+RUNTIMES = {"generator": "ms_gan.delivery.serving.GeneratorRuntime", "encoder": "ms_gan.delivery.serving.EncoderRuntime"}
+MOST_ROWS = 64  # images in one request, where nothing else is said
+TRITON_TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32"}
+
+
+def write_server_files(folder: Path, contract: Facts, samples: str) -> None:
+    """Write what lets MLServer, and with ONNX also Triton, start from the bundle's folder as it is."""
+    # one process: the models are small, and the page at / is served from where they are
+    _write_json(folder / SERVER_SETTINGS, {"debug": False, "parallel_workers": 0})
+    for name, facts in contract["models"].items():
+        (folder / name).mkdir(exist_ok=True)
+        format = "mindir" if "mindir" in facts["files"] else "onnx"
+        _write_json(folder / name / MODEL_SETTINGS, {
+            "name": name, "implementation": RUNTIMES[name], "platform": f"ms_gan_{format}",
+            "parameters": {"extra": {"format": format, "max_batch": MOST_ROWS, "device_target": "auto"}}})
+        if "onnx" in facts["files"]:
+            (folder / name / TRITON_SETTINGS).write_text(triton_settings(name, facts), encoding="utf-8")
+    (folder / README).write_text(readme(contract, samples), encoding="utf-8")
+
+
+def triton_settings(name: str, facts: Facts) -> str:
+    """Return Triton's `config.pbtxt` of a model, with dynamic batching."""
+    tensors = {"input": [_triton_tensor(tensor) for tensor in facts["inputs"]],
+               "output": [_triton_tensor(tensor) for tensor in facts["outputs"]]}
+    lists = "\n".join(f"{kind} [\n" + ",\n".join(f"  {tensor}" for tensor in described) + "\n]"
+                      for kind, described in tensors.items())
+    return (f'name: "{name}"\n'
+            f'backend: "onnxruntime"\n'
+            f'default_model_filename: "{Path(facts["files"]["onnx"]).name}"\n'
+            f"max_batch_size: {MOST_ROWS}\n"
+            f"{lists}\n"
+            f"dynamic_batching {{ }}\n")
+
+
+def readme(contract: Facts, samples: str) -> str:
+    """Return the bundle's README: what it holds, and the commands that use it."""
+    generator = contract["models"]["generator"]
+    takes_label = contract["labels"] is not None
+    formats = generator["files"]
+    tensors = "\n".join(f"| `{name}` | {side} | `{tensor['name']}` | {tensor['type']} | "
+                        f"({', '.join(map(str, tensor['shape']))}) |"
+                        for name, facts in contract["models"].items()
+                        for side in ("inputs", "outputs") for tensor in facts[side])
+    files = "\n".join(f"- `{file}`: equal to {facts['against']} to {facts['greatest_difference']:g} "
+                      f"(at most {facts['tolerance']:g}) at batches of {', '.join(map(str, facts['batches']))}, "
+                      f"on {facts['runtime']}" for file, facts in contract["parity"].items())
+    label = ""
+    if takes_label:
+        names = contract["labels"]
+        label = "\n`label` is " + generator["inputs"][1]["meaning"] + ". The names: " + ", ".join(names) + ".\n"
+    start = "mlserver start ." if "mindir" not in formats else (  # MindSpore 2.8 needs it, and says so itself too late
+        "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python mlserver start .")
+    parts = [f"""\
+# {contract['recipe']}, step {contract['origin']['step']:,}
+
+Trained on {contract['origin']['dataset']}, exported by ms_gan {contract['versions']['ms_gan']}. `{CONTRACT}` says what goes
+in and comes out, and where it comes from; `sha256sum -c SHA256SUMS` checks that nothing was damaged.
+
+![what it draws]({samples})
+
+{files}
+
+| model | | tensor | type | shape |
+|---|---|---|---|---|
+{tensors}
+{label}
+## Serve
+With the package ms_gan and its requirements-serve.txt, over the Open Inference Protocol V2 (REST and gRPC), and with a
+page to look at:
+
+```bash
+# http://127.0.0.1:8080/; --help for ports, formats and limits
+python -m ms_gan serve .
+# the same through MLServer's own command, without the limits
+{start}
+
+curl -s http://127.0.0.1:8080/v2/models/generator/infer -H 'Content-Type: application/json' -d '{_example_request(contract)}'
+```
+"""]
+    if "onnx" in formats:
+        parts.append(f"""
+With Triton, which takes this folder as its model repository (the settings are checked against Triton's own definition;
+they were not run):
+
+```bash
+tritonserver --model-repository=.
+```
+
+With onnxruntime alone:
+
+```python
+import numpy, onnxruntime
+generator = onnxruntime.InferenceSession("{formats['onnx']}")
+{_example_arrays(generator)}
+image, = generator.run(["image"], {{{', '.join(f'"{tensor["name"]}": {tensor["name"]}' for tensor in generator['inputs'])}}})
+```
+""")
+    if "mindir" in formats:
+        parts.append(f"""
+With MindSpore alone:
+
+```python
+import mindspore, numpy
+from mindspore import nn
+generator = nn.GraphCell(mindspore.load("{file_of('generator', 'mindir')}"))
+{_example_arrays(generator)}
+image = generator({', '.join(f'mindspore.Tensor({tensor["name"]})' for tensor in generator['inputs'])}).asnumpy()
+```
+""")
+    return "".join(parts)
+
+
+def _example_request(contract: Facts) -> str:
+    inputs: List[Dict[str, Any]] = [{"name": "seed", "shape": [1], "datatype": "INT64", "data": [7]},
+                                    {"name": "num", "shape": [1], "datatype": "INT32", "data": [4]}]
+    if contract["labels"] is not None:
+        inputs.append({"name": "label", "shape": [1], "datatype": "BYTES", "data": [contract["labels"][0]]})
+    return json.dumps({"inputs": inputs}, ensure_ascii=False).replace("'", "'\\''")
+
+
+def _example_arrays(facts: Facts) -> str:
+    lines = []
+    for tensor in facts["inputs"]:
+        shape = ", ".join(map(str, [4, *tensor["shape"][1:]])) + ("," if len(tensor["shape"]) == 1 else "")
+        if tensor["name"] == "latent":
+            draw = {"normal": f"numpy.random.standard_normal(({shape}))",
+                    "uniform": f"numpy.random.uniform(-1, 1, ({shape}))",
+                    "sphere": f"numpy.random.standard_normal(({shape}))"}[tensor["distribution"]]
+            lines.append(f'latent = {draw}.astype("float32")')
+            if tensor["distribution"] == "sphere":
+                lines.append("latent /= numpy.linalg.norm(latent, axis=1, keepdims=True)")
+        else:
+            lines.append(f'label = numpy.zeros(({shape}), "int32")')
+    return "\n".join(lines)
+
+
+def _triton_tensor(tensor: Facts) -> str:
+    shape, reshape = tensor["shape"][1:], ""
+    if not shape:  # Triton wants a size behind the batch: clients send (N, 1), the model sees (N,)
+        shape, reshape = [1], " reshape: { shape: [ ] }"
+    return (f'{{ name: "{tensor["name"]}" data_type: {TRITON_TYPES[tensor["type"]]} '
+            f'dims: [ {", ".join(map(str, shape))} ]{reshape} }}')
+
+
+def _write_json(path: Path, content: Dict[str, Any]) -> None:
+    path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

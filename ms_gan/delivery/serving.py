@@ -1,0 +1,157 @@
+"""The runtime that MLServer loads: a bundle's models behind the Open Inference Protocol V2, and a page to look at."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import Any, Callable, Dict, List
+
+import numpy as np
+from mlserver import MLModel
+from mlserver.codecs import NumpyCodec
+from mlserver.errors import InferenceError
+from mlserver.handlers import custom_handler
+from mlserver.types import InferenceRequest, InferenceResponse, MetadataTensor, Parameters
+from starlette.responses import HTMLResponse, JSONResponse
+
+from ms_gan.delivery.batcher import Batcher
+from ms_gan.delivery.bundle import Bundle
+from ms_gan.delivery.contract import Facts, labels_of, read_contract
+from ms_gan.delivery.requests import (PROTOCOL_TYPES, RequestError, Tensor, encoder_inputs, generator_inputs)
+from ms_gan.delivery.servers import MOST_ROWS
+from ms_gan.errors import UserError
+from ms_gan.evaluation.sampling import Inputs, in_chunks
+
+PAGE = Path(__file__).with_name("page.html")
+
+
+class BundleRuntime(MLModel):
+    """One model of the bundle in whose sub-folder the settings lie.
+
+    Of the settings' `extra`: `format` "mindir" or "onnx", `max_batch` rows in one request and in one call of the model,
+    and the `device_target` of a MindIR.
+    """
+
+    model_name: str
+    read_inputs: Callable[..., Inputs]
+
+    async def load(self) -> bool:
+        """Check the bundle, and open the model in a thread of its own."""
+        extra = self.settings.parameters.extra or {}
+        folder = Path(self.settings.parameters.uri).parent
+        self.most_rows = int(extra.get("max_batch", MOST_ROWS))
+        self.contract = read_contract(folder)
+        self.labels = labels_of(self.contract)
+        self.facts = self.contract["models"][self.model_name]
+        self.inputs = self.described_inputs()
+        self.outputs = [_described(tensor) for tensor in self.facts["outputs"]]
+        self.platform = extra.get("format", "mindir")
+
+        def open_model():
+            if self.platform == "mindir":
+                from ms_gan import runtime
+
+                _require_protobuf_of_mindspore()
+                runtime.set_up(extra.get("device_target", "auto"))
+            run = Bundle(folder, self.platform, [self.model_name]).models[self.model_name]
+            return lambda *arrays: in_chunks(run, arrays)
+
+        self.batcher = await asyncio.get_running_loop().run_in_executor(
+            None, lambda: Batcher(open_model, self.most_rows))
+        return True
+
+    async def unload(self) -> bool:
+        """Answer what waits, and end the thread."""
+        await asyncio.get_running_loop().run_in_executor(None, self.batcher.close)
+        return True
+
+    def described_inputs(self) -> List[MetadataTensor]:
+        """Return the model's inputs as its metadata tells of them."""
+        return [_described(tensor) for tensor in self.facts["inputs"]]
+
+    async def predict(self, payload: InferenceRequest) -> InferenceResponse:
+        """Answer a request, together with others that wait; or refuse it, in one sentence, with status 400."""
+        try:
+            inputs = self.read_inputs(_tensors(payload), self.facts, self.labels, self.most_rows)
+            outputs = [tensor["name"] for tensor in self.facts["outputs"]]
+            wanted = self._wanted(payload, outputs)
+        except RequestError as error:
+            raise InferenceError(str(error)) from error
+        found = await asyncio.wrap_future(self.batcher.submit(inputs))
+        arrays = {**self.also_given(inputs), **dict(zip(outputs, found))}
+        return InferenceResponse(model_name=self.name, model_version=self.version,
+                                 outputs=[NumpyCodec.encode_output(name, arrays[name]) for name in wanted])
+
+    def also_given(self, inputs: Inputs) -> Dict[str, np.ndarray]:
+        """Return what a request may ask for beside the model's outputs."""
+        return {}
+
+    def _wanted(self, payload: InferenceRequest, outputs: List[str]) -> List[str]:
+        wanted = [output.name for output in payload.outputs or ()] or outputs
+        possible = [*outputs, *self.also_given(())]
+        for name in wanted:
+            if name not in possible:
+                raise RequestError(f"there is no output {name!r}; this model gives {', '.join(possible)}")
+        return wanted
+
+
+class GeneratorRuntime(BundleRuntime):
+    """The generator; beside the protocol it serves the page at / and the contract at /contract.json."""
+
+    model_name = "generator"
+    read_inputs = staticmethod(generator_inputs)
+
+    def described_inputs(self) -> List[MetadataTensor]:
+        """Return the model's inputs, and those that stand for them."""
+        instead = [MetadataTensor(name=name, datatype=datatype, shape=[1], parameters=Parameters(meaning=meaning))
+                   for name, datatype, meaning in (
+                       ("seed", "INT64", "instead of latent: which latents, as `infer --seed` (default: 1)"),
+                       ("num", "INT32", "instead of latent: how many images (default: one, or one for each label)"))]
+        return [*super().described_inputs(), *instead]
+
+    def also_given(self, inputs: Inputs) -> Dict[str, np.ndarray]:
+        """Return the latents, those that a seed stands for among them."""
+        return {"latent": inputs[0] if inputs else np.empty(0)}
+
+    @custom_handler(rest_path="/", rest_method="GET")
+    async def page(self) -> HTMLResponse:
+        """Serve the page."""
+        return HTMLResponse(PAGE.read_text(encoding="utf-8"))
+
+    @custom_handler(rest_path="/contract.json", rest_method="GET")
+    async def get_contract(self) -> JSONResponse:
+        """Serve the contract, and what the server adds to it."""
+        return JSONResponse({**self.contract, "server": {"format": self.platform, "max_batch": self.most_rows}})
+
+
+class EncoderRuntime(BundleRuntime):
+    """The encoder of an autoencoder."""
+
+    model_name = "encoder"
+    read_inputs = staticmethod(encoder_inputs)
+
+
+def _require_protobuf_of_mindspore() -> None:
+    """Raise UserError where MLServer was imported first, and with it a protobuf on which MindSpore cannot be imported."""
+    from google.protobuf.internal import api_implementation
+
+    if "mindspore" not in sys.modules and api_implementation.Type() != "python":
+        raise UserError("MindSpore needs protobuf in Python: PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python mlserver start .; "
+                        "`python -m ms_gan serve` does it by itself, and ONNX does not need it")
+
+
+def _described(tensor: Facts) -> MetadataTensor:
+    told: Dict[str, Any] = {key: value for key, value in tensor.items() if key in ("meaning", "layout", "channels")}
+    return MetadataTensor(name=tensor["name"], datatype=PROTOCOL_TYPES[tensor["type"]],
+                          shape=[-1, *tensor["shape"][1:]], parameters=Parameters(**told) if told else None)
+
+
+def _tensors(payload: InferenceRequest) -> Dict[str, Tensor]:
+    tensors = {}
+    for tensor in payload.inputs:
+        if tensor.name in tensors:
+            raise RequestError(f"{tensor.name} is there twice")
+        datatype = getattr(tensor.datatype, "value", tensor.datatype)
+        tensors[tensor.name] = Tensor(datatype, tensor.shape, getattr(tensor.data, "root", tensor.data))
+    return tensors

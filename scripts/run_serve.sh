@@ -1,0 +1,6 @@
+#!/usr/bin/env bash
+# Serve an exported bundle, over REST and gRPC, with a page: bash scripts/run_serve.sh --help
+set -u
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
+choose_python requirements-serve.txt "${packages[@]}" mlserver onnxruntime
+exec "$python" -m ms_gan serve "$@"
