@@ -5,6 +5,7 @@ What a process of its own does not add to is run in this one, to be quick.
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
 import shutil
@@ -17,6 +18,7 @@ import pytest
 from commands import ROOT, SMALL, environment, run, write_mnist
 from conftest import SMALL_CONDITIONAL
 from ms_gan import cli
+from ms_gan.cli import export as cli_export
 from ms_gan.labels import LabelNames
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -128,15 +130,85 @@ def test_an_export_is_replaced_when_asked(trained, tmp_path):
 
 def test_the_contract_says_what_the_file_does(bundle):
     contract = json.loads((bundle / "contract.json").read_text())
-    (latent,), (image,) = contract["inputs"], contract["outputs"]
+    assert contract["contract_version"] == 2 and set(contract["models"]) == {"generator"}
+    generator = contract["models"]["generator"]
+    (latent,), (image,) = generator["inputs"], generator["outputs"]
     assert (latent["name"], latent["shape"], latent["type"]) == ("latent", ["batch", 100], "float32")
     assert (image["name"], image["shape"], image["range"]) == ("image", ["batch", 1, 28, 28], [0.0, 1.0])
-    assert contract["parity"] == {"device": "CPU", "batches": [1, 7, 64], "greatest_difference": 0.0}
+    assert generator["files"] == {"mindir": "generator.mindir", "onnx": "generator/1/generator.onnx"}
+    assert_equal_to_the_checkpoint(contract)
     assert contract["origin"]["step"] == 20 and contract["labels"] is None
+
+
+def assert_equal_to_the_checkpoint(contract):
+    """The contract tells of each file against what it was proved, and how equal it is."""
+    assert set(contract["parity"]) == set(contract["files"]) == {
+        file for facts in contract["models"].values() for file in facts["files"].values()}
+    for name, facts in contract["parity"].items():
+        assert facts["against"] == "the checkpoint's network on CPU" and facts["batches"] == [1, 7, 64]
+        if name.endswith(".mindir"):
+            assert facts["greatest_difference"] == facts["tolerance"] == 0
+            assert re.fullmatch(r"MindSpore [\d.]+, CPU", facts["runtime"])
+        else:
+            assert 0 <= facts["greatest_difference"] <= facts["tolerance"] == 1e-5
+            assert re.fullmatch(r"onnxruntime [\d.]+, CPU", facts["runtime"])
+
+
+BUNDLED = {"contract.json", "SHA256SUMS", "README.md", "samples.png", "settings.json", "generator.mindir",
+           "generator/model-settings.json", "generator/config.pbtxt", "generator/1/generator.onnx"}
+
+
+def test_a_bundle_holds_these_files_and_no_others(bundle):
+    contract = json.loads((bundle / "contract.json").read_text())
+    files = {str(path.relative_to(bundle)): path for path in bundle.rglob("*") if path.is_file()}
+    assert set(files) == BUNDLED
     for name, facts in contract["files"].items():
-        assert (bundle / name).stat().st_size == facts["bytes"]
-    for file in bundle.iterdir():
-        assert file.stat().st_mode & 0o044 == 0o044, f"{file} cannot be read by others"
+        assert files[name].stat().st_size == facts["bytes"]
+        assert hashlib.sha256(files[name].read_bytes()).hexdigest() == facts["sha256"]
+    for path in bundle.rglob("*"):
+        assert path.stat().st_mode & 0o044 == 0o044, f"{path} cannot be read by others"
+    listed = [line.split("  ")[1] for line in files["SHA256SUMS"].read_text().splitlines()]
+    assert listed == ["contract.json", "generator.mindir", "generator/1/generator.onnx"]
+    done = subprocess.run(["sha256sum", "-c", "--quiet", "SHA256SUMS"], cwd=bundle, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("asked, files", [
+    ("mindir", BUNDLED - {"generator/1/generator.onnx", "generator/config.pbtxt"}),
+    ("onnx", BUNDLED - {"generator.mindir"}),
+])
+def test_only_the_formats_that_are_asked_for_are_written(asked, files, trained, tmp_path):
+    here("export", trained, "--format", asked, "--output-dir", tmp_path / "bundle")
+    found = {str(path.relative_to(tmp_path / "bundle")) for path in (tmp_path / "bundle").rglob("*") if path.is_file()}
+    assert found == files
+    contract = json.loads((tmp_path / "bundle" / "contract.json").read_text())
+    assert set(contract["models"]["generator"]["files"]) == {asked}
+    assert_equal_to_the_checkpoint(contract)
+    settings = json.loads((tmp_path / "bundle" / "generator" / "model-settings.json").read_text())
+    assert settings["parameters"]["extra"]["format"] == asked
+
+
+def test_formats_are_written_in_one_order():
+    assert cli_export.formats("onnx,mindir") == cli_export.formats("mindir,onnx") == ("mindir", "onnx")
+    assert cli_export.formats("onnx") == ("onnx",)
+
+
+def test_a_bundle_of_one_format_says_how_to_get_the_other(trained, tmp_path, capsys):
+    here("export", trained, "--format", "onnx", "--output-dir", tmp_path / "bundle")
+    refused = refused_here(capsys, "infer", tmp_path / "bundle", "--num", 1, "--output", tmp_path / "x.png")
+    assert "holds no mindir, only onnx" in refused and "--format mindir" in refused
+
+
+def test_without_the_packages_of_onnx_nothing_is_begun(trained, tmp_path, monkeypatch, capsys):
+    for missing in ("onnx", "onnxruntime"):
+        with monkeypatch.context() as patch:
+            patch.setitem(sys.modules, missing, None)  # an import of it raises ImportError
+            refused = refused_here(capsys, "export", trained, "--output-dir", tmp_path / "bundle")
+            assert f"error: {missing} is not installed" in refused and "--format mindir" in refused
+            assert list(tmp_path.iterdir()) == []
+    monkeypatch.setitem(sys.modules, "onnx", None)
+    monkeypatch.setitem(sys.modules, "onnxruntime", None)
+    here("export", trained, "--format", "mindir", "--output-dir", tmp_path / "bundle")
 
 
 def test_infer_draws_what_eval_draws_and_imports_nothing_of_training(bundle, trained, tmp_path):
@@ -187,15 +259,42 @@ def test_an_export_that_differs_fails_loudly_and_leaves_nothing(trained, tmp_pat
 
     monkeypatch.setattr(ms, "export", in_training_mode)
     refused = refused_here(capsys, "export", trained, "--output-dir", tmp_path / "bundle", status=1)
-    assert "differs from the checkpoint's network" in refused
+    assert "generator.mindir differs from the checkpoint's network" in refused
     assert list(tmp_path.iterdir()) == []
+
+
+def test_an_onnx_that_differs_fails_loudly_and_leaves_what_was_there(trained, bundle, tmp_path, monkeypatch, capsys):
+    from ms_gan.delivery import formats
+
+    write = formats.WRITERS["onnx"]
+
+    def a_little_wrong(network, facts, file):
+        import onnx
+
+        write(network, facts, file)
+        model = onnx.load(str(file))
+        bias = next(tensor for tensor in model.graph.initializer if list(tensor.dims) == [28 * 28])  # of the last layer
+        values = onnx.numpy_helper.to_array(bias) + np.float32(1e-3)
+        bias.CopyFrom(onnx.numpy_helper.from_array(values, bias.name))
+        onnx.save(model, str(file))
+
+    monkeypatch.setitem(formats.WRITERS, "onnx", a_little_wrong)
+    shutil.copytree(bundle, tmp_path / "bundle")
+    before = (tmp_path / "bundle" / "contract.json").read_bytes()
+    refused = refused_here(capsys, "export", trained, "--output-dir", tmp_path / "bundle", "--overwrite", status=1)
+    assert re.search(r"generator/1/generator\.onnx differs from the checkpoint's network by up to 0\.000\d+ on "
+                     r"onnxruntime [\d.]+, CPU, more than 1e-05; nothing was exported", refused)
+    assert [file.name for file in tmp_path.iterdir()] == ["bundle"]
+    assert (tmp_path / "bundle" / "contract.json").read_bytes() == before
 
 
 @pytest.mark.parametrize("name, damage, named", [
     ("generator.mindir", lambda content: content[:1000] + bytes([content[1000] ^ 1]) + content[1001:], "damaged"),
     ("generator.mindir", lambda content: content[:-10], "damaged"),
     ("contract.json", lambda content: content[:-100], "damaged"),
-    ("contract.json", lambda content: content.replace(b'"contract_version": 1', b'"contract_version": 9'), "another"),
+    ("contract.json", lambda content: content.replace(b'"contract_version": 2', b'"contract_version": 1'), "another"),
+    ("contract.json", lambda content: content.replace(b'"contract_version": 2', b'"contract_version": 9'), "another"),
+    ("contract.json", lambda content: content.replace(b'"step": 20', b'"step": 21'), "damaged"),
     ("contract.json", lambda content: b"[]", "damaged"),
 ])
 def test_a_damaged_bundle_is_refused(name, damage, named, bundle, tmp_path, capsys):
@@ -249,12 +348,13 @@ def test_the_released_bundle_draws_digits(tmp_path):
 
 def test_the_contract_of_a_conditional_generator_says_what_the_labels_mean(conditional_bundle):
     contract = json.loads((conditional_bundle / "contract.json").read_text())
-    latent, label = contract["inputs"]
+    generator = contract["models"]["generator"]
+    latent, label = generator["inputs"]
     assert (latent["name"], latent["shape"], latent["type"]) == ("latent", ["batch", 100], "float32")
     assert (label["name"], label["shape"], label["type"]) == ("label", ["batch"], "int32")
     assert label["range"] == [0, 9] and contract["labels"] == list("0123456789")
-    assert contract["outputs"][0]["shape"] == ["batch", 1, 28, 28]
-    assert contract["parity"] == {"device": "CPU", "batches": [1, 7, 64], "greatest_difference": 0.0}
+    assert generator["outputs"][0]["shape"] == ["batch", 1, 28, 28]
+    assert_equal_to_the_checkpoint(contract)
     assert (contract["recipe"], contract["family"], contract["origin"]["step"]) == ("acgan", "acgan", 40)
 
 
@@ -322,22 +422,41 @@ TAMPERED = {
     "one text for all names": lambda contract: contract.update(labels="0123456789"),
     "a name too many": lambda contract: contract["labels"].append("10"),
     "a name too few": lambda contract: contract["labels"].pop(),
-    "names without the input": lambda contract: contract["inputs"].pop(),
-    "another input": lambda contract: contract["inputs"][1].update(name="class"),
+    "names without the input": lambda contract: contract["models"]["generator"]["inputs"].pop(),
+    "another input": lambda contract: contract["models"]["generator"]["inputs"][1].update(name="class"),
     "nothing said of labels": lambda contract: contract.pop("labels"),
+    "places for a class": lambda contract: contract["models"]["generator"]["inputs"][1].update(shape=["batch", 2]),
+    "a smaller latent": lambda contract: contract["models"]["generator"]["inputs"][0].update(shape=["batch", 99]),
+    "labels of labels": lambda contract: contract["models"]["generator"]["inputs"][1].update(
+        shape=["batch", 1, 1], range=[0, 10]),
+    "a latent without size": lambda contract: contract["models"]["generator"]["inputs"][0].update(shape=["batch"]),
+    "an unknown distribution": lambda contract: contract["models"]["generator"]["inputs"][0].update(distribution="x"),
+    "an unknown type": lambda contract: contract["models"]["generator"]["inputs"][0].update(type="float16"),
+    "larger images": lambda contract: contract["models"]["generator"]["outputs"][0].update(shape=["batch", 1, 32, 32]),
+    "colour": lambda contract: contract["models"]["generator"]["outputs"][0].update(shape=["batch", 3, 28, 28]),
+    "no batch": lambda contract: contract["models"]["generator"]["outputs"][0].update(shape=[1, 1, 28, 28]),
+    "no generator": lambda contract: contract["models"].pop("generator"),
+    "an encoder that is none": lambda contract: contract["models"].update(encoder=contract["models"]["generator"]),
+    "a file that is not listed": lambda contract: contract["files"].pop("generator.mindir"),
+    "a file with another digest": lambda contract: contract["files"]["generator.mindir"].update(sha256="0" * 64),
+    "a file that is not there": lambda contract: contract["models"]["generator"]["files"].update(mindir="x.mindir"),
 }
 
 
 @pytest.mark.parametrize("what", TAMPERED)
-def test_a_contract_whose_labels_were_tampered_with_is_refused(what, conditional_bundle, tmp_path):
+def test_a_contract_that_was_tampered_with_is_refused(what, conditional_bundle, tmp_path):
+    """Also where the checksums were written anew, so that the contract contradicts nothing but itself or the file."""
     from ms_gan.delivery.bundle import Bundle
     from ms_gan.errors import UserError
+    from ms_gan.files import write_checksums
 
     shutil.copytree(conditional_bundle, tmp_path / "bundle")
     file = tmp_path / "bundle" / "contract.json"
     contract = json.loads(file.read_text())
+    files = sorted(contract["files"])
     TAMPERED[what](contract)
     file.write_text(json.dumps(contract))
+    write_checksums(tmp_path / "bundle", ["contract.json", *files])
     with pytest.raises(UserError) as error:
         Bundle(tmp_path / "bundle")
     assert "contract.json" in str(error.value) and "\n" not in str(error.value)

@@ -21,7 +21,7 @@ from PIL import Image
 from commands import environment, run, start
 from ms_gan import cli, data, recipes
 from ms_gan.data.folder import load_folder
-from ms_gan.evaluation.sampling import in_chunks, on_arrays, seeded_inputs
+from ms_gan.evaluation.sampling import CHUNK, in_chunks, on_arrays, seeded_inputs
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -348,17 +348,25 @@ def test_photographs_with_other_tags_are_refused(trained, photographs, loaded, t
 
 
 def test_the_contract_says_what_encoder_and_generator_take(bundle):
-    assert {file.name for file in bundle.iterdir()} == {"generator.mindir", "encoder.mindir", "contract.json"}
+    mindirs = {"generator.mindir", "encoder.mindir"}
+    onnxes = {"generator/1/generator.onnx", "encoder/1/encoder.onnx"}
+    assert {str(file.relative_to(bundle)) for file in bundle.rglob("*") if file.is_file()} == {
+        *mindirs, *onnxes, "contract.json", "SHA256SUMS", "README.md", "samples.png", "settings.json",
+        *(f"{model}/{name}" for model in ("generator", "encoder") for name in ("config.pbtxt", "model-settings.json"))}
     contract = json.loads((bundle / "contract.json").read_text())
-    assert contract["parity"] == {"device": "CPU", "batches": [1, 7, 64], "greatest_difference": 0.0}
-    assert contract["labels"] == list(TAGS) and set(contract["files"]) == {"generator.mindir", "encoder.mindir"}
-    latent, label = contract["inputs"]
+    assert contract["labels"] == list(TAGS)
+    assert set(contract["files"]) == set(contract["parity"]) == mindirs | onnxes
+    for file, facts in contract["parity"].items():
+        assert facts["batches"] == [1, 7, 64]
+        assert facts["greatest_difference"] <= facts["tolerance"] == (0 if file in mindirs else 1e-5), file
+    generator, encoder = contract["models"]["generator"], contract["models"]["encoder"]
+    latent, label = generator["inputs"]
     assert (latent["name"], latent["shape"], latent["distribution"]) == ("latent", ["batch", 6], "normal")
     assert (label["name"], label["shape"], label["type"], label["range"]) == ("label", ["batch", 9], "int32", [0, 4])
-    image, same_label = contract["encoder"]["inputs"]
-    assert image == contract["outputs"][0] and same_label == label
+    image, same_label = encoder["inputs"]
+    assert image == generator["outputs"][0] and same_label == label
     assert (image["shape"], image["range"], image["layout"]) == (["batch", 3, 32, 32], [0.0, 1.0], "NCHW")
-    assert [(output["name"], output["shape"]) for output in contract["encoder"]["outputs"]] == [
+    assert [(output["name"], output["shape"]) for output in encoder["outputs"]] == [
         ("mean", ["batch", 6]), ("log_variance", ["batch", 6])]
 
 
@@ -375,7 +383,7 @@ with open(f"{folder}/contract.json", encoding="utf-8") as file:
 with open(request + ".json", encoding="utf-8") as file:
     tags = json.load(file)
 images = ms.Tensor(np.load(request + ".npy"))
-places = contract["encoder"]["inputs"][1]["shape"][1]
+places = contract["models"]["encoder"]["inputs"][1]["shape"][1]
 
 
 def labels(of_images):
@@ -398,7 +406,7 @@ def test_the_contract_and_mindspore_are_enough_to_transfer(bundle, model, photog
     from ms_gan.delivery.bundle import Bundle
 
     images = load_folder("train", photographs, 32, 3, labelled=False, skip_unreadable=True).images
-    images = np.float32(np.resize(images, (64, 3, 32, 32))) / 255  # what encode and draw take at once
+    images = np.float32(np.resize(images, (CHUNK, 3, 32, 32))) / 255  # what encode and draw take at once
     numbers = list(map(number_of, images))
     others = numbers[1:] + numbers[:1]
     np.save(tmp_path / "request.npy", images)

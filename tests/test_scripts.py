@@ -31,7 +31,8 @@ def test_from_a_folder_of_images_to_a_bundle_that_draws(tmp_path):
                                          for name in ("samples", "interpolation", "generated_beside_real")]
     script("run_export.sh", cwd=tmp_path)  # the newest run
     contract = json.loads((run_folder / "export" / "contract.json").read_text())
-    assert contract["parity"]["greatest_difference"] == 0 and contract["origin"]["step"] == 30
+    assert contract["parity"]["generator.mindir"]["greatest_difference"] == 0 and contract["origin"]["step"] == 30
+    assert (run_folder / "export" / "generator" / "1" / "generator.onnx").exists()
     subprocess.run(["python", "-m", "ms_gan", "infer", "runs/mlp/1/export", "--num", "4", "--output", "four.npy"],
                    cwd=tmp_path, env=environment(), check=True, timeout=120)
     assert np.load(tmp_path / "four.npy").shape == (4, 1, 28, 28)

@@ -1,0 +1,170 @@
+"""The ONNX of every recipe draws what its network draws, and says of itself what contract and Triton's settings say."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import mindspore  # noqa: F401  before onnx and tritonclient: it needs a protobuf of its own choice
+import numpy as np
+import onnx
+import onnxruntime
+import pytest
+from google.protobuf import text_format
+from tritonclient.grpc import model_config_pb2
+
+from bundles import (AUTOENCODER, CONVOLUTIONS, TAGS, labels_of, networks_of, recipe_of, write_autoencoder,
+                     write_conditional)
+from commands import environment
+from ms_gan import recipes
+from ms_gan.delivery.contract import example_inputs, file_of
+from ms_gan.delivery.export import models_of
+from ms_gan.delivery.formats import write_onnx
+from ms_gan.delivery.servers import readme, triton_settings
+from ms_gan.evaluation.sampling import on_arrays
+
+pytestmark = pytest.mark.usefixtures("device")
+
+DENSE = ("generator.widths=[16, 32]",)
+LARGE = ("generator.start_channels=8", "generator.widths=[6, 5, 4]")
+FLAT = ("encoder.widths=[4]", "generator.widths=[4]")
+DRAWN = [
+    ("mlp", ()),
+    ("mlp", (*DENSE, "generator.batch_norm.place=after", "data.size=30", "data.channels=3")),
+    ("keras_mlp", DENSE), ("slim_mlp", DENSE), ("slim_mlp_fixed", DENSE),
+    ("acgan", CONVOLUTIONS), ("acgan", (*CONVOLUTIONS, "data.size=30", "latent.distribution=sphere")),
+    ("dcgan", LARGE), ("dcgan", (*LARGE, "data.size=31")), ("dcgan", (*LARGE, "data.size=28", "data.channels=1")),
+    ("cvae_late", (*AUTOENCODER, *FLAT)), ("cvae_late", (*AUTOENCODER, *TAGS, "data.size=30")),
+    ("cvae_early", (*AUTOENCODER, *TAGS)), ("cvae_early", (*AUTOENCODER, "data.size=28", "data.places=0",
+                                                            "data.classes=10")),
+    ("cvae_gan", (*AUTOENCODER, *TAGS, "data.size=25", "data.channels=1")),
+]
+TYPES = {"float32": onnx.TensorProto.FLOAT, "int32": onnx.TensorProto.INT32}
+TRITON_TYPES = {onnx.TensorProto.FLOAT: model_config_pb2.TYPE_FP32, onnx.TensorProto.INT32: model_config_pb2.TYPE_INT32}
+
+
+def test_every_recipe_is_drawn_here():
+    assert sorted({name for name, _ in DRAWN}) == recipes.names()
+
+
+@pytest.fixture(scope="module", params=DRAWN, ids=lambda drawn: " ".join([drawn[0], *drawn[1][-2:]]))
+def written(request, device, tmp_path_factory):
+    """A recipe's networks as ONNX: for each its name, its facts, its Cell and its file."""
+    recipe = recipe_of(*request.param)
+    generator, encoder = networks_of(recipe, seed=3)
+    labels = labels_of(recipe)
+    folder = tmp_path_factory.mktemp("onnx")
+    found = []
+    for name, facts in models_of(recipe, labels, with_encoder=encoder is not None).items():
+        facts["files"] = {"onnx": file_of(name, "onnx")}
+        network = {"generator": generator, "encoder": encoder}[name]
+        write_onnx(network, facts, folder / facts["files"]["onnx"])
+        found.append((name, facts, network, folder / facts["files"]["onnx"]))
+    return labels, found
+
+
+def test_onnxruntime_draws_what_the_network_draws(written):
+    labels, found = written
+    for name, facts, network, file in found:
+        session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+        inputs = example_inputs(facts, labels, 64, 5)
+        expected = on_arrays(network)(*inputs)
+        for batch in (1, 7, 64):
+            feeds = {tensor["name"]: array[:batch] for tensor, array in zip(facts["inputs"], inputs)}
+            for output, whole in zip(session.run([tensor["name"] for tensor in facts["outputs"]], feeds), expected):
+                np.testing.assert_allclose(output, whole[:batch], atol=1e-5, rtol=0, err_msg=f"{name}, {batch}")
+        assert min(output.std() for output in expected) > 0.01, "what is compared differs from number to number"
+        if labels is not None:
+            others = (inputs[0], np.roll(inputs[1], 1, axis=0))
+            feeds = dict(zip(("latent" if name == "generator" else "image", "label"), others))
+            changed = session.run([facts["outputs"][0]["name"]], feeds)[0]
+            assert (changed != expected[0]).reshape(64, -1).any(axis=1).mean() > 0.9, f"{name} looks at its labels"
+
+
+def test_the_file_says_of_itself_what_the_contract_says(written):
+    for name, facts, _, file in written[1]:
+        model = onnx.load(str(file))
+        onnx.checker.check_model(model)
+        assert model.producer_name == "ms_gan"
+        for tensors, described in ((model.graph.input, facts["inputs"]), (model.graph.output, facts["outputs"])):
+            assert [tensor.name for tensor in tensors] == [told["name"] for told in described]
+            for tensor, told in zip(tensors, described):
+                batch, *sizes = tensor.type.tensor_type.shape.dim
+                assert batch.dim_param == "batch" and not batch.HasField("dim_value"), f"{name}: {tensor.name}"
+                assert [size.dim_value for size in sizes] == told["shape"][1:]
+                assert tensor.type.tensor_type.elem_type == TYPES[told["type"]]
+        names = {"generator": (["latent"], ["image"]), "encoder": (["image"], ["mean", "log_variance"])}[name]
+        takes_label = written[0] is not None
+        assert ([tensor.name for tensor in model.graph.input], [tensor.name for tensor in model.graph.output]) == (
+            names[0] + ["label"] * takes_label, names[1])
+
+
+def test_tritons_settings_are_of_its_own_kind_and_agree_with_the_file(written):
+    for name, facts, _, file in written[1]:
+        config = text_format.Parse(triton_settings(name, facts), model_config_pb2.ModelConfig())
+        assert (config.name, config.backend, config.default_model_filename) == (name, "onnxruntime", file.name)
+        assert config.max_batch_size > 1 and config.HasField("dynamic_batching")
+        graph = onnx.load(str(file)).graph
+        for settings, tensors in ((config.input, graph.input), (config.output, graph.output)):
+            assert [setting.name for setting in settings] == [tensor.name for tensor in tensors]
+            for setting, tensor in zip(settings, tensors):
+                assert setting.data_type == TRITON_TYPES[tensor.type.tensor_type.elem_type]
+                assert all(size > 0 for size in setting.dims) and len(setting.dims) > 0, "Triton wants a size"
+                reshaped = setting.HasField("reshape")
+                seen = list(setting.reshape.shape if reshaped else setting.dims)
+                assert seen == [size.dim_value for size in tensor.type.tensor_type.shape.dim[1:]]
+                assert np.prod(seen) == np.prod(setting.dims), "a reshape loses nothing"
+                assert reshaped == (setting.name == "label" and not written[0].places)
+
+
+# what a bundle's README says, as it says it
+
+
+@pytest.fixture(scope="module", params=["conditional", "autoencoder"])
+def bundle(request, device, tmp_path_factory):
+    folder = tmp_path_factory.mktemp("bundle") / "bundle"
+    return write_autoencoder(folder) if request.param == "autoencoder" else write_conditional(
+        folder, "latent.distribution=sphere")
+
+
+def snippets(folder, language):
+    return re.findall(rf"```{language}\n(.*?)```", (folder / "README.md").read_text(encoding="utf-8"), re.S)
+
+
+def test_the_readmes_programs_run_as_they_are(bundle):
+    programs = snippets(bundle, "python")
+    assert ["onnxruntime" in program for program in programs] == [True, False]
+    assert ["mindspore" in program for program in programs] == [False, True]
+    for program in programs:
+        tail = "print(image.shape[0], image.dtype, image.min() >= 0, image.max() <= 1, image.std() > 0.01)\n"
+        done = subprocess.run([sys.executable, "-W", "ignore", "-c", program + tail], cwd=bundle,
+                              env=environment(PYTHONPATH=""), capture_output=True, text=True, timeout=120)
+        assert done.returncode == 0, done.stderr
+        assert done.stdout.splitlines()[-1] == "4 float32 True True True"
+
+
+def test_the_readme_tells_of_this_bundle(bundle):
+    text = (bundle / "README.md").read_text(encoding="utf-8")
+    assert "step 1,234" in text and "](samples.png)" in text and (bundle / "samples.png").stat().st_size > 1000
+    commands = "".join(snippets(bundle, "bash"))
+    for command in ("python -m ms_gan serve .", "mlserver start .", "tritonserver --model-repository=.", "curl -s http"):
+        assert command in commands
+    has_encoder = (bundle / "encoder.mindir").exists()
+    for word in ("`mean`", "`log_variance`", "encoder.mindir"):
+        assert (word in text) == has_encoder
+    assert "None" not in text and "{" not in re.sub(r"```.*?```", "", text, flags=re.S), "a place that nothing filled"
+
+
+def test_a_readme_speaks_of_no_format_that_is_not_there(bundle):
+    for absent, words in (("onnx", ("onnx", "triton")), ("mindir", ("mindir", "MindSpore"))):
+        contract = json.loads((bundle / "contract.json").read_text())
+        for facts in contract["models"].values():
+            gone = facts["files"].pop(absent)
+            del contract["parity"][gone]
+        for facts in contract["parity"].values():
+            facts["against"] = "the checkpoint's network"  # that was one of MindSpore
+        text = readme(contract, "samples.png")
+        assert not [word for word in words if word in text], absent
+        assert text.count("```python") == 1 and "ms_gan serve ." in text

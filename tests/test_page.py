@@ -1,0 +1,283 @@
+"""The page, in a browser that nobody looks at: what it shows is what the bundle draws."""
+
+from __future__ import annotations
+
+import shutil
+import time
+
+import numpy as np
+import pytest
+
+from bundles import INGREDIENTS, write_autoencoder, write_conditional
+from ms_gan.delivery.bundle import Bundle
+from ms_gan.evaluation.sampling import seeded_inputs
+from ms_gan.latents import interpolate
+from servers import serving
+
+BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+DRIVER = shutil.which("chromedriver")
+
+pytestmark = [pytest.mark.usefixtures("device"), pytest.mark.skipif(
+    not (BROWSER and DRIVER), reason="the page is tested in Chromium, which is not here (on Debian: apt install "
+                                     "chromium chromium-driver)")]
+
+FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
+         "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
+         "--window-size=1200,1400")
+PIXELS = """
+const canvases = [...document.querySelectorAll(arguments[0])];
+return canvases.map(canvas => [canvas.width, canvas.height,
+  ...canvas.getContext("2d").getImageData(0, 0, canvas.width, canvas.height).data]);
+"""
+SET = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change', {bubbles: true}));"
+
+
+class Page:
+    """The page in a browser."""
+
+    def __init__(self, driver, url):
+        self.driver = driver
+        self.driver.get(url)
+
+    def find(self, selector):
+        return self.driver.find_element("css selector", selector)
+
+    def text(self, selector):
+        return self.find(selector).text
+
+    def set(self, **values):
+        for name, value in values.items():
+            self.driver.execute_script(SET, self.find(f"#{name}"), str(value))
+
+    def draw(self):
+        self.find("#ask button:not([type])").click()
+
+    def walk(self):
+        self.find("#walk button").click()
+
+    def pixels(self, selector):
+        """What canvases show: N×C×H×W in [0, 1], with all of their four channels."""
+        canvases = self.driver.execute_script(PIXELS, selector)
+        return np.array([np.reshape(rest, (height, width, 4)).transpose(2, 0, 1) / 255
+                         for width, height, *rest in canvases])
+
+    def shows(self, selector, expected, seconds=30):
+        """Wait until canvases show these images, to half a step of a pixel's 255."""
+        limit = time.monotonic() + seconds
+        expected = np.broadcast_to(expected, (len(expected), 3, *expected.shape[2:]))
+        while True:
+            found = self.pixels(selector)
+            if found.shape == (len(expected), 4, *expected.shape[2:]):
+                differs = np.abs(found[:, :3] - expected).max()
+                if differs <= 0.51 / 255 and (found[:, 3] == 1).all():
+                    return
+            else:
+                differs = found.shape
+            assert time.monotonic() < limit, f"{selector} still differs ({differs}); {self.text('#error')}"
+            time.sleep(0.1)
+
+    def says(self, selector, words, seconds=30):
+        limit = time.monotonic() + seconds
+        while words not in self.text(selector):
+            assert time.monotonic() < limit, self.text(selector)
+            time.sleep(0.05)
+
+    def complaints(self):
+        """What the browser's console holds since it was last asked; that these tests read pixels it need not say."""
+        return [entry["message"] for entry in self.driver.get_log("browser")
+                if "readback operations using getImageData" not in entry["message"]]
+
+
+@pytest.fixture(scope="module")
+def driver(tmp_path_factory):
+    webdriver = pytest.importorskip("selenium.webdriver", reason="the page is tested through selenium, which is not here")
+    options = webdriver.ChromeOptions()
+    options.binary_location = BROWSER
+    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+        options.add_argument(flag)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
+    started = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
+    yield started
+    started.quit()
+
+
+@pytest.fixture(scope="module")
+def bundle(device, tmp_path_factory):
+    return Bundle(write_conditional(tmp_path_factory.mktemp("conditional") / "bundle", formats=("onnx",)), "onnx")
+
+
+@pytest.fixture(scope="module")
+def server(bundle, tmp_path_factory):
+    with serving(bundle.folder, tmp_path_factory.mktemp("server") / "log", "--format", "onnx") as started:
+        yield started
+
+
+@pytest.fixture
+def page(driver, server):
+    opened = Page(driver, server.url)
+    yield opened
+    assert opened.complaints() == []
+
+
+@pytest.fixture(scope="module")
+def tagged(device, tmp_path_factory):
+    return Bundle(write_autoencoder(tmp_path_factory.mktemp("tags") / "bundle", "latent.distribution=uniform",
+                                    formats=("onnx",)), "onnx")
+
+
+@pytest.fixture(scope="module")
+def tagged_server(tagged, tmp_path_factory):
+    with serving(tagged.folder, tmp_path_factory.mktemp("tags_server") / "log", "--format", "onnx", "--max-batch", 4) as started:
+        yield started
+
+
+@pytest.fixture
+def tags_page(driver, tagged_server):
+    opened = Page(driver, tagged_server.url)
+    yield opened
+    assert opened.complaints() == []
+
+
+def images_of(bundle, seed, count, label):
+    labels = np.repeat(np.int32([label]), count, 0)
+    return bundle.draw(seeded_inputs(bundle.latent, count, seed, labels))
+
+
+def walk_of(bundle, start, end, label):
+    first, last = (seeded_inputs(bundle.latent, 1, seed)[0][0] for seed in (start, end))
+    latents = interpolate(bundle.latent["distribution"], first, last, 11)
+    return bundle.draw((latents, np.repeat(np.int32([label]), 11, 0)))
+
+
+def test_it_opens_with_images_of_the_first_label(page, bundle, server, tmp_path):
+    page.shows("#images canvas", images_of(bundle, 1, 16, 0))
+    assert page.text("#title") == page.driver.title == "acgan, step 1,234"
+    assert "trained on noise; 100 numbers make a latent; served as onnx" in page.text("#about")
+    names = [option.text for option in page.driver.find_elements("css selector", "#class option")]
+    assert names == list("0123456789") and not page.find("#tags").is_displayed()
+    assert page.find("#images canvas").get_attribute("aria-label") == "image 1 of seed 1, 0"
+    asked = page.driver.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+    assert asked and all(name.startswith(server.url) for name in asked), "nothing comes from elsewhere"
+    page.driver.save_screenshot(str(tmp_path / "page.png"))
+    assert (tmp_path / "page.png").stat().st_size > 5000
+
+
+def test_the_same_seed_and_label_show_the_same_images(page, bundle):
+    for seed, count, label in ((5, 4, 0), (6, 3, 0), (6, 3, 7), (5, 4, 0), (2**32 - 1, 1, 9)):
+        page.set(seed=seed, num=count, **{"class": label})
+        page.draw()
+        page.shows("#images canvas", images_of(bundle, seed, count, label))
+    assert not np.array_equal(images_of(bundle, 6, 3, 0), images_of(bundle, 6, 3, 7))
+
+
+def test_another_label_is_drawn_at_once(page, bundle):
+    page.shows("#images canvas", images_of(bundle, 1, 16, 0))
+    page.set(**{"class": 4})
+    page.shows("#images canvas", images_of(bundle, 1, 16, 4))
+
+
+def test_another_seed_is_a_seed(page, bundle):
+    page.shows("#images canvas", images_of(bundle, 1, 16, 0))
+    page.find("#another").click()
+    seed = int(page.find("#seed").get_attribute("value"))
+    assert seed != 1 and 0 <= seed < 2**32
+    page.shows("#images canvas", images_of(bundle, seed, 16, 0))
+
+
+def test_the_walk_leads_from_one_seed_to_the_other(page, bundle):
+    page.set(start=3, end=8, **{"class": 2})
+    page.walk()
+    expected = walk_of(bundle, 3, 8, 2)
+    page.shows("#along canvas", expected)
+    for end, seed in ((0, 3), (-1, 8)):
+        np.testing.assert_allclose(expected[[end]], images_of(bundle, seed, 1, 2), atol=1e-5)
+    page.set(**{"class": 5})
+    page.shows("#along canvas", walk_of(bundle, 3, 8, 5))
+    page.shows("#images canvas", images_of(bundle, 1, 16, 5))
+
+
+def test_the_slider_moves_along_the_walk(page, bundle):
+    from selenium.webdriver.common.keys import Keys
+
+    assert page.text("#where") == ""
+    page.walk()
+    expected = walk_of(bundle, 1, 2, 0)
+    page.shows("#along canvas", expected)
+    page.shows("#here", expected[:1])
+    slider = page.find("#place")
+    for place in (1, 2, 3):
+        slider.send_keys(Keys.ARROW_RIGHT)
+        page.shows("#here", expected[[place]])
+        assert page.text("#where") == f"0.{place} of the way"
+    slider.send_keys(Keys.END)
+    page.shows("#here", expected[[10]])
+    assert page.text("#where") == "1.0 of the way"
+    page.driver.find_elements("css selector", "#along canvas")[6].click()
+    page.shows("#here", expected[[6]])
+    page.shows("#along canvas.here", expected[[6]])
+    assert slider.get_attribute("value") == "6"
+
+
+def test_what_the_server_refuses_is_shown_and_goes_away(page, bundle):
+    page.shows("#images canvas", images_of(bundle, 1, 16, 0))
+    page.driver.execute_script("document.getElementById('num').removeAttribute('max')")
+    page.set(num=65)
+    page.draw()
+    page.says("#error", "the request asks for 65 images; this server takes at most 64 at once")
+    page.shows("#images canvas", images_of(bundle, 1, 16, 0))
+    complaints = page.complaints()
+    assert len(complaints) == 1 and "400" in complaints[0], complaints
+    page.set(num=2)
+    page.draw()
+    page.shows("#images canvas", images_of(bundle, 1, 2, 0))
+    assert page.text("#error") == ""
+
+
+def test_what_cannot_be_asked_is_not_asked(page, bundle):
+    page.shows("#images canvas", images_of(bundle, 1, 16, 0))
+    for name, value in (("seed", 2**32), ("seed", -1), ("seed", ""), ("num", 0), ("num", 65), ("num", "")):
+        before = page.find(f"#{name}").get_attribute("value")
+        page.set(**{name: value})
+        page.draw()
+        assert not page.driver.execute_script("return document.getElementById('ask').checkValidity()"), (name, value)
+        page.set(**{name: before})
+    page.shows("#images canvas", images_of(bundle, 1, 16, 0))
+    assert page.text("#error") == ""
+
+
+def test_a_server_that_is_gone_is_told_of(page, bundle):
+    page.shows("#images canvas", images_of(bundle, 1, 16, 0))
+    page.driver.set_network_conditions(offline=True, latency=0, throughput=0)
+    try:
+        page.draw()
+        limit = time.monotonic() + 30
+        while not page.text("#error"):
+            assert time.monotonic() < limit
+    finally:
+        page.driver.delete_network_conditions()
+    page.draw()
+    page.says("#error", "")
+    assert all("ERR_INTERNET_DISCONNECTED" in complaint for complaint in page.complaints())
+
+
+def test_tags_are_boxes_to_tick(tags_page, tagged):
+    page = tags_page
+    nothing = [0, 0, 0]
+    page.shows("#images canvas", images_of(tagged, 1, 4, nothing))
+    assert not page.find("#classes").is_displayed() and page.text("#chosen") == "nothing"
+    boxes = page.driver.find_elements("css selector", "#tags input[type=checkbox]")
+    assert [box.get_attribute("value") for box in boxes] == list(INGREDIENTS)
+    boxes[3].click()
+    boxes[1].click()
+    assert page.text("#chosen") == "cheese, onion" and all(box.is_enabled() for box in boxes)
+    page.draw()
+    page.shows("#images canvas", images_of(tagged, 1, 4, [2, 4, 0]))
+    boxes[0].click()
+    assert [box.is_enabled() for box in boxes] == [True, True, False, True, False], "an image has at most three"
+    page.set(num=2)
+    page.draw()
+    page.shows("#images canvas", images_of(tagged, 1, 2, [1, 2, 4]))
+    boxes[1].click()
+    assert all(box.is_enabled() for box in boxes)
+    page.walk()
+    page.shows("#along canvas", walk_of(tagged, 1, 2, [1, 4, 0]))  # four at a time

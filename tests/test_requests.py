@@ -1,0 +1,440 @@
+"""From what a request holds to a model's inputs, and from requests that wait to batches: nothing gets by, nobody is lost."""
+
+from __future__ import annotations
+
+import threading
+import time
+from concurrent.futures import CancelledError, ThreadPoolExecutor
+from concurrent.futures import wait as wait_for
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from ms_gan.delivery.batcher import Batcher
+from ms_gan.delivery.requests import RequestError, Tensor, encoder_inputs, generator_inputs
+from ms_gan.evaluation.sampling import seeded_inputs
+from ms_gan.labels import LabelNames
+
+MOST = 8
+ANIMALS, TAGS = LabelNames(("cat", "dog", "owl")), LabelNames(("cat", "dog", "owl", "yak"), places=3)
+LATENT = {"name": "latent", "shape": ["batch", 5], "type": "float32", "range": [None, None], "distribution": "normal"}
+IMAGE = {"name": "image", "shape": ["batch", 1, 2, 3], "type": "float32", "range": [0.0, 1.0]}
+LABEL = {"name": "label", "shape": ["batch"], "type": "int32", "range": [0, 2]}
+SEVERAL = {"name": "label", "shape": ["batch", 3], "type": "int32", "range": [0, 4]}
+KINDS = {  # the labels, and what a model takes
+    "plain": (None, []), "classes": (ANIMALS, [LABEL]), "tags": (TAGS, [SEVERAL])}
+
+
+def generator(tensors, kind="plain"):
+    labels, more = KINDS[kind]
+    return generator_inputs(tensors, {"inputs": [LATENT, *more]}, labels, MOST)
+
+
+def encoder(tensors, kind="plain"):
+    labels, more = KINDS[kind]
+    return encoder_inputs(tensors, {"inputs": [IMAGE, *more]}, labels, MOST)
+
+
+def floats(*shape):
+    values = np.linspace(0, 1, int(np.prod(shape)), dtype=np.float32).reshape(shape)
+    return Tensor("FP32", list(shape), values.ravel().tolist())
+
+
+def whole(*values, datatype="INT64"):
+    return Tensor(datatype, [len(values)], list(values))
+
+
+def names(*texts):
+    return Tensor("BYTES", [len(texts)], list(texts))
+
+
+def refusal(read, tensors, kind="plain"):
+    """Return the sentence with which a request is refused."""
+    with pytest.raises(RequestError) as caught:
+        read(tensors, kind)
+    return sentence(caught.value)
+
+
+def sentence(error):
+    text = str(error)
+    assert text and "\n" not in text and len(text) < 1000 and "--" not in text, text
+    return text
+
+
+# what is taken
+
+
+def test_a_seed_stands_for_the_latents_that_infer_draws():
+    expected = seeded_inputs({"size": 5, "distribution": "normal"}, 4, 7)
+    found = generator({"seed": whole(7), "num": whole(4, datatype="UINT8")})
+    assert len(found) == 1 and np.array_equal(found[0], expected[0]) and found[0].dtype == np.float32
+    assert np.array_equal(generator({"num": whole(2)})[0], seeded_inputs(
+        {"size": 5, "distribution": "normal"}, 2, 1)[0]), "without a seed, 1"
+    assert np.array_equal(generator({"seed": whole(7)})[0], expected[0][:1]), "without a number, one"
+    assert np.array_equal(generator({"seed": Tensor("INT64", [], 7)})[0], expected[0][:1]), "a scalar without shape"
+    assert np.array_equal(generator({"seed": Tensor("INT32", [1, 1], [[7]])})[0], expected[0][:1])
+    last = generator({"seed": whole(2**32 - 1)})
+    assert not np.array_equal(last[0], expected[0][:1])
+
+
+def test_a_distribution_is_the_models():
+    for distribution in ("uniform", "sphere"):
+        facts = {"inputs": [{**LATENT, "distribution": distribution}]}
+        (latents,) = generator_inputs({"seed": whole(3), "num": whole(6)}, facts, None, MOST)
+        assert np.array_equal(latents, seeded_inputs({"size": 5, "distribution": distribution}, 6, 3)[0])
+
+
+def test_latents_are_taken_as_they_are_flat_or_nested():
+    flat = floats(2, 5)
+    nested = Tensor("FP32", [2, 5], np.reshape(flat.data, (2, 5)).tolist())
+    expected = np.linspace(0, 1, 10, dtype=np.float32).reshape(2, 5)
+    for tensor in (flat, nested):
+        (latents,) = generator({"latent": tensor})
+        assert np.array_equal(latents, expected) and latents.dtype == np.float32
+    (latents,) = generator({"latent": Tensor("FP32", [1, 5], [1, -2, 3, 4, 500])})
+    assert latents.tolist() == [[1, -2, 3, 4, 500]], "whole numbers will do, of any size"
+
+
+@pytest.mark.parametrize("label, expected", [
+    (whole(2, 0), [2, 0]),
+    (whole(2, 0, datatype="UINT8"), [2, 0]),
+    (Tensor("INT32", [2, 1], [2, 0]), [2, 0]),
+    (Tensor("INT32", [2, 1], [[2], [0]]), [2, 0]),
+    (names("owl", "cat"), [2, 0]),
+    (names(b"owl", b"cat"), [2, 0]),
+    (Tensor("BYTES", [2, 1], [b"owl", b"cat"]), [2, 0]),
+])
+def test_a_class_is_a_number_or_a_name(label, expected):
+    latents, labels = generator({"latent": floats(2, 5), "label": label}, "classes")
+    assert labels.tolist() == expected and labels.dtype == np.int32 and labels.shape == (2,)
+    latents, labels = generator({"seed": whole(4), "label": label}, "classes")
+    assert labels.tolist() == expected, "one image for each label"
+    assert np.array_equal(latents, seeded_inputs({"size": 5, "distribution": "normal"}, 2, 4)[0])
+    assert generator({"num": whole(5), "label": label}, "classes")[1].tolist() == [2, 0, 2, 0, 2], "each in turn"
+    assert encoder({"image": floats(2, 1, 2, 3), "label": label}, "classes")[1].tolist() == expected
+
+
+@pytest.mark.parametrize("label, expected", [
+    (Tensor("INT32", [2, 3], [1, 4, 0, 0, 0, 0]), [[1, 4, 0], [0, 0, 0]]),
+    (Tensor("INT64", [1, 3], [[2, 3, 4]]), [[2, 3, 4]]),
+    (names("yak,cat", ""), [[1, 4, 0], [0, 0, 0]]),
+    (names(" dog , owl,owl "), [[2, 3, 0]]),
+])
+def test_tags_are_numbers_in_rising_order_or_names(label, expected):
+    labels = generator({"seed": whole(1), "label": label}, "tags")[1]
+    assert labels.tolist() == expected and labels.dtype == np.int32
+
+
+def test_without_a_label_each_name_has_its_turn():
+    assert generator({"num": whole(4)}, "classes")[1].tolist() == [0, 1, 2, 0]
+    assert generator({"num": whole(2)}, "classes")[1].tolist() == [0, 1]
+    assert generator({"num": whole(5)}, "tags")[1].tolist() == [[1, 0, 0], [2, 0, 0], [3, 0, 0], [4, 0, 0], [1, 0, 0]]
+
+
+def test_an_encoder_takes_images():
+    images, = encoder({"image": floats(2, 1, 2, 3)})
+    assert images.shape == (2, 1, 2, 3) and images.dtype == np.float32 and images.min() == 0 and images.max() == 1
+
+
+# what is refused
+
+LATENTS = {"latent": floats(2, 5)}
+REFUSED = {
+    "nothing": (generator, {}, "plain", "no inputs"),
+    "an unknown input": (generator, {"noise": floats(1, 5)}, "plain", "no input 'noise'"),
+    "a name of two lines": (generator, {"a\nb": floats(1, 5)}, "plain", "no input"),
+    "a label for no labels": (generator, {**LATENTS, "label": whole(1, 1)}, "plain", "no input 'label'"),
+    "a latent and a seed": (generator, {**LATENTS, "seed": whole(1)}, "plain", "not both"),
+    "a latent and a number": (generator, {**LATENTS, "num": whole(2)}, "plain", "not both"),
+    "a latent too short": (generator, {"latent": floats(2, 4)}, "plain", "must have the shape [n, 5], not [2, 4]"),
+    "a latent too deep": (generator, {"latent": floats(2, 5, 1)}, "plain", "must have the shape [n, 5]"),
+    "a latent without batch": (generator, {"latent": floats(5)}, "plain", "must have the shape [n, 5], not [5]"),
+    "a scalar latent": (generator, {"latent": Tensor("FP32", [], 1.0)}, "plain", "must have the shape"),
+    "no rows": (generator, {"latent": Tensor("FP32", [0, 5], [])}, "plain", "no images"),
+    "too many rows": (generator, {"latent": floats(9, 5)}, "plain", "asks for 9 images; this server takes at most 8"),
+    "another type": (generator, {"latent": Tensor("FP64", [1, 5], [0.0] * 5)}, "plain", "must be FP32, not FP64"),
+    "whole latents": (generator, {"latent": Tensor("INT32", [1, 5], [0] * 5)}, "plain", "must be FP32"),
+    "too few elements": (generator, {"latent": Tensor("FP32", [2, 5], [0.0] * 9)}, "plain", "9 elements"),
+    "too many elements": (generator, {"latent": Tensor("FP32", [2, 5], [0.0] * 11)}, "plain", "11 elements"),
+    "a ragged latent": (generator, {"latent": Tensor("FP32", [2, 5], [[0.0], [0.0, 1.0]])}, "plain", "elements"),
+    "words": (generator, {"latent": Tensor("FP32", [1, 5], ["a"] * 5)}, "plain", "elements that are not FP32"),
+    "nothing for numbers": (generator, {"latent": Tensor("FP32", [1, 5], [None] * 5)}, "plain", ""),
+    "a dictionary": (generator, {"latent": Tensor("FP32", [1, 5], {"a": 1})}, "plain", "elements"),
+    "not a number": (generator, {"latent": Tensor("FP32", [1, 5], [0, 0, float("nan"), 0, 0])}, "plain", "not finite"),
+    "infinite": (generator, {"latent": Tensor("FP32", [1, 5], [0, 0, 0, 0, float("-inf")])}, "plain", "not finite"),
+    "more than FP32": (generator, {"latent": Tensor("FP32", [1, 5], [0, 0, 0, 0, 1e39])}, "plain", "not finite"),
+    "far more": (generator, {"latent": Tensor("FP32", [1, 5], [0, 0, 0, 0, 10**400])}, "plain", "not FP32"),
+    "a negative shape": (generator, {"latent": Tensor("FP32", [-1, 5], [0.0] * 5)}, "plain", "[-1, 5]"),
+    "two negative sizes": (generator, {"latent": Tensor("FP32", [-1, -5], [0.0] * 5)}, "plain", "[-1, -5]"),
+    "an enormous shape": (generator, {"latent": Tensor("FP32", [2**62, 5], [0.0] * 5)}, "plain", "elements"),
+    "a shape beyond 64 bits": (generator, {"latent": Tensor("FP32", [2**64 + 1, 5], [0.0] * 5)}, "plain", "elements"),
+    "a negative seed": (generator, {"seed": whole(-1)}, "plain", "seed must be from 0 to 4294967295, not -1"),
+    "a seed too large": (generator, {"seed": whole(2**32)}, "plain", "seed must be from 0 to 4294967295"),
+    "two seeds": (generator, {"seed": whole(1, 2)}, "plain", "seed must be one whole number"),
+    "no seed": (generator, {"seed": whole()}, "plain", "seed must be one whole number"),
+    "a real seed": (generator, {"seed": Tensor("FP32", [1], [1.0])}, "plain", "seed must be a whole number's type"),
+    "half a seed": (generator, {"seed": Tensor("INT64", [1], [1.5])}, "plain", "seed must be one whole number"),
+    "a word as seed": (generator, {"seed": Tensor("INT64", [1], ["one"])}, "plain", "seed must be one whole number"),
+    "no images": (generator, {"num": whole(0)}, "plain", "num must be from 1"),
+    "fewer than none": (generator, {"num": whole(-3)}, "plain", "num must be from 1"),
+    "too many images": (generator, {"num": whole(9)}, "plain", "asks for 9 images; this server takes at most 8"),
+    "a billion images": (generator, {"num": whole(10**9)}, "plain", "asks for 1,000,000,000 images"),
+    "beyond all numbers": (generator, {"num": whole(2**63)}, "plain", "num must be from 1"),
+    "a latent without label": (generator, LATENTS, "classes", "label is missing; the names are cat, dog, owl"),
+    "too few labels": (generator, {**LATENTS, "label": whole(1)}, "classes", "latent has 2 rows and label 1"),
+    "too many labels": (generator, {**LATENTS, "label": whole(1, 1, 1)}, "classes", "latent has 2 rows and label 3"),
+    "more labels than images": (generator, {"num": whole(1), "label": whole(1, 1)}, "classes", "label has 2 rows"),
+    "more labels than rows": (generator, {"label": whole(*[1] * 9)}, "classes", "asks for 9 images"),
+    "a label too large": (generator, {"label": whole(3)}, "classes", "label must be from 0 to 2, not 3; the names are"),
+    "a negative label": (generator, {"label": whole(-1)}, "classes", "label must be from 0 to 2, not -1"),
+    "a label beyond int32": (generator, {"label": whole(2**32)}, "classes", "label must be from 0 to 2"),
+    "no label": (generator, {"label": whole()}, "classes", "label must have the shape [n]"),
+    "no name": (generator, {"label": names()}, "classes", "label is empty"),
+    "a label as scalar": (generator, {"label": Tensor("INT32", [], 1)}, "classes", "label must have the shape [n]"),
+    "labels side by side": (generator, {"label": Tensor("INT32", [1, 2], [1, 1])}, "classes", "must have the shape [n]"),
+    "a real label": (generator, {"label": Tensor("FP32", [1], [1.0])}, "classes", "label must be a whole number's type"),
+    "half a label": (generator, {"label": Tensor("INT32", [1], [0.5])}, "classes", "not whole numbers"),
+    "an unknown name": (generator, {"label": names("cta")}, "classes",
+                        "there is no class 'cta' (did you mean cat?); send one of cat, dog, owl"),
+    "a name of two lines as label": (generator, {"label": names("a\nb")}, "classes", "there is no class"),
+    "bytes that are no text": (generator, {"label": names(b"\xff\xfe")}, "classes", "label"),
+    "an unknown tag": (generator, {"label": names("cat,cow")}, "tags", "there is no tag 'cow'"),
+    "too many tags": (generator, {"label": names("cat,dog,owl,yak")}, "tags", "4 tags, but an image has at most 3"),
+    "too many tags on two lines": (generator, {"label": names("cat,dog,\nowl,yak")}, "tags", "4 tags"),
+    "tags without places": (generator, {"label": whole(1, 2, 3)}, "tags", "label must have the shape [n, 3], not [3]"),
+    "tags that fall": (generator, {"label": Tensor("INT32", [1, 3], [2, 1, 0])}, "tags", "in rising order, then zeros"),
+    "a tag twice": (generator, {"label": Tensor("INT32", [1, 3], [1, 1, 0])}, "tags", "each once"),
+    "a zero before a tag": (generator, {"label": Tensor("INT32", [1, 3], [0, 1, 2])}, "tags", "then zeros"),
+    "a tag too large": (generator, {"label": Tensor("INT32", [1, 3], [1, 5, 0])}, "tags", "from 0 to 4, not 5"),
+    "no image": (encoder, {}, "plain", "image is missing"),
+    "an image without label": (encoder, {"image": floats(1, 1, 2, 3)}, "classes", "label is missing"),
+    "a latent for an encoder": (encoder, {"latent": floats(1, 5)}, "plain", "no input 'latent'"),
+    "a seed for an encoder": (encoder, {"seed": whole(1)}, "plain", "no input 'seed'"),
+    "an image of another size": (encoder, {"image": floats(1, 1, 3, 2)}, "plain", "shape [n, 1, 2, 3], not [1, 1, 3, 2]"),
+    "pixels too bright": (encoder, {"image": Tensor("FP32", [1, 1, 2, 3], [255.0] * 6)}, "plain", "outside 0 to 1"),
+    "pixels too dark": (encoder, {"image": Tensor("FP32", [1, 1, 2, 3], [-0.01] * 6)}, "plain", "outside 0 to 1"),
+    "pixels that are none": (encoder, {"image": Tensor("FP32", [1, 1, 2, 3], [float("nan")] * 6)}, "plain", "finite"),
+    "too many pictures": (encoder, {"image": floats(9, 1, 2, 3)}, "plain", "asks for 9 images"),
+    "no pictures": (encoder, {"image": Tensor("FP32", [0, 1, 2, 3], [])}, "plain", "no images"),
+    "fewer labels than images": (encoder, {"image": floats(2, 1, 2, 3), "label": whole(1)}, "classes", "image has 2 rows"),
+}
+
+
+@pytest.mark.parametrize("what", REFUSED)
+def test_what_cannot_be_answered_is_refused_in_one_sentence(what):
+    read, tensors, kind, named = REFUSED[what]
+    assert named in refusal(read, tensors, kind)
+
+
+DATATYPES = st.sampled_from(["BOOL", "UINT8", "UINT64", "INT8", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"])
+SCALARS = st.one_of(st.integers(-3, 10), st.integers(-2**63, 2**64 - 1), st.floats(), st.booleans(), st.none(),
+                    st.text(max_size=5), st.binary(max_size=5), st.sampled_from(["cat", b"dog", "cat,owl", "nan", "1"]),
+                    st.dictionaries(st.text(max_size=2), st.integers(), max_size=1))
+NESTED = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=6), max_leaves=20)
+
+
+@st.composite
+def tensors_of_all_kinds(draw):
+    """Tensors of any type, shape and content, half of them of a shape that fits their content."""
+    shape = draw(st.lists(st.one_of(st.integers(-1, 6), st.integers(-2**63, 2**63 - 1)), max_size=5))
+    fitting = draw(st.booleans())
+    if fitting:
+        shape = draw(st.sampled_from([[1], [2], [1, 1], [1, 5], [2, 5], [2, 3], [1, 1, 2, 3], []]))
+        element = draw(st.sampled_from([st.integers(-1, 5), st.floats(-1, 2, width=32), SCALARS]))
+        data = draw(st.lists(element, min_size=int(np.prod(shape)), max_size=int(np.prod(shape))))
+    else:
+        data = draw(NESTED)
+    return Tensor(draw(DATATYPES), shape, data)
+
+
+@settings(deadline=None, max_examples=300)
+@given(kind=st.sampled_from(sorted(KINDS)), encodes=st.booleans(), tensors=st.dictionaries(
+    st.sampled_from(["latent", "seed", "num", "label", "image", "other\n"]), tensors_of_all_kinds(), max_size=3))
+def test_whatever_is_sent_is_either_refused_in_a_sentence_or_fits_the_model(kind, encodes, tensors):
+    try:
+        inputs = (encoder if encodes else generator)(tensors, kind)
+    except RequestError as error:
+        sentence(error)
+        return
+    first, *others = inputs
+    assert first.dtype == np.float32 and np.isfinite(first).all() and 1 <= len(first) <= MOST
+    assert first.shape[1:] == ((1, 2, 3) if encodes else (5,))
+    assert len(others) == (kind != "plain")
+    for label in others:
+        assert label.dtype == np.int32 and label.shape == (len(first), *([3] if kind == "tags" else []))
+        assert label.min() >= 0 and label.max() <= (4 if kind == "tags" else 2)
+
+
+@settings(deadline=None, max_examples=100)
+@given(data=st.data(), rows=st.integers(1, MOST), tags=st.booleans())
+def test_every_request_that_is_right_is_taken(data, rows, tags):
+    latents = data.draw(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=5 * rows,
+                                 max_size=5 * rows))
+    chosen = data.draw(st.lists(st.sets(st.integers(1, 4), max_size=3) if tags else st.integers(0, 2), min_size=rows,
+                                max_size=rows))
+    labels = [sorted(row) + [0] * (3 - len(row)) for row in chosen] if tags else chosen
+    by_number = Tensor("INT32", list(np.shape(labels)), np.ravel(labels).tolist())
+    by_name = names(*(",".join(TAGS.names[tag - 1] for tag in row) for row in chosen) if tags else
+                    (ANIMALS.names[label] for label in chosen))
+    for label in (by_number, by_name):
+        found = generator({"latent": Tensor("FP32", [rows, 5], latents), "label": label}, "tags" if tags else "classes")
+        assert np.array_equal(found[0].ravel(), np.float32(latents)) and found[1].tolist() == labels
+
+
+# batches
+
+
+class Recording:
+    """A model that remembers how many rows came at once; it gives each row's sum, and its double."""
+
+    def __init__(self, seconds=0.0):
+        self.seconds, self.rows, self.threads = seconds, [], set()
+
+    def __call__(self, numbers, labels):
+        assert len(numbers) == len(labels)
+        self.rows.append(len(numbers))
+        self.threads.add(threading.get_ident())
+        time.sleep(self.seconds)
+        if (numbers == -1).any():
+            raise ArithmeticError("a row that cannot be")
+        return numbers.sum(axis=1) + labels, 2 * numbers
+
+    def check(self, numbers, labels, answer):
+        sums, doubled = answer
+        assert np.array_equal(sums, numbers.sum(axis=1) + labels) and np.array_equal(doubled, 2 * numbers)
+
+
+@pytest.fixture
+def batcher():
+    """Open batchers that are closed at the end."""
+    opened = []
+
+    def open_one(model, most_rows=MOST):
+        opened.append(Batcher(lambda: model, most_rows))
+        return opened[-1]
+
+    yield open_one
+    for each in opened:
+        each.close()
+
+
+def rows_of(number, count):
+    return np.full((count, 3), number, np.float32) + np.arange(count)[:, None], np.full(count, number % 7, np.int32)
+
+
+def test_many_threads_get_their_own_rows_in_order_and_no_batch_is_too_large(batcher):
+    model = Recording(0.0005)
+    opened = batcher(model)
+    started = threading.Barrier(16)
+
+    def ask(thread):
+        random = np.random.default_rng(thread)
+        started.wait()
+        for number in range(40):
+            numbers, labels = rows_of(1000 * thread + 10 * number, int(random.integers(1, MOST + 1)))
+            model.check(numbers, labels, opened.submit((numbers, labels)).result(30))
+
+    with ThreadPoolExecutor(16) as pool:
+        for done in [pool.submit(ask, thread) for thread in range(16)]:
+            done.result(60)
+    assert max(model.rows) <= MOST, "never more rows than allowed"
+    assert len(model.rows) < 16 * 40, "requests that wait share a batch"
+    assert len(model.threads) == 1 and threading.get_ident() not in model.threads
+
+
+def test_what_waits_goes_together_as_far_as_it_fits(batcher):
+    model = Recording(0.2)
+    opened = batcher(model)
+    answers = [opened.submit(rows_of(0, 1))]
+    while not model.rows:
+        time.sleep(0.001)
+    answers += [opened.submit(rows_of(10 * number, count)) for number, count in enumerate((3, 3, 2, 5, 4, 8, 1))]
+    wait_for(answers, 30)
+    assert model.rows == [1, 8, 5, 4, 8, 1], "in the order in which they came"
+
+
+def test_a_failure_reaches_everyone_in_the_batch_and_nobody_else(batcher):
+    model = Recording(0.2)
+    opened = batcher(model)
+    first = opened.submit(rows_of(0, 1))
+    while not model.rows:
+        time.sleep(0.001)
+    good, bad = opened.submit(rows_of(5, 2)), opened.submit((np.full((1, 3), -1, np.float32), np.zeros(1, np.int32)))
+    later = opened.submit(rows_of(7, MOST))
+    for answer in (good, bad):
+        with pytest.raises(ArithmeticError, match="a row that cannot be"):
+            answer.result(30)
+    model.check(*rows_of(0, 1), first.result(30))
+    model.check(*rows_of(7, MOST), later.result(30))
+    model.check(*rows_of(9, 1), opened.submit(rows_of(9, 1)).result(30))
+
+
+def test_who_gave_up_waiting_is_left_out(batcher):
+    model = Recording(0.2)
+    opened = batcher(model)
+    first = opened.submit(rows_of(0, 1))
+    while not model.rows:
+        time.sleep(0.001)
+    given_up, staying = opened.submit(rows_of(1, 3)), opened.submit(rows_of(2, 2))
+    assert given_up.cancel()
+    model.check(*rows_of(2, 2), staying.result(30))
+    first.result(30)
+    assert model.rows == [1, 2]
+    with pytest.raises(CancelledError):
+        given_up.result(0)
+    running = opened.submit(rows_of(3, 1))
+    while len(model.rows) < 3:
+        time.sleep(0.001)
+    assert not running.cancel()
+    model.check(*rows_of(3, 1), running.result(30))
+
+
+def test_a_batch_of_nobody_does_not_run(batcher):
+    model = Recording(0.2)
+    opened = batcher(model)
+    first = opened.submit(rows_of(0, 1))
+    while not model.rows:
+        time.sleep(0.001)
+    assert opened.submit(rows_of(1, 3)).cancel()
+    first.result(30)
+    model.check(*rows_of(2, 1), opened.submit(rows_of(2, 1)).result(30))
+    assert model.rows == [1, 1]
+
+
+def test_closing_answers_what_waits():
+    model = Recording(0.05)
+    opened = Batcher(lambda: model, MOST)
+    answers = [opened.submit(rows_of(number, 5)) for number in range(6)]
+    opened.close()
+    assert all(answer.done() for answer in answers)
+    for number, answer in enumerate(answers):
+        model.check(*rows_of(number, 5), answer.result(0))
+    assert not opened._thread.is_alive()
+
+
+@pytest.mark.parametrize("failure", [ValueError("no such file"), SystemExit(3), KeyboardInterrupt()])
+def test_a_model_that_cannot_be_opened_is_told_at_once(failure):
+    def open_model():
+        raise failure
+
+    with pytest.raises(type(failure)) as caught:
+        Batcher(open_model, MOST)
+    assert caught.value is failure
+
+
+def test_a_model_is_opened_in_the_thread_that_runs_it(batcher):
+    threads = set()
+    model = Recording()
+
+    def open_model():
+        threads.add(threading.get_ident())
+        return model
+
+    opened = Batcher(open_model, MOST)
+    try:
+        opened.submit(rows_of(1, 1)).result(30)
+    finally:
+        opened.close()
+    assert threads == model.threads
