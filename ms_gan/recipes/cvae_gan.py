@@ -43,6 +43,7 @@ RECIPE = {
     "optimizer_discriminator": {"learning_rate": 1e-4, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.5,
                                "beta2": 0.999, "epsilon": 1e-7},
     "updates": {"reconstruction_weight": 100.0, "kl_weight": 0.01},
+    "average": {"decay": 0.0},
     "schedule": {"batch_size": 32, "sampling": "replacement", "steps_per_epoch": 100, "epochs": 100},
     "sheet": {"rows": 4, "columns": 8, "above_real": True},
 }
