@@ -93,15 +93,14 @@ class Generator(StandIn):
 
 class Discriminator(StandIn):
     dropout_shapes = ()
+    convolutions = ("three",) * 3
 
-    def features(self, images):
-        return ops.stack(feature_columns(images.reshape((-1, PIXELS)), self.p, self.q), 1)
-
-    def heads(self, features):
-        return judgement(features, self.r, self.s, self.c).reshape((-1, 1))
+    def maps(self, images, count):
+        """Return the first `count` features, as if each were what one more convolution makes."""
+        return ops.stack(feature_columns(images.reshape((-1, PIXELS)), self.p, self.q)[:count], 1)
 
     def construct(self, images):
-        return self.heads(self.features(images))
+        return judgement(self.maps(images, 4), self.r, self.s, self.c).reshape((-1, 1))
 
 
 class Data(nn.Cell):
@@ -188,8 +187,8 @@ def cvae_as_documented(players, x, label, noise, reconstruction, kl_weight):
     return scalars
 
 
-def cvae_gan_as_documented(players, x, label, noise, reconstruction_weight, kl_weight):
-    """D on x, x̂ and x_p; then E on KL and features, G on features and what D says.
+def cvae_gan_as_documented(players, x, label, noise, reconstruction_layer, reconstruction_weight, kl_weight):
+    """D on x, x̂ and x_p; then E on KL and D's maps, G on D's maps and what D says.
 
     Both see the new D, and each the other as it was before.
     """
@@ -211,7 +210,8 @@ def cvae_gan_as_documented(players, x, label, noise, reconstruction_weight, kl_w
     d = players.discriminator.numbers
 
     def distance(e, g):
-        return np.mean((features_of(d, x) - features_of(d, reconstructed(e, g))) ** 2)
+        errors = features_of(d, x) - features_of(d, reconstructed(e, g))
+        return (errors[:, :reconstruction_layer] ** 2).sum(1).mean()
 
     def adversarial(e, g):
         return 0.5 * (of_probability(d, reconstructed(e, g), 1) + of_probability(d, sampled(g), 1))
@@ -229,7 +229,8 @@ DOCUMENTS = [
     ("cvae_late", "classes", {"reconstruction": "bernoulli", "kl_weight": 1.0}),
     ("cvae_early", "none", {"reconstruction": "bernoulli", "kl_weight": 0.5}),
     ("cvae_late", "places", {"reconstruction": "squared", "kl_weight": 0.5}),
-    ("cvae_gan", "places", {"reconstruction_weight": 3.0, "kl_weight": 0.2}),
+    ("cvae_gan", "places", {"reconstruction_layer": 3, "reconstruction_weight": 1.5, "kl_weight": 0.2}),
+    ("cvae_gan", "classes", {"reconstruction_layer": 2, "reconstruction_weight": 0.7, "kl_weight": 0.1}),
 ]
 
 
@@ -262,6 +263,15 @@ def test_latents_that_say_nothing_are_remarked():
     assert "next to nothing" in step.remark({"loss": 9.0, "loss_reconstruction": 8.9, "loss_kl": 0.09})
 
 
+def test_the_equilibrium_is_where_d_cannot_tell_two_fakes_from_a_real_image():
+    d = np.linspace(0.001, 0.999, 99_801)
+    losses = -np.log(d) - 2 * np.log(1 - d)
+    best = d[losses.argmin()]
+    assert best == pytest.approx(1 / 3, abs=1e-4)
+    assert CVAEGANStep.equilibrium["loss_d"][0] == pytest.approx(losses.min(), abs=1e-6)
+    assert CVAEGANStep.equilibrium["loss_g"][0] == pytest.approx(-np.log(best), abs=1e-4)
+
+
 def test_one_player_overpowering_the_other_is_remarked():
     step, _ = make_step("cvae_gan")
     fair = {"accuracy_real": 0.6, "accuracy_reconstructed": 0.7, "accuracy_sampled": 1.0, "fool_rate": 0.4}
@@ -274,6 +284,7 @@ def test_one_player_overpowering_the_other_is_remarked():
     ("cvae_late", {"distribution": "uniform"}, "latent.distribution=normal"),
     ("cvae_gan", {"distribution": "sphere"}, "latent.distribution=normal"),
     ("cvae_gan", {"dropout_shapes": ((1, 1, 3),)}, "discriminator.dropout_rate=0"),
+    ("cvae_gan", {"reconstruction_layer": 4}, "has 3; updates.reconstruction_layer=4"),
 ])
 def test_what_these_updates_cannot_do_is_refused(name, changes, message):
     with pytest.raises(UserError, match=message):

@@ -77,7 +77,7 @@ def test_every_recipe_takes_it_and_keeps_that_of_what_leaves(name, device):
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    return write_mnist(tmp_path_factory.mktemp("data"), 100)
+    return write_mnist(tmp_path_factory.mktemp("average") / "data", 100)
 
 
 def arguments(data, root, *more):

@@ -52,7 +52,7 @@ CHOICES = {
     "reconstruction": ("bernoulli", "squared"),
 }
 AT_LEAST_ONE = {"epochs", "size", "channels", "decay_steps", "kernel_size", "start_channels", "discriminator_steps",
-                "rows", "columns", "dense_width"}
+                "rows", "columns", "dense_width", "reconstruction_layer"}
 AT_MOST_100 = {"rows", "columns"}
 AT_LEAST_ZERO = {"classes", "places", "steps_per_epoch", "pretraining_steps"}
 WEIGHTS = {"kl_weight", "reconstruction_weight"}
