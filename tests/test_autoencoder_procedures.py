@@ -257,6 +257,26 @@ def test_the_step_does_what_is_documented(name, labels, updates):
             assert abs(numbers[key] - start) > 0.01, f"{network}.{key} did not move as far as can be seen"
 
 
+def test_a_cvae_gan_is_first_an_autoencoder_of_pixels():
+    step, players = make_step("cvae_gan", "classes", pretraining_steps=7)
+    cell, count = step.preparation()
+    assert count == 7
+    for number in range(STEPS):
+        noise = step.draw_noise(random_stream(3, "preparation", number))
+        indices = np.random.default_rng(number).permutation(COUNT)[:BATCH].astype(np.int32)
+        x = IMAGES[indices].astype(np.float64).reshape(BATCH, PIXELS)
+        label = number_of(LABELS["classes"][indices].astype(np.float64))
+        expected = cvae_as_documented(players, x, label, [noise[0].astype(np.float64)], "squared", 0.05)
+        found = cell(on_device((indices,)), on_device(noise)).asnumpy()
+        wanted = [expected[name] for name in ("loss", "loss_reconstruction", "loss_kl")]
+        assert found == pytest.approx(wanted, rel=2e-4, abs=2e-5), number
+    for network in step.networks:
+        for key, start in START[network].items():
+            found = float(getattr(getattr(step, network), key))
+            assert found == pytest.approx(getattr(players, network).numbers[key], abs=2e-4), (network, key)
+            assert (found == pytest.approx(start)) == (network == "discriminator"), f"{network}.{key}: D waits"
+
+
 def test_latents_that_say_nothing_are_remarked():
     step, _ = make_step("cvae_late")
     assert step.remark({"loss": 9.0, "loss_reconstruction": 8.9, "loss_kl": 0.11}) is None

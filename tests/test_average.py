@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from commands import SMALL, run, start, write_mnist
-from test_resume import kill_when, result
+from commands import SMALL, start, write_mnist
+from test_resume import kill_when, result, train_here
 
-from ms_gan import recipes
-from ms_gan.recipes.build import build_sampler, build_step
+from ms_gan import cli, recipes
+from ms_gan.recipes.build import LEAVING, build_sampler, build_step
 from ms_gan.runtime import Device
 from ms_gan.steps.average import with_averages
 from ms_gan.training.loop import run_cell
@@ -70,8 +70,6 @@ def test_names_stay_their_own(averaged):
 def test_every_recipe_takes_it_and_keeps_that_of_what_leaves(name, device):
     recipe = recipes.override(recipes.load(name), ["average.decay=0.5"])
     expected = {"generator"} | ({"encoder"} if "encoder" in recipe else set())
-    from ms_gan.recipes.build import LEAVING
-
     assert {network for network in LEAVING if network in recipe} == expected
 
 
@@ -86,11 +84,11 @@ def arguments(data, root, *more):
 
 
 def test_a_killed_run_resumes_to_the_same_bytes_and_what_leaves_is_the_average(data, tmp_path):
-    run(*arguments(data, tmp_path / "undisturbed"))
+    train_here(*arguments(data, tmp_path / "undisturbed"))
     folder = tmp_path / "killed" / "mlp" / "1"
     process = start(*arguments(data, tmp_path / "killed"))
     kill_when(lambda: (folder / "checkpoints" / "step_00000020").exists(), process)
-    run("train", "--resume", folder)
+    train_here("train", "--resume", folder)
     whole = tmp_path / "undisturbed" / "mlp" / "1"
     assert result(folder, 60) == result(whole, 60)
     checkpoint = whole / "checkpoints" / "step_00000060"
@@ -106,8 +104,8 @@ def test_a_killed_run_resumes_to_the_same_bytes_and_what_leaves_is_the_average(d
     for parameter in trained.generator.get_parameters():
         assert np.array_equal(parameter.asnumpy(), stored[parameter.name].asnumpy()), parameter.name
 
-    run("export", whole, "--format", "mindir")
-    run("infer", whole / "export", "--num", 4, "--output", tmp_path / "drawn.npy")
+    assert cli.main(["export", str(whole), "--format", "mindir"]) == 0
+    assert cli.main(["infer", str(whole / "export"), "--num", "4", "--output", str(tmp_path / "drawn.npy")]) == 0
     from ms_gan.evaluation.sampling import seeded_inputs
 
     expected = trained.draw(seeded_inputs(trained.recipe["latent"], 4, 1))
@@ -115,9 +113,9 @@ def test_a_killed_run_resumes_to_the_same_bytes_and_what_leaves_is_the_average(d
 
 
 def test_a_warm_start_begins_the_average_anew(data, tmp_path):
-    run(*arguments(data, tmp_path / "first", "--epochs", "1"))
+    train_here(*arguments(data, tmp_path / "first", "--epochs", "1"))
     first = tmp_path / "first" / "mlp" / "1"
-    run(*arguments(data, tmp_path / "second", "--epochs", "1", "--warm-start", str(first)))
+    train_here(*arguments(data, tmp_path / "second", "--epochs", "1", "--warm-start", str(first)))
     from mindspore import load_checkpoint
 
     begun = tmp_path / "second" / "mlp" / "1" / "checkpoints" / "step_00000000"
