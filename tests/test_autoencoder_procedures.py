@@ -93,15 +93,14 @@ class Generator(StandIn):
 
 class Discriminator(StandIn):
     dropout_shapes = ()
+    convolutions = ("three",) * 3
 
-    def features(self, images):
-        return ops.stack(feature_columns(images.reshape((-1, PIXELS)), self.p, self.q), 1)
-
-    def heads(self, features):
-        return judgement(features, self.r, self.s, self.c).reshape((-1, 1))
+    def maps(self, images, count):
+        """Return the first `count` features, as if each were what one more convolution makes."""
+        return ops.stack(feature_columns(images.reshape((-1, PIXELS)), self.p, self.q)[:count], 1)
 
     def construct(self, images):
-        return self.heads(self.features(images))
+        return judgement(self.maps(images, 4), self.r, self.s, self.c).reshape((-1, 1))
 
 
 class Data(nn.Cell):
@@ -188,8 +187,8 @@ def cvae_as_documented(players, x, label, noise, reconstruction, kl_weight):
     return scalars
 
 
-def cvae_gan_as_documented(players, x, label, noise, reconstruction_weight, kl_weight):
-    """D on x, x̂ and x_p; then E on KL and features, G on features and what D says.
+def cvae_gan_as_documented(players, x, label, noise, reconstruction_layer, reconstruction_weight, kl_weight):
+    """D on x, x̂ and x_p; then E on KL and D's maps, G on D's maps and what D says.
 
     Both see the new D, and each the other as it was before.
     """
@@ -211,7 +210,8 @@ def cvae_gan_as_documented(players, x, label, noise, reconstruction_weight, kl_w
     d = players.discriminator.numbers
 
     def distance(e, g):
-        return np.mean((features_of(d, x) - features_of(d, reconstructed(e, g))) ** 2)
+        errors = features_of(d, x) - features_of(d, reconstructed(e, g))
+        return (errors[:, :reconstruction_layer] ** 2).sum(1).mean()
 
     def adversarial(e, g):
         return 0.5 * (of_probability(d, reconstructed(e, g), 1) + of_probability(d, sampled(g), 1))
@@ -229,7 +229,8 @@ DOCUMENTS = [
     ("cvae_late", "classes", {"reconstruction": "bernoulli", "kl_weight": 1.0}),
     ("cvae_early", "none", {"reconstruction": "bernoulli", "kl_weight": 0.5}),
     ("cvae_late", "places", {"reconstruction": "squared", "kl_weight": 0.5}),
-    ("cvae_gan", "places", {"reconstruction_weight": 3.0, "kl_weight": 0.2}),
+    ("cvae_gan", "places", {"reconstruction_layer": 3, "reconstruction_weight": 1.5, "kl_weight": 0.2}),
+    ("cvae_gan", "classes", {"reconstruction_layer": 2, "reconstruction_weight": 0.7, "kl_weight": 0.1}),
 ]
 
 
@@ -256,10 +257,39 @@ def test_the_step_does_what_is_documented(name, labels, updates):
             assert abs(numbers[key] - start) > 0.01, f"{network}.{key} did not move as far as can be seen"
 
 
+def test_a_cvae_gan_is_first_an_autoencoder_of_pixels():
+    step, players = make_step("cvae_gan", "classes", pretraining_steps=7)
+    cell, count = step.preparation()
+    assert count == 7
+    for number in range(STEPS):
+        noise = step.draw_noise(random_stream(3, "preparation", number))
+        indices = np.random.default_rng(number).permutation(COUNT)[:BATCH].astype(np.int32)
+        x = IMAGES[indices].astype(np.float64).reshape(BATCH, PIXELS)
+        label = number_of(LABELS["classes"][indices].astype(np.float64))
+        expected = cvae_as_documented(players, x, label, [noise[0].astype(np.float64)], "squared", 0.05)
+        found = cell(on_device((indices,)), on_device(noise)).asnumpy()
+        wanted = [expected[name] for name in ("loss", "loss_reconstruction", "loss_kl")]
+        assert found == pytest.approx(wanted, rel=2e-4, abs=2e-5), number
+    for network in step.networks:
+        for key, start in START[network].items():
+            found = float(getattr(getattr(step, network), key))
+            assert found == pytest.approx(getattr(players, network).numbers[key], abs=2e-4), (network, key)
+            assert (found == pytest.approx(start)) == (network == "discriminator"), f"{network}.{key}: D waits"
+
+
 def test_latents_that_say_nothing_are_remarked():
     step, _ = make_step("cvae_late")
     assert step.remark({"loss": 9.0, "loss_reconstruction": 8.9, "loss_kl": 0.11}) is None
     assert "next to nothing" in step.remark({"loss": 9.0, "loss_reconstruction": 8.9, "loss_kl": 0.09})
+
+
+def test_the_equilibrium_is_where_d_cannot_tell_two_fakes_from_a_real_image():
+    d = np.linspace(0.001, 0.999, 99_801)
+    losses = -np.log(d) - 2 * np.log(1 - d)
+    best = d[losses.argmin()]
+    assert best == pytest.approx(1 / 3, abs=1e-4)
+    assert CVAEGANStep.equilibrium["loss_d"][0] == pytest.approx(losses.min(), abs=1e-6)
+    assert CVAEGANStep.equilibrium["loss_g"][0] == pytest.approx(-np.log(best), abs=1e-4)
 
 
 def test_one_player_overpowering_the_other_is_remarked():
@@ -274,6 +304,7 @@ def test_one_player_overpowering_the_other_is_remarked():
     ("cvae_late", {"distribution": "uniform"}, "latent.distribution=normal"),
     ("cvae_gan", {"distribution": "sphere"}, "latent.distribution=normal"),
     ("cvae_gan", {"dropout_shapes": ((1, 1, 3),)}, "discriminator.dropout_rate=0"),
+    ("cvae_gan", {"reconstruction_layer": 4}, "has 3; updates.reconstruction_layer=4"),
 ])
 def test_what_these_updates_cannot_do_is_refused(name, changes, message):
     with pytest.raises(UserError, match=message):

@@ -15,6 +15,7 @@ from ms_gan.data.resident import TurnedImages, turn
 from ms_gan.losses import bernoulli_reconstruction_loss, kl_to_standard_normal, squared_reconstruction_loss
 from ms_gan.nets.autoencoder import ConvDecoder, ConvEncoder, DoublingConv2d, LabelChannel
 from ms_gan.nets.blocks import EncoderOfUnitRange, LabelCode
+from ms_gan.nets.conv import ConvDiscriminator
 from ms_gan.recipes.build import build_encoder, build_generator, build_step
 from ms_gan.runtime import random_stream
 from ms_gan.training.loop import on_device
@@ -257,6 +258,20 @@ def test_the_doubling_convolution_doubles_and_convolves(kernel_size, pynative):
     for each, other in zip((*found, of_maps), expected):
         assert np.abs(other).max() > 0.1
         np.testing.assert_allclose(each, other, rtol=1e-4, atol=2e-5)
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_images_are_compared_by_the_maps_of_the_first_convolutions(count, pynative):
+    discriminator = randomize(ConvDiscriminator(0, (2, 9, 9), [3, 4, 2], [1, 1, 1], 5, 0.3, "max", 0.0, [6],
+                                                "glorot_uniform", "glorot_uniform"))
+    images = normal(4, 2, 9, 9)
+    x = images.astype(np.float64)
+    for convolution in list(discriminator.convolutions)[:count]:
+        x = convolved(convolution[0], x)
+        x = pooled(np.where(x > 0, x, 0.3 * x))
+    found = discriminator.maps(Tensor(images), count).asnumpy()
+    assert found.shape == x.shape and found.dtype == np.float32
+    np.testing.assert_allclose(found, x, rtol=1e-4, atol=2e-5)
 
 
 def test_an_exported_encoder_takes_images_from_zero_to_one(pynative):

@@ -14,7 +14,7 @@ from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks, on_arrays
 from ms_gan.labels import LabelNames
 from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
 from ms_gan.recipes import FAMILIES, Recipe, check
-from ms_gan.recipes.build import build_encoder, build_unit_range_generator
+from ms_gan.recipes.build import build_encoder, build_unit_range_generator, leaving
 from ms_gan.training.checkpoints import load_cells, read_state
 from ms_gan.training.run_folder import SETTINGS, RunFolder, find_checkpoint
 
@@ -81,10 +81,10 @@ def load_trained(place: Optional[str]) -> Trained:
     except UserError as error:
         raise UserError(f"{checkpoint}: written by another version of ms_gan ({error}); use that one") from error
     generator, encoder = build_unit_range_generator(settings["recipe"]), None
-    load_cells(checkpoint, {"generator": generator.generator})
+    load_cells(checkpoint, {leaving(settings["recipe"], "generator"): generator.generator})
     if "encoder" in FAMILIES[settings["recipe"]["family"]]:
         encoder = build_encoder(settings["recipe"])
-        load_cells(checkpoint, {"encoder": encoder.encoder})
+        load_cells(checkpoint, {leaving(settings["recipe"], "encoder"): encoder.encoder})
     run = RunFolder(home)
     data_path = run.read_environment()["data"]["path"] if run.environment.is_file() else None
     return Trained(generator, encoder, home, state["step"], settings, data_path)

@@ -158,7 +158,7 @@ class UnitRange(nn.Cell):
     """
 
     def __init__(self, generator: nn.Cell, pixel_range):
-        super().__init__()
+        super().__init__(auto_prefix=False)  # the network keeps its names
         low, high = pixel_range
         self.generator = generator
         self.scale = 1.0 / (high - low)
@@ -177,7 +177,7 @@ class EncoderOfUnitRange(nn.Cell):
     """
 
     def __init__(self, encoder: nn.Cell, pixel_range):
-        super().__init__()
+        super().__init__(auto_prefix=False)  # the network keeps its names
         low, high = pixel_range
         self.encoder = encoder
         self.scale = high - low

@@ -112,6 +112,13 @@ class ConvDiscriminator(nn.Cell):
         self.dense = nn.SequentialCell(dense) if dense else None
         self.heads = Heads([features, *dense_widths][-1], classes, initializer)
 
+    def maps(self, images, count):
+        """Return what the first `count` convolutions make of images, float32, (N, width, H, W), without dropout."""
+        x = images
+        for convolution in self.convolutions[:count]:
+            x = convolution(x)
+        return x
+
     def features(self, images, *kept):
         """Return what the heads judge by, float32, (N, features)."""
         x = images

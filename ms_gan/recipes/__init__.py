@@ -30,6 +30,7 @@ SECTIONS = {
     "data": {"dataset", "fallback", "size", "channels", "classes", "places", "pixel_range", "rotate_and_mirror"},
     "latent": {"size", "distribution"},
     "updates": None,
+    "average": {"decay"},
     "schedule": {"batch_size", "sampling", "steps_per_epoch", "epochs"},
     "sheet": {"rows", "columns", "above_real"},
 }
@@ -51,12 +52,12 @@ CHOICES = {
     "reconstruction": ("bernoulli", "squared"),
 }
 AT_LEAST_ONE = {"epochs", "size", "channels", "decay_steps", "kernel_size", "start_channels", "discriminator_steps",
-                "rows", "columns", "dense_width"}
+                "rows", "columns", "dense_width", "reconstruction_layer"}
 AT_MOST_100 = {"rows", "columns"}
 AT_LEAST_ZERO = {"classes", "places", "steps_per_epoch", "pretraining_steps"}
 WEIGHTS = {"kl_weight", "reconstruction_weight"}
 ABOVE_ZERO = {"learning_rate", "decay_rate"}
-FROM_ZERO_TO_BELOW_ONE = {"beta1", "beta2", "momentum", "dropout_rate"}
+FROM_ZERO_TO_BELOW_ONE = {"beta1", "beta2", "momentum", "dropout_rate", "decay"}
 LISTS_OF_SIZES = {"widths", "strides"}
 RANGES_IN_0_1 = {"target_real", "target_fake"}
 YES_OR_NO = {"half_batches", "shared_counters", "first_layer", "above_real", "rotate_and_mirror"}

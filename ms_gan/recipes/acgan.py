@@ -50,6 +50,7 @@ RECIPE = {
         "generator_latents": "new", "generator_loss": "non_saturating", "target_real": [0.8, 1.0],
         "target_fake": [0.0, 0.2], "shared_counters": False, "pretraining_steps": 0,
     },
+    "average": {"decay": 0.0},
     "schedule": {"batch_size": 128, "sampling": "replacement", "steps_per_epoch": 40, "epochs": 500},
     "sheet": {"rows": 2, "columns": 8, "above_real": True},
 }

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Dict, Tuple
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import mindspore as ms
 from mindspore import nn
@@ -18,7 +18,8 @@ from ms_gan.nets.conv import ConvDiscriminator, ConvGenerator
 from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
 from ms_gan.recipes import FAMILIES, SMALLEST_FLOAT32, Recipe, share_of_batch
 from ms_gan.steps.acgan import ACGANStep
-from ms_gan.steps.base import TrainingStep
+from ms_gan.steps.average import begin_average
+from ms_gan.steps.base import TrainingStep, average_of
 from ms_gan.steps.cvae import CVAEStep
 from ms_gan.steps.cvae_gan import CVAEGANStep
 from ms_gan.steps.gan import GANStep
@@ -48,6 +49,7 @@ NETWORKS = {"mlp_generator": MLPGenerator, "mlp_discriminator": MLPDiscriminator
             "conv_generator": ConvGenerator, "conv_discriminator": ConvDiscriminator,
             "conv_encoder": ConvEncoder, "conv_decoder": ConvDecoder}
 OPTIMIZERS = {"adam": adam}
+LEAVING = ("generator", "encoder")  # the networks that draw and are exported
 STEPS = {"gan": GANStep, "acgan": ACGANStep, "cvae": CVAEStep, "cvae_gan": CVAEGANStep}
 
 
@@ -56,14 +58,22 @@ def build_generator(recipe: Recipe) -> nn.Cell:
     return _network(recipe, "generator")
 
 
+def leaving(recipe: Recipe, network: str) -> str:
+    """Return the name of what draws, and leaves, of a network: its average, where the recipe keeps one."""
+    return average_of(network) if recipe["average"]["decay"] else network
+
+
 def build_unit_range_generator(recipe: Recipe) -> UnitRange:
-    """Return a generator of its own that draws float32 images in [0, 1], in inference mode."""
-    return UnitRange(build_generator(recipe), recipe["data"]["pixel_range"])
+    """Return a generator of its own that draws float32 images in [0, 1], in inference mode.
+
+    Its parameters have the prefix of `leaving`, as in a checkpoint.
+    """
+    return UnitRange(_network(recipe, "generator", leaving(recipe, "generator")), recipe["data"]["pixel_range"])
 
 
 def build_encoder(recipe: Recipe) -> EncoderOfUnitRange:
-    """Return an encoder of its own that takes images in [0, 1], in inference mode; its parameters are `encoder.…`."""
-    return EncoderOfUnitRange(_network(recipe, "encoder"), recipe["data"]["pixel_range"])
+    """Return an encoder of its own that takes images in [0, 1], in inference mode; names as of the generator."""
+    return EncoderOfUnitRange(_network(recipe, "encoder", leaving(recipe, "encoder")), recipe["data"]["pixel_range"])
 
 
 def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -> TrainingStep:
@@ -88,6 +98,9 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
     step = _call(recipe, "updates", STEPS, recipe["family"], data=_data(recipe, images), latent=recipe["latent"],
                  classes=recipe["data"]["classes"], batch_size=share_of_batch(recipe, devices),
                  **networks, **optimizers, **more)
+    if recipe["average"]["decay"]:
+        step.average_decay = recipe["average"]["decay"]
+        step.averages = {name: _average(recipe, name, networks[name]) for name in LEAVING if name in networks}
     if devices > 1:
         for name in optimizers:
             setattr(step, name, AveragedGradients(getattr(step, name), devices))
@@ -99,6 +112,16 @@ def build_sampler(recipe: Recipe, count: int, images_per_step: int, seed: int) -
     schedule = recipe["schedule"]
     sampler = SAMPLINGS[schedule["sampling"]](count, images_per_step, seed)
     return sampler, schedule["steps_per_epoch"] or sampler.steps_per_epoch
+
+
+def _average(recipe: Recipe, name: str, network: nn.Cell) -> nn.Cell:
+    """Return a network like another, with its numbers, that nothing trains."""
+    average = _network(recipe, name, average_of(name))
+    begin_average(network, average)
+    average.set_train(False)
+    for parameter in average.get_parameters():
+        parameter.requires_grad = False
+    return average
 
 
 def _sharing_weights(network: nn.Cell, twin: nn.Cell) -> nn.Cell:
@@ -132,7 +155,7 @@ def _data(recipe: Recipe, images: ImageData) -> nn.Cell:
     return ResidentImages(images.at_size(data["size"]).images, labels, data["pixel_range"])
 
 
-def _network(recipe: Recipe, player: str) -> nn.Cell:
+def _network(recipe: Recipe, player: str, prefix: Optional[str] = None) -> nn.Cell:
     settings = dict(recipe[player])
     kind = settings.pop("network")
     data = recipe["data"]
@@ -147,7 +170,7 @@ def _network(recipe: Recipe, player: str) -> nn.Cell:
         if not low <= data_low < data_high <= high:
             raise UserError(f"recipe {recipe['name']}: its generator draws pixels in [{low}, {high}], which "
                             f"data.pixel_range {data['pixel_range']} is no part of")
-    network.update_parameters_name(f"{player}.")  # before any optimizer is built on it
+    network.update_parameters_name(f"{prefix or player}.")  # before any optimizer is built on it
     return network
 
 

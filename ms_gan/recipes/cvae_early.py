@@ -30,6 +30,7 @@ RECIPE = {
     "optimizer_generator": {"learning_rate": 1e-3, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.9, "beta2": 0.999,
                             "epsilon": 1e-7},
     "updates": {"reconstruction": "squared", "kl_weight": 0.05},
+    "average": {"decay": 0.0},
     "schedule": {"batch_size": 64, "sampling": "replacement", "steps_per_epoch": 225, "epochs": 40},
     "sheet": {"rows": 4, "columns": 8, "above_real": True},
 }

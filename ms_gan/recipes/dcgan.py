@@ -49,6 +49,7 @@ RECIPE = {
         "generator_latents": "new", "generator_loss": "non_saturating", "target_real": [1.0, 1.0],
         "target_fake": [0.0, 0.0], "shared_counters": False, "pretraining_steps": 0,
     },
+    "average": {"decay": 0.0},
     "schedule": {"batch_size": 32, "sampling": "replacement", "steps_per_epoch": 100, "epochs": 100},
     "sheet": {"rows": 5, "columns": 5, "above_real": False},
 }

@@ -39,6 +39,7 @@ RECIPE = {
         "generator_latents": "new", "generator_loss": "non_saturating", "target_real": [1.0, 1.0],
         "target_fake": [0.0, 0.0], "shared_counters": False, "pretraining_steps": 0,
     },
+    "average": {"decay": 0.0},
     "schedule": {"batch_size": 32, "sampling": "replacement", "steps_per_epoch": 200, "epochs": 150},
     "sheet": {"rows": 5, "columns": 5, "above_real": False},
 }

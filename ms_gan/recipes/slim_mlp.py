@@ -41,6 +41,7 @@ RECIPE = {
         "generator_latents": "new", "generator_loss": "non_saturating", "target_real": [1.0, 1.0],
         "target_fake": [0.0, 0.0], "shared_counters": True, "pretraining_steps": 0,
     },
+    "average": {"decay": 0.0},
     "schedule": {"batch_size": 128, "sampling": "continuous", "steps_per_epoch": 470, "epochs": 200},
     "sheet": {"rows": 10, "columns": 10, "above_real": False},
 }

@@ -8,6 +8,11 @@ import numpy as np
 from mindspore import nn
 
 
+def average_of(network: str) -> str:
+    """Return what the average of a network's weights is called."""
+    return f"{network}_average"
+
+
 class TrainingStep(nn.Cell):
     """A Cell whose `construct(batch, noise)` does one update and returns the values that `scalars` names, float32.
 
@@ -23,6 +28,8 @@ class TrainingStep(nn.Cell):
     equilibrium: Dict[str, Tuple[float, str]] = {}  # of scalars, where players are equally strong: number and writing
     labels = "none"  # "class": each image must have a class; "any": a class, tags, or nothing
     discriminator_names_classes = False
+    averages: Dict[str, nn.Cell] = {}  # of networks' weights, by the networks' names, where the recipe wants them
+    average_decay = 0.0
 
     @property
     def images_per_step(self) -> int:
@@ -36,7 +43,12 @@ class TrainingStep(nn.Cell):
     def saved(self) -> Dict[str, nn.Cell]:
         """Return what a checkpoint holds, by file name; of an optimizer only its own state is saved."""
         names = [*self.networks, *(f"optimizer_{name}" for name in self.networks)]
-        return {name: getattr(self, name) for name in names}
+        averages = {average_of(name): average for name, average in self.averages.items()}
+        return {**{name: getattr(self, name) for name in names}, **averages}
+
+    def drawing(self) -> nn.Cell:
+        """Return the generator that draws, and leaves: the average, where there is one."""
+        return self.averages.get("generator", self.generator)
 
     def preparation(self) -> Tuple[Optional[nn.Cell], int]:
         """Return a Cell of the same signature to run before the first step, on the first batches, and how often."""

@@ -6,35 +6,43 @@ from typing import Any, Dict, Optional, Tuple
 
 import mindspore as ms
 import numpy as np
-from mindspore import ops
+from mindspore import nn, ops
 
 from ms_gan.errors import UserError
 from ms_gan.latents import draw_latents
 from ms_gan.losses import (binary_cross_entropy, kl_to_standard_normal, non_saturating_generator_loss,
                            squared_reconstruction_loss)
 from ms_gan.steps.base import TrainingStep
+from ms_gan.steps.cvae import CVAEStep
 from ms_gan.steps.gan import share
+
+PIXEL_KL_WEIGHT = 0.05  # of the KL beside the squared error of pixels while D waits: that of `cvae_early`
 
 
 class CVAEGANStep(TrainingStep):
     """Update D; then, against the updated D, the encoder and the generator, each with its own loss and Adam.
 
-    With x real, x̂ = G(E(x)) its reconstruction, x_p = G(z) drawn from the prior with the labels of x, f the features
-    that D's head judges by, and D(x) the probability of "real":
+    With x real, x̂ = G(E(x)) its reconstruction, x_p = G(z) drawn from the prior with the labels of x, f the maps that
+    D's first `reconstruction_layer` convolutions make, and D(x) the probability of "real":
 
         D: mean(−log D(x)) + mean(−log(1 − D(x̂))) + mean(−log(1 − D(x_p)))     the document's loss
         E: kl_weight · KL + reconstruction_weight · R                           after Larsen et al., algorithm 1
         G: reconstruction_weight · R + ½ (mean(−log D(x̂)) + mean(−log D(x_p)))
 
-    R is the mean over the batch and the features of (f(x) − f(x̂))², so that its weight does not depend on D's size; KL
-    is summed over the latent's numbers. Larsen et al. take ½ the sum over an inner convolution's features, and the
-    saturating form of G's loss; Bao et al. add losses of pixels and of mean features, and a classifier: not here.
+    R is (f(x) − f(x̂))², summed over all the maps of an image, and KL is summed over the latent's numbers; both are then
+    averaged over the batch, as −log D is. Larsen et al. take ½ that sum, and the saturating form of G's loss; Bao et
+    al. add losses of pixels and of mean features, and a classifier: not here.
+
+    D sees two fakes for each real image: at equilibrium, fakes like real ones, it says 1/3 of each, which takes all
+    for fake. fool_rate and the accuracies go by 1/2 all the same.
 
     Args:
         data, encoder, generator, latent, classes, batch_size, kl_weight: as for CVAEStep.
-        discriminator: Cell from images to logits, (B, 1); its `features` to f.
+        discriminator: Cell from images to logits, (B, 1); its `maps` from images and how many convolutions to f.
         optimizer_encoder, optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
-        reconstruction_weight: how much a wrong feature weighs.
+        reconstruction_layer: by the maps of which of D's convolutions images are compared, from 1.
+        reconstruction_weight: how much R weighs beside what D says.
+        pretraining_steps: updates of encoder and generator as an autoencoder of pixels, without D, before the first step.
     """
 
     networks = ("encoder", "generator", "discriminator")
@@ -42,22 +50,29 @@ class CVAEGANStep(TrainingStep):
     # accuracy_*: what D judges rightly in its own update
     scalars: Tuple[str, ...] = ("loss_d", "loss_g", "loss_reconstruction", "loss_kl", "fool_rate", "accuracy_real",
                                 "accuracy_reconstructed", "accuracy_sampled")
-    equilibrium = {"loss_d": (3 * float(np.log(2)), "3 ln 2"), "loss_g": (float(np.log(2)), "ln 2")}
+    equilibrium = {"loss_d": (float(np.log(27 / 4)), "ln 27/4"), "loss_g": (float(np.log(3)), "ln 3")}
     labels = "any"
 
     def __init__(self, data, encoder, generator, discriminator, optimizer_encoder, optimizer_generator,
                  optimizer_discriminator, latent: Dict[str, Any], classes: int, batch_size: int,
-                 reconstruction_weight: float, kl_weight: float):
+                 reconstruction_layer: int, reconstruction_weight: float, kl_weight: float, pretraining_steps: int):
         super().__init__(auto_prefix=False)
         if latent["distribution"] != "normal":
             raise UserError("the latents of a variational autoencoder are normal; set latent.distribution=normal")
         if discriminator.dropout_shapes:
-            raise UserError("a CVAE-GAN compares D's features, which dropout would blur; set discriminator.dropout_rate=0")
+            raise UserError("a CVAE-GAN compares images by D's maps, which dropout would blur; "
+                            "set discriminator.dropout_rate=0")
+        convolutions = len(getattr(discriminator, "convolutions", ()))
+        if reconstruction_layer > convolutions:
+            raise UserError(f"a CVAE-GAN compares images by the maps of a convolution of D, which has {convolutions}; "
+                            f"updates.reconstruction_layer={reconstruction_layer} is none of them")
         self.data, self.encoder, self.generator, self.discriminator = data, encoder, generator, discriminator
         self.optimizer_encoder, self.optimizer_generator = optimizer_encoder, optimizer_generator
         self.optimizer_discriminator = optimizer_discriminator
         self.latent, self.classes, self.batch_size = latent, classes, batch_size
-        self.reconstruction_weight, self.kl_weight = reconstruction_weight, kl_weight
+        self.reconstruction_layer, self.reconstruction_weight = reconstruction_layer, reconstruction_weight
+        self.kl_weight = kl_weight
+        self.pretraining_steps = pretraining_steps
         self.gradient_discriminator, self.gradient_encoder, self.gradient_generator = (
             ms.value_and_grad(loss, None, ms.ParameterTuple(network.trainable_params()), has_aux=True)
             for loss, network in ((self.discriminator_loss, discriminator), (self.encoder_loss, encoder),
@@ -67,6 +82,10 @@ class CVAEGANStep(TrainingStep):
     def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
         """Return all that is random in one step: ε and latents from the prior, float32, (B, latent_size) each."""
         return tuple(draw_latents("normal", self.batch_size, self.latent["size"], stream) for _ in range(2))
+
+    def preparation(self) -> Tuple[nn.Cell, int]:
+        """Return a Cell of the same signature to run before the first step, on the first batches, and how often."""
+        return Pretraining(self), self.pretraining_steps
 
     def remark(self, means: Dict[str, float]) -> Optional[str]:
         """Say what the means of the scalars over an epoch mean, when one player has overpowered the other."""
@@ -81,9 +100,9 @@ class CVAEGANStep(TrainingStep):
         mean, log_variance = self.encoder(images, *label)
         return mean + ops.exp(0.5 * log_variance) * epsilon, kl_to_standard_normal(mean, log_variance)
 
-    def feature_loss(self, features, features_real):
-        """Return the mean over images and features of the squared difference to the real images' features."""
-        return squared_reconstruction_loss(features, features_real) / features.shape[1]
+    def maps(self, images):
+        """Return what images are compared by."""
+        return self.discriminator.maps(images, self.reconstruction_layer)
 
     def discriminator_loss(self, real, reconstructed, sampled):
         """Return D's loss on real, reconstructed and sampled images, and what D judges rightly of each."""
@@ -96,21 +115,20 @@ class CVAEGANStep(TrainingStep):
         judged = ops.stack((share(logits_real > 0), share(logits_reconstructed < 0), share(logits_sampled < 0)))
         return loss, ops.stack((loss,)), judged
 
-    def encoder_loss(self, real, label, epsilon, features_real):
+    def encoder_loss(self, real, label, epsilon, maps_real):
         """Return the encoder's loss, and the values to report: reconstruction and KL."""
         latent, kl = self.encode(real, label, epsilon)
-        features = self.discriminator.features(self.generator(latent, *label))
-        reconstruction = self.feature_loss(features, features_real)
+        reconstruction = squared_reconstruction_loss(self.maps(self.generator(latent, *label)), maps_real)
         return self.kl_weight * kl + self.reconstruction_weight * reconstruction, ops.stack((reconstruction, kl))
 
-    def generator_loss(self, encoded, latent, label, features_real):
+    def generator_loss(self, encoded, latent, label, maps_real):
         """Return the generator's loss, and the values to report: its adversarial part, and how often D is fooled."""
-        features = self.discriminator.features(self.generator(encoded, *label))
-        logits_sampled = self.discriminator(self.generator(latent, *label))
-        logits = ops.concat((self.discriminator.heads(features), logits_sampled))
+        reconstructed, sampled = self.generator(encoded, *label), self.generator(latent, *label)
+        reconstruction = squared_reconstruction_loss(self.maps(reconstructed), maps_real)
+        logits = ops.concat((self.discriminator(reconstructed), self.discriminator(sampled)))
         adversarial = non_saturating_generator_loss(logits)  # of as many of the one as of the other
-        loss = self.reconstruction_weight * self.feature_loss(features, features_real) + adversarial
-        return loss, ops.stack((adversarial, share(logits > 0)))
+        return (self.reconstruction_weight * reconstruction + adversarial,
+                ops.stack((adversarial, share(logits > 0))))
 
     def construct(self, batch, noise):
         """Do one update.
@@ -133,11 +151,25 @@ class CVAEGANStep(TrainingStep):
         loss_d = ops.depend(loss_d, self.optimizer_discriminator(gradients))
 
         real = ops.depend(real, loss_d)  # E and G are judged by the updated D
-        features_real = self.discriminator.features(real)  # no number that E or G can change
-        (_, parts), gradients_encoder = self.gradient_encoder(real, label, epsilon, features_real)
+        maps_real = self.maps(real)  # no number that E or G can change
+        (_, parts), gradients_encoder = self.gradient_encoder(real, label, epsilon, maps_real)
         (_, values), gradients_generator = self.gradient_generator(
-            ops.depend(encoded, loss_d), latent, label, features_real)
+            ops.depend(encoded, loss_d), latent, label, maps_real)
         parts = ops.depend(parts, values)  # both are differentiated before either is updated
         parts = ops.depend(parts, self.optimizer_encoder(gradients_encoder))
         values = ops.depend(values, self.optimizer_generator(ops.depend(gradients_generator, parts)))
         return ops.concat((loss_d, values[:1], parts, values[1:], accuracies))
+
+
+class Pretraining(nn.Cell):
+    """The update of a CVAE with the squared error of pixels, on the same networks and optimizers: D waits."""
+
+    def __init__(self, step: CVAEGANStep):
+        super().__init__(auto_prefix=False)
+        self.autoencoder = CVAEStep(step.data, step.encoder, step.generator, step.optimizer_encoder,
+                                    step.optimizer_generator, step.latent, step.classes, step.batch_size,
+                                    "squared", PIXEL_KL_WEIGHT)
+
+    def construct(self, batch, noise):
+        """Do one update of the autoencoder; return its losses."""
+        return self.autoencoder(batch, noise[:1])

@@ -16,6 +16,7 @@ from ms_gan.evaluation import plots
 from ms_gan.evaluation.sampling import Inputs, draw_images
 from ms_gan.nets.blocks import UnitRange
 from ms_gan.runtime import Device, random_stream
+from ms_gan.steps.average import with_averages
 from ms_gan.steps.parallel import DataParallel
 from ms_gan.training.checkpoints import save_checkpoint, thin_out
 from ms_gan.training.history import History
@@ -65,7 +66,7 @@ class Loop:
         self.batches = batches
         self.steps_per_epoch = steps_per_epoch
         self.device = device
-        self.cell = across_devices(step, device)
+        self.cell = with_averages(across_devices(step, device), step)
         self.settings = settings
         self.history = history
         self.progress = progress
@@ -231,7 +232,7 @@ def follow(step, batches, device: Device, seed: int, done: Optional[int], total:
         cell = across_devices(cell, device) if count else None
         for number in range(count):
             run_cell(cell, step, batches, device, seed, "preparation", number).asnumpy()
-    cell = across_devices(step, device)
+    cell = with_averages(across_devices(step, device), step)
     for number in range(done or 0, total):
         run_cell(cell, step, batches, device, seed, "step", number).asnumpy()
 

@@ -20,6 +20,7 @@ from ms_gan.evaluation.sampling import seeded_inputs
 from ms_gan.nets.blocks import UnitRange
 from ms_gan.recipes import Recipe
 from ms_gan.recipes.build import build_sampler, build_step
+from ms_gan.steps.average import begin_average
 from ms_gan.steps.parallel import require_same
 from ms_gan.training.checkpoints import load_cells, read_state
 from ms_gan.training.history import History
@@ -62,7 +63,9 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     }
     if warm_start is not None:
         state = read_state(warm_start)
-        load_cells(warm_start, {name: cell for name, cell in step.saved().items() if not name.startswith("optimizer")})
+        load_cells(warm_start, {name: getattr(step, name) for name in step.networks})
+        for name, average in step.averages.items():
+            begin_average(getattr(step, name), average)
         settings["warm_start"] = f"{state['settings']['recipe']['name']} at step {state['step']}"
     if device.rank > 0:
         follow(step, batches, device, seed, None, settings["steps"])
@@ -162,7 +165,7 @@ def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any]
     warning = runtime.slow_convolutions(device, runtime.environment()["mindspore"])
     if warning and any(isinstance(cell, nn.Conv2d) for _, cell in step.cells_and_names()):
         progress.say(f"note: {warning}")
-    sampler = UnitRange(step.generator, recipe["data"]["pixel_range"])
+    sampler = UnitRange(step.drawing(), recipe["data"]["pixel_range"])
     step.set_train(True)
     loop = Loop(run, step, sampler, _sheet(recipe, images, settings["seed"]), batches, steps_per_epoch, device,
                 settings, history, progress)

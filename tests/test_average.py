@@ -1,0 +1,124 @@
+"""The moving average of the weights that leave a run."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from commands import SMALL, start, write_mnist
+from test_resume import kill_when, result, train_here
+
+from ms_gan import cli, recipes
+from ms_gan.recipes.build import LEAVING, build_sampler, build_step
+from ms_gan.runtime import Device
+from ms_gan.steps.average import with_averages
+from ms_gan.training.loop import run_cell
+
+DECAY = 0.75
+
+
+def numbers(network):
+    """The network's parameters, moving statistics included, in their order, in double precision."""
+    return [parameter.asnumpy().astype(np.float64) for parameter in network.get_parameters()]
+
+
+@pytest.fixture
+def averaged(device, small_recipe, random_data):
+    recipe = recipes.override(small_recipe, [f"average.decay={DECAY}"])
+    step = build_step(recipe, random_data, seed=1)
+    batches, _ = build_sampler(recipe, step.data.count, step.images_per_step, seed=1)
+    return step, with_averages(step, step), batches
+
+
+def go(cell, step, batches, number):
+    return run_cell(cell, step, batches, Device("CPU", 0), 1, "step", number).asnumpy()
+
+
+def test_it_begins_as_the_network_and_follows_it(averaged):
+    step, cell, batches = averaged
+    expected = numbers(step.generator)
+    assert all(map(np.array_equal, numbers(step.averages["generator"]), expected))
+    for number in range(5):
+        go(cell, step, batches, number)
+        expected = [DECAY * average + (1 - DECAY) * now for average, now in zip(expected, numbers(step.generator))]
+        for found, wanted in zip(numbers(step.averages["generator"]), expected):
+            assert found == pytest.approx(wanted, rel=1e-5, abs=1e-6)
+    moved = [np.abs(average - now).max() for average, now in zip(expected, numbers(step.generator))]
+    names = [parameter.name.rsplit(".", 1)[-1] for parameter in step.generator.get_parameters()]
+    assert {"moving_mean", "moving_variance"} <= {name for name, by in zip(names, moved) if by > 1e-4}
+
+
+def test_training_is_that_without_it(averaged, small_recipe, random_data):
+    step, cell, batches = averaged
+    plain = build_step(small_recipe, random_data, seed=1)
+    assert plain.averages == {} and with_averages(plain, plain) is plain
+    for number in range(3):
+        assert np.array_equal(go(cell, step, batches, number), go(plain, plain, batches, number))
+    for name in step.networks:
+        assert all(map(np.array_equal, numbers(getattr(step, name)), numbers(getattr(plain, name)))), name
+
+
+def test_names_stay_their_own(averaged):
+    step, cell, batches = averaged
+    go(cell, step, batches, 0)
+    for name, saved in step.saved().items():
+        if not name.startswith("optimizer"):
+            assert all(parameter.name.startswith(f"{name}.") for parameter in saved.get_parameters()), name
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_takes_it_and_keeps_that_of_what_leaves(name, device):
+    recipe = recipes.override(recipes.load(name), ["average.decay=0.5"])
+    expected = {"generator"} | ({"encoder"} if "encoder" in recipe else set())
+    assert {network for network in LEAVING if network in recipe} == expected
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_mnist(tmp_path_factory.mktemp("average") / "data", 100)
+
+
+def arguments(data, root, *more):
+    return ["train", "--data-path", str(data), *SMALL, "--batch-size", "10", "--epochs", "6", "--set", "average.decay=0.9",
+            *more, "--output-dir", str(root)]
+
+
+def test_a_killed_run_resumes_to_the_same_bytes_and_what_leaves_is_the_average(data, tmp_path):
+    train_here(*arguments(data, tmp_path / "undisturbed"))
+    folder = tmp_path / "killed" / "mlp" / "1"
+    process = start(*arguments(data, tmp_path / "killed"))
+    kill_when(lambda: (folder / "checkpoints" / "step_00000020").exists(), process)
+    train_here("train", "--resume", folder)
+    whole = tmp_path / "undisturbed" / "mlp" / "1"
+    assert result(folder, 60) == result(whole, 60)
+    checkpoint = whole / "checkpoints" / "step_00000060"
+    assert (checkpoint / "generator_average.ckpt").is_file() and (checkpoint / "generator.ckpt").is_file()
+
+    from mindspore import load_checkpoint
+
+    from ms_gan.cli.trained import load_trained
+
+    trained = load_trained(str(whole))
+    stored = load_checkpoint(str(checkpoint / "generator_average.ckpt"))
+    assert {parameter.name for parameter in trained.generator.get_parameters()} == set(stored)
+    for parameter in trained.generator.get_parameters():
+        assert np.array_equal(parameter.asnumpy(), stored[parameter.name].asnumpy()), parameter.name
+
+    assert cli.main(["export", str(whole), "--format", "mindir"]) == 0
+    assert cli.main(["infer", str(whole / "export"), "--num", "4", "--output", str(tmp_path / "drawn.npy")]) == 0
+    from ms_gan.evaluation.sampling import seeded_inputs
+
+    expected = trained.draw(seeded_inputs(trained.recipe["latent"], 4, 1))
+    assert np.array_equal(np.load(tmp_path / "drawn.npy"), expected)
+
+
+def test_a_warm_start_begins_the_average_anew(data, tmp_path):
+    train_here(*arguments(data, tmp_path / "first", "--epochs", "1"))
+    first = tmp_path / "first" / "mlp" / "1"
+    train_here(*arguments(data, tmp_path / "second", "--epochs", "1", "--warm-start", str(first)))
+    from mindspore import load_checkpoint
+
+    begun = tmp_path / "second" / "mlp" / "1" / "checkpoints" / "step_00000000"
+    network, average = (load_checkpoint(str(begun / f"{name}.ckpt")) for name in ("generator", "generator_average"))
+    for name, parameter in network.items():
+        assert np.array_equal(parameter.asnumpy(), average[name.replace("generator.", "generator_average.", 1)].asnumpy())
