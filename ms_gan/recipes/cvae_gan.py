@@ -16,7 +16,8 @@ Where this departs from the document, and why:
   the others; beta1 0.5 is ours. So are the weights: reconstruction is summed over the maps, and weighs so much more
   than what D says that G cannot please D alone; the KL beside it about as much as in `cvae_early`.
 - Encoder and generator are first an autoencoder of pixels alone, as in `cvae_early`, for 3,000 steps: from scratch, in
-  the 600 steps that were measured, D led the generator to stains before it drew pizzas (docs/reproductions.md).
+  the 600 steps that were measured, D led the generator to stains before it drew pizzas. Even so its samples come to
+  stains after a thousand steps or so: docs/reproductions.md.
 - The same places as in `cvae_late`, for the same reasons: data, batch and initial weights, the order of ingredients,
   counted random streams. The document shows 64×64: `--set data.size=64`.
 
