@@ -1,7 +1,8 @@
-"""Requests that wait at the same time become one batch; one thread alone runs the model.
+"""Requests that wait at the same time become one batch; each model has a thread, and one at a time computes.
 
-MindSpore's GraphCell is not safe to call from several threads. While the thread is busy, requests queue up, and all that
-fit go into the next batch: nobody waits for a batch to fill.
+MindSpore is not safe to use from several threads at once: a generator and an encoder that compute at the same time
+wait for each other for ever. While a thread is busy, requests queue up, and all that fit go into the next batch: nobody
+waits for a batch to fill.
 """
 
 from __future__ import annotations
@@ -15,6 +16,8 @@ import numpy as np
 
 Run = Callable[..., Tuple[np.ndarray, ...]]
 
+_COMPUTING = threading.Lock()
+
 
 class _Request(NamedTuple):
     arrays: Tuple[np.ndarray, ...]
@@ -27,6 +30,7 @@ class Batcher:
     def __init__(self, open_model: Callable[[], Run], most_rows: int):
         """Open the model, in the thread that will run it. Raises what `open_model` raises."""
         self.most_rows = most_rows
+        self._closed = False
         self._waiting: "queue.SimpleQueue[Optional[_Request]]" = queue.SimpleQueue()
         opened: "Future[None]" = Future()
         self._thread = threading.Thread(target=self._work, args=(open_model, opened), daemon=True)
@@ -36,17 +40,22 @@ class Batcher:
     def submit(self, arrays: Tuple[np.ndarray, ...]) -> "Future[Tuple[np.ndarray, ...]]":
         """Return the model's outputs for these rows, at most `most_rows`, when they will be there."""
         answer: "Future[Tuple[np.ndarray, ...]]" = Future()
+        if self._closed:
+            answer.set_exception(RuntimeError("this model is no longer served"))
+            return answer
         self._waiting.put(_Request(arrays, answer))
         return answer
 
     def close(self) -> None:
         """Answer what waits, then end the thread."""
+        self._closed = True
         self._waiting.put(None)
         self._thread.join()
 
     def _work(self, open_model: Callable[[], Run], opened: "Future[None]") -> None:
         try:
-            run = open_model()
+            with _COMPUTING:
+                run = open_model()
         except BaseException as error:
             opened.set_exception(error)
             return
@@ -78,7 +87,9 @@ class Batcher:
         if not batch:
             return
         try:
-            outputs = run(*(np.concatenate(arrays) for arrays in zip(*(request.arrays for request in batch))))
+            arrays = [np.concatenate(parts) for parts in zip(*(request.arrays for request in batch))]
+            with _COMPUTING:
+                outputs = run(*arrays)
         except BaseException as error:
             for request in batch:
                 request.answer.set_exception(error)

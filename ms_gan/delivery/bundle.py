@@ -49,14 +49,15 @@ class Bundle:
     def _check_files(self) -> None:
         digests = read_checksums(self.folder)
         told = {name: facts["sha256"] for name, facts in self.contract["files"].items()}
-        for name in (CONTRACT, *told):
+        for name in (CONTRACT, *sorted({*told, *digests} - {CONTRACT})):
             file = self.folder / name
             if not file.is_file():
-                raise UserError(f"{file}: missing, though {CONTRACT} lists it; use another copy of the bundle")
-            if sha256_of_file(file) != digests.get(name):
-                raise UserError(f"{file}: damaged (its SHA-256 is not the one in {CHECKSUMS}); "
+                raise UserError(f"{file}: missing, though {CONTRACT} or {CHECKSUMS} lists it; "
                                 f"use another copy of the bundle")
-            if name != CONTRACT and told[name] != digests[name]:
+            if sha256_of_file(file) != digests.get(name):
+                raise UserError(f"{file}: damaged or changed (its SHA-256 is not the one in {CHECKSUMS}); "
+                                f"use another copy of the bundle")
+            if name in told and told[name] != digests[name]:
                 raise UserError(f"{file}: not the file that {CONTRACT} tells of (its SHA-256 is another); "
                                 f"use another copy of the bundle")
 

@@ -49,8 +49,9 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
             facts["files"] = {format: file_of(name, format) for format in formats}
             for format, file in facts["files"].items():
                 WRITERS[format](networks[name], facts, hidden / file)
-                runs[name] = READERS[format](hidden / file, facts)
-                difference = greatest_difference(on_arrays(networks[name]), runs[name], batches)
+                run = READERS[format](hidden / file, facts)
+                runs.setdefault(name, run)
+                difference = greatest_difference(on_arrays(networks[name]), run, batches)
                 where = runtime_of(format, str(device))
                 if difference > TOLERANCES[format]:
                     raise ParityError(f"{file} differs from the checkpoint's network by up to {difference:g} on {where}, "
@@ -71,9 +72,9 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
                       for file in parity},
         }
         (hidden / CONTRACT).write_text(json.dumps(contract, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        write_checksums(hidden, [CONTRACT, *parity])
         _draw_samples(hidden / SAMPLES, runs["generator"], recipe, labels, origin["step"])
         write_server_files(hidden, contract, SAMPLES)
+        write_checksums(hidden, [str(file.relative_to(hidden)) for file in hidden.rglob("*") if file.is_file()])
     return contract
 
 
@@ -81,7 +82,10 @@ def greatest_difference(expected: Run, found: Run, batches: Sequence[Inputs]) ->
     """Return max |expected − found| over every number of the outputs for these inputs; NaN counts as infinite."""
     greatest = 0.0
     for batch in batches:
-        for one, other in zip(expected(*batch), found(*batch)):
+        ones, others = expected(*batch), found(*batch)
+        if len(ones) != len(others):
+            raise ParityError(f"the file gives {len(others)} outputs, the checkpoint's network {len(ones)}")
+        for one, other in zip(ones, others):
             if one.shape != other.shape:
                 raise ParityError(f"the file gives {other.shape}, the checkpoint's network {one.shape}")
             difference = float(np.max(np.abs(one - other)))

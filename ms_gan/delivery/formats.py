@@ -18,6 +18,7 @@ from ms_gan.evaluation.sampling import on_arrays
 
 Run = Callable[..., Tuple[np.ndarray, ...]]
 
+OPSET = 15  # from here on BatchNormalization says whether it trains; MindSpore writes 11, where some runtimes guess wrongly
 TOLERANCES = {"mindir": 0.0, "onnx": 1e-5}  # another runtime adds up in another order
 
 
@@ -48,6 +49,7 @@ def write_onnx(network: Any, facts: Facts, file: Path) -> None:
     import mindspore as ms
 
     onnx = _package("onnx")
+    _package("onnx.version_converter")
     example = [ms.Tensor(np.zeros([3 if size == "batch" else size for size in tensor["shape"]], TYPES[tensor["type"]]))
                for tensor in facts["inputs"]]
     file.parent.mkdir(parents=True, exist_ok=True)
@@ -61,6 +63,7 @@ def write_onnx(network: Any, facts: Facts, file: Path) -> None:
         if node.op_type == "ConvTranspose":
             _pad_plainly(node, onnx.helper)
     model.producer_name = "ms_gan"
+    model = onnx.version_converter.convert_version(model, OPSET)
     file.unlink()  # MindSpore writes it read-only
     onnx.save(model, str(file))
 

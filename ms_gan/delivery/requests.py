@@ -12,6 +12,9 @@ from ms_gan.evaluation.sampling import Inputs, seeded_inputs
 from ms_gan.labels import LabelNames
 
 WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
+DTYPES = {"FP32": "<f4", "FP64": "<f8", "FP16": "<f2",  # as binary tensors hold them
+          **{name: f"<{'u' if name[0] == 'U' else 'i'}{int(name.lstrip('UINT')) // 8}" for name in WHOLE}}
+MOST_DIMENSIONS = 32  # NumPy's own limit
 DATATYPES = {"float32": ("FP32",), "int32": WHOLE}
 PROTOCOL_TYPES = {"float32": "FP32", "int32": "INT32"}  # of the Open Inference Protocol
 
@@ -90,15 +93,21 @@ def _array(name: str, tensor: Tensor, datatypes: Sequence[str], type: Any) -> np
         kinds = "a whole number's type, such as INT32" if datatypes == WHOLE else " or ".join(datatypes)
         raise RequestError(f"{name} must be {kinds}, not {tensor.datatype}")
     shape = list(tensor.shape)
-    if not all(isinstance(size, int) and size >= 0 for size in shape):
-        raise RequestError(f"{name} has the shape {shape}, which is none")
+    if not all(isinstance(size, int) and size >= 0 for size in shape) or len(shape) > MOST_DIMENSIONS:
+        raise RequestError(f"{name} has a shape that no tensor has")
     try:
-        array = np.array(tensor.data, type)
+        array = np.array(tensor.data, object) if type is object else np.array(tensor.data)
+        if type is not object and (array.dtype.kind not in "fiu" and array.size):  # text and truth are no numbers
+            raise ValueError(array.dtype)
+        array = array.astype(type)
     except (ValueError, TypeError, OverflowError) as error:
         raise RequestError(f"{name} has elements that are not {tensor.datatype}") from error
     if array.size != int(np.prod(shape, dtype=object)):
         raise RequestError(f"{name} has {array.size} elements, and its shape {shape} says another number")
-    return array.reshape(shape)
+    try:
+        return array.reshape(shape)
+    except (ValueError, OverflowError) as error:
+        raise RequestError(f"{name} has a shape that no tensor has") from error
 
 
 def _numbers(name: str, tensor: Tensor, facts: Facts) -> np.ndarray:
@@ -116,7 +125,7 @@ def _numbers(name: str, tensor: Tensor, facts: Facts) -> np.ndarray:
 
 def _scalar(name: str, tensor: Tensor, low: int, end: int) -> int:
     array = _array(name, tensor, WHOLE, object)
-    if array.size != 1 or not isinstance(array.item(), int):
+    if array.size != 1 or type(array.item()) is not int:
         raise RequestError(f"{name} must be one whole number, of the shape [1]")
     if not low <= array.item() < end:
         raise RequestError(f"{name} must be from {low} to {end - 1}, not {array.item()}")
@@ -126,17 +135,22 @@ def _scalar(name: str, tensor: Tensor, low: int, end: int) -> int:
 def _labels(tensor: Tensor, facts: Facts, names: LabelNames) -> np.ndarray:
     """Return labels, int32, (n,) or (n, places), of names or of numbers; classes also from (n, 1), as Triton wants them."""
     if tensor.datatype == "BYTES":
-        texts = _array("label", tensor, ("BYTES",), object).ravel()
+        texts = _array("label", tensor, ("BYTES",), object)
+        if texts.ndim == 0 or texts.ndim > 2 or texts.shape[1:] not in ((), (1,)):
+            raise RequestError(f"label as text must have the shape [n], one text for each image, not {list(tensor.shape)}")
+        texts = texts.ravel()
         try:
             read = [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in texts]
             rows: List[np.ndarray] = [names.label(text) for text in read]
-        except (UnicodeDecodeError, UserError) as error:
+        except UnicodeDecodeError as error:
+            raise RequestError("label is not UTF-8") from error
+        except UserError as error:
             raise RequestError(f"label: {str(error).replace('--label takes', 'send')}") from error
         if not rows:
             raise RequestError("label is empty")
         return np.stack(rows)
     array = _array("label", tensor, WHOLE, object)
-    if not all(isinstance(number, int) for number in array.ravel()):
+    if not all(type(number) is int for number in array.ravel()):
         raise RequestError("label has elements that are not whole numbers")
     if not names.places and array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]

@@ -4,23 +4,26 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import socket
 import struct
 import zlib
 from pathlib import Path
 from typing import Any, List, Tuple
 
+import numpy as np
 from fastapi.exceptions import RequestValidationError
 from mlserver import MLServer, ModelSettings, Settings
-from mlserver.errors import InferenceError
+from mlserver.errors import InferenceError, MLServerError
 from mlserver.grpc.converters import ModelInferRequestConverter
-from mlserver.repository.load import load_model_settings
+from mlserver.settings import ModelParameters
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import Facts
-from ms_gan.delivery.servers import MODEL_SETTINGS, SERVER_SETTINGS
+from ms_gan.delivery.requests import DTYPES
+from ms_gan.delivery.servers import RUNTIMES
 from ms_gan.errors import UserError
 
 BYTES_PER_NUMBER = 32  # as JSON writes it, with room to spare
@@ -37,15 +40,13 @@ def serve(folder: Path, host: str, http_port: int, grpc_port: int, format: str, 
     if http_port == grpc_port:
         raise UserError(f"--http-port and --grpc-port are both {http_port}; choose two")
     most_bytes = most_body_bytes(bundle.contract, most_rows)
-    settings = Settings.model_validate({
-        **json.loads((folder / SERVER_SETTINGS).read_text(encoding="utf-8")),
-        "host": host, "http_port": http_port, "grpc_port": grpc_port, "grpc_max_message_length": most_bytes,
-        "metrics_endpoint": None, "load_models_at_startup": True, "model_repository_root": str(folder)})
-    models = []
-    for name in bundle.contract["models"]:
-        model = load_model_settings(str((folder / name / MODEL_SETTINGS).resolve()))
-        model.parameters.extra = {"format": format, "max_batch": most_rows, "device_target": device_target}
-        models.append(model)
+    settings = Settings(debug=False, parallel_workers=0, host=host, http_port=http_port, grpc_port=grpc_port,
+                        grpc_max_message_length=most_bytes, metrics_endpoint=None, model_repository_root="")
+    settings._custom_grpc_server_settings = {"grpc.so_reuseport": 0}  # a port of another server is not shared
+    extra = {"format": format, "max_batch": most_rows, "device_target": device_target}
+    models = [ModelSettings(name=name, implementation=RUNTIMES[name],
+                            parameters=ModelParameters(uri=str((folder / name).resolve()), extra=extra))
+              for name in bundle.contract["models"]]
     what = f"{bundle.contract['recipe']}, step {bundle.contract['origin']['step']:,}, as {format}"
     asyncio.run(_run(settings, models, most_bytes, what))
 
@@ -55,7 +56,12 @@ async def _run(settings: Settings, models: List[ModelSettings], most_bytes: int,
     app = server._rest_server._app  # MLServer offers no other way to its application
     app.add_middleware(BodyLimit, most_bytes=most_bytes)
     app.add_exception_handler(RequestValidationError, explain)
+    app.router.routes[:] = [route for route in app.router.routes if not route.path.endswith("_stream")]
     explain_over_grpc()
+    for handler in ("load", "unload"):  # whoever may ask for images may not stop the server
+        setattr(server._model_repository_handlers, handler, refuse_to_load)
+    logging.getLogger("mlserver.grpc").addFilter(is_our_fault)
+    loaded: List[Any] = []
     running = asyncio.ensure_future(server.start(models))
     while not running.done():
         loaded = list(await server._model_registry.get_models())
@@ -65,6 +71,18 @@ async def _run(settings: Settings, models: List[ModelSettings], most_bytes: int,
             break
         await asyncio.sleep(0.1)
     await running
+    if len(loaded) != len(models):
+        raise UserError("the server could not load its models; what it said stands above")
+
+
+async def refuse_to_load(name: str) -> bool:
+    """Answer whoever wants to load or unload a model."""
+    raise InferenceError(f"{name} is loaded from the start to the end of this server")
+
+
+def is_our_fault(record: logging.LogRecord) -> bool:
+    """Tell whether a record is worth a place in the log: a request that was refused is not."""
+    return not (record.exc_info and isinstance(record.exc_info[1], MLServerError))
 
 
 def most_body_bytes(contract: Facts, most_rows: int) -> int:
@@ -107,6 +125,27 @@ async def explain(_request: Request, error: RequestValidationError) -> JSONRespo
     return JSONResponse({"error": f"the body is not a request of the Open Inference Protocol V2 ({told})"}, 400)
 
 
+def with_data_of(body: bytes, length: int) -> bytes:
+    """Return a request with binary tensors behind its first `length` bytes of JSON as JSON alone, which MLServer reads."""
+    request, rest = json.loads(body[:length]), body[length:]
+    for tensor in request["inputs"]:
+        size = (tensor.get("parameters") or {}).pop("binary_data_size", None)
+        if size is None:
+            continue
+        part, rest = rest[:size], rest[size:]
+        if len(part) != size:
+            raise ValueError("too short")
+        if tensor["datatype"] == "BYTES":
+            tensor["data"] = []
+            while part:
+                (count,) = struct.unpack_from("<I", part)
+                tensor["data"].append(part[4 : 4 + count].decode("utf-8"))
+                part = part[4 + count :]
+        else:
+            tensor["data"] = np.frombuffer(part, DTYPES[tensor["datatype"]]).tolist()
+    return json.dumps(request).encode()
+
+
 class BodyLimit:
     """ASGI middleware: a body of more than `most_bytes`, unpacked if it is packed, gets the status 413.
 
@@ -131,6 +170,14 @@ class BodyLimit:
                                              f"server reads"}, 413)
             await refusal(scope, receive, send)
             return
+        lengths = [value for name, value in scope["headers"] if name == b"inference-header-content-length"]
+        if lengths:
+            try:
+                body = with_data_of(body, int(lengths[0]))
+            except (ValueError, KeyError, TypeError, AttributeError, struct.error):
+                refusal = JSONResponse({"error": "the binary part of the body does not fit what its inputs say of it"}, 400)
+                await refusal(scope, receive, send)
+                return
         others = [(name, value) for name, value in scope["headers"]
                   if name not in (b"content-encoding", b"content-length", b"content-type")]
         scope = {**scope, "headers": [*others, (b"content-type", b"application/json"),

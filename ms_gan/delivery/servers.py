@@ -17,8 +17,9 @@ TRITON_TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32"}
 
 def write_server_files(folder: Path, contract: Facts, samples: str) -> None:
     """Write what lets MLServer, and with ONNX also Triton, start from the bundle's folder as it is."""
-    # one process: the models are small, and the page at / is served from where they are
-    _write_json(folder / SERVER_SETTINGS, {"debug": False, "parallel_workers": 0})
+    # one process: the models are small, and the page at / is served from where they are; for this machine alone
+    _write_json(folder / SERVER_SETTINGS, {"debug": False, "parallel_workers": 0, "host": "127.0.0.1",
+                                           "metrics_endpoint": None})
     for name, facts in contract["models"].items():
         (folder / name).mkdir(exist_ok=True)
         format = "mindir" if "mindir" in facts["files"] else "onnx"

@@ -79,6 +79,8 @@ class BundleRuntime(MLModel):
         except RequestError as error:
             raise InferenceError(str(error)) from error
         found = await asyncio.wrap_future(self.batcher.submit(inputs))
+        if not all(np.isfinite(output).all() for output in found):
+            raise InferenceError("what was sent is so large that the answer holds numbers that are not finite")
         arrays = {**self.also_given(inputs), **dict(zip(outputs, found))}
         return InferenceResponse(model_name=self.name, model_version=self.version,
                                  outputs=[NumpyCodec.encode_output(name, arrays[name]) for name in wanted])
