@@ -90,7 +90,7 @@ class Page:
 
 @pytest.fixture(scope="module")
 def driver(tmp_path_factory):
-    webdriver = pytest.importorskip("selenium.webdriver", reason="the page is tested through selenium, which is not here")
+    webdriver = pytest.importorskip("selenium.webdriver", reason="the page is tested through selenium")
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
     for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
@@ -127,7 +127,8 @@ def tagged(device, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def tagged_server(tagged, tmp_path_factory):
-    with serving(tagged.folder, tmp_path_factory.mktemp("tags_server") / "log", "--format", "onnx", "--max-batch", 4) as started:
+    log = tmp_path_factory.mktemp("tags_server") / "log"
+    with serving(tagged.folder, log, "--format", "onnx", "--max-batch", 4) as started:
         yield started
 
 

@@ -75,6 +75,8 @@ def _is_usable(contract: Facts) -> bool:
         first, *others = facts["inputs"]
         usable = (usable and first["name"] == ("latent" if name == "generator" else "image")
                   and [other["name"] for other in others] == ([] if labels is None else ["label"])
+                  and len(first["shape"]) == (2 if name == "generator" else 4)
+                  and all(len(other["shape"]) in (1, 2) for other in others)
                   and all(other["range"] == [0, len(labels) - (len(other["shape"]) == 1)] for other in others)
                   and bool(facts["files"]) and set(facts["files"]) <= set(FORMATS)
                   and all(file in contract["files"] for file in facts["files"].values())

@@ -94,7 +94,7 @@ def _array(name: str, tensor: Tensor, datatypes: Sequence[str], type: Any) -> np
         raise RequestError(f"{name} must be {kinds}, not {tensor.datatype}")
     shape = list(tensor.shape)
     if not all(isinstance(size, int) and size >= 0 for size in shape) or len(shape) > MOST_DIMENSIONS:
-        raise RequestError(f"{name} has a shape that no tensor has")
+        raise RequestError(f"{name} has the shape {str(shape)[:100]}, which no tensor has")
     try:
         array = np.array(tensor.data, object) if type is object else np.array(tensor.data)
         if type is not object and (array.dtype.kind not in "fiu" and array.size):  # text and truth are no numbers
@@ -107,7 +107,7 @@ def _array(name: str, tensor: Tensor, datatypes: Sequence[str], type: Any) -> np
     try:
         return array.reshape(shape)
     except (ValueError, OverflowError) as error:
-        raise RequestError(f"{name} has a shape that no tensor has") from error
+        raise RequestError(f"{name} has the shape {str(shape)[:100]}, which no tensor has") from error
 
 
 def _numbers(name: str, tensor: Tensor, facts: Facts) -> np.ndarray:
@@ -145,7 +145,8 @@ def _labels(tensor: Tensor, facts: Facts, names: LabelNames) -> np.ndarray:
         except UnicodeDecodeError as error:
             raise RequestError("label is not UTF-8") from error
         except UserError as error:
-            raise RequestError(f"label: {str(error).replace('--label takes', 'send')}") from error
+            told = " ".join(str(error).replace("--label takes", "send").replace("--label ", "").split())
+            raise RequestError(f"label: {told}") from error
         if not rows:
             raise RequestError("label is empty")
         return np.stack(rows)

@@ -42,9 +42,10 @@ def serve(folder: Path, host: str, http_port: int, grpc_port: int, format: str, 
     most_bytes = most_body_bytes(bundle.contract, most_rows)
     settings = Settings(debug=False, parallel_workers=0, host=host, http_port=http_port, grpc_port=grpc_port,
                         grpc_max_message_length=most_bytes, metrics_endpoint=None, model_repository_root="")
+    settings._custom_rest_server_settings = {"lifespan": "off"}  # nothing begins or ends with it, but a stack at Ctrl-C
     settings._custom_grpc_server_settings = {"grpc.so_reuseport": 0}  # a port of another server is not shared
     extra = {"format": format, "max_batch": most_rows, "device_target": device_target}
-    models = [ModelSettings(name=name, implementation=RUNTIMES[name],
+    models = [ModelSettings(name=name, implementation=RUNTIMES[name], platform=f"ms_gan_{format}",
                             parameters=ModelParameters(uri=str((folder / name).resolve()), extra=extra))
               for name in bundle.contract["models"]]
     what = f"{bundle.contract['recipe']}, step {bundle.contract['origin']['step']:,}, as {format}"
@@ -106,6 +107,8 @@ def explain_over_grpc() -> None:
 
     def to_types(request: Any) -> Any:
         try:
+            if len(request.raw_input_contents) > len(request.inputs):
+                raise ValueError("more contents than inputs")
             return read(request)
         except (struct.error, IndexError, KeyError, ValueError) as error:
             raise InferenceError("the request is not one of the Open Inference Protocol V2: contents do not fit the type or "

@@ -153,7 +153,7 @@ def _tensors(payload: InferenceRequest) -> Dict[str, Tensor]:
     tensors = {}
     for tensor in payload.inputs:
         if tensor.name in tensors:
-            raise RequestError(f"{tensor.name} is there twice")
+            raise RequestError(f"{tensor.name!r} is there twice")
         datatype = getattr(tensor.datatype, "value", tensor.datatype)
         tensors[tensor.name] = Tensor(datatype, tensor.shape, getattr(tensor.data, "root", tensor.data))
     return tensors
