@@ -10,7 +10,7 @@ import numpy as np
 
 from ms_gan.data import ImageData
 from ms_gan.errors import UserError
-from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks
+from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks, on_arrays
 from ms_gan.labels import LabelNames
 from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
 from ms_gan.recipes import FAMILIES, Recipe, check
@@ -66,7 +66,7 @@ class Trained:
 
     def encode(self, inputs: Inputs) -> np.ndarray:
         """Return the means of the latents of images, float32 in [0, 1], and, with labels, those; (N, latent_size)."""
-        return in_chunks(self.encoder, inputs)[0]
+        return in_chunks(on_arrays(self.encoder), inputs)[0]
 
 
 def load_trained(place: Optional[str]) -> Trained:

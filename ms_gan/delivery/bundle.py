@@ -11,7 +11,7 @@ import numpy as np
 from mindspore import Tensor, nn
 
 from ms_gan.errors import UserError
-from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks
+from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks, on_arrays
 from ms_gan.files import sha256_of_file
 from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
@@ -76,7 +76,7 @@ class Bundle:
         """
         if self._encoder is None:
             raise UserError(f"{self.folder}: has no encoder; only those of autoencoders have")
-        return in_chunks(self._encoder, inputs)[0]
+        return in_chunks(on_arrays(self._encoder), inputs)[0]
 
     def _read_contract(self) -> Dict[str, Any]:
         path = self.folder / CONTRACT

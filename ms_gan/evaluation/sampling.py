@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any, Callable, Dict, Optional, Tuple
 
-import mindspore as ms
 import numpy as np
 
 from ms_gan.latents import draw_latents
@@ -26,20 +25,29 @@ def seeded_inputs(latent: Dict[str, Any], count: int, seed: int, labels: Optiona
 
 
 def draw_images(generator: Callable, inputs: Inputs) -> np.ndarray:
-    """Run a generator on its inputs; return its images, float32, N×C×H×W."""
-    return in_chunks(generator, inputs)[0]
+    """Run a generator, a Cell, on its inputs; return its images, float32, N×C×H×W."""
+    return in_chunks(on_arrays(generator), inputs)[0]
 
 
-def in_chunks(network: Callable, inputs: Inputs) -> Tuple[np.ndarray, ...]:
-    """Run a network on all rows of its inputs; return its outputs, each with as many rows.
+def on_arrays(network: Callable) -> Callable[..., Tuple[np.ndarray, ...]]:
+    """Return a network, a Cell, as a function from arrays to a tuple of arrays."""
+    import mindspore as ms  # a server of ONNX goes without
 
-    The network always sees 64 of each input at once, the last ones padded with zeros.
+    def run(*arrays: np.ndarray) -> Tuple[np.ndarray, ...]:
+        outputs = network(*map(ms.Tensor, arrays))
+        return tuple(output.asnumpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,)))
+
+    return run
+
+
+def in_chunks(run: Callable[..., Tuple[np.ndarray, ...]], inputs: Inputs) -> Tuple[np.ndarray, ...]:
+    """Run a function of arrays on all rows of its inputs; return its outputs, each with as many rows.
+
+    The function always sees 64 of each input at once, the last ones padded with zeros.
     """
     chunks = []
     for start in range(0, len(inputs[0]), CHUNK):
         chunk = [array[start:start + CHUNK] for array in inputs]
         padded = [np.pad(array, [(0, CHUNK - len(array))] + [(0, 0)] * (array.ndim - 1)) for array in chunk]
-        outputs = network(*map(ms.Tensor, padded))
-        outputs = outputs if isinstance(outputs, tuple) else (outputs,)
-        chunks.append([output.asnumpy()[: len(chunk[0])] for output in outputs])
+        chunks.append([output[: len(chunk[0])] for output in run(*padded)])
     return tuple(np.concatenate(parts) for parts in zip(*chunks))
