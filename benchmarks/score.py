@@ -2,8 +2,8 @@
 
     python benchmarks/score.py --data-path DIR RUN_OR_CHECKPOINT…
 
-This is what the tables of docs/reproductions.md were made with. New scores are those of `eval --metrics`, by the judge of
-ckpt/judges; the two judges' distances do not compare.
+This is what the tables of docs/reproductions.md were made with. New scores are those of `eval --metrics`, by the judge
+of ckpt/judges; the two judges' distances do not compare.
 
 fd_10k_test: 10,000 images of latents of seed 1 against the 10,000 test images, in the 84 features of the judge
 of benchmarks/judge.py, which is trained once and kept in the cache; the row "real" is 10,000 training images

@@ -156,7 +156,8 @@ def test_copies_are_found():
 def test_the_distance_to_the_nearest_falls_with_more_training_images():
     stream = np.random.default_rng(1)
     training, queries = stream.random((4000, 1, 4, 4)), stream.random((200, 1, 4, 4))
-    medians = [metrics.memorisation(metrics.nearest(queries, training[:count])[0])["median"] for count in (250, 1000, 4000)]
+    medians = [metrics.memorisation(metrics.nearest(queries, training[:count])[0])["median"]
+               for count in (250, 1000, 4000)]
     assert medians[0] > 1.1 * medians[1] > 1.2 * medians[2]
 
 

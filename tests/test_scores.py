@@ -123,7 +123,7 @@ def test_without_judge_or_discriminator_the_rest_is_there_and_a_sentence_why(tra
 
 
 def test_a_generator_of_tags_is_scored_without_classes(train, test):
-    tags = [data.with_tags(2) for data in (train, test)]
+    tags = [some.with_tags(2) for some in (train, test)]
     found = scored(*tags, draw=lambda inputs: np.float32(test.images[: len(inputs[1])]) / 255)
     assert "parzen_200_test" in found.generated and "tags" in found.left_out["class_accuracy"]
     with pytest.raises(UserError, match="tags"):
@@ -134,7 +134,8 @@ def test_cas_and_nearest_neighbour_on_request(train, test, judge):
     def random(inputs):
         return np.random.default_rng(1).random((len(inputs[0]), 1, 28, 28), np.float32)
     found = scored(train, test, judge, draw=random, cas=True, nearest_neighbour=True)
-    assert found.generated["one_nearest_neighbour_error_1k_test"] > 0.5 > found.real["one_nearest_neighbour_error_1k_test"]
+    name = "one_nearest_neighbour_error_1k_test"
+    assert found.generated[name] > 0.5 > found.real[name]
     assert 0 <= found.generated["cas_1k_test"] <= 1 and found.real["cas_1k_test"] > 0.1
     assert not {"cas", "one_nearest_neighbour_error"} & set(found.left_out)
 

@@ -35,12 +35,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                          help="beside samples.png draw transfer.png: images of the test split, encoded with their own "
                               "labels and decoded with others")
     command.add_argument("--metrics", action="store_true",
-                         help="beside samples.png print and write scores of 10,000 samples, or as many as there are test "
-                              "images, to metrics.json and metrics.png; with none of these five options, all pictures "
+                         help="beside samples.png print and write scores of 10,000 samples, or as many as there are "
+                              "test images, to metrics.json and metrics.png; with none of these five options, all pictures "
                               "that the model can are drawn")
     command.add_argument("--cas", action="store_true",
-                         help="--metrics, and how well a classifier trained on 50,000 samples reads the test split; of a "
-                              "generator with classes; takes minutes")
+                         help="--metrics, and how well a classifier trained on 50,000 samples reads the test split; "
+                              "of a generator with classes; takes minutes")
     command.add_argument("--nearest-neighbour", action="store_true",
                          help="--metrics, and how often the nearest of 50,000 samples has a test image's class; of a "
                               "generator with classes")
@@ -77,10 +77,11 @@ def run(options: argparse.Namespace) -> int:
         try:
             where = options.data_path or trained.data_path
             skip = options.skip_unreadable or trained.skip_unreadable
-            real = data.load(trained.settings["dataset"], "test", where, {**recipe, "rotate_and_mirror": False}, skip)
-            real = trained.fitting(real)
             if options.metrics:
-                train = trained.fitting(trained.own(data.load(trained.settings["dataset"], "train", where, recipe, skip)))
+                train, real = trained.own_data(where, skip)
+            else:
+                wanted = {**recipe, "rotate_and_mirror": False}
+                real = trained.fitting(data.load(trained.settings["dataset"], "test", where, wanted, skip))
         except UserError as error:
             if options.compare_real or options.reconstruct or options.transfer or options.metrics or options.data_path:
                 raise

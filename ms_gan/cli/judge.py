@@ -29,6 +29,8 @@ def run(options: argparse.Namespace) -> int:
     """Train the judge and write its folder; return the exit status."""
     from ms_gan import runtime
 
+    if options.seed == 2**32 - 1:
+        raise UserError("the second network takes the next seed, and there is none; give a smaller --seed")
     folder = free_folder(Path(options.output_dir), (), overwrite=False)
     runtime.set_up(options.device_target or "auto", options.device_id or 0)
     wanted = {**data.WANTED, "size": options.size, "channels": options.channels, "classes": 2}
@@ -39,8 +41,6 @@ def run(options: argparse.Namespace) -> int:
     command = f"python -m ms_gan judge --dataset {options.dataset}"
     command += " --data-path DIR" if options.data_path else ""
     command += f" --seed {options.seed} --output-dir DIR"
-    if options.seed == 2**32 - 1:
-        raise UserError("the second network takes the next seed, and there is none; give a smaller --seed")
     judge = train_judge(folder, train, test, options.seed, command, lambda line: print(line, flush=True))
     for kind, share in judge.about["accuracy_test"].items():
         if share < TRUSTED:

@@ -29,8 +29,8 @@ def score(trained: Trained, train: ImageData, test: ImageData, seed: int, cas: b
     by = _judge(judge) if judge else None
     count = found.protocol["generated"]
     title = f"scores of {trained.recipe['name']} at step {trained.step:,}"
-    about = (f"{count:,} generated images of seed {seed} against {count:,} of the test split of {test.name}. The column "
-             f"\"real\" holds what {count:,} training images score in their place; for memorisation and the judge's "
+    about = (f"{count:,} generated images of seed {seed} against {count:,} of the test split of {test.name}. The "
+             f"column \"real\" holds what {count:,} training images score in their place; for memorisation and the judge's "
              f"reading, the test images.")
     told = f"Judge: {by['text']}." if by else f"No judge: {no_judge}; so there are no scores that need one."
     notes = _notes(trained, train, judge)
@@ -71,11 +71,11 @@ def _notes(trained: Trained, train: ImageData, judge) -> list:
     if judge is not None:
         weak = [f"{share:.1%}" for share in judge.about["accuracy_test"].values() if share < judges.TRUSTED]
         if weak:
-            notes.append(f"a network of this judge reads only {' and '.join(weak)} of the test split rightly, so its scores "
-                         f"compare models on these data, and mean little beside others")
+            notes.append(f"a network of this judge reads only {' and '.join(weak)} of the test split rightly, so its "
+                         f"scores compare models on these data, and mean little beside others")
         if judge.about["data"]["train_sha256"] != train.sha256:
-            notes.append("the judge was trained on another copy of these data: the same test split and training labels, "
-                         "training images with other bytes")
+            notes.append("the judge was trained on another copy of these data: the same test split and training "
+                         "labels, training images with other bytes")
     if trained.recipe["data"]["rotate_and_mirror"]:
         notes.append("the model was trained on turned and mirrored images; scores compare with the images as they are")
     return notes

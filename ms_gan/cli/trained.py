@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 
+from ms_gan import data
 from ms_gan.data import ImageData
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks, on_arrays
@@ -61,12 +62,27 @@ class Trained:
                             f"{(new or list(images.classes))[0]!r}; the run's own data, or such as they, are needed")
         return images.at_size(recipe["size"])
 
-    def own(self, train: ImageData) -> ImageData:
-        """Return the training images. Raises UserError for others than the model was trained on."""
+    def own_data(self, data_path: Optional[str], skip_unreadable: bool) -> Tuple[ImageData, ImageData]:
+        """Load the training and the test images of the run, with labels where there are any, at the model's size.
+
+        Raises UserError where they cannot be loaded, or are not the training images that the model was trained on.
+        """
+        wanted = self.recipe["data"]
+
+        def load(split: str, **other: Any) -> ImageData:
+            return data.load(self.settings["dataset"], split, data_path, {**wanted, **other}, skip_unreadable)
+
+        train = load("train")
         if train.sha256 != self.settings["data_sha256"]:
-            raise UserError(f"{train.name}, {train.source}: not the images that the run was trained on (their checksums "
-                            f"differ); scores need the run's own data: name them with --data-path")
-        return train
+            raise UserError(f"{train.name}, {train.source}: not the images that the run was trained on (their "
+                            f"checksums differ); scores need the run's own data: name them with --data-path")
+        test = load("test", rotate_and_mirror=False)
+        if train.name == "folder" and not wanted["classes"]:  # nobody has looked for labels yet
+            try:
+                train, test = (load(split, rotate_and_mirror=False, classes=2) for split in ("train", "test"))
+            except UserError:  # tags, or labels that are not whole: the model needs none
+                pass
+        return self.fitting(train), self.fitting(test)
 
     def draw(self, inputs: Inputs) -> np.ndarray:
         """Return the images of the generator's inputs, float32 in [0, 1], N×C×H×W."""
@@ -77,7 +93,7 @@ class Trained:
         return in_chunks(on_arrays(self.encoder), inputs)[0]
 
     def discriminator(self) -> Optional[Callable[[np.ndarray], np.ndarray]]:
-        """Load the model's discriminator, a function from images, uint8, N×C×H×W, to logits, (N, 1); None without one."""
+        """Load the model's discriminator, a function images, uint8, N×C×H×W, to logits, (N, 1); None without one."""
         if "discriminator" not in FAMILIES[self.recipe["family"]]:
             return None
         network = build_discriminator(self.recipe)

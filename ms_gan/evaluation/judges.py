@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Callable, Dict, Optional
@@ -134,7 +135,7 @@ def train_judge(folder: Path, train: ImageData, test: ImageData, seed: int, comm
                 say: Callable[[str], None]) -> Judge:
     """Train both networks on `train`, score them on `test`, and write them to a new folder.
 
-    No choice is made on the test split: it is only read at the end. Raises UserError for data without one class an image.
+    No choice is made on the test split: it is read at the end. Raises UserError for data without one class an image.
     """
     reason = why_no_judge(train)
     if reason:
@@ -218,15 +219,14 @@ def judge_for(train: ImageData, test: ImageData, say: Callable[[str], None]) -> 
                 return judge
         except UserError as error:
             say(f"note: {error}; the judge is trained again")
-        _remove(folder)
+        shutil.rmtree(folder)
     say(f"training a judge of {train.name}, {train.source}, once; it is kept in {folder}")
-    return train_judge(folder, train, test, SEED, "eval --metrics", say)
-
-
-def _remove(folder: Path) -> None:
-    import shutil
-
-    shutil.rmtree(folder)
+    try:
+        return train_judge(folder, train, test, SEED, "eval --metrics", say)
+    except OSError:
+        if folder.is_dir():  # another process has just kept the same
+            return load_judge(folder)
+        raise
 
 
 def _about(folder: Path) -> Dict[str, Any]:

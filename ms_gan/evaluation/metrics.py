@@ -45,10 +45,10 @@ def moments(features: np.ndarray) -> Moments:
 def frechet_distance(first: Moments, second: Moments) -> float:
     """Return |m₁ − m₂|² + Tr(C₁ + C₂ − 2 (C₁C₂)^½) (Heusel et al. 2017, equation 6; Dowson and Landau 1982).
 
-    Tr (C₁C₂)^½ = Σ √λ of the symmetric C₁^½ C₂ C₁^½, λ clipped at 0, so that no root of an unsymmetric matrix is needed.
+    Tr (C₁C₂)^½ = Σ √λ of the symmetric C₁^½ C₂ C₁^½, λ clipped at 0: no root of an unsymmetric matrix is needed.
     0 for equal moments. Biased upwards: two samples of N from one normal distribution with d dimensions and unit
-    variances score about 2d/N + d(d + 1)/(2N), so only distances of equal N compare; hence the ratio to real against
-    real.
+    variances score about 2d/N + d(d + 1)/(2N), so only distances of equal N compare; hence the ratio to real
+    against real.
     """
     values, vectors = np.linalg.eigh(first.covariance)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
@@ -141,7 +141,7 @@ def parzen_log_likelihood(samples: np.ndarray, validation: np.ndarray, test: np.
     [0, 1], with the sigma of `sigmas` under which the validation images are likeliest. Also that `sigma`, and the
     `error`, the standard error over the test images.
 
-    Rises with the number of samples, and rewards blur: real images are not the best that can be had (Theis et al. 2016).
+    Rises with the number of samples, and rewards blur: real images are not the best there are (Theis et al. 2016).
     """
     by_sigma = _mean_log_densities(samples, validation, sigmas).mean(1)
     sigma = float(sigmas[int(by_sigma.argmax())])
@@ -152,7 +152,7 @@ def parzen_log_likelihood(samples: np.ndarray, validation: np.ndarray, test: np.
 
 def one_nearest_neighbour_error(samples: np.ndarray, labels: np.ndarray, test: np.ndarray,
                                 test_labels: np.ndarray) -> float:
-    """Return the share of test images whose nearest sample, by pixels, was drawn for another class (Radford et al. 2016).
+    """Return the share of test images whose nearest sample, by pixels, has another class (Radford et al. 2016).
 
     Images of any equal shape; labels int, (M,) and (N,). Falls as there are more samples.
     """

@@ -67,8 +67,8 @@ class Real:
         kept = len(train.images) - len(train.images) // OF_TRAINING
         count = min(MOST, len(test.images), kept)
         if count < FEWEST:
-            raise UserError(f"{test.name}, {test.source}: {len(test.images):,} test images and {len(train.images):,} training "
-                            f"images are too few for --metrics, which needs at least {FEWEST} and {FEWEST * 6 // 5}")
+            raise UserError(f"{test.name}, {test.source}: {len(test.images):,} test images and {len(train.images):,} "
+                            f"training images are too few for --metrics, which needs at least {FEWEST} and {FEWEST * 6 // 5}")
         chosen = np.sort(random_stream(seed, "test images").permutation(len(test.images))[:count])
         labels = None if test.labels is None else test.labels[chosen]
         of_train = random_stream(seed, "real against real").permutation(kept)[:count]
@@ -87,7 +87,7 @@ def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageD
     """Score a generator. Raises UserError for too few real images, and for CAS or 1-NN of one without classes.
 
     `latent` holds the latents' distribution and size; a `conditional` generator gets the labels of the test images.
-    `judge` belongs to the data, or `no_judge` says why there is none; `discriminate` is the model's own D, if it has one.
+    `judge` belongs to the data, or `no_judge` says why there is none; `discriminate` is the model's own D, if any.
     """
     refuse_labelled(conditional, train, cas, nearest_neighbour)
     real = Real.choose(train, test, seed)
@@ -122,7 +122,7 @@ def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageD
     if nearest_neighbour or cas:
         _by_labels(scores, draw, latent, real, seed, cas, nearest_neighbour, say)
     for wanted, name in ((cas, "cas"), (nearest_neighbour, "one_nearest_neighbour_error")):
-        if not wanted:
+        if not wanted and conditional and not test.places:
             scores.left_out[name] = f"on request: --{'cas' if name == 'cas' else 'nearest-neighbour'}"
     return scores
 
