@@ -62,7 +62,7 @@ def _judge(judge: judges.Judge) -> dict:
     right = judge.about["accuracy_test"]
     return {"folder": str(judge.home), "sha256": judge.sha256, "accuracy_test": right,
             "data": judge.about["data"], "training": judge.about["training"],
-            "text": f"{judge.home} ({judge.sha256[:12]}), which reads {right['features']:.2%} (features) and "
+            "text": f"{judge.home.name} ({judge.sha256[:12]}), which reads {right['features']:.2%} (features) and "
                     f"{right['classes']:.2%} (class accuracy) of the test split rightly"}
 
 
