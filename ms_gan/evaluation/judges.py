@@ -111,7 +111,7 @@ def why_no_judge(data: ImageData) -> Optional[str]:
 def train_network(kind: str, train: ImageData, seed: int, say: Callable[[str], None]) -> JudgeNetwork:
     """Train a classifier on all of `train`, uint8 images with a class each, for a fixed schedule, and return it.
 
-    Deterministic: the same data and seed give the same weights on the same machine.
+    Deterministic: the same data and seed give the same weights on the same machine with as many threads.
     """
     network = build_network(kind, train.images.shape[1:], len(train.classes), seed)
     shuffle = EpochShuffle(len(train.images), min(BATCH, len(train.images)), seed)
