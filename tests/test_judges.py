@@ -185,7 +185,7 @@ def test_what_is_wrong_with_images_shows_in_the_right_number(judge, train, test)
         assert spoilt["fd"] > 1.5 * real["fd"], name
     assert real["precision"] > 0.8 and real["recall"] > 0.8 and real["coverage"] > 0.85
     assert scores["repeated"]["recall"] < 0.2 and scores["repeated"]["coverage"] < 0.7
-    assert scores["without a class"]["precision"] > 0.8 and scores["without a class"]["recall"] < real["recall"] - 0.03
+    assert scores["without a class"]["precision"] > 0.8 and scores["without a class"]["recall"] < real["recall"]
 
 
 def test_the_shipped_judge_is_whole_small_and_good():
