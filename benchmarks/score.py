@@ -2,6 +2,9 @@
 
     python benchmarks/score.py --data-path DIR RUN_OR_CHECKPOINT…
 
+This is what the tables of docs/reproductions.md were made with. New scores are those of `eval --metrics`, by the judge
+of ckpt/judges; the two judges' distances do not compare.
+
 fd_10k_test: 10,000 images of latents of seed 1 against the 10,000 test images, in the 84 features of the judge
 of benchmarks/judge.py, which is trained once and kept in the cache; the row "real" is 10,000 training images
 against the test images, what a perfect generator would score. class_accuracy: for conditional generators, the share of
@@ -21,20 +24,6 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 COUNT, SEED = 10_000, 1
 
 
-def frechet_distance(first: np.ndarray, second: np.ndarray) -> float:
-    """Return |m1 − m2|² + Tr(C1 + C2 − 2 (C1 C2)^½) of two sets of features (Heusel et al. 2017, equation 6).
-
-    The trace of the root is that of (C1^½ C2 C1^½)^½, a symmetric matrix, whose eigenvalues are clipped at 0.
-    """
-    covariances = [np.cov(features, rowvar=False) for features in (first, second)]
-    values, vectors = np.linalg.eigh(covariances[0])
-    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
-    inner = np.linalg.eigvalsh(root @ covariances[1] @ root)
-    difference = first.mean(0) - second.mean(0)
-    return float(difference @ difference + sum(np.trace(matrix) for matrix in covariances)
-                 - 2 * np.sqrt(np.clip(inner, 0, None)).sum())
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data-path", required=True)
@@ -47,22 +36,23 @@ def main() -> None:
     from judge import NAME, judged, load
 
     from ms_gan.cli.trained import load_trained
+    from ms_gan.evaluation.metrics import frechet_distance, moments
     from ms_gan.evaluation.sampling import seeded_inputs
     from ms_gan.files import cache_folder
 
     train, test = (data.load("mnist", split, options.data_path) for split in ("train", "test"))
     judge = load(train, test, cache_folder() / "judges" / f"{NAME}_{train.sha256[:12]}.ckpt")
     real = np.float32(test.images) / 255
-    test_features, _ = judged(judge, real)
+    of_test = moments(judged(judge, real)[0])
     some = np.float32(train.images[np.random.default_rng(SEED).permutation(len(train.images))[:COUNT]]) / 255
-    rows = [("real", frechet_distance(judged(judge, some)[0], test_features), None)]
+    rows = [("real", frechet_distance(moments(judged(judge, some)[0]), of_test), None)]
     for place in options.places:
         trained = load_trained(place)
-        labels = np.arange(COUNT) % len(trained.classes) if trained.classes else None
+        labels = np.arange(COUNT) % len(trained.labels.names) if trained.labels else None
         images = trained.draw(seeded_inputs(trained.recipe["latent"], COUNT, SEED, labels))
         features, classes = judged(judge, images)
         accuracy = None if labels is None else float(np.mean(classes == labels))
-        rows.append((f"{place} at step {trained.step:,}", frechet_distance(features, test_features), accuracy))
+        rows.append((f"{place} at step {trained.step:,}", frechet_distance(moments(features), of_test), accuracy))
         counts = np.bincount(classes, minlength=10) / COUNT
         print(f"{place}: classes that the judge reads: " + " ".join(f"{share:.1%}" for share in counts))
     print(f"{'':60} {'fd_10k_test':>12} {'ratio':>8} {'class_accuracy':>15}")

@@ -56,6 +56,11 @@ WRONG = [
     (("eval",), "train first"),
     (("eval", "data"), "not a run folder"),
     (("eval", "data", "--grid", "5"), "ROWSxCOLUMNS"),
+    (("judge",), "--output-dir"),
+    (("judge", "--data-path", "absent", "--output-dir", "x"), "absent"),
+    (("judge", "--data-path", "data", "--output-dir", "a_file"), "is a file"),
+    (("judge", "--data-path", "data", "--output-dir", "data"), "holds"),
+    (("judge", "--data-path", "data", "--output-dir", "x", "--seed", "4294967295"), "smaller --seed"),
     (("export", "data"), "not a run folder"),
     (("infer", "data", "--num", "1", "--output", "x.png"), "not a bundle"),
     (("infer", "data", "--num", "1", "--output", "x.jpg"), ".png or .npy"),
@@ -117,7 +122,7 @@ def test_help_names_every_command_and_its_defaults(capsys):
 
 
 def test_the_readme_names_every_option_of_every_command(capsys):
-    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    readme = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/metrics.md"))
     for command in cli.COMMANDS:
         _, printed = run_here([command, "--help"], capsys)
         for option in set(re.findall(r"--[a-z][a-z-]+", printed.out)) - {"--help"}:
@@ -128,7 +133,8 @@ def test_the_readme_invents_no_option(capsys):
     known = {"--help", "--version", "-m"}
     for command in cli.COMMANDS:
         known |= set(re.findall(r"--[a-z][a-z-]+", run_here([command, "--help"], capsys)[1].out))
-    for block in re.findall(r"```bash\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.S):
+    pages = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/metrics.md"))
+    for block in re.findall(r"```bash\n(.*?)```", pages, re.S):
         for line in block.splitlines():
             if "run_" in line or "ms_gan" in line:
                 assert set(re.findall(r"--[a-z][a-z-]+", line)) <= known, line

@@ -13,8 +13,9 @@ from ms_gan.errors import UserError
 
 COMMANDS = {
     "train": "train a recipe, or go on with a run",
-    "eval": "draw samples of a trained generator",
+    "eval": "draw samples of a trained generator, and score it",
     "export": "write a bundle that is proved equal to its checkpoint",
+    "judge": "train the classifiers by which generated images are scored",
     "infer": "draw images from an exported bundle alone",
     "serve": "answer requests for images, and show a page",
     "recipes": "list the recipes, or show one as it would run",

@@ -1,4 +1,4 @@
-"""`eval`: pictures of what a trained model draws."""
+"""`eval`: pictures of what a trained model draws, and scores of it."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from ms_gan.errors import UserError
 
 SAMPLES, INTERPOLATION, BESIDE_REAL = "samples.png", "interpolation.png", "generated_beside_real.png"
 RECONSTRUCTIONS, TRANSFER = "reconstructions.png", "transfer.png"
+METRICS, METRICS_JSON = "metrics.png", "metrics.json"
 MOST_WALKS = 10  # of interpolation.png, when it was not said which labels
 
 
@@ -32,8 +33,17 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                               "autoencoder makes of them")
     command.add_argument("--transfer", action="store_true",
                          help="beside samples.png draw transfer.png: images of the test split, encoded with their own "
-                              "labels and decoded with others; with none of these four options, all that the model "
-                              "can is drawn")
+                              "labels and decoded with others")
+    command.add_argument("--metrics", action="store_true",
+                         help="beside samples.png print and write scores of 10,000 samples, or as many as there are "
+                              "test images, to metrics.json and metrics.png; with none of these five options, all pictures "
+                              "that the model can are drawn")
+    command.add_argument("--cas", action="store_true",
+                         help="--metrics, and how well a classifier trained on 50,000 samples reads the test split; "
+                              "of a generator with classes; takes minutes")
+    command.add_argument("--nearest-neighbour", action="store_true",
+                         help="--metrics, and how often the nearest of 50,000 samples has a test image's class; of a "
+                              "generator with classes")
     command.add_argument("--data-path", metavar="DIR", help="where the run's data set lies now (default: as in the run)")
     command.add_argument("--skip-unreadable", action="store_true",
                          help="go on without images of a folder that cannot be read (default: as in the run)")
@@ -50,6 +60,7 @@ def run(options: argparse.Namespace) -> int:
     runtime.set_up(options.device_target or "auto", options.device_id or 0)
     trained = load_trained(options.checkpoint)
     names, encoder = trained.labels, trained.encoder
+    options.metrics |= options.cas or options.nearest_neighbour
     labels = chosen_labels(options.labels, names)
     if (options.reconstruct or options.transfer) and encoder is None:
         raise UserError(f"{trained.recipe['name']} has no encoder, so it can neither reconstruct nor transfer")
@@ -57,17 +68,22 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"{trained.recipe['name']} takes no labels, so there is nothing to transfer")
     pictures = wanted_pictures(options, encoder is not None, names is not None)
     folder = free_folder(Path(options.output_dir) if options.output_dir else trained.home / "eval",
-                         (SAMPLES, INTERPOLATION, BESIDE_REAL, RECONSTRUCTIONS, TRANSFER), options.overwrite)
-    real = None
-    of_real = pictures & {BESIDE_REAL, RECONSTRUCTIONS, TRANSFER}
+                         (SAMPLES, INTERPOLATION, BESIDE_REAL, RECONSTRUCTIONS, TRANSFER, METRICS, METRICS_JSON),
+                         options.overwrite)
+    real = train = None
+    of_real = pictures & {BESIDE_REAL, RECONSTRUCTIONS, TRANSFER, METRICS}
     if of_real:
         recipe = trained.recipe["data"]
         try:
-            real = data.load(trained.settings["dataset"], "test", options.data_path or trained.data_path,
-                             {**recipe, "rotate_and_mirror": False}, options.skip_unreadable or trained.skip_unreadable)
-            real = trained.fitting(real)
+            where = options.data_path or trained.data_path
+            skip = options.skip_unreadable or trained.skip_unreadable
+            if options.metrics:
+                train, real = trained.own_data(where, skip)
+            else:
+                wanted = {**recipe, "rotate_and_mirror": False}
+                real = trained.fitting(data.load(trained.settings["dataset"], "test", where, wanted, skip))
         except UserError as error:
-            if options.compare_real or options.reconstruct or options.transfer or options.data_path:
+            if options.compare_real or options.reconstruct or options.transfer or options.metrics or options.data_path:
                 raise
             print(f"note: no {', '.join(sorted(of_real))}: {error}")
             pictures -= of_real
@@ -101,13 +117,18 @@ def run(options: argparse.Namespace) -> int:
         sheets.transfer(folder / TRANSFER, trained.encode, trained.draw, real, options.seed, about, names,
                         labels if options.labels else None)
         print(folder / TRANSFER)
+    if METRICS in pictures:
+        from ms_gan.cli.scoring import score
+
+        score(trained, train, real, options.seed, options.cas, options.nearest_neighbour, folder / METRICS_JSON,
+              folder / METRICS)
     return 0
 
 
 def wanted_pictures(options: argparse.Namespace, has_encoder: bool, has_labels: bool) -> set:
     """Return which pictures, beside samples.png, the options ask for: all that the model can when they name none."""
     asked = {INTERPOLATION: options.interpolate, BESIDE_REAL: options.compare_real,
-             RECONSTRUCTIONS: options.reconstruct, TRANSFER: options.transfer}
+             RECONSTRUCTIONS: options.reconstruct, TRANSFER: options.transfer, METRICS: options.metrics}
     if any(asked.values()):
         return {picture for picture, wanted in asked.items() if wanted}
     return {INTERPOLATION, BESIDE_REAL} | ({RECONSTRUCTIONS} if has_encoder else set()) | (

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Callable, Dict, Optional, Tuple
 
 import numpy as np
 
+from ms_gan import data
 from ms_gan.data import ImageData
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks, on_arrays
 from ms_gan.labels import LabelNames
 from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
 from ms_gan.recipes import FAMILIES, Recipe, check
-from ms_gan.recipes.build import build_encoder, build_unit_range_generator, leaving
+from ms_gan.recipes.build import build_discriminator, build_encoder, build_unit_range_generator, leaving
 from ms_gan.training.checkpoints import load_cells, read_state
 from ms_gan.training.run_folder import SETTINGS, RunFolder, find_checkpoint
 
@@ -29,6 +30,7 @@ class Trained:
     step: int
     settings: Dict[str, Any]
     data_path: Optional[str]
+    checkpoint: Path  # from which it was loaded
 
     @property
     def recipe(self) -> Recipe:
@@ -60,6 +62,28 @@ class Trained:
                             f"{(new or list(images.classes))[0]!r}; the run's own data, or such as they, are needed")
         return images.at_size(recipe["size"])
 
+    def own_data(self, data_path: Optional[str], skip_unreadable: bool) -> Tuple[ImageData, ImageData]:
+        """Load the training and the test images of the run, with labels where there are any, at the model's size.
+
+        Raises UserError where they cannot be loaded, or are not the training images that the model was trained on.
+        """
+        wanted = self.recipe["data"]
+
+        def load(split: str, **other: Any) -> ImageData:
+            return data.load(self.settings["dataset"], split, data_path, {**wanted, **other}, skip_unreadable)
+
+        train = load("train")
+        if train.sha256 != self.settings["data_sha256"]:
+            raise UserError(f"{train.name}, {train.source}: not the images that the run was trained on (their "
+                            f"checksums differ); scores need the run's own data: name them with --data-path")
+        test = load("test", rotate_and_mirror=False)
+        if train.name == "folder" and not wanted["classes"]:  # nobody has looked for labels yet
+            try:
+                train, test = (load(split, rotate_and_mirror=False, classes=2) for split in ("train", "test"))
+            except UserError:  # tags, or labels that are not whole: the model needs none
+                pass
+        return self.fitting(train), self.fitting(test)
+
     def draw(self, inputs: Inputs) -> np.ndarray:
         """Return the images of the generator's inputs, float32 in [0, 1], N×C×H×W."""
         return draw_images(self.generator, inputs)
@@ -67,6 +91,15 @@ class Trained:
     def encode(self, inputs: Inputs) -> np.ndarray:
         """Return the means of the latents of images, float32 in [0, 1], and, with labels, those; (N, latent_size)."""
         return in_chunks(on_arrays(self.encoder), inputs)[0]
+
+    def discriminator(self) -> Optional[Callable[[np.ndarray], np.ndarray]]:
+        """Load the model's discriminator, a function images, uint8, N×C×H×W, to logits, (N, 1); None without one."""
+        if "discriminator" not in FAMILIES[self.recipe["family"]]:
+            return None
+        network = build_discriminator(self.recipe)
+        load_cells(self.checkpoint, {"discriminator": network.discriminator})
+        judge = on_arrays(network)
+        return lambda images: in_chunks(lambda some: judge(np.float32(some) / 255), (images,))[0]
 
 
 def load_trained(place: Optional[str]) -> Trained:
@@ -87,4 +120,4 @@ def load_trained(place: Optional[str]) -> Trained:
         load_cells(checkpoint, {leaving(settings["recipe"], "encoder"): encoder.encoder})
     run = RunFolder(home)
     data_path = run.read_environment()["data"]["path"] if run.environment.is_file() else None
-    return Trained(generator, encoder, home, state["step"], settings, data_path)
+    return Trained(generator, encoder, home, state["step"], settings, data_path, checkpoint)

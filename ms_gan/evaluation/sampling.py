@@ -40,14 +40,15 @@ def on_arrays(network: Callable) -> Callable[..., Tuple[np.ndarray, ...]]:
     return run
 
 
-def in_chunks(run: Callable[..., Tuple[np.ndarray, ...]], inputs: Inputs) -> Tuple[np.ndarray, ...]:
+def in_chunks(run: Callable[..., Tuple[np.ndarray, ...]], inputs: Inputs,
+              rows: int = CHUNK) -> Tuple[np.ndarray, ...]:
     """Run a function of arrays on all rows of its inputs; return its outputs, each with as many rows.
 
-    The function always sees 16 of each input at once, the last ones padded with zeros.
+    The function always sees `rows` of each input at once, the last ones padded with zeros.
     """
     chunks = []
-    for start in range(0, len(inputs[0]), CHUNK):
-        chunk = [array[start:start + CHUNK] for array in inputs]
-        padded = [np.pad(array, [(0, CHUNK - len(array))] + [(0, 0)] * (array.ndim - 1)) for array in chunk]
+    for start in range(0, len(inputs[0]), rows):
+        chunk = [array[start:start + rows] for array in inputs]
+        padded = [np.pad(array, [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1)) for array in chunk]
         chunks.append([output[: len(chunk[0])] for output in run(*padded)])
     return tuple(np.concatenate(parts) for parts in zip(*chunks))

@@ -186,3 +186,22 @@ class EncoderOfUnitRange(nn.Cell):
 
     def construct(self, image, *label):
         return self.encoder(image * self.scale + self.low, *label)
+
+
+class DiscriminatorOfUnitRange(nn.Cell):
+    """A discriminator that takes images in [0, 1], in inference mode.
+
+    Input: image, float32, N×C×H×W, in [0, 1]. Output: float32, (N, 1), the log-odds of "real".
+    """
+
+    def __init__(self, discriminator: nn.Cell, pixel_range):
+        super().__init__()
+        low, high = pixel_range
+        self.discriminator = discriminator
+        self.scale = high - low
+        self.low = low
+        self.set_train(False)
+
+    def construct(self, image):
+        judged = self.discriminator(image * self.scale + self.low)
+        return judged[0] if isinstance(judged, tuple) else judged

@@ -13,7 +13,7 @@ from ms_gan.data.description import ImageData
 from ms_gan.data.resident import ResidentImages, TurnedImages
 from ms_gan.errors import UserError
 from ms_gan.nets.autoencoder import ConvDecoder, ConvEncoder
-from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
+from ms_gan.nets.blocks import DiscriminatorOfUnitRange, EncoderOfUnitRange, UnitRange
 from ms_gan.nets.conv import ConvDiscriminator, ConvGenerator
 from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
 from ms_gan.recipes import FAMILIES, SMALLEST_FLOAT32, Recipe, share_of_batch
@@ -74,6 +74,16 @@ def build_unit_range_generator(recipe: Recipe) -> UnitRange:
 def build_encoder(recipe: Recipe) -> EncoderOfUnitRange:
     """Return an encoder of its own that takes images in [0, 1], in inference mode; names as of the generator."""
     return EncoderOfUnitRange(_network(recipe, "encoder", leaving(recipe, "encoder")), recipe["data"]["pixel_range"])
+
+
+def build_discriminator(recipe: Recipe) -> DiscriminatorOfUnitRange:
+    """Return a discriminator of its own that takes images in [0, 1], in inference mode, so without dropout.
+
+    Its parameters are `discriminator.…`.
+    """
+    settings = {name: 0.0 if name == "dropout_rate" else value for name, value in recipe["discriminator"].items()}
+    network = _network({**recipe, "discriminator": settings}, "discriminator")
+    return DiscriminatorOfUnitRange(network, recipe["data"]["pixel_range"])
 
 
 def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -> TrainingStep:

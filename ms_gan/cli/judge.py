@@ -1,0 +1,49 @@
+"""`judge`: train the classifiers by which generated images are scored."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+
+from ms_gan import data
+from ms_gan.cli.options import add_device, free_folder, positive, seed
+from ms_gan.errors import UserError
+
+
+def add_arguments(command: argparse.ArgumentParser) -> None:
+    """Declare the command's arguments."""
+    command.add_argument("--dataset", choices=tuple(data.DATASETS), default="mnist",
+                         help="images with one class each (default: mnist)")
+    command.add_argument("--data-path", metavar="DIR", help="the folder that holds them (default: mnist is fetched)")
+    command.add_argument("--size", type=positive, default=28, metavar="N",
+                         help="the size to which images of a folder are brought (default: 28)")
+    command.add_argument("--channels", type=int, choices=(1, 3), default=1,
+                         help="1 for grey, 3 for colour images of a folder (default: 1)")
+    command.add_argument("--seed", type=seed, default=1, metavar="S",
+                         help="of the first network; the second takes the next (default: 1)")
+    command.add_argument("--output-dir", required=True, metavar="DIR", help="the judge's folder, which must be new")
+    add_device(command)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Train the judge and write its folder; return the exit status."""
+    from ms_gan import runtime
+
+    if options.seed == 2**32 - 1:
+        raise UserError("the second network takes the next seed, and there is none; give a smaller --seed")
+    folder = free_folder(Path(options.output_dir), (), overwrite=False)
+    runtime.set_up(options.device_target or "auto", options.device_id or 0)
+    wanted = {**data.WANTED, "size": options.size, "channels": options.channels, "classes": 2}
+    train, test = (data.load(options.dataset, split, options.data_path, wanted) for split in ("train", "test"))
+
+    from ms_gan.evaluation.judges import TRUSTED, train_judge
+
+    command = f"python -m ms_gan judge --dataset {options.dataset}"
+    command += " --data-path DIR" if options.data_path else ""
+    command += f" --seed {options.seed} --output-dir DIR"
+    judge = train_judge(folder, train, test, options.seed, command, lambda line: print(line, flush=True))
+    for kind, share in judge.about["accuracy_test"].items():
+        if share < TRUSTED:
+            print(f"note: the network of {kind} reads only {share:.2%} of the test images; scores by it say little")
+    print(folder)
+    return 0

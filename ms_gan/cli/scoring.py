@@ -1,0 +1,81 @@
+"""Scores of a trained model, printed and written: `eval --metrics`."""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from pathlib import Path
+
+from ms_gan import runtime
+from ms_gan.cli.trained import Trained
+from ms_gan.data import ImageData
+from ms_gan.evaluation import judges, score_picture, scores
+from ms_gan.training.run_folder import write_json
+
+
+def score(trained: Trained, train: ImageData, test: ImageData, seed: int, cas: bool, nearest_neighbour: bool,
+          to_json: Path, to_picture: Path) -> None:
+    """Score the model on its own data; print the scores, and write them and a picture of them.
+
+    Raises UserError for what cannot be scored, such as too few images.
+    """
+    started = time.perf_counter()
+    scores.Real.choose(train, test, seed)  # refused before a judge is trained for nothing
+    scores.refuse_labelled(trained.labels is not None, train, cas, nearest_neighbour)
+    no_judge = judges.why_no_judge(train)
+    judge = None if no_judge else judges.judge_for(train, test, say)
+    found = scores.measure(trained.draw, trained.recipe["latent"], trained.labels is not None, train, test, seed, judge,
+                           no_judge, trained.discriminator(), cas, nearest_neighbour, say)
+    by = _judge(judge) if judge else None
+    count = found.protocol["generated"]
+    title = f"scores of {trained.recipe['name']} at step {trained.step:,}"
+    about = (f"{count:,} generated images of seed {seed} against {count:,} of the test split of {test.name}. The "
+             f"column \"real\" holds what {count:,} training images score in their place; for memorisation and the judge's "
+             f"reading, the test images.")
+    told = f"Judge: {by['text']}." if by else f"No judge: {no_judge}; so there are no scores that need one."
+    notes = _notes(trained, train, judge)
+    print(f"\n{title}\n" + "\n".join(textwrap.wrap(f"{about} {told}", 110)))
+    print("\n".join(score_picture.table(found)))
+    for name, reason in found.left_out.items():
+        print(f"left out: {name}: {reason}")
+    for note in notes:
+        print(f"note: {note}")
+    write_json(to_json, {
+        "model": {"recipe": trained.recipe["name"], "step": trained.step, "checkpoint": str(trained.checkpoint),
+                  "dataset": train.name, "train_sha256": train.sha256, "test_sha256": test.sha256},
+        "protocol": found.protocol, "judge": by, "generated": found.generated, "real": found.real,
+        "left_out": found.left_out, "class_shares": found.shares, "classes": list(train.classes), "notes": notes,
+        "versions": runtime.environment()})
+    score_picture.picture(to_picture, found, train.classes, title, f"{about} {told}")
+    print(to_json)
+    print(to_picture)
+    say(f"scored in {time.perf_counter() - started:.0f} s")
+
+
+def say(line: str) -> None:
+    """Print a line at once: scoring takes a minute."""
+    print(line, flush=True)
+
+
+def _judge(judge: judges.Judge) -> dict:
+    """Say which judge this is, for the record."""
+    right = judge.about["accuracy_test"]
+    return {"folder": str(judge.home), "sha256": judge.sha256, "accuracy_test": right,
+            "data": judge.about["data"], "training": judge.about["training"],
+            "text": f"{judge.home.name} ({judge.sha256[:12]}), which reads {right['features']:.2%} (features) and "
+                    f"{right['classes']:.2%} (class accuracy) of the test split rightly"}
+
+
+def _notes(trained: Trained, train: ImageData, judge) -> list:
+    notes = []
+    if judge is not None:
+        weak = [f"{share:.1%}" for share in judge.about["accuracy_test"].values() if share < judges.TRUSTED]
+        if weak:
+            notes.append(f"a network of this judge reads only {' and '.join(weak)} of the test split rightly, so its "
+                         f"scores compare models on these data, and mean little beside others")
+        if judge.about["data"]["train_sha256"] != train.sha256:
+            notes.append("the judge was trained on another copy of these data: the same test split and training "
+                         "labels, training images with other bytes")
+    if trained.recipe["data"]["rotate_and_mirror"]:
+        notes.append("the model was trained on turned and mirrored images; scores compare with the images as they are")
+    return notes

@@ -1,0 +1,224 @@
+"""How good generated images are: pure functions of arrays, each with its formula, its source and its bias.
+
+"Features" are float32 or float64, (N, dimensions), what a judge makes of images; "images" are uint8, or float32 in
+[0, 1], (N, …), compared pixel by pixel in [0, 1]. Nothing here draws, trains or reads a file. Distances are taken in
+blocks, in float32 by matrix products, so that memory does not grow with the square of N.
+
+Most of these numbers depend on how many images they are computed from, and all of them on the judge: what a score
+was computed from belongs to its name, such as fd_10k_test.
+"""
+
+from __future__ import annotations
+
+from typing import Dict, Iterator, NamedTuple, Sequence, Tuple
+
+import numpy as np
+
+BLOCK = 1000  # rows whose distances are taken at once
+NEIGHBOURS = 5
+SIGMAS = tuple(np.logspace(-1, 0, 10))
+
+
+def of_count(count: int) -> str:
+    """Return how a count stands in a score's name: 10k for 10,000, 1500 for 1,500."""
+    return f"{count // 1000}k" if count and count % 1000 == 0 else str(count)
+
+
+class Moments(NamedTuple):
+    """All that a Fréchet distance needs to know of features: mean, float64 (dimensions,), covariance, and N."""
+
+    mean: np.ndarray
+    covariance: np.ndarray
+    count: int
+
+
+def moments(features: np.ndarray) -> Moments:
+    """Return the moments of features, (N, dimensions), N at least 2; the covariance is the unbiased one, over N − 1."""
+    if len(features) < 2:
+        raise ValueError(f"a covariance needs at least 2 images, not {len(features)}")
+    features = features.astype(np.float64)
+    mean = features.mean(0)
+    centred = features - mean
+    return Moments(mean, centred.T @ centred / (len(features) - 1), len(features))
+
+
+def frechet_distance(first: Moments, second: Moments) -> float:
+    """Return |m₁ − m₂|² + Tr(C₁ + C₂ − 2 (C₁C₂)^½) (Heusel et al. 2017, equation 6; Dowson and Landau 1982).
+
+    Tr (C₁C₂)^½ = Σ √λ of the symmetric C₁^½ C₂ C₁^½, λ clipped at 0: no root of an unsymmetric matrix is needed.
+    0 for equal moments. Biased upwards: two samples of N from one normal distribution with d dimensions and unit
+    variances score about 2d/N + d(d + 1)/(2N), so only distances of equal N compare; hence the ratio to real
+    against real.
+    """
+    values, vectors = np.linalg.eigh(first.covariance)
+    root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
+    inner = np.linalg.eigvalsh(root @ second.covariance @ root)
+    difference = first.mean - second.mean
+    return float(difference @ difference + np.trace(first.covariance) + np.trace(second.covariance)
+                 - 2 * np.sqrt(np.clip(inner, 0, None)).sum())
+
+
+def precision_recall_density_coverage(real: np.ndarray, generated: np.ndarray,
+                                      neighbours: int = NEIGHBOURS) -> Dict[str, float]:
+    """Return whether generated features lie among the real ones, and the real among the generated.
+
+    With B(x) the ball about x that reaches to its k-th nearest neighbour in its own set, k = `neighbours`:
+    precision, the share of generated in some B(real), and recall, the share of real in some B(generated)
+    (Kynkäänniemi et al. 2019); density, how many B(real) hold a generated, over k, and coverage, the share of B(real)
+    that hold any generated (Naeem et al. 2020, equations 4 and 6). Features: (N, dimensions) and (M, dimensions), both
+    with more than k rows.
+
+    For N = M samples of one distribution density is 1 in expectation and coverage about 1 − 2^−k, .969 for k = 5,
+    whatever N; precision and recall, equal by symmetry, are near .95 and were hardly seen to depend on N, but there is
+    no formula, and for two distributions that differ there is no such promise.
+    """
+    if min(len(real), len(generated)) <= neighbours:
+        raise ValueError(f"{neighbours} neighbours need more than {neighbours} images of each kind")
+    centre = real.mean(0, dtype=np.float64)  # small numbers, so that float32 loses little
+    real, generated = (np.float32(features - centre) for features in (real, generated))
+    real_reach, generated_reach = (_reach(features, neighbours) for features in (real, generated))
+    held_by = np.zeros(len(generated), np.int64)  # in how many B(real) each generated one lies
+    recalled = np.zeros(len(real), bool)
+    covered = np.zeros(len(real), bool)
+    for rows, distances in _distances(real, generated):
+        inside = distances < real_reach[rows, None]
+        held_by += inside.sum(0)
+        covered[rows] = inside.any(1)
+        recalled[rows] = (distances < generated_reach).any(1)
+    return {"precision": float((held_by > 0).mean()), "recall": float(recalled.mean()),
+            "density": float(held_by.mean() / neighbours), "coverage": float(covered.mean())}
+
+
+def class_accuracy(read: np.ndarray, wanted: np.ndarray, classes: int) -> float:
+    """Return the share of images in which a judge reads the class that was asked for, a mean over the classes.
+
+    `read`, `wanted`: int, (N,). Each class weighs the same, however many images it has. Unbiased in N; the judge's own
+    errors are part of it.
+    """
+    shares = [np.mean(read[wanted == number] == number) for number in range(classes) if np.any(wanted == number)]
+    return float(np.mean(shares))
+
+
+def class_shares(read: np.ndarray, classes: int) -> Tuple[float, ...]:
+    """Return which part of the images, int (N,), a judge reads as each class."""
+    return tuple(float(share) for share in np.bincount(read, minlength=classes) / len(read))
+
+
+def nearest(queries: np.ndarray, references: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+    """Return each query image's Euclidean distance to its nearest reference image, float32 (N,), and that one's index.
+
+    Pixels in [0, 1], images of any equal shape. Of several that are equally near, float32 decides.
+    """
+    least = np.full(len(queries), np.inf, np.float32)
+    index = np.zeros(len(queries), np.int64)
+    centre = _centre(references)
+    for start in range(0, len(references), 10 * BLOCK):
+        some = _pixels(references[start:start + 10 * BLOCK], centre)
+        for rows, distances in _distances(queries, some, centre):
+            best = distances.argmin(1)
+            value = distances[np.arange(len(best)), best]
+            nearer = value < least[rows]
+            least[rows] = np.where(nearer, value, least[rows])
+            index[rows] = np.where(nearer, start + best, index[rows])
+    return np.sqrt(least), index
+
+
+def memorisation(distances: np.ndarray) -> Dict[str, float]:
+    """Return what the distances of generated images to their nearest training image, (N,), say: copies lie near 0.
+
+    The median, the 1st percentile, and the share below 1, which for 28×28 is a copy to the eye. The distances fall as
+    there are more training images; what unseen real images score beside them is what no copying looks like.
+    """
+    return {"median": float(np.median(distances)), "percentile_1": float(np.percentile(distances, 1)),
+            "share_below_1": float((distances < 1).mean())}
+
+
+def parzen_log_likelihood(samples: np.ndarray, validation: np.ndarray, test: np.ndarray,
+                          sigmas: Sequence[float] = SIGMAS) -> Dict[str, float]:
+    """Return the mean log-density, in nats, of test images under Gaussians of one width about the samples.
+
+    log p(x) = log (1/M) Σⱼ N(x; sampleⱼ, σ² I) (Goodfellow et al. 2014, section 5; Breuleux et al. 2009), pixels in
+    [0, 1], with the sigma of `sigmas` under which the validation images are likeliest. Also that `sigma`, and the
+    `error`, the standard error over the test images.
+
+    Rises with the number of samples, and rewards blur: real images are not the best there are (Theis et al. 2016).
+    """
+    by_sigma = _mean_log_densities(samples, validation, sigmas).mean(1)
+    sigma = float(sigmas[int(by_sigma.argmax())])
+    of_each = _mean_log_densities(samples, test, [sigma])[0]
+    error = of_each.std(ddof=1) / np.sqrt(len(of_each)) if len(of_each) > 1 else 0.0
+    return {"log_likelihood": float(of_each.mean()), "error": float(error), "sigma": sigma}
+
+
+def one_nearest_neighbour_error(samples: np.ndarray, labels: np.ndarray, test: np.ndarray,
+                                test_labels: np.ndarray) -> float:
+    """Return the share of test images whose nearest sample, by pixels, has another class (Radford et al. 2016).
+
+    Images of any equal shape; labels int, (M,) and (N,). Falls as there are more samples.
+    """
+    return float(np.mean(labels[nearest(test, samples)[1]] != test_labels))
+
+
+def equilibrium(real_logits: np.ndarray, generated_logits: np.ndarray) -> Dict[str, float]:
+    """Return how a discriminator judges images that it was not trained on, by its logits, (N,) or (N, 1).
+
+    The part of the real and of the generated ones that it judges rightly, by the sign; the spread, the standard
+    deviation of each kind's logits; and the gap between their means. A D that has died says .5 and .5, or 1 and 0, as
+    one at equilibrium does, but with a spread of 0. Unbiased in N.
+    """
+    real, generated = (logits.astype(np.float64).ravel() for logits in (real_logits, generated_logits))
+    return {"accuracy_real": float((real > 0).mean()), "accuracy_generated": float((generated < 0).mean()),
+            "logit_spread_real": float(real.std()), "logit_spread_generated": float(generated.std()),
+            "logit_gap": float(real.mean() - generated.mean())}
+
+
+def _pixels(images: np.ndarray, centre: np.ndarray) -> np.ndarray:
+    """Return images as vectors in [0, 1] from the centre, float32, (N, numbers)."""
+    flat = images.reshape(len(images), -1)
+    return (np.float32(flat) / 255 if flat.dtype == np.uint8 else np.float32(flat)) - centre
+
+
+def _centre(images: np.ndarray) -> np.ndarray:
+    """Return the mean of (some of) the images, in [0, 1], float32: about it, float32 loses less in distances."""
+    return _pixels(images[:10 * BLOCK], np.float32(0)).mean(0)
+
+
+def _distances(first: np.ndarray, second: np.ndarray, centre=None) -> Iterator[Tuple[slice, np.ndarray]]:
+    """Yield, for blocks of `first`, which rows they are and their squared distances to `second`, float32.
+
+    With a centre `first` are images, which `_pixels` brings to where `second` is; else both are float32 vectors.
+    """
+    second_squares = np.einsum("nd,nd->n", second, second)
+    for start in range(0, len(first), BLOCK):
+        rows = slice(start, min(start + BLOCK, len(first)))
+        some = first[rows] if centre is None else _pixels(first[rows], centre)
+        distances = some @ second.T
+        distances *= -2
+        distances += np.einsum("nd,nd->n", some, some)[:, None]
+        distances += second_squares
+        np.maximum(distances, 0, out=distances)
+        yield rows, distances
+
+
+def _reach(features: np.ndarray, neighbours: int) -> np.ndarray:
+    """Return each row's squared distance to its k-th nearest other row."""
+    return np.concatenate([np.partition(distances, neighbours, axis=1)[:, neighbours]  # the row itself is the nearest
+                           for _, distances in _distances(features, features)])
+
+
+def _mean_log_densities(samples: np.ndarray, images: np.ndarray, sigmas: Sequence[float]) -> np.ndarray:
+    """Return log (1/M) Σⱼ N(x; sampleⱼ, σ² I) of each image for each sigma, float64, (sigmas, N)."""
+    centre = _centre(samples)
+    densities = np.full((len(sigmas), len(images)), -np.inf)
+    for start in range(0, len(samples), 10 * BLOCK):
+        some = _pixels(samples[start:start + 10 * BLOCK], centre)
+        for rows, distances in _distances(images, some, centre):
+            least = distances.min(1)
+            distances -= least[:, None]
+            for number, sigma in enumerate(sigmas):
+                sums = np.exp(distances * np.float32(-0.5 / sigma**2)).sum(1, dtype=np.float64)
+                log_sums = np.log(sums) - 0.5 * least.astype(np.float64) / sigma**2
+                densities[number, rows] = np.logaddexp(densities[number, rows], log_sums)
+    dimensions = int(np.prod(images.shape[1:]))
+    constants = 0.5 * dimensions * np.log(2 * np.pi * np.square(sigmas)) + np.log(len(samples))
+    return densities - constants[:, None]

@@ -1,0 +1,87 @@
+"""Scores as text and as a picture."""
+
+from __future__ import annotations
+
+import io
+import textwrap
+from pathlib import Path
+from typing import List, Sequence
+
+import numpy as np
+
+from ms_gan.evaluation.scores import Scores
+from ms_gan.files import write_file
+
+COLOURS = {"generated": "#0072B2", "real": "#E69F00"}  # of Okabe and Ito, as in the other pictures
+MOST_CLASSES = 60  # whose names stand below the bars
+
+
+def table(scores: Scores) -> List[str]:
+    """Return the scores as lines of equal width: name, generated, real."""
+    width = max(map(len, scores.generated), default=0)
+    lines = [f"{'':{width}} {'generated':>12} {'real':>12}"]
+    for name, score in scores.generated.items():
+        real = number(scores.real[name]) if name in scores.real else "–"
+        lines.append(f"{name:{width}} {number(score):>12} {real:>12}")
+    return lines
+
+
+def number(score: float) -> str:
+    """Return a score with the digits that mean something."""
+    return f"{score:,.1f}" if abs(score) >= 100 else f"{score:.4f}" if abs(score) < 10 else f"{score:.2f}"
+
+
+def picture(path: Path, scores: Scores, classes: Sequence[str], title: str, caption: str) -> None:
+    """Write a PNG: the table, and below it classes read, distances to the nearest training image, and D's logits.
+
+    Of these three, those that there are.
+    """
+    from matplotlib.figure import Figure
+
+    panels = [(draw, values) for draw, values in (
+        (_classes, scores.shares), (_nearest, scores.nearest), (_logits, scores.logits)) if values is not None]
+    lines = table(scores)
+    caption = "\n".join(textwrap.wrap(caption, 125))
+    text_height = 0.19 * (len(lines) + caption.count("\n") + 3)
+    figure = Figure(figsize=(10, text_height + 2.4 * len(panels) + 0.6), dpi=100, layout="constrained")
+    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)
+    figure.suptitle(textwrap.fill(title, 80), fontsize=14, fontweight="bold", parse_math=False)
+    axes = figure.subplots(1 + len(panels), height_ratios=[text_height, *[2.4] * len(panels)], squeeze=False)[:, 0]
+    axes[0].axis("off")
+    axes[0].text(0, 1, "\n".join(lines), family="DejaVu Sans Mono", fontsize=10, va="top", parse_math=False)
+    axes[0].text(0, 0, caption, fontsize=9, color="#5F5F5F", va="bottom", parse_math=False)
+    for of, (draw, values) in zip(axes[1:], panels):
+        draw(of, values, classes)
+        of.spines[["top", "right"]].set_visible(False)
+        of.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
+    content = io.BytesIO()
+    figure.savefig(content, format="png", metadata={"Software": None})
+    write_file(path, content.getvalue())
+
+
+def _classes(axes, shares, classes: Sequence[str]) -> None:
+    for number_of, (kind, values) in enumerate(shares.items()):
+        axes.bar(np.arange(len(values)) + 0.4 * number_of - 0.2, values, 0.4, color=COLOURS[kind], label=kind)
+    axes.set(xlabel="class that the judge reads", ylabel="share of images")
+    if len(classes) <= MOST_CLASSES:
+        crowded = sum(map(len, classes)) > 80
+        axes.set_xticks(range(len(classes)), classes, rotation=90 if crowded else 0, parse_math=False)
+
+
+def _nearest(axes, nearest, classes: Sequence[str]) -> None:
+    bins = np.linspace(0, max(float(distances.max()) for distances in nearest.values()) or 1.0, 80)
+    for kind, distances in nearest.items():
+        axes.hist(distances, bins, density=True, histtype="step", linewidth=1.6, color=COLOURS[kind],
+                  label=kind if kind == "generated" else "real, of the test split")
+    axes.set(xlabel="distance to the nearest training image", ylabel="density", xlim=(0, None))
+
+
+def _logits(axes, logits, classes: Sequence[str]) -> None:
+    values = np.concatenate([some.ravel() for some in logits.values()])
+    low, high = float(values.min()), float(values.max())
+    bins = np.linspace(low, high if high > low else low + 1, 80)
+    for kind, some in logits.items():
+        axes.hist(some.ravel(), bins, density=True, histtype="step", linewidth=1.6, color=COLOURS[kind],
+                  label=kind if kind == "generated" else "real, of the test split")
+    axes.axvline(0, color="#777777", linestyle="--", linewidth=1)
+    axes.set(xlabel="logit of the model's discriminator: above 0 it says real", ylabel="density")

@@ -1,0 +1,252 @@
+"""The protocol: what is compared with what, how many, and what perfect samples would score.
+
+Generated images are compared with the test split, which no network was trained on. Training images serve for three
+things alone: memorisation, which is about them; the Parzen window's width; and the column "real", in which as many of
+them, or for memorisation the test images, stand where the generated ones do: what perfect samples would score. A
+score's name says its protocol, such as fd_10k_test: 10,000 images, against as many of the test split.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import Any, Callable, Dict, List, Optional, Sequence, Tuple
+
+import numpy as np
+
+from ms_gan.data.description import ImageData
+from ms_gan.errors import UserError
+from ms_gan.evaluation import metrics
+from ms_gan.evaluation.judges import Judge, accuracy, train_network
+from ms_gan.evaluation.metrics import frechet_distance, moments, of_count
+from ms_gan.evaluation.sampling import Inputs, seeded_inputs
+from ms_gan.runtime import random_stream
+
+Draw = Callable[[Inputs], np.ndarray]  # inputs of a generator to images, float32 in [0, 1], N×C×H×W
+Discriminate = Callable[[np.ndarray], np.ndarray]  # images, uint8, N×C×H×W, to logits, float32 (N,)
+Say = Callable[[str], None]
+
+MOST, FEWEST = 10_000, 100  # images of each kind
+OF_TRAINING = 6  # one in so many of the training split, its end, is for the Parzen window's width: 50,000 to 60,000
+VALIDATION = 1000  # at most so many of them
+LABELLED = 5  # times as many samples for CAS and 1-NN: 50,000
+DISCRIMINATED = 2000  # images of each kind that D judges: enough for two digits
+DRAWN_AT_ONCE = 1000
+
+
+@dataclass
+class Scores:
+    """Scores by name, of the generated images and of real ones; why some are left out; and what a picture shows."""
+
+    generated: Dict[str, float] = field(default_factory=dict)
+    real: Dict[str, float] = field(default_factory=dict)
+    left_out: Dict[str, str] = field(default_factory=dict)
+    protocol: Dict[str, Any] = field(default_factory=dict)
+    shares: Optional[Dict[str, Sequence[float]]] = None  # of the classes that the judge reads
+    nearest: Optional[Dict[str, np.ndarray]] = None  # distances to the nearest training image
+    logits: Optional[Dict[str, np.ndarray]] = None  # of D
+
+    def add(self, name: str, generated: float, real: Optional[float] = None) -> None:
+        """Keep one score, and that of real images where there is one."""
+        self.generated[name] = generated
+        if real is not None:
+            self.real[name] = real
+
+
+@dataclass(frozen=True)
+class Real:
+    """The real images of a comparison, uint8: test; training, of which `unseen` are not for Parzen's width."""
+
+    test: ImageData
+    train: ImageData
+    some: np.ndarray  # as many training images as there are test images, which stand where the generated ones do
+    validation: np.ndarray
+
+    @classmethod
+    def choose(cls, train: ImageData, test: ImageData, seed: int) -> "Real":
+        """Choose, by the seed, as many of each as both splits hold, at most MOST. Raises UserError for too few."""
+        kept = len(train.images) - len(train.images) // OF_TRAINING
+        count = min(MOST, len(test.images), kept)
+        if count < FEWEST:
+            raise UserError(f"{test.name}, {test.source}: {len(test.images):,} test images and {len(train.images):,} "
+                            f"training images are too few for --metrics, which needs at least {FEWEST} and {FEWEST * 6 // 5}")
+        chosen = np.sort(random_stream(seed, "test images").permutation(len(test.images))[:count])
+        labels = None if test.labels is None else test.labels[chosen]
+        of_train = random_stream(seed, "real against real").permutation(kept)[:count]
+        return cls(replace(test, images=test.images[chosen], labels=labels), train, train.images[of_train],
+                   train.images[kept:][:VALIDATION])
+
+    @property
+    def count(self) -> int:
+        """How many test images there are, and how many are generated."""
+        return len(self.test.images)
+
+
+def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageData, test: ImageData, seed: int,
+            judge: Optional[Judge], no_judge: Optional[str], discriminate: Optional[Discriminate],
+            cas: bool, nearest_neighbour: bool, say: Say) -> Scores:
+    """Score a generator. Raises UserError for too few real images, and for CAS or 1-NN of one without classes.
+
+    `latent` holds the latents' distribution and size; a `conditional` generator gets the labels of the test images.
+    `judge` belongs to the data, or `no_judge` says why there is none; `discriminate` is the model's own D, if any.
+    """
+    refuse_labelled(conditional, train, cas, nearest_neighbour)
+    real = Real.choose(train, test, seed)
+    count, of, scores = real.count, of_count(real.count), Scores()
+    labels, balanced = _wanted_labels(real.test, seed) if conditional else (None, None)
+    scores.protocol = {
+        "generated": count, "real": count, "split": "test", "seed": seed, "neighbours": metrics.NEIGHBOURS,
+        "test_images": len(test.images), "training_images": len(train.images),
+        "pixels": "generated images are rounded to 256 levels, as files and the real ones are",
+        "labels": "as often as in the test split; class accuracy: each class equally often" if conditional else None}
+
+    say(f"drawing {count if labels is None else len(labels):,} images")
+    everything = draw_bytes(draw, latent, count if labels is None else len(labels), seed, labels)
+    images = everything[:count]
+    if judge is None:
+        scores.left_out["fd, precision, recall, density, coverage, class_accuracy"] = no_judge
+    else:
+        say("reading them with the judge")
+        _by_features(scores, judge, real, images, of)
+        _by_classes(scores, judge, real, images, everything, labels, balanced)
+    if not conditional:
+        scores.left_out["class_accuracy"] = "the generator takes no class"
+    elif test.places:
+        scores.left_out["class_accuracy"] = "the generator takes tags, and a judge reads one class"
+    say(f"comparing them with {len(train.images):,} training images")
+    _by_training_images(scores, real, images, of)
+    _by_density(scores, real, images, of)
+    if discriminate is None:
+        scores.left_out["discriminator"] = "the model has no discriminator"
+    else:
+        _by_discriminator(scores, discriminate, real.test.images, images)
+    if nearest_neighbour or cas:
+        _by_labels(scores, draw, latent, real, seed, cas, nearest_neighbour, say)
+    for wanted, name in ((cas, "cas"), (nearest_neighbour, "one_nearest_neighbour_error")):
+        if not wanted and conditional and not test.places:
+            scores.left_out[name] = f"on request: --{'cas' if name == 'cas' else 'nearest-neighbour'}"
+    return scores
+
+
+def refuse_labelled(conditional: bool, train: ImageData, cas: bool, nearest_neighbour: bool) -> None:
+    """Raise UserError where CAS or 1-NN is wanted of a generator, or of data, without one class an image."""
+    option = "--cas" if cas else "--nearest-neighbour"
+    if (cas or nearest_neighbour) and not conditional:
+        raise UserError(f"{option} needs a generator that draws the class it is asked for; leave it out")
+    if (cas or nearest_neighbour) and train.places:
+        raise UserError(f"{option} needs one class an image, and these have tags; leave it out")
+
+
+class QuickScores:
+    """A cheap look at a generator while it trains: by training images, so that the test split decides nothing.
+
+    Built once; called with images, uint8 or float32 in [0, 1], N×C×H×W, and for a conditional generator the classes
+    asked for, int (N,), it returns fd_<count>_train, its ratio to real against real and, with classes, class_accuracy.
+    Draw `count` images for it, as the Fréchet distance depends on how many there are.
+    """
+
+    def __init__(self, judge: Judge, train: ImageData, seed: int, count: int = 2000):
+        if len(train.images) < 2 * count:
+            raise UserError(f"{train.name}, {train.source}: {len(train.images):,} images, but {2 * count:,} are needed")
+        order = random_stream(seed, "quick scores").permutation(len(train.images))[: 2 * count]
+        self.judge, self.count, self.classes = judge, count, len(train.classes)
+        self.reference, other = (moments(judge.features(train.images[part])) for part in (order[:count], order[count:]))
+        self.real = frechet_distance(other, self.reference)
+
+    def __call__(self, images: np.ndarray, labels: Optional[np.ndarray] = None) -> Dict[str, float]:
+        name = f"fd_{of_count(self.count)}_train"
+        distance = frechet_distance(moments(self.judge.features(images)), self.reference)
+        scores = {name: distance, f"{name}_ratio": distance / self.real}
+        if labels is not None:
+            scores["class_accuracy"] = metrics.class_accuracy(self.judge.read(images), labels, self.classes)
+        return scores
+
+
+def draw_bytes(draw: Draw, latent: Dict[str, Any], count: int, seed: int,
+               labels: Optional[np.ndarray] = None) -> np.ndarray:
+    """Return `count` images of the seed's latents as bytes, uint8, N×C×H×W, drawn in parts to save memory."""
+    inputs = seeded_inputs(latent, count, seed, labels)
+    parts = []
+    for start in range(0, count, DRAWN_AT_ONCE):
+        images = draw(tuple(array[start:start + DRAWN_AT_ONCE] for array in inputs))
+        parts.append(np.rint(images * 255).astype(np.uint8))
+    return np.concatenate(parts)
+
+
+def _wanted_labels(test: ImageData, seed: int) -> Tuple[np.ndarray, Optional[np.ndarray]]:
+    """Return the labels to ask for: those of the test images, and behind them some more, so that there are enough.
+
+    Enough means 1,000 a class where there are 10,000 images and ten classes; the second array says which images those
+    are, each class equally often. With tags there are no more, and no second array.
+    """
+    labels = test.labels[random_stream(seed, "labels").permutation(len(test.labels))]
+    if test.places:
+        return labels, None
+    of_each = max(1, len(labels) // len(test.classes))
+    missing = [np.full(max(0, of_each - int((labels == number).sum())), number, np.int32)
+               for number in range(len(test.classes))]
+    labels = np.concatenate((labels, *missing))
+    return labels, np.concatenate([np.flatnonzero(labels == number)[:of_each] for number in range(len(test.classes))])
+
+
+def _by_features(scores: Scores, judge: Judge, real: Real, images: np.ndarray, of: str) -> None:
+    of_test, of_real, of_images = (judge.features(some) for some in (real.test.images, real.some, images))
+    distance, perfect = (frechet_distance(moments(some), moments(of_test)) for some in (of_images, of_real))
+    scores.add(f"fd_{of}_test", distance, perfect)
+    scores.add(f"fd_{of}_test_ratio", distance / perfect, 1.0)
+    of_generated = metrics.precision_recall_density_coverage(of_test, of_images)
+    of_training = metrics.precision_recall_density_coverage(of_test, of_real)
+    for name, score in of_generated.items():
+        scores.add(f"{name}_{of}_test", score, of_training[name])
+
+
+def _by_classes(scores: Scores, judge: Judge, real: Real, images: np.ndarray, everything: np.ndarray,
+                labels: Optional[np.ndarray], balanced: Optional[np.ndarray]) -> None:
+    classes = len(real.test.classes)
+    read, read_in_real = judge.read(everything), judge.read(real.test.images)
+    scores.shares = {"generated": metrics.class_shares(read[: len(images)], classes),
+                     "real": metrics.class_shares(read_in_real, classes)}
+    if balanced is not None:
+        name = f"class_accuracy_{of_count(len(balanced) // classes)}_per_class"
+        scores.add(name, metrics.class_accuracy(read[balanced], labels[balanced], classes),
+                   metrics.class_accuracy(read_in_real, real.test.labels, classes))
+
+
+def _by_training_images(scores: Scores, real: Real, images: np.ndarray, of: str) -> None:
+    scores.nearest = {"generated": metrics.nearest(images, real.train.images)[0],
+                      "real": metrics.nearest(real.test.images, real.train.images)[0]}
+    of_generated, of_test = (metrics.memorisation(scores.nearest[kind]) for kind in ("generated", "real"))
+    for name, score in of_generated.items():
+        scores.add(f"memorisation_{of}_{name}", score, of_test[name])
+
+
+def _by_density(scores: Scores, real: Real, images: np.ndarray, of: str) -> None:
+    of_generated, of_real = (metrics.parzen_log_likelihood(samples, real.validation, real.test.images)
+                             for samples in (images, real.some))
+    for name, key in (("", "log_likelihood"), ("_error", "error"), ("_sigma", "sigma")):
+        scores.add(f"parzen_{of}_test{name}", of_generated[key], of_real[key])
+
+
+def _by_discriminator(scores: Scores, discriminate: Discriminate, test: np.ndarray, images: np.ndarray) -> None:
+    scores.logits = {"real": discriminate(test[:DISCRIMINATED]), "generated": discriminate(images[:DISCRIMINATED])}
+    for name, score in metrics.equilibrium(scores.logits["real"], scores.logits["generated"]).items():
+        scores.add(f"discriminator_{name}_test" if name.endswith("real") else f"discriminator_{name}", score)
+
+
+def _by_labels(scores: Scores, draw: Draw, latent: Dict[str, Any], real: Real, seed: int, cas: bool,
+               nearest_neighbour: bool, say: Say) -> None:
+    count = min(LABELLED * real.count, len(real.train.images))
+    labels, of = real.train.labels[:count], of_count(count)
+    say(f"drawing {count:,} images with the labels of as many training images")
+    drawn = replace(real.train, images=draw_bytes(draw, latent, count, seed, labels), labels=labels)
+    same = replace(real.train, images=real.train.images[:count], labels=labels)
+    if nearest_neighbour:
+        say("looking for the nearest of them to each test image")
+        scores.add(f"one_nearest_neighbour_error_{of}_test", *(
+            metrics.one_nearest_neighbour_error(some.images, labels, real.test.images, real.test.labels)
+            for some in (drawn, same)))
+    if cas:
+        accuracies: List[float] = []
+        for some, kind in ((drawn, "generated"), (same, "real")):
+            say(f"training a classifier on {count:,} {kind} images")
+            accuracies.append(accuracy(train_network("classes", some, seed, say), real.test))
+        scores.add(f"cas_{of}_test", *accuracies)

@@ -1,0 +1,214 @@
+"""Each metric against an existing library's value, against known answers, and for how it moves with sample size.
+
+The recorded values were computed once, by other code on the very arrays that `features` and `pixels` draw here:
+scipy 1.17.1 (`linalg.sqrtm` in the formula as Heusel et al. publish it), torch-fidelity 0.4.0
+(`fid_statistics_to_metric`), prdc 0.2 (`compute_prdc`), scikit-learn 1.9.1
+(`KernelDensity` with rtol=0 and leaf_size=1000, as with smaller leaves its sums leave some samples out;
+`KNeighborsClassifier(1)`; `NearestNeighbors`), all with NumPy 1.26.4.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from ms_gan.evaluation import metrics
+from ms_gan.evaluation.metrics import frechet_distance, moments, precision_recall_density_coverage
+
+
+def features(seed, count, shift=0.0, spread=1.0, dimensions=16):
+    """Like a classifier's behind a ReLU: correlated, many of them 0."""
+    mix = np.random.default_rng(99).normal(size=(dimensions, dimensions))
+    normal = np.random.default_rng(seed).standard_normal((count, dimensions))
+    return np.maximum(normal @ mix * spread + shift, 0)
+
+
+REAL, GENERATED = features(1, 1500), features(2, 1200, 0.5, 0.8)
+
+
+@pytest.fixture(scope="module")
+def pixels():
+    """Samples, validation and test images, float32, and labels of the samples and of the test images."""
+    stream = np.random.default_rng(3)
+    images = [np.float32(stream.random((count, 6, 6))) for count in (400, 100, 150)]
+    return (*images, stream.integers(0, 4, 400), stream.integers(0, 4, 150))
+
+
+def fd(first, second):
+    return frechet_distance(moments(first), moments(second))
+
+
+@pytest.mark.parametrize("recorded", [1.7176847253729646, 1.7176847253730045], ids=["scipy", "torch-fidelity"])
+def test_the_frechet_distance_is_theirs(recorded):
+    assert fd(REAL, GENERATED) == pytest.approx(recorded, rel=1e-9)
+
+
+@pytest.mark.parametrize("neighbours, precision, recall, density, coverage", [
+    (5, 0.9758333333333333, 0.8913333333333333, 1.2088333333333334, 0.9466666666666667),
+    (3, 0.9375, 0.812, 1.1936111111111112, 0.8293333333333334),
+])
+def test_precision_recall_density_and_coverage_are_prdcs(neighbours, precision, recall, density, coverage):
+    scores = precision_recall_density_coverage(REAL, GENERATED, neighbours)
+    assert scores == pytest.approx(
+        {"precision": precision, "recall": recall, "density": density, "coverage": coverage}, abs=1e-12)
+
+
+def test_the_parzen_window_is_scikit_learns(pixels):
+    samples, validation, test = pixels[:3]
+    scores = metrics.parzen_log_likelihood(samples, validation, test)
+    assert scores["sigma"] == pytest.approx(0.2782559402207124)
+    assert scores["log_likelihood"] == pytest.approx(-12.520079577967003, abs=1e-4)
+    assert scores["error"] == pytest.approx(0.2026599570723997, abs=1e-5)
+
+
+def test_the_nearest_neighbours_are_scikit_learns(pixels):
+    samples, _, test, labels, test_labels = pixels
+    distances, indices = metrics.nearest(test, samples)
+    assert indices[:5].tolist() == [148, 223, 137, 106, 195] and indices.sum() == 31690
+    scores = metrics.memorisation(distances)
+    assert scores["median"] == pytest.approx(1.7637838221036382, rel=1e-5)
+    assert scores["percentile_1"] == pytest.approx(1.4753857650354758, rel=1e-5)
+    assert metrics.one_nearest_neighbour_error(samples, labels, test, test_labels) == pytest.approx(0.7533333333333333)
+
+
+def test_blocks_change_nothing(pixels, monkeypatch):
+    samples, validation, test, labels, test_labels = pixels
+    whole = (precision_recall_density_coverage(REAL, GENERATED), metrics.nearest(test, samples),
+             metrics.parzen_log_likelihood(samples, validation, test))
+    monkeypatch.setattr(metrics, "BLOCK", 7)
+    parts = (precision_recall_density_coverage(REAL, GENERATED), metrics.nearest(test, samples),
+             metrics.parzen_log_likelihood(samples, validation, test))
+    assert parts[0] == whole[0] and parts[2] == pytest.approx(whole[2], abs=1e-4)
+    np.testing.assert_array_equal(parts[1][1], whole[1][1])
+    np.testing.assert_allclose(parts[1][0], whole[1][0], atol=1e-5)
+
+
+def test_bytes_are_the_same_images(pixels):
+    images = [np.rint(part * 255).astype(np.uint8) for part in pixels[:3]]
+    as_floats = [np.float32(part) / 255 for part in images]
+    np.testing.assert_array_equal(metrics.nearest(images[2], images[0]), metrics.nearest(as_floats[2], as_floats[0]))
+    assert metrics.parzen_log_likelihood(*images) == metrics.parzen_log_likelihood(*as_floats)
+
+
+def test_equal_features_have_no_distance_and_a_shift_has_its_square():
+    assert fd(REAL, REAL) == pytest.approx(0, abs=1e-9)
+    assert fd(REAL, REAL + 3) == pytest.approx(9 * REAL.shape[1])
+    assert fd(REAL, GENERATED) == pytest.approx(fd(GENERATED, REAL))
+
+
+def test_the_frechet_distance_of_a_feature_that_never_changes():
+    dead = np.concatenate((REAL, np.zeros((len(REAL), 3))), 1)
+    assert fd(dead, dead) == pytest.approx(0, abs=1e-9)
+    assert fd(dead, np.concatenate((GENERATED, np.zeros((len(GENERATED), 3))), 1)) == pytest.approx(fd(REAL, GENERATED))
+
+
+@pytest.mark.parametrize("count", [500, 1000, 2000])
+def test_the_bias_of_the_frechet_distance_halves_as_the_sample_doubles(count):
+    size = 16
+    stream = np.random.default_rng(count)
+    distances = [fd(*stream.standard_normal((2, count, size))) for _ in range(40)]
+    assert np.mean(distances) == pytest.approx(2 * size / count + size * (size + 1) / (2 * count), rel=0.05)
+
+
+@pytest.mark.parametrize("count, repetitions", [(150, 24), (1200, 6)])
+def test_real_against_real_does_not_depend_on_the_sample_size(count, repetitions):
+    scores = [precision_recall_density_coverage(features(100 + number, count), features(500 + number, count))
+              for number in range(repetitions)]
+    means = {name: np.mean([score[name] for score in scores]) for name in scores[0]}
+    assert means["density"] == pytest.approx(1, abs=0.05)
+    assert means["coverage"] == pytest.approx(1 - 2**-5, abs=0.01)
+    assert means["precision"] == pytest.approx(0.945, abs=0.02) and means["recall"] == pytest.approx(0.945, abs=0.02)
+
+
+def test_precision_is_the_recall_of_the_other_way_round():
+    there, back = (precision_recall_density_coverage(*pair) for pair in ((REAL, GENERATED), (GENERATED, REAL)))
+    assert (there["precision"], there["recall"]) == (back["recall"], back["precision"])
+
+
+def test_a_hundred_images_repeated_are_precise_and_recall_nothing():
+    repeated = np.tile(features(2, 120), (10, 1))
+    scores = precision_recall_density_coverage(REAL, repeated)
+    assert scores["precision"] > 0.9 and scores["recall"] == 0 and scores["coverage"] < 0.5
+
+
+def test_a_missing_mode_costs_recall_and_not_precision():
+    far = REAL + 30 * (np.arange(len(REAL)) % 3 == 0)[:, None]
+    scores = precision_recall_density_coverage(far, features(2, 1500))
+    assert scores["precision"] > 0.9 and scores["recall"] < 0.67 and scores["coverage"] < 0.67
+
+
+def test_too_few_images_are_refused():
+    with pytest.raises(ValueError, match="more than 5"):
+        precision_recall_density_coverage(REAL[:5], GENERATED)
+    with pytest.raises(ValueError, match="at least 2"):
+        moments(REAL[:1])
+
+
+def test_copies_are_found():
+    stream = np.random.default_rng(1)
+    training = stream.integers(0, 256, (3000, 1, 28, 28), dtype=np.uint8)
+    distances, indices = metrics.nearest(training[[2900, 5]], training)
+    assert indices.tolist() == [2900, 5] and distances.max() < 0.02
+    copies = metrics.memorisation(np.concatenate((distances, [4, 5])))
+    assert copies["share_below_1"] == 0.5 and copies["percentile_1"] < 0.02
+
+
+def test_the_distance_to_the_nearest_falls_with_more_training_images():
+    stream = np.random.default_rng(1)
+    training, queries = stream.random((4000, 1, 4, 4)), stream.random((200, 1, 4, 4))
+    medians = [metrics.memorisation(metrics.nearest(queries, training[:count])[0])["median"]
+               for count in (250, 1000, 4000)]
+    assert medians[0] > 1.1 * medians[1] > 1.2 * medians[2]
+
+
+def test_the_parzen_window_of_a_known_density_rises_towards_it_from_below():
+    """Unit normals in two dimensions: the mean of the true log-density is −log 2π − 1."""
+    stream = np.random.default_rng(1)
+    validation, test = stream.standard_normal((2, 1000, 1, 2))
+    lots = stream.standard_normal((4000, 1, 2))
+    scores = [metrics.parzen_log_likelihood(lots[:count], validation, test) for count in (100, 600, 4000)]
+    truth = float(np.mean(-np.log(2 * np.pi) - 0.5 * np.square(test).sum((1, 2))))
+    assert scores[0]["log_likelihood"] < scores[1]["log_likelihood"] < scores[2]["log_likelihood"] < truth
+    assert scores[2]["log_likelihood"] == pytest.approx(truth, abs=0.03)
+    assert scores[0]["sigma"] > scores[2]["sigma"]
+
+
+def test_the_nearest_neighbours_class_errs_less_with_more_samples():
+    stream = np.random.default_rng(1)
+    labels, test_labels = stream.integers(0, 3, 4000), stream.integers(0, 3, 500)
+    samples = stream.normal(labels[:, None], 0.7, (4000, 4))
+    test = stream.normal(test_labels[:, None], 0.7, (500, 4))
+    errors = [metrics.one_nearest_neighbour_error(samples[:count], labels[:count], test, test_labels)
+              for count in (6, 30, 4000)]
+    assert errors[0] > errors[1] > errors[2]
+
+
+def test_class_accuracy_weighs_every_class_the_same():
+    wanted = np.array([0] * 8 + [1] * 2)
+    read = np.array([0] * 8 + [1, 0])
+    assert metrics.class_accuracy(read, wanted, 3) == pytest.approx(0.75)
+    assert metrics.class_shares(read, 3) == pytest.approx((0.9, 0.1, 0.0))
+
+
+def test_class_accuracy_is_unbiased_in_the_sample_size():
+    stream = np.random.default_rng(1)
+    for count in (100, 2000):
+        scores = []
+        for _ in range(100):
+            wanted = np.arange(count) % 10
+            read = np.where(stream.random(count) < 0.8, wanted, (wanted + 1) % 10)
+            scores.append(metrics.class_accuracy(read, wanted, 10))
+        assert np.mean(scores) == pytest.approx(0.8, abs=4 * (0.16 / count / 100) ** 0.5)
+
+
+def test_a_dead_discriminator_is_told_from_one_at_equilibrium():
+    stream = np.random.default_rng(1)
+    alive = metrics.equilibrium(*stream.normal(0, 1.5, (2, 1000, 1)))
+    dead = metrics.equilibrium(np.full((1000, 1), 0.01), np.full((1000, 1), 0.01))
+    assert alive["accuracy_real"] == pytest.approx(0.5, abs=0.05)
+    assert alive["logit_spread_real"] == pytest.approx(1.5, rel=0.1) and alive["logit_gap"] == pytest.approx(0, abs=0.2)
+    assert (dead["accuracy_real"], dead["accuracy_generated"], dead["logit_spread_real"]) == (1, 0, 0)
+
+
+def test_counts_in_names():
+    assert [metrics.of_count(count) for count in (10_000, 50_000, 1500, 600, 0)] == ["10k", "50k", "1500", "600", "0"]

@@ -1,0 +1,271 @@
+"""The protocol of the scores, and `eval --metrics` from the command line: what it prints, writes and refuses."""
+
+from __future__ import annotations
+
+import json
+import re
+import struct
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ms_gan import cli
+from ms_gan.data.description import ImageData
+from ms_gan.data.digits import CLASSES, draw_digits
+from ms_gan.errors import UserError
+from ms_gan.evaluation import judges, score_picture, scores
+from ms_gan.evaluation.scores import QuickScores, Real, measure
+
+pytestmark = pytest.mark.usefixtures("device")
+LATENT = {"distribution": "normal", "size": 4}
+SMALL = ("--set", "generator.widths=[16,32]", "--set", "discriminator.widths=[16]", "--batch-size", "8")
+SMALL_CONDITIONAL = ("--set", "generator.start_channels=4", "--set", "generator.widths=[4,4,4,4]", "--set",
+                     "discriminator.widths=[4,4,4,4,4]", "--batch-size", "8")
+
+
+def quiet(line):
+    pass
+
+
+@pytest.fixture(scope="module")
+def train():
+    images, labels = draw_digits(1200, 0, 1)
+    return ImageData("digits", "train", "the digits drawn for a test", images, labels, CLASSES)
+
+
+@pytest.fixture(scope="module")
+def test():
+    images, labels = draw_digits(200, 0, 2)
+    return ImageData("digits", "test", "the digits drawn for a test", images, labels, CLASSES)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short():
+    """Judges of a few steps: here they only have to be there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judges, "EPOCHS", 1)
+        patch.setattr(judges, "LEAST_STEPS", 20)
+        yield
+
+
+@pytest.fixture(scope="module")
+def judge(train, test, short, tmp_path_factory):
+    return judges.train_judge(tmp_path_factory.mktemp("judges") / "digits", train, test, 1, "a test", quiet)
+
+
+def perfect(test):
+    """A conditional generator that gives back test images of the class it is asked for."""
+    def draw(inputs):
+        chosen = [np.flatnonzero(test.labels == label)[index % 5] for index, label in enumerate(inputs[1])]
+        return np.float32(test.images[chosen]) / 255
+    return draw
+
+
+def scored(train, test, judge=None, draw=None, conditional=True, discriminate=None, **more):
+    arguments = {"cas": False, "nearest_neighbour": False, **more}
+    return measure(draw or perfect(test), LATENT, conditional, train, test, 1, judge, None if judge else "no labels",
+                   discriminate, say=quiet, **arguments)
+
+
+def test_names_say_the_protocol_and_perfect_samples_stand_beside(train, test, judge):
+    found = scored(train, test, judge, discriminate=lambda images: images.mean((1, 2, 3))[:, None] - 30)
+    assert list(found.generated) == [
+        "fd_200_test", "fd_200_test_ratio", "precision_200_test", "recall_200_test", "density_200_test",
+        "coverage_200_test", "class_accuracy_20_per_class", "memorisation_200_median", "memorisation_200_percentile_1",
+        "memorisation_200_share_below_1", "parzen_200_test", "parzen_200_test_error", "parzen_200_test_sigma",
+        "discriminator_accuracy_real_test", "discriminator_accuracy_generated", "discriminator_logit_spread_real_test",
+        "discriminator_logit_spread_generated", "discriminator_logit_gap"]
+    assert set(found.generated) - set(found.real) == {name for name in found.generated if "discriminator" in name}
+    assert found.generated["fd_200_test_ratio"] == found.generated["fd_200_test"] / found.real["fd_200_test"]
+    assert found.real["fd_200_test_ratio"] == 1
+    assert set(found.left_out) == {"cas", "one_nearest_neighbour_error"}
+    assert found.protocol["generated"] == found.protocol["real"] == 200 and found.protocol["seed"] == 1
+
+
+def test_a_perfect_generator_is_read_as_the_test_images_are(train, test, judge):
+    found = scored(train, test, judge)
+    right = np.mean([np.mean(judge.read(test.images[test.labels == number][:5]) == number) for number in range(10)])
+    assert found.generated["class_accuracy_20_per_class"] == pytest.approx(right, abs=0.15)
+    assert found.shares["generated"] == pytest.approx(found.shares["real"], abs=0.12)
+    assert found.generated["memorisation_200_share_below_1"] == 0
+
+
+def test_copies_of_training_images_are_found(train, test):
+    found = scored(train, test, draw=lambda inputs: np.float32(train.images[: len(inputs[0])]) / 255, conditional=False)
+    assert found.generated["memorisation_200_share_below_1"] == 1 > found.real["memorisation_200_share_below_1"]
+
+
+def test_the_test_split_is_scored_and_never_trained_on(train, test):
+    real = Real.choose(train, test, 1)
+    assert real.count == 200 and len(real.validation) == 200 and len(real.some) == 200
+    rows = {name: {image.tobytes() for image in images} for name, images in (
+        ("test", real.test.images), ("some", real.some), ("validation", real.validation))}
+    assert not rows["some"] & rows["validation"] and not rows["test"] & (rows["some"] | rows["validation"])
+    assert rows["validation"] <= {image.tobytes() for image in train.images[1000:]}
+    some = Real.choose(train, replace(test, images=test.images[:150], labels=test.labels[:150]), 2)
+    assert some.count == 150 == len(some.some)
+
+
+def test_every_class_is_asked_for_equally_often_in_class_accuracy_and_as_in_the_test_split_otherwise(test):
+    labels, balanced = scores._wanted_labels(test, 1)
+    assert sorted(labels[:200]) == sorted(test.labels)
+    assert np.bincount(labels[balanced]).tolist() == [20] * 10
+
+
+def test_without_judge_or_discriminator_the_rest_is_there_and_a_sentence_why(train, test):
+    unlabelled = [replace(data, labels=None, classes=()) for data in (train, test)]
+    found = scored(*unlabelled, draw=lambda inputs: np.float32(test.images[: len(inputs[0])]) / 255, conditional=False)
+    assert {name.split("_")[0] for name in found.generated} == {"memorisation", "parzen"}
+    assert found.left_out["fd, precision, recall, density, coverage, class_accuracy"] == "no labels"
+    assert "no discriminator" in found.left_out["discriminator"]
+
+
+def test_a_generator_of_tags_is_scored_without_classes(train, test):
+    tags = [some.with_tags(2) for some in (train, test)]
+    found = scored(*tags, draw=lambda inputs: np.float32(test.images[: len(inputs[1])]) / 255)
+    assert "parzen_200_test" in found.generated and "tags" in found.left_out["class_accuracy"]
+    with pytest.raises(UserError, match="tags"):
+        scored(*tags, cas=True)
+
+
+def test_cas_and_nearest_neighbour_on_request(train, test, judge):
+    def random(inputs):
+        return np.random.default_rng(1).random((len(inputs[0]), 1, 28, 28), np.float32)
+    found = scored(train, test, judge, draw=random, cas=True, nearest_neighbour=True)
+    name = "one_nearest_neighbour_error_1k_test"
+    assert found.generated[name] > 0.5 > found.real[name]
+    assert 0 <= found.generated["cas_1k_test"] <= 1 and found.real["cas_1k_test"] > 0.1
+    assert not {"cas", "one_nearest_neighbour_error"} & set(found.left_out)
+
+
+def test_a_quick_look_while_training_is_at_training_images(train, judge):
+    quick = QuickScores(judge, train, 1, 400)
+    real = quick(train.images[-400:], train.labels[-400:])
+    assert set(real) == {"fd_400_train", "fd_400_train_ratio", "class_accuracy"}
+    noise = quick(np.random.default_rng(1).random((400, 1, 28, 28), np.float32))
+    assert noise["fd_400_train"] > 2 * real["fd_400_train"] and "class_accuracy" not in noise
+    with pytest.raises(UserError, match="are needed"):
+        QuickScores(judge, train, 1, 601)
+
+
+def test_too_few_images_are_refused(train, test):
+    with pytest.raises(UserError, match="too few for --metrics"):
+        Real.choose(train, replace(test, images=test.images[:99], labels=test.labels[:99]), 1)
+
+
+def test_the_picture_is_drawn_with_whatever_there_is(train, test, tmp_path):
+    found = scored(train, test)
+    score_picture.picture(tmp_path / "a.png", found, CLASSES, "a title", "a caption " * 30)
+    found.shares = {kind: np.full(10, 0.1) for kind in ("generated", "real")}
+    found.logits = {kind: np.zeros((5, 1), np.float32) for kind in ("generated", "real")}
+    score_picture.picture(tmp_path / "b.png", found, ("$^a",) * 10, "a title", "a caption")
+    first, second = (Image.open(tmp_path / name).size for name in ("a.png", "b.png"))
+    assert first[0] == second[0] and first[1] < second[1]
+
+
+def test_the_table_has_one_width_and_says_where_there_is_nothing_real():
+    found = scores.Scores()
+    found.add("a", 1234.5, 0.25)
+    found.add("longer", 0.5)
+    assert score_picture.table(found) == ["          generated         real", "a           1,234.5       0.2500",
+                                          "longer       0.5000            –"]
+
+
+def write_idx(folder, train, test):
+    folder.mkdir()
+    for name, data in (("train", train), ("t10k", test)):
+        header = struct.pack(">IIII", 2051, len(data.images), 28, 28)
+        (folder / f"{name}-images-idx3-ubyte").write_bytes(header + data.images.tobytes())
+        labels = data.labels.astype(np.uint8).tobytes()
+        (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, len(data.labels)) + labels)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def place(train, test, tmp_path_factory):
+    """A folder with data and runs of small models."""
+    folder = tmp_path_factory.mktemp("place")
+    write_idx(folder / "data", train, test)
+    write_idx(folder / "other", replace(train, images=train.images[::-1]), test)
+    write_idx(folder / "few", train, replace(test, images=test.images[:50], labels=test.labels[:50]))
+    for split, data, count in (("train", train, 160), ("test", test, 100)):
+        (folder / "unlabelled" / split).mkdir(parents=True)
+        for number, image in enumerate(data.images[:count]):
+            Image.fromarray(image[0]).save(folder / "unlabelled" / split / f"{number}.png")
+    for recipe, dataset, path, small in (
+            ("mlp", "mnist", "data", SMALL), ("mlp", "folder", "unlabelled", SMALL),
+            ("mlp", "mnist", "few", SMALL), ("acgan", "mnist", "data", SMALL_CONDITIONAL)):
+        assert cli.main(["train", "--recipe", recipe, "--dataset", dataset, "--data-path", str(folder / path), *small,
+                         "--steps", "2", "--output-dir", str(folder / "runs")]) == 0
+    return folder
+
+
+def evaluate(place, *arguments):
+    """Run eval in this process; return its status."""
+    return cli.main(["eval", *(str(place / text) if text.startswith("runs") else text for text in arguments)])
+
+
+def test_metrics_are_printed_and_written(place, tmp_path, capsys):
+    assert evaluate(place, "runs/mlp/1", "--metrics", "--output-dir", str(tmp_path / "out"), "--seed", "3") == 0
+    printed = capsys.readouterr().out
+    assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["metrics.json", "metrics.png", "samples.png"]
+    record = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert record["protocol"]["seed"] == 3 and record["protocol"]["split"] == "test"
+    assert record["judge"]["folder"].split("/")[-1] in printed and set(record["judge"]["accuracy_test"]) == {"features", "classes"}
+    assert record["model"]["step"] == 2 and record["model"]["dataset"] == "mnist"
+    assert "takes no class" in record["left_out"]["class_accuracy"]
+    for name in record["generated"]:
+        assert name in printed
+    assert {"fd_200_test", "parzen_200_test", "discriminator_logit_gap"} <= set(record["generated"])
+    assert "200 of the test split" in " ".join(printed.split()) and "mean little beside others" in printed
+    assert re.search(r"scored in \d+ s", printed)
+
+    again = tmp_path / "again"
+    assert evaluate(place, "runs/mlp/1", "--metrics", "--output-dir", str(again), "--seed", "3") == 0
+    assert "training a judge" not in capsys.readouterr().out
+    assert (again / "metrics.json").read_bytes() == (tmp_path / "out/metrics.json").read_bytes()
+
+
+def test_a_conditional_model_with_all_scores(place, tmp_path):
+    assert evaluate(place, "runs/acgan/1", "--cas", "--nearest-neighbour", "--output-dir", str(tmp_path / "out")) == 0
+    found = json.loads((tmp_path / "out/metrics.json").read_text())["generated"]
+    assert {"cas_1k_test", "one_nearest_neighbour_error_1k_test", "class_accuracy_20_per_class",
+            "discriminator_accuracy_generated"} <= set(found)
+
+
+def test_unlabelled_images_get_what_needs_no_judge(place, tmp_path, capsys):
+    assert evaluate(place, "runs/mlp/2", "--metrics", "--output-dir", str(tmp_path / "out")) == 0
+    printed = " ".join(capsys.readouterr().out.split())
+    assert "No judge: folder, the folder" in printed and "has no labels to train a judge on" in printed
+    record = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert record["judge"] is None and "memorisation_100_median" in record["generated"]
+
+
+@pytest.mark.parametrize("arguments, named", [
+    (("runs/mlp/3", "--metrics"), "too few for --metrics"),
+    (("runs/mlp/1", "--cas"), "--cas needs a generator"),
+    (("runs/mlp/1", "--nearest-neighbour"), "--nearest-neighbour needs a generator"),
+    (("runs/mlp/1", "--metrics", "--data-path", "other"), "not the images that the run was trained on"),
+])
+def test_what_cannot_be_scored_is_said_in_one_line(arguments, named, place, tmp_path, monkeypatch, capsys):
+    monkeypatch.chdir(place)
+    assert evaluate(place, *arguments, "--output-dir", str(tmp_path / "out")) == 2
+    error = capsys.readouterr().err
+    assert re.fullmatch(r"error: [^\n]+\n", error) and named in error
+
+
+def test_a_judge_from_the_command_line(place, tmp_path, capsys):
+    folder = tmp_path / "judge"
+    command = ["judge", "--data-path", str(place / "data"), "--output-dir", str(folder), "--seed", "4"]
+    assert cli.main(command) == 0
+    assert "scores by it say little" in capsys.readouterr().out
+    about = judges.load_judge(folder).about
+    assert about["training"]["seeds"] == {"features": 4, "classes": 5}
+    assert about["training"]["command"] == (
+        "python -m ms_gan judge --dataset mnist --data-path DIR --seed 4 --output-dir DIR")
+    assert cli.main(command) == 2 and "holds" in capsys.readouterr().err
+    assert cli.main(["judge", "--dataset", "folder", "--data-path", str(place / "unlabelled"), "--output-dir",
+                     str(tmp_path / "none")]) == 2
+    assert "no labels" in capsys.readouterr().err
