@@ -23,7 +23,7 @@ from ms_gan.training.checkpoints import (
 
 pytestmark = pytest.mark.usefixtures("device")
 
-STATE = {"step": 7, "pending": [[0.1, 1 / 3]], "settings": {"seed": 1, "summary": "größe"}}
+STATE = {"step": 7, "pending": [[0.1, 1 / 3]], "best": None, "settings": {"seed": 1, "summary": "größe"}}
 FILES = {"generator.ckpt", "discriminator.ckpt", "optimizer_generator.ckpt", "optimizer_discriminator.ckpt",
          "state.json", CHECKSUMS}
 
@@ -217,10 +217,10 @@ def test_thinning_removes_what_is_not_kept_and_all_leftovers(tmp_path):
         (tmp_path / leftover).mkdir()
         (tmp_path / leftover / "generator.ckpt").write_text("half")
     expected = kept_steps(list(range(0, 60, 2)), 4)
-    thin_out(tmp_path, steps_per_epoch=4)
+    thin_out(tmp_path, 4, None)
     assert checkpoint_steps(tmp_path) == sorted(expected) and 0 < len(expected) < 30
     assert len(list(tmp_path.iterdir())) == len(expected), "nothing else is left"
-    thin_out(tmp_path, steps_per_epoch=4)
+    thin_out(tmp_path, 4, None)
     assert checkpoint_steps(tmp_path) == sorted(expected)
 
 

@@ -59,7 +59,7 @@ def conditional(device, random_data, tmp_path_factory):
     settings = {"recipe": recipe, "seed": 1, "dataset": "mnist", "data_sha256": random_data.sha256,
                 "device_target": "CPU", "device_num": 1, "classes": list(random_data.classes), "steps": 40,
                 "warm_start": None}
-    state = {"step": 40, "pending": [], "settings": settings}
+    state = {"step": 40, "pending": [], "best": None, "settings": settings}
     return save_checkpoint(tmp_path_factory.mktemp("conditional") / "checkpoints", 40, step.saved(), state)
 
 

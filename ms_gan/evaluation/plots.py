@@ -22,7 +22,8 @@ MOST_FRAMES, FRAME_MILLISECONDS, LAST_FRAME_MILLISECONDS = 100, 200, 2000
 # Okabe and Ito's palette, which colour-blind people can tell apart.
 PLAYER_COLOURS = {"loss_d": "#0072B2", "loss_g": "#E69F00"}
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
-SHARES = ("accuracy_", "fool_rate")  # how the names of columns between 0 and 1 begin
+SHARES = ("accuracy_", "fool_rate", "class_accuracy")  # how the names of columns between 0 and 1 begin
+DISTANCES = "fd_"  # and those of Fréchet distances
 
 
 def compose_grid(images: np.ndarray, columns: int, width: Optional[int] = None) -> np.ndarray:
@@ -107,10 +108,11 @@ def compare(path: Path, generated: np.ndarray, real: np.ndarray, columns: int, g
 
 def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
            equilibrium: Optional[Dict[str, Tuple[float, str]]] = None) -> None:
-    """Write a PNG of the columns `loss` and `loss_*` and, below, `accuracy_*` and `fool_rate` (in [0, 1]) of a history.
+    """Write a PNG of the columns `loss` and `loss_*` of a history and, below, of the shares and distances in it.
 
-    `history` maps column → values, `epoch` and `step` among them; the x axis is the epoch, or the
-    step where rows share an epoch. Losses ten times smaller than others get a panel of their own.
+    Shares, in [0, 1], are `accuracy_*`, `class_accuracy` and `fool_rate`; distances, on a logarithmic axis, `fd_*`.
+    `history` maps column → values, None where there is none, `epoch` and `step` among them; the x axis is the epoch, or
+    the step where different steps share an epoch. Losses ten times smaller than others get a panel of their own.
     `equilibrium` maps columns → where they would stand, were neither player the stronger, and how that
     number is written. The legend counts the values left out for not being finite. Raises ValueError for
     a missing column, or unequal lengths.
@@ -120,9 +122,12 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
     panels = [("loss", names) for names in _by_magnitude(history)]
     shares = [name for name in history if name.startswith(SHARES)]
     panels += [("share of images", shares)] if shares else []
+    distances = [name for name in history if name.startswith(DISTANCES) and any(history[name])]
+    panels += [("Fréchet distance", distances)] if distances else []
     if not (panels and {"epoch", "step"} <= set(history) and len(set(map(len, history.values()))) == 1):
         raise ValueError("a history needs epoch, step, and loss_* or accuracy_*, all of one length")
-    time = "epoch" if np.all(np.diff(history["epoch"]) > 0) else "step"
+    one_for_each = len(set(history["epoch"])) == len(set(history["step"]))
+    time = "epoch" if one_for_each else "step"
     figure = Figure(figsize=(10, 1 + 3 * len(panels)), dpi=100, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)
     figure.suptitle(textwrap.fill(title, 80), fontsize=14, fontweight="bold", parse_math=False)
@@ -133,21 +138,24 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
         for name in names:
             colour = PLAYER_COLOURS.get(name) or next(colours)
             legend = name.replace("_", " ")
-            curve = np.asarray(history[name], np.float64)
+            there = [row for row, value in enumerate(history[name]) if value is not None]
+            curve, times = (np.asarray(history[column], np.float64)[there] for column in (name, time))
             lost = np.sum(~np.isfinite(curve))
             legend += f"\n({lost:,} not finite, left out)" if lost else ""
             if len(curve) > 200:
-                axes.plot(history[time], curve, color=colour, linewidth=0.7, alpha=0.25)
+                axes.plot(times, curve, color=colour, linewidth=0.7, alpha=0.25)
                 curve = _running_mean(curve, len(curve) // 50)
             style = "-" if len(curve) > 1 else "."
-            axes.plot(history[time], curve, style, color=colour, linewidth=1.8, label=legend)
+            axes.plot(times, curve, style, color=colour, linewidth=1.8, label=legend)
             if name in (equilibrium or {}):
                 level, formula = equilibrium[name]
                 levels.setdefault((level, formula), []).append((legend, colour))
         for (level, formula), players in levels.items():  # one line where two players share it
             axes.axhline(level, color=players[0][1] if len(players) == 1 else "#777777", linestyle="--", linewidth=1,
                          label=f"{' and '.join(player for player, _ in players)} at equilibrium,\n{formula} = {level:.3f}")
-        if kind != "loss":
+        if kind == "Fréchet distance":
+            axes.set_yscale("log")
+        elif kind != "loss":
             axes.axhline(0.5, color="#777777", linestyle="--", linewidth=1, label="50%, a coin toss")
             axes.set_ylim(-0.03, 1.03)
             axes.yaxis.set_major_formatter("{x:.0%}")

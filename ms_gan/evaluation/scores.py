@@ -137,25 +137,21 @@ def refuse_labelled(conditional: bool, train: ImageData, cas: bool, nearest_neig
 
 
 class QuickScores:
-    """A cheap look at a generator while it trains: by training images, so that the test split decides nothing.
+    """A cheap look at a generator while it trains.
 
-    Built once; called with images, uint8 or float32 in [0, 1], N×C×H×W, and for a conditional generator the classes
-    asked for, int (N,), it returns fd_<count>_train, its ratio to real against real and, with classes, class_accuracy.
-    Draw `count` images for it, as the Fréchet distance depends on how many there are.
+    Built once, from the images to compare with and as many others, uint8, N×C×H×W, for real against real; called with as
+    many generated ones, float32 in [0, 1], and for a conditional generator the classes asked for, int (N,). It returns
+    `fd_ratio`, the Fréchet distance as a ratio to that of real against real and, with classes, `class_accuracy`. With few
+    images such a ratio says little of a good generator, as the distance of real to real is mostly bias.
     """
 
-    def __init__(self, judge: Judge, train: ImageData, seed: int, count: int = 2000):
-        if len(train.images) < 2 * count:
-            raise UserError(f"{train.name}, {train.source}: {len(train.images):,} images, but {2 * count:,} are needed")
-        order = random_stream(seed, "quick scores").permutation(len(train.images))[: 2 * count]
-        self.judge, self.count, self.classes = judge, count, len(train.classes)
-        self.reference, other = (moments(judge.features(train.images[part])) for part in (order[:count], order[count:]))
-        self.real = frechet_distance(other, self.reference)
+    def __init__(self, judge: Judge, reference: np.ndarray, others: np.ndarray):
+        self.judge, self.classes = judge, len(judge.about["classes"])
+        self.reference, real = (moments(judge.features(images)) for images in (reference, others))
+        self.real = frechet_distance(real, self.reference)
 
     def __call__(self, images: np.ndarray, labels: Optional[np.ndarray] = None) -> Dict[str, float]:
-        name = f"fd_{of_count(self.count)}_train"
-        distance = frechet_distance(moments(self.judge.features(images)), self.reference)
-        scores = {name: distance, f"{name}_ratio": distance / self.real}
+        scores = {"fd_ratio": frechet_distance(moments(self.judge.features(images)), self.reference) / self.real}
         if labels is not None:
             scores["class_accuracy"] = metrics.class_accuracy(self.judge.read(images), labels, self.classes)
         return scores

@@ -31,6 +31,7 @@ SECTIONS = {
     "latent": {"size", "distribution"},
     "updates": None,
     "average": {"decay"},
+    "scores": {"every_epochs", "images", "held_out"},
     "schedule": {"batch_size", "sampling", "steps_per_epoch", "epochs"},
     "sheet": {"rows", "columns", "above_real"},
 }
@@ -54,14 +55,15 @@ CHOICES = {
 AT_LEAST_ONE = {"epochs", "size", "channels", "decay_steps", "kernel_size", "start_channels", "discriminator_steps",
                 "rows", "columns", "dense_width", "reconstruction_layer"}
 AT_MOST_100 = {"rows", "columns"}
-AT_LEAST_ZERO = {"classes", "places", "steps_per_epoch", "pretraining_steps"}
+AT_LEAST_ZERO = {"classes", "places", "steps_per_epoch", "pretraining_steps", "every_epochs", "held_out"}
+AT_LEAST_100 = {"images"}  # fewer say nothing
 WEIGHTS = {"kl_weight", "reconstruction_weight"}
 ABOVE_ZERO = {"learning_rate", "decay_rate"}
 FROM_ZERO_TO_BELOW_ONE = {"beta1", "beta2", "momentum", "dropout_rate", "decay"}
 LISTS_OF_SIZES = {"widths", "strides"}
 RANGES_IN_0_1 = {"target_real", "target_fake"}
 YES_OR_NO = {"half_batches", "shared_counters", "first_layer", "above_real", "rotate_and_mirror"}
-WHOLE_NUMBERS = AT_LEAST_ONE | AT_LEAST_ZERO | {"batch_size"}
+WHOLE_NUMBERS = AT_LEAST_ONE | AT_LEAST_ZERO | AT_LEAST_100 | {"batch_size"}
 NUMBERS = ABOVE_ZERO | WEIGHTS | FROM_ZERO_TO_BELOW_ONE | {"epsilon", "slope"}
 BATCH_NORM = {"place", "first_layer", "momentum", "epsilon"}
 
@@ -216,6 +218,8 @@ def _fault(key: str, value: Any) -> Optional[str]:
         return "at most 100"
     if key in AT_LEAST_ZERO and not 0 <= value < 2**31:
         return "at least 0, and below 2^31"
+    if key in AT_LEAST_100 and not 100 <= value < 2**31:
+        return "at least 100, and below 2^31"
     if key == "channels" and value not in (1, 3):
         return "1 (grey) or 3 (colour)"
     if key in WEIGHTS and not 0 <= value < LARGEST_FLOAT32:

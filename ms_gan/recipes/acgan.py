@@ -51,6 +51,7 @@ RECIPE = {
         "target_fake": [0.0, 0.2], "shared_counters": False, "pretraining_steps": 0,
     },
     "average": {"decay": 0.0},
+    "scores": {"every_epochs": 5, "images": 2000, "held_out": 0},
     "schedule": {"batch_size": 128, "sampling": "replacement", "steps_per_epoch": 40, "epochs": 500},
     "sheet": {"rows": 2, "columns": 8, "above_real": True},
 }

@@ -52,6 +52,7 @@ RECIPE = {
                                "beta2": 0.999, "epsilon": 1e-7},
     "updates": {"reconstruction_layer": 2, "reconstruction_weight": 30.0, "kl_weight": 0.06, "pretraining_steps": 3000},
     "average": {"decay": 0.0},
+    "scores": {"every_epochs": 0, "images": 2000, "held_out": 0},
     "schedule": {"batch_size": 32, "sampling": "replacement", "steps_per_epoch": 100, "epochs": 100},
     "sheet": {"rows": 4, "columns": 8, "above_real": True},
 }

@@ -39,6 +39,7 @@ RECIPE = {
                             "epsilon": 1e-7},
     "updates": {"reconstruction": "squared", "kl_weight": 0.05},
     "average": {"decay": 0.0},
+    "scores": {"every_epochs": 0, "images": 2000, "held_out": 0},
     "schedule": {"batch_size": 64, "sampling": "replacement", "steps_per_epoch": 225, "epochs": 40},
     "sheet": {"rows": 4, "columns": 8, "above_real": True},
 }

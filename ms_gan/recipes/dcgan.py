@@ -50,6 +50,7 @@ RECIPE = {
         "target_fake": [0.0, 0.0], "shared_counters": False, "pretraining_steps": 0,
     },
     "average": {"decay": 0.0},
+    "scores": {"every_epochs": 0, "images": 2000, "held_out": 0},
     "schedule": {"batch_size": 32, "sampling": "replacement", "steps_per_epoch": 100, "epochs": 100},
     "sheet": {"rows": 5, "columns": 5, "above_real": False},
 }

@@ -35,6 +35,7 @@ RECIPE = {
         "target_fake": [0.0, 0.0], "shared_counters": False, "pretraining_steps": 0,
     },
     "average": {"decay": 0.0},
+    "scores": {"every_epochs": 5, "images": 2000, "held_out": 0},
     "schedule": {"batch_size": 128, "sampling": "epochs", "steps_per_epoch": 0, "epochs": 200},
     "sheet": {"rows": 5, "columns": 5, "above_real": False},
 }

@@ -42,6 +42,7 @@ RECIPE = {
         "target_fake": [0.0, 0.0], "shared_counters": True, "pretraining_steps": 0,
     },
     "average": {"decay": 0.0},
+    "scores": {"every_epochs": 5, "images": 2000, "held_out": 0},
     "schedule": {"batch_size": 128, "sampling": "continuous", "steps_per_epoch": 470, "epochs": 200},
     "sheet": {"rows": 10, "columns": 10, "above_real": False},
 }

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Set
+from typing import Any, Dict, List, Optional, Set
 
 import mindspore as ms
 import numpy as np
@@ -84,7 +84,7 @@ def read_state(path: Path) -> Dict[str, Any]:
     if STATE not in listed:
         raise UserError(f"{path}: {STATE} has no checksum; use another checkpoint")
     state = json.loads((path / STATE).read_text(encoding="utf-8"))
-    if not {"step", "pending", "settings"} <= state.keys():
+    if not {"step", "pending", "best", "settings"} <= state.keys():
         raise UserError(f"{path / STATE}: written by another version of ms_gan; use that one")
     return state
 
@@ -112,12 +112,12 @@ def load_cells(path: Path, cells: Dict[str, nn.Cell]) -> None:
             parameter.set_data(stored[key])
 
 
-def thin_out(folder: Path, steps_per_epoch: int) -> None:
-    """Remove the checkpoints that `kept_steps` does not keep, and what a killed process left half done."""
+def thin_out(folder: Path, steps_per_epoch: int, best: Optional[int]) -> None:
+    """Remove the checkpoints that are not the `best`, nor kept by `kept_steps`, and what a killed process left."""
     for leftover in folder.glob(".step_*"):
         shutil.rmtree(leftover, ignore_errors=True)
     steps = checkpoint_steps(folder)
-    for step in sorted(set(steps) - kept_steps(steps, steps_per_epoch)):
+    for step in sorted(set(steps) - kept_steps(steps, steps_per_epoch) - {best}):
         doomed = folder / f".{checkpoint_name(step)}.removed"
         os.replace(folder / checkpoint_name(step), doomed)  # it vanishes whole, too
         shutil.rmtree(doomed)

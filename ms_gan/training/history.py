@@ -7,7 +7,7 @@ import io
 import math
 import os
 from pathlib import Path
-from typing import Dict, List, Sequence
+from typing import Dict, List, Optional, Sequence
 
 import numpy as np
 
@@ -20,13 +20,16 @@ STEPS_PER_ROW = 10
 class History:
     """The mean of each scalar over ten steps, appended to a CSV file as the run goes.
 
+    A step with `scores`, each `every` steps, adds a row with these alone, behind that of its scalars, if it has one.
     `pending` holds the values of the steps since the last row, float32, and belongs
     into a checkpoint: with it, a resumed run writes the rows of an undisturbed one.
     """
 
-    def __init__(self, path: Path, scalars: Sequence[str], steps_per_epoch: int):
+    def __init__(self, path: Path, scalars: Sequence[str], steps_per_epoch: int, scores: Sequence[str] = (),
+                 every: int = 0):
         self.path = path
-        self.columns = ("step", "epoch", *scalars)
+        self.scalars, self.scores, self.every = tuple(scalars), tuple(scores), every
+        self.columns = ("step", "epoch", *scalars, *scores)
         self.steps_per_epoch = steps_per_epoch
         self.pending: List[List[float]] = []
 
@@ -35,7 +38,9 @@ class History:
 
         Raises UserError for a file that does not hold just the rows that lead to `step`.
         """
-        wanted = [str(row) for row in range(STEPS_PER_ROW, step + 1, STEPS_PER_ROW)]
+        steps = list(range(STEPS_PER_ROW, step + 1, STEPS_PER_ROW))
+        steps += range(self.every, step + 1, self.every) if self.scores else ()
+        wanted = [str(row) for row in sorted(steps)]
         rows = self._rows()[: len(wanted)] if self.path.exists() else []
         if [row[0] for row in rows] != wanted or len(pending) != step % STEPS_PER_ROW:
             raise UserError(f"{self.path}: damaged or missing, the rows up to step {step:,} are not all there; "
@@ -49,26 +54,33 @@ class History:
         Raises UserError for a value that is not finite: such a run cannot recover.
         """
         self.pending.append([float(value) for value in values])
-        for column, value in zip(self.columns[2:], self.pending[-1]):
+        for column, value in zip(self.scalars, self.pending[-1]):
             if not math.isfinite(value):
                 raise UserError(f"training diverged: {column} is {value} at step {step:,}; start again with another "
                                 f"--seed or a smaller learning rate (--set); the checkpoints before it are sound")
         if step % STEPS_PER_ROW == 0:
             means = np.mean(np.array(self.pending, dtype=np.float64), axis=0)
-            row = [step, f"{step / self.steps_per_epoch:.4f}", *(f"{mean:.7g}" for mean in means)]
-            with open(self.path, "a", encoding="utf-8") as file:
-                file.write(_csv([row]))
+            self._append(step, [*(f"{mean:.7g}" for mean in means), *[""] * len(self.scores)])
             self.pending = []
+
+    def add_scores(self, step: int, values: Sequence[float]) -> None:
+        """Write a row of the scores after step number `step`, whose scalars were added."""
+        self._append(step, [*[""] * len(self.scalars), *(f"{value:.7g}" for value in values)])
 
     def sync(self) -> None:
         """Put the rows on the disk: a checkpoint relies on those before it."""
         with open(self.path, "rb") as file:
             os.fsync(file.fileno())
 
-    def read(self) -> Dict[str, List[float]]:
-        """Return every column as numbers."""
+    def read(self) -> Dict[str, List[Optional[float]]]:
+        """Return every column as numbers, None where a row has none."""
         columns = list(zip(*self._rows())) or [()] * len(self.columns)
-        return {name: [float(value) for value in column] for name, column in zip(self.columns, columns)}
+        return {name: [float(value) if value else None for value in column]
+                for name, column in zip(self.columns, columns)}
+
+    def _append(self, step: int, values: Sequence[str]) -> None:
+        with open(self.path, "a", encoding="utf-8") as file:
+            file.write(_csv([[step, f"{step / self.steps_per_epoch:.4f}", *values]]))
 
     def _rows(self) -> List[List[str]]:
         """The whole rows; a last line that a crash cut short is none."""

@@ -22,6 +22,7 @@ from ms_gan.training.checkpoints import save_checkpoint, thin_out
 from ms_gan.training.history import History
 from ms_gan.training.progress import Progress
 from ms_gan.training.run_folder import RunFolder
+from ms_gan.training.scoring import TrainingScores, mark_best
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0  # at the latest; else at each epoch's end
 
@@ -55,10 +56,13 @@ class Loop:
         steps_per_epoch: how many steps make an epoch.
         device: what it runs on.
         settings: the run's settings; a checkpoint carries them.
+        scores: what scores the generator on the way, if anything.
+        best: what is known about the best checkpoint so far, if there is any.
     """
 
     def __init__(self, run: RunFolder, step, sampler: UnitRange, sheet: Sheet, batches, steps_per_epoch: int,
-                 device: Device, settings: Dict[str, Any], history: History, progress: Progress):
+                 device: Device, settings: Dict[str, Any], history: History, progress: Progress,
+                 scores: TrainingScores, best: Optional[Dict[str, Any]]):
         self.run = run
         self.step = step
         self.sampler = sampler
@@ -70,6 +74,8 @@ class Loop:
         self.settings = settings
         self.history = history
         self.progress = progress
+        self.scores = scores
+        self.best = best
         self.name = settings["recipe"]["name"]
 
     def go(self, done: Optional[int], total: int) -> None:
@@ -134,6 +140,8 @@ class Loop:
                     self.progress.say(f"note: {remark}")
                 self._sheet(done)
                 shown = []
+            if self.scores.due(done):
+                self._score(done)
             if save:
                 self._save(done)
                 saved, saved_at = done, time.monotonic()
@@ -189,6 +197,16 @@ class Loop:
             plots.compare(self.run.samples / file, images, np.float32(self.sheet.real) / 255, self.sheet.columns,
                           "generated", "real", title, caption, above=True)
 
+    def _score(self, done: int) -> None:
+        """Score the generator in inference mode; training goes on as if nothing had been drawn."""
+        self.sampler.set_train(False)
+        values = self.scores(self.sampler)
+        self.step.set_train(True)
+        self.history.add_scores(done, values)
+        before, self.best = self.best, self.scores.best_of(done, values[0], self.best)
+        named = ", ".join(f"{name} {value:.3f}" for name, value in zip(self.scores.columns, values))
+        self.progress.say(f"after step {done:,}: {named}{'' if self.best is before else ', the best so far'}")
+
     def _step_of_sheet(self, file: Path) -> int:
         found = re.fullmatch(r"(epoch|step)_(\d+)\.png", file.name)
         if found is None:
@@ -196,10 +214,11 @@ class Loop:
         return int(found[2]) * (self.steps_per_epoch if found[1] == "epoch" else 1)
 
     def _save(self, done: int) -> None:
-        state = {"step": done, "pending": self.history.pending, "settings": self.settings}
+        state = {"step": done, "pending": self.history.pending, "best": self.best, "settings": self.settings}
         self.history.sync()
         save_checkpoint(self.run.checkpoints, done, self.step.saved(), state)
-        thin_out(self.run.checkpoints, self.steps_per_epoch)
+        mark_best(self.run, self.best)
+        thin_out(self.run.checkpoints, self.steps_per_epoch, self.best and self.best["step"])
 
     def _note_signal(self, number: int, _frame: Any) -> None:
         self._signal = number  # the loop sees it when its step is done

@@ -32,6 +32,8 @@ class RunFolder:
         self.losses = path / "losses.png"
         self.progress = path / "progress.gif"
         self.checkpoints = path / "checkpoints"
+        self.best = path / "best.json"
+        self.best_checkpoint = self.checkpoints / "best"  # a link
         self._lock = None
 
     @classmethod

@@ -27,6 +27,7 @@ from ms_gan.training.history import History
 from ms_gan.training.loop import Loop, Sheet, follow
 from ms_gan.training.progress import Progress
 from ms_gan.training.run_folder import RunFolder, refuse_changes, write_json
+from ms_gan.training.scoring import TrainingScores, hold_out
 
 REAL_SHOWN = 25
 
@@ -43,7 +44,8 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     """
     images.require(*(recipe["data"][key] for key in ("size", "channels", "classes", "places")))
     require_same(device, images.sha256)
-    step = build_step(recipe, images, seed, device.count)
+    for_training, held_out = hold_out(recipe, images, seed)
+    step = build_step(recipe, for_training, seed, device.count)
     batches, steps_per_epoch = build_sampler(recipe, step.data.count, step.images_per_step * device.count, seed)
     settings = {
         "recipe": recipe,
@@ -70,11 +72,14 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     if device.rank > 0:
         follow(step, batches, device, seed, None, settings["steps"])
         return
+    scores = TrainingScores(recipe, for_training, held_out, seed, steps_per_epoch)
+    if scores.columns and settings["steps"] >= scores.every:
+        scores.prepare(images, lambda: _test_split(settings, environment), print)
     run = RunFolder.create(root, settings, environment)
     run.lock()
     chosen = runtime.random_stream(seed, "real images").permutation(len(images.images))[:REAL_SHOWN]
     plots.sheet(run.real, images.images[chosen], 5, f"training images of {images.name}", images.source)
-    history = History(run.history, step.scalars, steps_per_epoch)
+    history = History(run.history, step.scalars, steps_per_epoch, scores.columns, scores.every)
     history.start(0, [])
     progress = Progress(run.log, step.scalars, steps_per_epoch)
     progress.say(f"recipe {recipe['name']}, seed {seed}, {device}, {len(images.images):,} images from "
@@ -83,7 +88,10 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
         progress.say(note)
     if instead_of:
         progress.say(f"note: the data set is {images.name}, because {instead_of} could not be fetched")
-    _train(run, settings, environment, step, images, batches, steps_per_epoch, device, history, progress, None)
+    if scores.every and scores.why_none:
+        progress.say(f"note: no scores on the way: {scores.why_none}")
+    _train(run, settings, environment, step, for_training, batches, steps_per_epoch, device, history, progress, scores,
+           None, None)
 
 
 def resume(path: Path, device_target: Optional[str], device_id: int, device_num: int, wanted: Dict[str, Any],
@@ -103,7 +111,7 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
             raise UserError(f"{path}: stopped before its first checkpoint; start it again with --warm-start")
         if run.history.exists() and len(run.history.read_text(errors="replace").splitlines()) > 1:
             raise UserError(f"{path}: its checkpoints are gone, so there is nothing to go on from; put them back")
-        state = {"step": 0, "pending": [], "settings": settings}
+        state = {"step": 0, "pending": [], "best": None, "settings": settings}
     else:
         try:
             state = read_state(checkpoint)
@@ -124,7 +132,8 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
         environment["data"].update(path=str(Path(data_path).absolute()), source=images.source)
 
     require_same(device, images.sha256)
-    step = build_step(settings["recipe"], images, settings["seed"], device.count)
+    for_training, held_out = hold_out(settings["recipe"], images, settings["seed"])
+    step = build_step(settings["recipe"], for_training, settings["seed"], device.count)
     batches, steps_per_epoch = build_sampler(settings["recipe"], step.data.count,
                                              step.images_per_step * device.count, settings["seed"])
     if epochs:
@@ -141,7 +150,10 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
     if device.rank > 0:
         follow(step, batches, device, settings["seed"], done, settings["steps"])
         return
-    history = History(run.history, step.scalars, steps_per_epoch)
+    scores = TrainingScores(settings["recipe"], for_training, held_out, settings["seed"], steps_per_epoch)
+    if scores.columns and settings["steps"] // scores.every > state["step"] // scores.every:
+        scores.prepare(images, lambda: _test_split(settings, environment), print)
+    history = History(run.history, step.scalars, steps_per_epoch, scores.columns, scores.every)
     history.start(state["step"], state["pending"])
     run.write_settings(settings)
     progress = Progress(run.log, step.scalars, steps_per_epoch)
@@ -151,12 +163,13 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
         now = runtime.environment().get(name)
         if now != before:
             progress.say(f"note: {name} was {before} and is now {now}; the bytes may differ from here on")
-    _train(run, settings, environment, step, images, batches, steps_per_epoch, device, history, progress, done)
+    _train(run, settings, environment, step, for_training, batches, steps_per_epoch, device, history, progress, scores,
+           state["best"], done)
 
 
 def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any], step, images: ImageData, batches,
-           steps_per_epoch: int, device: runtime.Device, history: History, progress: Progress,
-           done: Optional[int]) -> None:
+           steps_per_epoch: int, device: runtime.Device, history: History, progress: Progress, scores: TrainingScores,
+           best: Optional[Dict[str, Any]], done: Optional[int]) -> None:
     environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": done or 0, "device": str(device),
                                   "process": os.getpid(),
                                   "command": sys.argv[1:], "versions": runtime.environment()})
@@ -168,9 +181,16 @@ def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any]
     sampler = UnitRange(step.drawing(), recipe["data"]["pixel_range"])
     step.set_train(True)
     loop = Loop(run, step, sampler, _sheet(recipe, images, settings["seed"]), batches, steps_per_epoch, device,
-                settings, history, progress)
+                settings, history, progress, scores, best)
     loop.go(done, settings["steps"])
     progress.say(f"done: {settings['steps']:,} steps; pictures and checkpoints in {run.path}")
+
+
+def _test_split(settings: Dict[str, Any], environment: Dict[str, Any]) -> ImageData:
+    """Load the test split of a run's data; it is only looked at to know which judge belongs to them."""
+    wanted = {**settings["recipe"]["data"], "rotate_and_mirror": False}
+    return data.load(settings["dataset"], "test", environment["data"]["path"], wanted,
+                     environment["data"]["skip_unreadable"])
 
 
 def _sheet(recipe: Recipe, images: ImageData, seed: int) -> Sheet:

@@ -1,0 +1,144 @@
+"""Scores on the way: what stands in the history, which checkpoint is kept for them, and that they change nothing."""
+
+from __future__ import annotations
+
+import gc
+import json
+import shutil
+
+import numpy as np
+import pytest
+
+from commands import SMALL, write_mnist
+from ms_gan import cli, data, recipes
+from ms_gan.errors import UserError
+from ms_gan.evaluation import judges
+from ms_gan.training.scoring import TrainingScores, hold_out
+
+pytestmark = pytest.mark.usefixtures("device")
+EPOCHS, STEPS = 6, 21  # steps an epoch: epochs end between rows of the history, but for the one that ends at 210
+COLUMN = "fd_105_train_ratio"
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short():
+    """A judge of a few steps: here it only has to be there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judges, "EPOCHS", 1)
+        patch.setattr(judges, "LEAST_STEPS", 20)
+        yield
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory):
+    return write_mnist(tmp_path_factory.mktemp("scores") / "data", 210)
+
+
+def train(folder, root, *more, epochs=EPOCHS, every=2):
+    arguments = ["train", "--data-path", folder, *SMALL, "--batch-size", 10, "--epochs", epochs,
+                 "--set", f"scores.every_epochs={every}", *more, "--output-dir", root]
+    assert cli.main(list(map(str, arguments))) == 0
+    return root / "mlp" / "1"
+
+
+@pytest.fixture(scope="module")
+def undisturbed(folder, tmp_path_factory):
+    return train(folder, tmp_path_factory.mktemp("undisturbed"))
+
+
+def resume(run, *more):
+    gc.collect()  # an earlier run of this process lets go of its lock
+    assert cli.main(["train", "--resume", str(run), *more]) == 0
+    return run
+
+
+def scored_rows(run):
+    header, *rows = [line.split(",") for line in (run / "history.csv").read_text().splitlines()]
+    return [(int(row[0]), float(row[header.index(COLUMN)])) for row in rows if row[header.index(COLUMN)]]
+
+
+def result(run):
+    """All that must be the same: the last weights, history, and what is called the best."""
+    last = max((run / "checkpoints").glob("step_*"))
+    return {file.name: file.read_bytes() for file in (*last.glob("*.ckpt"), run / "history.csv", run / "best.json")}
+
+
+def test_scores_stand_in_the_history_and_the_best_is_marked(undisturbed):
+    rows = scored_rows(undisturbed)
+    assert [step for step, _ in rows] == [42, 84, 126] and all(score > 0 for _, score in rows)
+    best = json.loads((undisturbed / "best.json").read_text())
+    step, score = min(rows, key=lambda row: row[1])
+    assert (best["step"], best["chosen_by"]) == (step, COLUMN) and best["score"] == pytest.approx(score, rel=1e-6)
+    link = undisturbed / "checkpoints" / "best"
+    assert link.is_symlink() and link.resolve() == (undisturbed / best["checkpoint"]).resolve()
+    assert json.loads((link / "state.json").read_text())["step"] == step
+
+
+def test_they_change_nothing_of_the_training(undisturbed, folder, tmp_path):
+    without = train(folder, tmp_path, every=0)
+    names = {file.name for file in (without / "checkpoints" / f"step_{EPOCHS * STEPS:08d}").glob("*.ckpt")}
+    assert len(names) == 4 and {name: result(undisturbed)[name] for name in names} == {
+        file.name: file.read_bytes() for file in (without / "checkpoints" / f"step_{EPOCHS * STEPS:08d}").glob("*.ckpt")}
+    assert not (without / "best.json").exists() and COLUMN not in (without / "history.csv").read_text()
+
+
+@pytest.mark.parametrize("last", [3, 4])
+def test_a_run_that_was_killed_scores_again_what_it_had_lost(last, undisturbed, tmp_path):
+    """History and mark are those of the end, the newest checkpoint is an older one: as after kill -9."""
+    run = tmp_path / "run"
+    shutil.copytree(undisturbed, run, symlinks=True)
+    for checkpoint in (run / "checkpoints").glob("step_*"):
+        if int(checkpoint.name[5:]) > last * STEPS:
+            shutil.rmtree(checkpoint)
+    assert result(resume(run)) == result(undisturbed)
+
+
+def test_a_longer_run_is_one_that_was_long_from_the_beginning_also_with_images_held_out(folder, tmp_path):
+    more = ("--set", "scores.held_out=105", "--set", "scores.images=100")
+    whole = train(folder, tmp_path / "whole", *more, epochs=4)
+    run = train(folder, tmp_path / "parts", *more, epochs=2)
+    assert result(resume(run, "--epochs", "4")) == result(whole)
+    assert "fd_100_held_out_ratio" in (run / "history.csv").read_text()
+
+
+def test_the_best_is_kept_and_can_be_drawn_from(folder, tmp_path, monkeypatch):
+    values = iter([3.0, 1.0, *[2.0] * 30])
+    monkeypatch.setattr(TrainingScores, "__call__", lambda self, sampler: [next(values)])
+    run = train(folder, tmp_path, epochs=14, every=1)
+    assert json.loads((run / "best.json").read_text())["step"] == 42
+    kept = sorted(int(path.name[5:]) // STEPS for path in (run / "checkpoints").glob("step_*"))
+    assert 2 in kept and 1 not in kept and 3 not in kept
+    assert cli.main(["eval", str(run / "checkpoints" / "best"), "--grid", "2x2", "--interpolate"]) == 0
+    assert (run / "eval" / "samples.png").is_file()
+
+
+def test_a_conditional_model_is_scored_by_its_classes_too(folder, tmp_path):
+    small = ("--set", "generator.start_channels=4", "--set", "generator.widths=[4,4,4,4]", "--set",
+             "discriminator.widths=[4,4,4,4,4]", "--set", "schedule.steps_per_epoch=3")
+    assert cli.main(["train", "--recipe", "acgan", "--data-path", str(folder), *small, "--batch-size", "8", "--epochs", "1",
+                     "--set", "scores.every_epochs=1", "--output-dir", str(tmp_path)]) == 0
+    header, row = (tmp_path / "acgan" / "1" / "history.csv").read_text().splitlines()
+    assert header.endswith(f"{COLUMN},class_accuracy") and row.startswith("3,1.0000,")
+    assert 0 <= float(row.rsplit(",", 1)[1]) <= 1
+
+
+def test_images_held_out_are_not_trained_on_and_are_what_is_compared_with(folder):
+    images = data.load("mnist", "train", str(folder), recipes.load("mlp")["data"])
+    recipe = recipes.override(recipes.load("mlp"), ["scores.held_out=110", "scores.images=105"])
+    left, held = hold_out(recipe, images, 1)
+    assert (len(left.images), len(held.images)) == (100, 110)
+    images_of = [{image.tobytes() for image in part.images} for part in (left, held)]
+    assert images_of[0] | images_of[1] == {image.tobytes() for image in images.images}
+    scores = TrainingScores(recipe, left, held, 1, 10)
+    assert scores.columns == ("fd_100_held_out_ratio",) and scores.every == 50
+    assert {image.tobytes() for image in scores.reference.images} <= images_of[1]
+    assert np.array_equal(hold_out(recipe, images, 1)[1].images, held.images)
+    with pytest.raises(UserError, match="smaller --set scores.held_out"):
+        hold_out(recipes.override(recipe, ["scores.held_out=210"]), images, 1)
+
+
+def test_data_that_cannot_score_are_told_once_and_trained_on(tmp_path, capsys):
+    few = write_mnist(tmp_path / "data", 120)
+    run = train(few, tmp_path, epochs=2)
+    assert capsys.readouterr().out.count("note: no scores on the way: mnist") == 1
+    assert (run / "history.csv").read_text().startswith("step,epoch,loss_d,loss_g,fool_rate,accuracy_real,accuracy_fake\n")
