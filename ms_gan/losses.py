@@ -40,6 +40,15 @@ def saturating_generator_loss(logits_fake):
     return -binary_cross_entropy(logits_fake, 0.0)
 
 
+def relativistic_pairing_loss(advantages):
+    """Return −mean log sigmoid(advantages), a scalar (Jolicoeur-Martineau 2019, "RpGAN").
+
+    `advantages` are, pair by pair, the scores of the images that are to score higher minus those of the others: for D
+    those of real images minus those of generated ones, for G the other way round. At equilibrium it is ln 2 = 0.693.
+    """
+    return binary_cross_entropy(advantages, 1.0)
+
+
 def class_cross_entropy(class_logits, labels):
     """Return −mean log softmax(class_logits)[label], a scalar (the auxiliary classifier of Odena et al. 2017).
 

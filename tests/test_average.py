@@ -79,17 +79,17 @@ def data(tmp_path_factory):
 
 
 def arguments(data, root, *more):
-    return ["train", "--data-path", str(data), *SMALL, "--batch-size", "10", "--epochs", "6", "--set", "average.decay=0.9",
-            *more, "--output-dir", str(root)]
+    return ["train", "--recipe", "rpgan", "--set", "data.classes=10", "--data-path", str(data), *SMALL, "--batch-size", "10",
+            "--epochs", "6", "--set", "average.decay=0.9", *more, "--output-dir", str(root)]
 
 
 def test_a_killed_run_resumes_to_the_same_bytes_and_what_leaves_is_the_average(data, tmp_path):
     train_here(*arguments(data, tmp_path / "undisturbed"))
-    folder = tmp_path / "killed" / "mlp" / "1"
+    folder = tmp_path / "killed" / "rpgan" / "1"
     process = start(*arguments(data, tmp_path / "killed"))
     kill_when(lambda: (folder / "checkpoints" / "step_00000020").exists(), process)
     train_here("train", "--resume", folder)
-    whole = tmp_path / "undisturbed" / "mlp" / "1"
+    whole = tmp_path / "undisturbed" / "rpgan" / "1"
     assert result(folder, 60) == result(whole, 60)
     checkpoint = whole / "checkpoints" / "step_00000060"
     assert (checkpoint / "generator_average.ckpt").is_file() and (checkpoint / "generator.ckpt").is_file()
@@ -105,20 +105,20 @@ def test_a_killed_run_resumes_to_the_same_bytes_and_what_leaves_is_the_average(d
         assert np.array_equal(parameter.asnumpy(), stored[parameter.name].asnumpy()), parameter.name
 
     assert cli.main(["export", str(whole), "--format", "mindir"]) == 0
-    assert cli.main(["infer", str(whole / "export"), "--num", "4", "--output", str(tmp_path / "drawn.npy")]) == 0
+    assert cli.main(["infer", str(whole / "export"), "--num", "4", "--label", "7", "--output", str(tmp_path / "drawn.npy")]) == 0
     from ms_gan.evaluation.sampling import seeded_inputs
 
-    expected = trained.draw(seeded_inputs(trained.recipe["latent"], 4, 1))
+    expected = trained.draw(seeded_inputs(trained.recipe["latent"], 4, 1, [7] * 4))
     assert np.array_equal(np.load(tmp_path / "drawn.npy"), expected)
 
 
 def test_a_warm_start_begins_the_average_anew(data, tmp_path):
     train_here(*arguments(data, tmp_path / "first", "--epochs", "1"))
-    first = tmp_path / "first" / "mlp" / "1"
+    first = tmp_path / "first" / "rpgan" / "1"
     train_here(*arguments(data, tmp_path / "second", "--epochs", "1", "--warm-start", str(first)))
     from mindspore import load_checkpoint
 
-    begun = tmp_path / "second" / "mlp" / "1" / "checkpoints" / "step_00000000"
+    begun = tmp_path / "second" / "rpgan" / "1" / "checkpoints" / "step_00000000"
     network, average = (load_checkpoint(str(begun / f"{name}.ckpt")) for name in ("generator", "generator_average"))
     for name, parameter in network.items():
         assert np.array_equal(parameter.asnumpy(), average[name.replace("generator.", "generator_average.", 1)].asnumpy())

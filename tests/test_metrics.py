@@ -208,6 +208,8 @@ def test_a_dead_discriminator_is_told_from_one_at_equilibrium():
     assert alive["accuracy_real"] == pytest.approx(0.5, abs=0.05)
     assert alive["logit_spread_real"] == pytest.approx(1.5, rel=0.1) and alive["logit_gap"] == pytest.approx(0, abs=0.2)
     assert (dead["accuracy_real"], dead["accuracy_generated"], dead["logit_spread_real"]) == (1, 0, 0)
+    assert alive["accuracy_pairs"] == pytest.approx(0.5, abs=0.05) and dead["accuracy_pairs"] == 0.5
+    assert metrics.equilibrium(np.array([2, 3, 5]), np.array([1, 3]))["accuracy_pairs"] == pytest.approx(4.5 / 6)
 
 
 def test_counts_in_names():

@@ -40,13 +40,14 @@ DEEP = (*AUTOENCODER, "encoder.widths=[4, 4]", "generator.widths=[4, 4]")
 DISCRIMINATOR = ("discriminator.widths=[4]", "discriminator.strides=[1]", "discriminator.dense_widths=[8]")
 SMALL = {
     "mlp": DENSE, "keras_mlp": DENSE, "slim_mlp": DENSE, "slim_mlp_fixed": DENSE,
+    "rpgan": DENSE,
     "acgan": ("generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]",
               "discriminator.widths=[4]", "discriminator.strides=[2]", "sheet.rows=1", "sheet.columns=3"),
     "dcgan": (*DISCRIMINATOR, "generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]",
               "sheet.rows=1", "sheet.columns=2"),
     "cvae_late": FLAT, "cvae_early": DEEP, "cvae_gan": (*FLAT, *DISCRIMINATOR, "updates.reconstruction_layer=1", "updates.pretraining_steps=5"),
 }
-GREY = ("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed")
+GREY = ("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed", "rpgan")
 OTHERS = ("acgan", "dcgan", "cvae_late", "cvae_early", "cvae_gan")  # each in a test or fixture of its own
 
 

@@ -64,18 +64,19 @@ def perfect(test):
 
 
 def scored(train, test, judge=None, draw=None, conditional=True, discriminate=None, **more):
-    arguments = {"cas": False, "nearest_neighbour": False, **more}
+    arguments = {"relativistic": False, "cas": False, "nearest_neighbour": False, **more}
     return measure(draw or perfect(test), LATENT, conditional, train, test, 1, judge, None if judge else "no labels",
                    discriminate, say=quiet, **arguments)
 
 
 def test_names_say_the_protocol_and_perfect_samples_stand_beside(train, test, judge):
-    found = scored(train, test, judge, discriminate=lambda images: images.mean((1, 2, 3))[:, None] - 30)
+    found = scored(train, test, judge, discriminate=lambda images, labels: images.mean((1, 2, 3))[:, None] - 30)
     assert list(found.generated) == [
         "fd_200_test", "fd_200_test_ratio", "precision_200_test", "recall_200_test", "density_200_test",
         "coverage_200_test", "class_accuracy_20_per_class", "memorisation_200_median", "memorisation_200_percentile_1",
         "memorisation_200_share_below_1", "parzen_200_test", "parzen_200_test_error", "parzen_200_test_sigma",
-        "discriminator_accuracy_real_test", "discriminator_accuracy_generated", "discriminator_logit_spread_real_test",
+        "discriminator_accuracy_real_test", "discriminator_accuracy_generated", "discriminator_accuracy_pairs",
+        "discriminator_logit_spread_real_test",
         "discriminator_logit_spread_generated", "discriminator_logit_gap"]
     assert set(found.generated) - set(found.real) == {name for name in found.generated if "discriminator" in name}
     assert found.generated["fd_200_test_ratio"] == found.generated["fd_200_test"] / found.real["fd_200_test"]

@@ -25,7 +25,7 @@ def score(trained: Trained, train: ImageData, test: ImageData, seed: int, cas: b
     no_judge = judges.why_no_judge(train)
     judge = None if no_judge else judges.judge_for(train, test, say)
     found = scores.measure(trained.draw, trained.recipe["latent"], trained.labels is not None, train, test, seed, judge,
-                           no_judge, trained.discriminator(), cas, nearest_neighbour, say)
+                           no_judge, trained.discriminator(), trained.relativistic, cas, nearest_neighbour, say)
     by = _judge(judge) if judge else None
     count = found.protocol["generated"]
     title = f"scores of {trained.recipe['name']} at step {trained.step:,}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
@@ -12,10 +12,12 @@ from ms_gan import data
 from ms_gan.data import ImageData
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks, on_arrays
+from ms_gan.evaluation.scores import Discriminate
 from ms_gan.labels import LabelNames
 from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
 from ms_gan.recipes import FAMILIES, Recipe, check
-from ms_gan.recipes.build import build_discriminator, build_encoder, build_unit_range_generator, leaving
+from ms_gan.recipes.build import (STEPS, build_discriminator, build_encoder, build_unit_range_generator,
+                                  leaving)
 from ms_gan.training.checkpoints import load_cells, read_state
 from ms_gan.training.run_folder import SETTINGS, RunFolder, find_checkpoint
 
@@ -92,14 +94,27 @@ class Trained:
         """Return the means of the latents of images, float32 in [0, 1], and, with labels, those; (N, latent_size)."""
         return in_chunks(on_arrays(self.encoder), inputs)[0]
 
-    def discriminator(self) -> Optional[Callable[[np.ndarray], np.ndarray]]:
-        """Load the model's discriminator, a function images, uint8, N×C×H×W, to logits, (N, 1); None without one."""
+    @property
+    def relativistic(self) -> bool:
+        """Whether only differences of the discriminator's logits mean anything."""
+        return STEPS[self.recipe["family"]].relativistic
+
+    def discriminator(self) -> Optional[Discriminate]:
+        """Load the model's discriminator, a function of images, uint8, and their labels to logits, (N, 1); None without one.
+
+        The labels are for one that judges by them.
+        """
         if "discriminator" not in FAMILIES[self.recipe["family"]]:
             return None
         network = build_discriminator(self.recipe)
         load_cells(self.checkpoint, {"discriminator": network.discriminator})
-        judge = on_arrays(network)
-        return lambda images: in_chunks(lambda some: judge(np.float32(some) / 255), (images,))[0]
+        judge, judging = on_arrays(network), STEPS[self.recipe["family"]].discriminator_takes_labels
+
+        def discriminate(images: np.ndarray, labels: Optional[np.ndarray]) -> np.ndarray:
+            inputs = (images, labels) if judging and labels is not None else (images,)
+            return in_chunks(lambda some, *label: judge(np.float32(some) / 255, *label), inputs)[0]
+
+        return discriminate
 
 
 def load_trained(place: Optional[str]) -> Trained:

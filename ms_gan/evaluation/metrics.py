@@ -162,12 +162,16 @@ def one_nearest_neighbour_error(samples: np.ndarray, labels: np.ndarray, test: n
 def equilibrium(real_logits: np.ndarray, generated_logits: np.ndarray) -> Dict[str, float]:
     """Return how a discriminator judges images that it was not trained on, by its logits, (N,) or (N, 1).
 
-    The part of the real and of the generated ones that it judges rightly, by the sign; the spread, the standard
-    deviation of each kind's logits; and the gap between their means. A D that has died says .5 and .5, or 1 and 0, as
-    one at equilibrium does, but with a spread of 0. Unbiased in N.
+    The part of the real and of the generated ones that it judges rightly, by the sign; the part of all pairs of one and
+    the other in which it scores the real one higher, equal ones counting half; the spread, the standard deviation of
+    each kind's logits; and the gap between their means. A D that has died says .5 and .5, or 1 and 0, as one at
+    equilibrium does, but with a spread of 0. Unbiased in N.
     """
     real, generated = (logits.astype(np.float64).ravel() for logits in (real_logits, generated_logits))
+    ascending = np.sort(generated)
+    below = (np.searchsorted(ascending, real, "left") + np.searchsorted(ascending, real, "right")) / 2
     return {"accuracy_real": float((real > 0).mean()), "accuracy_generated": float((generated < 0).mean()),
+            "accuracy_pairs": float(below.mean() / len(generated)),
             "logit_spread_real": float(real.std()), "logit_spread_generated": float(generated.std()),
             "logit_gap": float(real.mean() - generated.mean())}
 

@@ -22,7 +22,8 @@ from ms_gan.evaluation.sampling import Inputs, seeded_inputs
 from ms_gan.runtime import random_stream
 
 Draw = Callable[[Inputs], np.ndarray]  # inputs of a generator to images, float32 in [0, 1], N×C×H×W
-Discriminate = Callable[[np.ndarray], np.ndarray]  # images, uint8, N×C×H×W, to logits, float32 (N,)
+# images, uint8, N×C×H×W, and their labels, if any, to logits, float32 (N,)
+Discriminate = Callable[[np.ndarray, Optional[np.ndarray]], np.ndarray]
 Say = Callable[[str], None]
 
 MOST, FEWEST = 10_000, 100  # images of each kind
@@ -83,11 +84,12 @@ class Real:
 
 def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageData, test: ImageData, seed: int,
             judge: Optional[Judge], no_judge: Optional[str], discriminate: Optional[Discriminate],
-            cas: bool, nearest_neighbour: bool, say: Say) -> Scores:
+            relativistic: bool, cas: bool, nearest_neighbour: bool, say: Say) -> Scores:
     """Score a generator. Raises UserError for too few real images, and for CAS or 1-NN of one without classes.
 
     `latent` holds the latents' distribution and size; a `conditional` generator gets the labels of the test images.
-    `judge` belongs to the data, or `no_judge` says why there is none; `discriminate` is the model's own D, if any.
+    `judge` belongs to the data, or `no_judge` says why there is none; `discriminate` is the model's own D, if any, and
+    with `relativistic` one that was trained on differences alone.
     """
     refuse_labelled(conditional, train, cas, nearest_neighbour)
     real = Real.choose(train, test, seed)
@@ -118,7 +120,7 @@ def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageD
     if discriminate is None:
         scores.left_out["discriminator"] = "the model has no discriminator"
     else:
-        _by_discriminator(scores, discriminate, real.test.images, images)
+        _by_discriminator(scores, discriminate, real.test, images, labels, relativistic)
     if nearest_neighbour or cas:
         _by_labels(scores, draw, latent, real, seed, cas, nearest_neighbour, say)
     for wanted, name in ((cas, "cas"), (nearest_neighbour, "one_nearest_neighbour_error")):
@@ -222,9 +224,15 @@ def _by_density(scores: Scores, real: Real, images: np.ndarray, of: str) -> None
         scores.add(f"parzen_{of}_test{name}", of_generated[key], of_real[key])
 
 
-def _by_discriminator(scores: Scores, discriminate: Discriminate, test: np.ndarray, images: np.ndarray) -> None:
-    scores.logits = {"real": discriminate(test[:DISCRIMINATED]), "generated": discriminate(images[:DISCRIMINATED])}
+def _by_discriminator(scores: Scores, discriminate: Discriminate, test: ImageData, images: np.ndarray,
+                      labels: Optional[np.ndarray], relativistic: bool) -> None:
+    some = slice(0, DISCRIMINATED)
+    of_images, of_test = (None, None) if labels is None else (labels[: len(images)][some], test.labels[some])
+    scores.logits = {"real": discriminate(test.images[some], of_test), "generated": discriminate(images[some], of_images)}
     for name, score in metrics.equilibrium(scores.logits["real"], scores.logits["generated"]).items():
+        if relativistic and name in ("accuracy_real", "accuracy_generated"):
+            scores.left_out[f"discriminator_{name}"] = "of a relativistic D only differences of logits mean anything"
+            continue
         scores.add(f"discriminator_{name}_test" if name.endswith("real") else f"discriminator_{name}", score)
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Tuple
+
 from mindspore import dtype as mstype
 from mindspore import nn, ops
 from mindspore.common.initializer import Normal
@@ -31,6 +33,11 @@ def initialized(initializer: str) -> dict:
     """Return the arguments that make a Dense or Conv2d layer start as `INITIALIZERS` says."""
     weights = INITIALIZERS[initializer]
     return {} if weights is None else {"weight_init": weights, "bias_init": "zeros"}
+
+
+def initialized_weights(initializer: str) -> dict:
+    """Return the same for a layer without bias."""
+    return {name: start for name, start in initialized(initializer).items() if name == "weight_init"}
 
 
 class LeakyReLU(nn.Cell):
@@ -149,6 +156,28 @@ class Heads(nn.Cell):
         return self.real(features), self.classes(features)
 
 
+def heads(features: int, classes: int, judging: Tuple[int, int], initializer: str) -> nn.Cell:
+    """Return what ends a discriminator: `Heads` that name classes, or, `judging` by a label, a `ProjectionHead`."""
+    return ProjectionHead(features, *judging, initializer) if judging[0] else Heads(features, classes, initializer)
+
+
+class ProjectionHead(nn.Cell):
+    """A score of features together with a label (Miyato and Koyama 2018): how real they are, and how well they fit it.
+
+    w·h + b + e(label)·h, where e sums a learned vector for each class or tag. Inputs: features h, float32,
+    (N, features); label as `LabelCode` takes it. Output: float32, (N, 1).
+    """
+
+    def __init__(self, features: int, classes: int, places: int, initializer: str):
+        super().__init__()
+        self.code = LabelCode(classes, places)
+        self.real = nn.Dense(features, 1, **initialized(initializer))
+        self.fitting = nn.Dense(features, self.code.size, has_bias=False, **initialized_weights(initializer))
+
+    def construct(self, features, label):
+        return self.real(features) + (self.fitting(features) * self.code(label)).sum(1, keepdims=True)
+
+
 class UnitRange(nn.Cell):
     """A generator whose images are brought from the data's pixel range to [0, 1].
 
@@ -191,7 +220,8 @@ class EncoderOfUnitRange(nn.Cell):
 class DiscriminatorOfUnitRange(nn.Cell):
     """A discriminator that takes images in [0, 1], in inference mode.
 
-    Input: image, float32, N×C×H×W, in [0, 1]. Output: float32, (N, 1), the log-odds of "real".
+    Inputs: image, float32, N×C×H×W, in [0, 1], and the label, where it judges by one. Output: float32, (N, 1), the log-odds
+    of "real".
     """
 
     def __init__(self, discriminator: nn.Cell, pixel_range):
@@ -202,6 +232,6 @@ class DiscriminatorOfUnitRange(nn.Cell):
         self.low = low
         self.set_train(False)
 
-    def construct(self, image):
-        judged = self.discriminator(image * self.scale + self.low)
+    def construct(self, image, *label):
+        judged = self.discriminator(image * self.scale + self.low, *label)
         return judged[0] if isinstance(judged, tuple) else judged

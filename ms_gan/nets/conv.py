@@ -11,7 +11,7 @@ from typing import Any, Dict, Sequence, Tuple
 
 from mindspore import nn
 
-from ms_gan.nets.blocks import (OUTPUTS, BatchNorm1d, CentralCrop, Conditioned, Dropout, Heads, LeakyReLU,
+from ms_gan.nets.blocks import (OUTPUTS, BatchNorm1d, CentralCrop, Conditioned, Dropout, LeakyReLU, heads,
                                 initialized)
 
 POOLINGS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
@@ -76,10 +76,11 @@ class ConvGenerator(nn.Cell):
 
 
 class ConvDiscriminator(nn.Cell):
-    """Images to logits: a convolution for each of `widths`, Dense layers of `dense_widths`, then `Heads`.
+    """Images to logits: a convolution for each of `widths`, Dense layers of `dense_widths`, then heads.
 
     Inputs: images, float32, (N, *image_shape); with dropout also one mask for each convolution, bool, of
-    the shapes in `dropout_shapes`, behind N. Output: as `Heads`.
+    the shapes in `dropout_shapes`, behind N; where it is `judging` by labels, having so many classes and places, also
+    the label. Output: as `Heads`, which name the `classes`, or as `ProjectionHead`.
 
     A convolution is followed by LeakyReLU(slope), by `pooling` over 2×2 ("max", "average" or "none"), and by
     dropout at `dropout_rate`, 0 for none. `first_initializer` is that of the first convolution.
@@ -87,7 +88,8 @@ class ConvDiscriminator(nn.Cell):
 
     def __init__(self, classes: int, image_shape: Tuple[int, int, int], widths: Sequence[int],
                  strides: Sequence[int], kernel_size: int, slope: float, pooling: str, dropout_rate: float,
-                 dense_widths: Sequence[int], first_initializer: str, initializer: str):
+                 dense_widths: Sequence[int], first_initializer: str, initializer: str,
+                 judging: Tuple[int, int] = (0, 0)):
         super().__init__()
         channels, size, _ = image_shape
         convolutions, shapes = [], []
@@ -110,7 +112,7 @@ class ConvDiscriminator(nn.Cell):
         for before, width in zip([features, *dense_widths], dense_widths):
             dense += [nn.Dense(before, width, **initialized(initializer)), LeakyReLU(slope)]
         self.dense = nn.SequentialCell(dense) if dense else None
-        self.heads = Heads([features, *dense_widths][-1], classes, initializer)
+        self.heads = heads([features, *dense_widths][-1], classes, judging, initializer)
 
     def maps(self, images, count):
         """Return what the first `count` convolutions make of images, float32, (N, width, H, W), without dropout."""
@@ -131,5 +133,6 @@ class ConvDiscriminator(nn.Cell):
             x = self.dense(x)
         return x
 
-    def construct(self, images, *kept):
-        return self.heads(self.features(images, *kept))
+    def construct(self, images, *others):
+        masks = len(self.dropout_shapes)
+        return self.heads(self.features(images, *others[:masks]), *others[masks:])

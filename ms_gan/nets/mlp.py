@@ -7,7 +7,7 @@ from typing import Any, Dict, Sequence, Tuple
 
 from mindspore import nn
 
-from ms_gan.nets.blocks import OUTPUTS, BatchNorm1d, Conditioned, Heads, LeakyReLU, initialized
+from ms_gan.nets.blocks import OUTPUTS, BatchNorm1d, Conditioned, LeakyReLU, heads, initialized
 
 
 class MLPGenerator(nn.Cell):
@@ -43,27 +43,28 @@ class MLPGenerator(nn.Cell):
 
 
 class MLPDiscriminator(nn.Cell):
-    """Images to logits: Dense and LeakyReLU(slope) for each of `widths`, then `Heads`.
+    """Images to logits: Dense and LeakyReLU(slope) for each of `widths`, then `Heads` or a `ProjectionHead`.
 
-    Input: float32, (N, *image_shape). Output: as `Heads`.
+    Inputs: images, float32, (N, *image_shape); where it is `judging` by labels, having so many classes and places, also
+    the label. Output: as `Heads`, which name the `classes`, or as `ProjectionHead`.
     """
 
     dropout_shapes = ()  # it has no dropout
     dropout_rate = 0.0
 
     def __init__(self, classes: int, image_shape: Tuple[int, int, int], widths: Sequence[int], slope: float,
-                 initializer: str):
+                 initializer: str, judging: Tuple[int, int] = (0, 0)):
         super().__init__()
         self.pixels = math.prod(image_shape)
         layers = []
         for before, width in zip([self.pixels, *widths], widths):
             layers += [nn.Dense(before, width, **initialized(initializer)), LeakyReLU(slope)]
         self.layers = nn.SequentialCell(layers)
-        self.heads = Heads(widths[-1], classes, initializer)
+        self.heads = heads(widths[-1], classes, judging, initializer)
 
     def features(self, images):
         """Return what the heads judge by, float32, (N, features)."""
         return self.layers(images.reshape((-1, self.pixels)))
 
-    def construct(self, images):
-        return self.heads(self.features(images))
+    def construct(self, images, *label):
+        return self.heads(self.features(images), *label)

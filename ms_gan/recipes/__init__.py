@@ -23,6 +23,7 @@ FAMILIES = {  # how an update goes: one step Cell each; the networks that it tra
     "acgan": ("generator", "discriminator"),
     "cvae": ("encoder", "generator"),
     "cvae_gan": ("encoder", "generator", "discriminator"),
+    "rpgan": ("generator", "discriminator"),
 }
 # The sections of every recipe, beside one for each network of its family and one for each one's optimizer; where None
 # stands, as for those, the arguments of what is built say the rest.
@@ -53,11 +54,11 @@ CHOICES = {
     "reconstruction": ("bernoulli", "squared"),
 }
 AT_LEAST_ONE = {"epochs", "size", "channels", "decay_steps", "kernel_size", "start_channels", "discriminator_steps",
-                "rows", "columns", "dense_width", "reconstruction_layer"}
+                "rows", "columns", "dense_width", "reconstruction_layer", "penalised"}
 AT_MOST_100 = {"rows", "columns"}
 AT_LEAST_ZERO = {"classes", "places", "steps_per_epoch", "pretraining_steps", "every_epochs", "held_out"}
 AT_LEAST_100 = {"images"}  # fewer say nothing
-WEIGHTS = {"kl_weight", "reconstruction_weight"}
+WEIGHTS = {"kl_weight", "reconstruction_weight", "gamma"}
 ABOVE_ZERO = {"learning_rate", "decay_rate"}
 FROM_ZERO_TO_BELOW_ONE = {"beta1", "beta2", "momentum", "dropout_rate", "decay"}
 LISTS_OF_SIZES = {"widths", "strides"}

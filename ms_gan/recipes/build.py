@@ -24,6 +24,7 @@ from ms_gan.steps.cvae import CVAEStep
 from ms_gan.steps.cvae_gan import CVAEGANStep
 from ms_gan.steps.gan import GANStep
 from ms_gan.steps.parallel import AveragedGradients
+from ms_gan.steps.rpgan import RpGANStep
 
 
 def adam(network: nn.Cell, name: str, learning_rate: float, decay_rate: float, decay_steps: int, beta1: float,
@@ -50,7 +51,7 @@ NETWORKS = {"mlp_generator": MLPGenerator, "mlp_discriminator": MLPDiscriminator
             "conv_encoder": ConvEncoder, "conv_decoder": ConvDecoder}
 OPTIMIZERS = {"adam": adam}
 LEAVING = ("generator", "encoder")  # the networks that draw and are exported
-STEPS = {"gan": GANStep, "acgan": ACGANStep, "cvae": CVAEStep, "cvae_gan": CVAEGANStep}
+STEPS = {"gan": GANStep, "acgan": ACGANStep, "cvae": CVAEStep, "cvae_gan": CVAEGANStep, "rpgan": RpGANStep}
 
 
 def build_generator(recipe: Recipe) -> nn.Cell:
@@ -171,7 +172,9 @@ def _network(recipe: Recipe, player: str, prefix: Optional[str] = None) -> nn.Ce
     data = recipe["data"]
     given = {"image_shape": (data["channels"], data["size"], data["size"]), "classes": data["classes"]}
     if player == "discriminator":
-        given["classes"] = data["classes"] if STEPS[recipe["family"]].discriminator_names_classes else 0
+        family = STEPS[recipe["family"]]
+        given["classes"] = data["classes"] if family.discriminator_names_classes else 0
+        given["judging"] = (data["classes"], data["places"]) if family.discriminator_takes_labels else (0, 0)
     else:
         given.update(latent_size=recipe["latent"]["size"], places=data["places"])
     network = _call(recipe, player, NETWORKS, kind, **given, **settings)

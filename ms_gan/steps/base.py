@@ -28,6 +28,8 @@ class TrainingStep(nn.Cell):
     equilibrium: Dict[str, Tuple[float, str]] = {}  # of scalars, where players are equally strong: number and writing
     labels = "none"  # "class": each image must have a class; "any": a class, tags, or nothing
     discriminator_names_classes = False
+    discriminator_takes_labels = False
+    relativistic = False  # only differences of D's logits mean anything
     averages: Dict[str, nn.Cell] = {}  # of networks' weights, by the networks' names, where the recipe wants them
     average_decay = 0.0
 

@@ -1,0 +1,115 @@
+"""The update of the relativistic pairing GAN, worked out apart, as in `test_procedures`: by differences, in double."""
+
+from __future__ import annotations
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Parameter, Tensor, nn
+from test_procedures import BATCH, IMAGES, LABELS, RATE, START, STEPS, Data, Generator, Player, flat, image, sigmoid
+
+from ms_gan import recipes
+from ms_gan.nets.blocks import ProjectionHead
+from ms_gan.nets.conv import ConvDiscriminator
+from ms_gan.nets.mlp import MLPDiscriminator
+from ms_gan.recipes.build import adam
+from ms_gan.runtime import random_stream
+from ms_gan.steps.rpgan import RpGANStep
+from ms_gan.training.loop import on_device
+
+pytestmark = pytest.mark.usefixtures("device")
+D = {"p": 0.5, "q": -0.4, "r": 0.2}
+
+
+def score(d, x, label):
+    """D: p·x² + q·x + r·x·label, whose slope depends on the image and on the label."""
+    return d["p"] * x**2 + d["q"] * x + d["r"] * x * label
+
+
+def slope(d, x, label):
+    return 2 * d["p"] * x + d["q"] + d["r"] * label
+
+
+class Discriminator(nn.Cell):
+    def __init__(self):
+        super().__init__()
+        for name, value in D.items():
+            setattr(self, name, Parameter(Tensor(value, ms.float32), name=f"discriminator.{name}"))
+
+    def construct(self, images, label=None):
+        x = images.reshape((-1, 1))
+        found = self.p * x * x + self.q * x
+        return found if label is None else found + self.r * x * label.astype(ms.float32).reshape((-1, 1))
+
+
+@pytest.mark.parametrize("classes", [0, 3])
+@pytest.mark.parametrize("penalised", [2, BATCH, 3 * BATCH])
+def test_the_step_does_what_the_paper_says(classes, penalised):
+    """D: −log σ(D(x) − D(G(z))) + γ/2 (|∇D(x)|² + |∇D(G(z))|²); G, on the updated D: −log σ(D(G(z)) − D(x))."""
+    gamma = 1.5
+    settings = {**recipes.load("rpgan")["optimizer_generator"], "learning_rate": RATE}
+    generator, discriminator = Generator(), Discriminator()
+    optimizers = [adam(network, name, **settings) for network, name in ((generator, "og"), (discriminator, "od"))]
+    step = RpGANStep(Data(), generator, discriminator, *optimizers, latent={"size": 1, "distribution": "normal"},
+                     classes=classes, batch_size=BATCH, gamma=gamma, penalised=penalised)
+    g, d = Player(START["g"], settings, [0]), Player(D, settings, [0])
+    some = min(penalised, BATCH)
+    for number in range(STEPS):
+        noise = step.draw_noise(random_stream(3, "step", number))
+        indices = np.random.default_rng(number).integers(0, len(IMAGES), BATCH).astype(np.int32)
+        real, z = IMAGES[indices].astype(np.float64), flat(noise[0])
+        label = LABELS[indices] if classes else 0 * indices
+        fake = image(g.numbers, z, label, True)
+
+        def loss_d(n):
+            pairing = np.mean(-np.log(sigmoid(score(n, real, label) - score(n, fake, label))))
+            slopes = [slope(n, x[:some], label[:some]) for x in (real, fake)]
+            return pairing, *(np.mean(each**2) for each in slopes)
+
+        pairing, *penalties = loss_d(d.numbers)
+        expected = {"loss_d": pairing, "penalty_real": penalties[0], "penalty_fake": penalties[1],
+                    "accuracy_pairs": np.mean(score(d.numbers, real, label) > score(d.numbers, fake, label))}
+        d.update(lambda n: loss_d(n)[0] + gamma / 2 * sum(loss_d(n)[1:]))
+        expected["loss_g"] = g.update(lambda n: np.mean(-np.log(sigmoid(
+            score(d.numbers, image(n, z, label, True), label) - score(d.numbers, real, label)))))
+        found = dict(zip(step.scalars, step(on_device((indices,)), on_device(noise)).asnumpy()))
+        assert found.keys() == expected.keys()
+        for key in found:
+            assert found[key] == pytest.approx(expected[key], rel=3e-4, abs=3e-5), (number, key)
+    moved = 0.0
+    for player, cell, start in ((g, generator, START["g"]), (d, discriminator, D)):
+        for parameter in cell.get_parameters():
+            key = parameter.name.split(".")[1]
+            assert float(parameter) == pytest.approx(player.numbers[key], abs=3e-4), key
+            moved = max(moved, abs(player.numbers[key] - start[key]))
+    assert moved > 0.05, "nothing moved that could be seen"
+
+
+def test_a_projection_is_a_score_and_how_well_features_fit_a_label():
+    random = np.random.default_rng(1)
+    features = random.standard_normal((3, 4), dtype=np.float32)
+    for places, labels, codes in (
+            (0, [2, 0, 1], np.eye(3)[[2, 0, 1]]),
+            (2, [[1, 3], [2, 0], [0, 0]], [[0, 1, 0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0, 0, 0], [1, 0, 0, 0, 1, 0, 0, 0]])):
+        head = ProjectionHead(4, 3, places, "mindspore")
+        weights, bias, fitting = (parameter.asnumpy() for parameter in head.get_parameters())
+        expected = features @ weights.T + bias + ((features @ fitting.T) * codes).sum(1, keepdims=True)
+        found = head(Tensor(features), Tensor(np.int32(labels))).asnumpy()
+        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("build", [
+    lambda judging: MLPDiscriminator(0, (1, 8, 8), [6], 0.2, "mindspore", judging),
+    lambda judging: ConvDiscriminator(0, (1, 8, 8), [3], [2], 3, 0.2, "none", 0.0, [6], "mindspore", "mindspore", judging),
+])
+def test_every_discriminator_can_judge_by_labels(build):
+    images = np.random.default_rng(2).random((4, 1, 8, 8), dtype=np.float32)
+    judging, not_judging = build((3, 0)), build((0, 0))
+    scores = [judging(Tensor(images), Tensor(np.full(4, label, np.int32))).asnumpy() for label in range(3)]
+    assert scores[0].shape == (4, 1) == not_judging(Tensor(images)).shape
+    assert not np.array_equal(scores[0], scores[1])
+
+
+def test_a_discriminator_that_wins_every_pair_is_remarked():
+    assert "overpowers G" in RpGANStep.remark(None, {"accuracy_pairs": 1.0})
+    assert RpGANStep.remark(None, {"accuracy_pairs": 0.7}) is None
