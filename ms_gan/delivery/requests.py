@@ -12,15 +12,20 @@ from ms_gan.evaluation.sampling import Inputs, seeded_inputs
 from ms_gan.labels import LabelNames
 
 WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
-DTYPES = {"FP32": "<f4", "FP64": "<f8", "FP16": "<f2",  # as binary tensors hold them
-          **{name: f"<{'u' if name[0] == 'U' else 'i'}{int(name.lstrip('UINT')) // 8}" for name in WHOLE}}
 MOST_DIMENSIONS = 32  # NumPy's own limit
+MOST_SHOWN = 100  # characters, of what a request holds, that an error repeats
 DATATYPES = {"float32": ("FP32",), "int32": WHOLE}
 PROTOCOL_TYPES = {"float32": "FP32", "int32": "INT32"}  # of the Open Inference Protocol
 
 
 class RequestError(Exception):
     """The request cannot be answered as it is; the message is one sentence for who sent it."""
+
+
+def shown(value: Any) -> str:
+    """Return what somebody sent as a message shows it: on one line, in quotation marks where it is text, and not long."""
+    text = repr(value)
+    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 class Tensor(NamedTuple):
@@ -99,7 +104,8 @@ def _array(name: str, tensor: Tensor, datatypes: Sequence[str], type: Any) -> np
         array = np.array(tensor.data, object) if type is object else np.array(tensor.data)
         if type is not object and (array.dtype.kind not in "fiu" and array.size):  # text and truth are no numbers
             raise ValueError(array.dtype)
-        array = array.astype(type)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused as such
+            array = array.astype(type)
     except (ValueError, TypeError, OverflowError) as error:
         raise RequestError(f"{name} has elements that are not {tensor.datatype}") from error
     if array.size != int(np.prod(shape, dtype=object)):

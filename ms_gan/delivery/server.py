@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
 import socket
 import struct
@@ -11,7 +10,6 @@ import zlib
 from pathlib import Path
 from typing import Any, List, Tuple
 
-import numpy as np
 from fastapi.exceptions import RequestValidationError
 from mlserver import MLServer, ModelSettings, Settings
 from mlserver.errors import InferenceError, MLServerError
@@ -20,9 +18,10 @@ from mlserver.settings import ModelParameters
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from ms_gan.delivery.binary_tensors import as_json_alone
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import Facts
-from ms_gan.delivery.requests import DTYPES
+from ms_gan.delivery.requests import RequestError
 from ms_gan.delivery.servers import RUNTIMES
 from ms_gan.errors import UserError
 
@@ -128,27 +127,6 @@ async def explain(_request: Request, error: RequestValidationError) -> JSONRespo
     return JSONResponse({"error": f"the body is not a request of the Open Inference Protocol V2 ({told})"}, 400)
 
 
-def with_data_of(body: bytes, length: int) -> bytes:
-    """Return a request with binary tensors behind its first `length` bytes of JSON as JSON alone, which MLServer reads."""
-    request, rest = json.loads(body[:length]), body[length:]
-    for tensor in request["inputs"]:
-        size = (tensor.get("parameters") or {}).pop("binary_data_size", None)
-        if size is None:
-            continue
-        part, rest = rest[:size], rest[size:]
-        if len(part) != size:
-            raise ValueError("too short")
-        if tensor["datatype"] == "BYTES":
-            tensor["data"] = []
-            while part:
-                (count,) = struct.unpack_from("<I", part)
-                tensor["data"].append(part[4 : 4 + count].decode("utf-8"))
-                part = part[4 + count :]
-        else:
-            tensor["data"] = np.frombuffer(part, DTYPES[tensor["datatype"]]).tolist()
-    return json.dumps(request).encode()
-
-
 class BodyLimit:
     """ASGI middleware: a body of more than `most_bytes`, unpacked if it is packed, gets the status 413.
 
@@ -176,10 +154,9 @@ class BodyLimit:
         lengths = [value for name, value in scope["headers"] if name == b"inference-header-content-length"]
         if lengths:
             try:
-                body = with_data_of(body, int(lengths[0]))
-            except (ValueError, KeyError, TypeError, AttributeError, struct.error):
-                refusal = JSONResponse({"error": "the binary part of the body does not fit what its inputs say of it"}, 400)
-                await refusal(scope, receive, send)
+                body = as_json_alone(body, lengths[0].decode("latin-1"))
+            except RequestError as error:
+                await JSONResponse({"error": str(error)}, 400)(scope, receive, send)
                 return
         others = [(name, value) for name, value in scope["headers"]
                   if name not in (b"content-encoding", b"content-length", b"content-type")]
