@@ -10,7 +10,7 @@ import numpy as np
 
 from ms_gan.delivery.contract import (CONTRACT, CONTRACT_VERSION, FORMATS, MODELS, Facts, example_inputs, file_of)
 from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, Run, runtime_of
-from ms_gan.delivery.servers import README, SERVER_SETTINGS, write_server_files
+from ms_gan.delivery.server_settings import README, SERVER_SETTINGS, write_server_files
 from ms_gan.evaluation import sheets
 from ms_gan.evaluation.sampling import Inputs, in_chunks, on_arrays
 from ms_gan.files import CHECKSUMS, new_folder, sha256_of_file, write_checksums

@@ -22,7 +22,7 @@ from ms_gan.delivery.binary_tensors import as_json_alone
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import Facts
 from ms_gan.delivery.requests import RequestError
-from ms_gan.delivery.servers import RUNTIMES
+from ms_gan.delivery.server_settings import RUNTIMES
 from ms_gan.errors import UserError
 
 BYTES_PER_NUMBER = 32  # as JSON writes it, with room to spare

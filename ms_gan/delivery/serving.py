@@ -19,7 +19,7 @@ from ms_gan.delivery.batcher import Batcher
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import Facts, labels_of, read_contract
 from ms_gan.delivery.requests import (PROTOCOL_TYPES, RequestError, Tensor, encoder_inputs, generator_inputs)
-from ms_gan.delivery.servers import MOST_ROWS
+from ms_gan.delivery.server_settings import MOST_ROWS
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import Inputs, in_chunks
 
