@@ -33,14 +33,14 @@ def run(options: argparse.Namespace) -> int:
     """Write the bundle; return the exit status."""
     from ms_gan import runtime
     from ms_gan.cli.trained import load_trained
-    from ms_gan.delivery.export import WRITES, ParityError, export_bundle
+    from ms_gan.delivery.export import ParityError, export_bundle, files_of_earlier
     from ms_gan.delivery.formats import require_packages
 
     require_packages(options.formats)
     device = runtime.set_up(options.device_target or "auto", options.device_id or 0)
     trained = load_trained(options.checkpoint)
-    folder = free_folder(Path(options.output_dir) if options.output_dir else trained.home / "export",
-                         WRITES, options.overwrite)
+    folder = Path(options.output_dir) if options.output_dir else trained.home / "export"
+    folder = free_folder(folder, files_of_earlier(folder), options.overwrite)
     origin = {"step": trained.step, "seed": trained.settings["seed"], "dataset": trained.settings["dataset"],
               "data_sha256": trained.settings["data_sha256"]}
     try:
