@@ -61,6 +61,36 @@ def test_a_port_in_use_is_refused(option, other, folder):
     assert re.fullmatch(r"error: [^\n]+\n", done.stderr) and option in done.stderr and done.stdout == ""
 
 
+@pytest.mark.parametrize("host, url", [("localhost", "127.0.0.1"), ("::1", "[::1]"), ("[::1]", "[::1]")])
+def test_a_name_or_an_address_of_ipv6_is_served(host, url, folder, tmp_path):
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    with serving(folder, tmp_path / "log", "--format", "onnx", host=host) as server:
+        said = server.log.read_text()
+        assert f"at http://{url}:{server.http}/, gRPC at {url}:{server.grpc}" in said
+        seen = server._replace(host=url)
+        image, = seen.draw(tensor("seed", "INT64", [1]), tensor("label", "INT64", [0]))
+        assert image.shape == (1, 1, 28, 28)
+        done = subprocess.run([sys.executable, "-c", "import sys, tritonclient.grpc as client\n"
+                               "assert client.InferenceServerClient(sys.argv[1]).is_server_live()",
+                               f"{url}:{server.grpc}"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        taken = run("serve", folder, "--host", host, "--http-port", server.http, "--grpc-port", *free_ports(1), status=2)
+        assert re.fullmatch(rf"error: {re.escape(url)}:{server.http} cannot be listened on \([^\n]+\); "
+                            rf"choose another port with --http-port\n", taken.stderr)
+
+
+def test_without_a_format_it_serves_what_the_bundle_holds(tmp_path):
+    folder = write_conditional(tmp_path / "bundle", formats=("onnx",))
+    with serving(folder, tmp_path / "log") as server:
+        lines = server.log.read_text().splitlines()
+        assert lines[0] == f"opening {folder} as onnx"
+        assert server.ask("/contract.json", method="GET")[1]["server"]["format"] == "onnx"
+
+
 MODEL_FILES = ("generator.mindir", "encoder.mindir", "generator/1/generator.onnx", "encoder/1/encoder.onnx")
 COVERED = ("contract.json", *MODEL_FILES, "README.md", "samples.png", "settings.json",
            *(f"{model}/config.pbtxt" for model in ("generator", "encoder")),
@@ -85,6 +115,14 @@ def contract_with(change):
         write_checksums(folder, COVERED)
 
     return rewrite
+
+
+def elsewhere(folder):
+    """Let the contract tell of a file beside the bundle, which is there and as it should be."""
+    shutil.copy(folder / "generator.mindir", folder.parent)
+    file = folder / "contract.json"
+    file.write_text(file.read_text().replace('"generator.mindir"', '"../generator.mindir"'))
+    write_checksums(folder, COVERED)
 
 
 def longer_latents(models):
@@ -116,11 +154,15 @@ REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what
     "no onnx": (contract_with(lambda models: [facts["files"].pop("onnx") for facts in models.values()]),
                 ["--format", "onnx"], "holds no onnx, only mindir; export it again"),
     "one port for two": (lambda folder: None, ["--http-port", "{free}", "--grpc-port", "{free}"], "choose two"),
-    "an address that is not here": (lambda folder: None, ["--host", "203.0.113.1"], "203.0.113.1:"),
-    "an address that is none": (lambda folder: None, ["--host", "no such host"], "no such host:"),
+    "a contract of files elsewhere": (elsewhere, [], "contract.json: tells of '../generator.mindir'"),
+    **{f"{host} that is not here": (lambda folder: None, ["--host", host], "give --host an address of this machine")
+       for host in ("203.0.113.1", "2001:db8::1")},
+    **{f"{host} that is none": (lambda folder: None, ["--host", host], "no name or address that this machine knows")
+       for host in ("no such host", "", "1.2.3.4.5", "::g", "a" * 300)},
     "an empty folder": (lambda folder: [shutil.rmtree(folder), folder.mkdir()], [], "not a bundle"),
     "no folder": (shutil.rmtree, [], "not a bundle"),
 }
+OPENING = r"opening [^\n]+ as (?:mindir|onnx)\n"  # what takes seconds is announced
 SERVE = """
 import asyncio, contextlib, io, json, sys
 from ms_gan import cli
@@ -159,16 +201,25 @@ def lines(autoencoder_folder, tmp_path_factory):
 
 @pytest.mark.parametrize("what", REFUSED_BUNDLES)
 def test_an_unusable_bundle_is_refused_in_one_line(what, lines):
-    status, line = lines[what]
-    assert status == 2 and re.fullmatch(r"error: [^\n]+\n", line), line
-    assert REFUSED_BUNDLES[what][2] in line
+    status, said = lines[what]
+    assert status == 2 and re.fullmatch(rf"({OPENING})?error: [^\n]+\n", said), said
+    assert REFUSED_BUNDLES[what][2] in said.splitlines()[-1]
 
 
 def test_a_process_that_refuses_says_nothing_else(autoencoder_folder, tmp_path):
     shutil.copytree(autoencoder_folder, tmp_path / "bundle")
     contract_with(DISAGREEING["a larger latent"])(tmp_path / "bundle")
     done = run("serve", tmp_path / "bundle", status=2)
-    assert re.fullmatch(r"error: [^\n]+\n", done.stderr), done.stderr
+    assert re.fullmatch(rf"{OPENING}error: [^\n]+\n", done.stderr), done.stderr
+
+
+def test_where_the_server_itself_fails_it_says_so_in_the_shape_of_all_its_errors():
+    program = ("import asyncio\n"
+               "from ms_gan.delivery.server import own_up\n"
+               "answer = asyncio.run(own_up(None, ArithmeticError('a stack')))\n"
+               "print(answer.status_code, answer.body.decode())\n")
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
+    assert done.stdout == '500 {"error":"the server failed at this request; its log says how"}\n', done.stderr
 
 
 def test_without_mlserver_one_line_says_so(folder, monkeypatch, capsys):

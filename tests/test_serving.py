@@ -402,7 +402,32 @@ def test_what_is_no_request_gets_400_and_a_sentence(what, server, bundle):
     ("/generator.mindir", "GET", 404),
 ])
 def test_what_is_not_there_is_not_served(path, method, status, server):
-    assert server.ask(path, None if method == "GET" else {"inputs": [ONE]}, method)[0] == status
+    found, answer = server.ask(path, None if method == "GET" else {"inputs": [ONE]}, method)
+    assert (found, list(answer)) == (status, ["error"]) and one_sentence(answer["error"])
+
+
+LONG = "long\n" * 2000  # longer than an error over gRPC may be
+
+
+def test_a_long_name_is_not_repeated_whole(server, stub):
+    text = {"inputs": [ONE, tensor("label", "BYTES", [LONG])]}
+    for body in ({"inputs": [tensor(LONG, "INT64", [1])]}, {"inputs": [tensor(LONG, "INT64", [1])] * 2}, text,
+                 {"inputs": [ONE], "outputs": [{"name": LONG}]}, {"inputs": [tensor("seed", "INT64", [1], [10**19] * 32)]}):
+        status, answer = server.ask(INFER, body)
+        assert status == 400 and len(one_sentence(answer["error"])) < 900
+    for path, method in ((f"/v2/models/{'long' * 200}/infer", "POST"), (f"/{'long' * 200}", "GET"),
+                         (f"/v2/models/generator/versions/{'long' * 200}/ready", "GET")):
+        status, answer = server.ask(path, {"inputs": [ONE]} if method == "POST" else None, method)
+        assert status == 404 and len(one_sentence(answer["error"])) < 300
+    for request in (request_of([tensor(LONG, "INT64", [1])]), request_of([tensor(LONG, "INT64", [1])] * 2),
+                    request_of(text["inputs"]), request_of([ONE], outputs=[LONG])):
+        assert len(refused_over_grpc(stub, request)) < 500
+    assert len(refused_over_grpc(stub, request_of([ONE], model=LONG), grpc.StatusCode.NOT_FOUND)) < 300
+    for call, request in ((stub.ModelReady, service_pb2.ModelReadyRequest(name=LONG)),
+                          (stub.ModelMetadata, service_pb2.ModelMetadataRequest(name=LONG))):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(request, timeout=60)
+        assert caught.value.code() == grpc.StatusCode.NOT_FOUND and len(one_sentence(caught.value.details())) < 300
 
 
 @pytest.mark.parametrize("path", ["infer_stream", "generate_stream", "generate"])

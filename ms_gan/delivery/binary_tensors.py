@@ -8,7 +8,8 @@ from typing import Any, Dict, List
 
 import numpy as np
 
-from ms_gan.delivery.requests import WHOLE, RequestError, shown
+from ms_gan.delivery.requests import WHOLE, RequestError
+from ms_gan.errors import shown
 
 DTYPES = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
           **{name: f"<{'u' if name[0] == 'U' else 'i'}{int(name.lstrip('UINT')) // 8}" for name in WHOLE}}

@@ -7,25 +7,18 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 
 from ms_gan.delivery.contract import TYPES, Facts
-from ms_gan.errors import UserError
+from ms_gan.errors import UserError, shown
 from ms_gan.evaluation.sampling import Inputs, seeded_inputs
 from ms_gan.labels import LabelNames
 
 WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 MOST_DIMENSIONS = 32  # NumPy's own limit
-MOST_SHOWN = 100  # characters, of what a request holds, that an error repeats
 DATATYPES = {"float32": ("FP32",), "int32": WHOLE}
 PROTOCOL_TYPES = {"float32": "FP32", "int32": "INT32"}  # of the Open Inference Protocol
 
 
 class RequestError(Exception):
     """The request cannot be answered as it is; the message is one sentence for who sent it."""
-
-
-def shown(value: Any) -> str:
-    """Return what somebody sent as a message shows it: on one line, in quotation marks where it is text, and not long."""
-    text = repr(value)
-    return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
 
 
 class Tensor(NamedTuple):
@@ -46,7 +39,7 @@ def generator_inputs(tensors: Dict[str, Tensor], facts: Facts, labels: Optional[
     allowed = ["latent", "seed", "num"] + (["label"] if labels is not None else [])
     for name in tensors:
         if name not in allowed:
-            raise RequestError(f"there is no input {name!r}; this model takes {', '.join(allowed)}")
+            raise RequestError(f"there is no input {shown(name)}; this model takes {', '.join(allowed)}")
     asked = _labels(tensors["label"], facts["inputs"][1], labels) if "label" in tensors else None
     if "latent" in tensors:
         if "seed" in tensors or "num" in tensors:
@@ -78,7 +71,7 @@ def encoder_inputs(tensors: Dict[str, Tensor], facts: Facts, labels: Optional[La
     needed = [tensor["name"] for tensor in facts["inputs"]]
     for name in tensors:
         if name not in needed:
-            raise RequestError(f"there is no input {name!r}; this model takes {', '.join(needed)}")
+            raise RequestError(f"there is no input {shown(name)}; this model takes {', '.join(needed)}")
     for name in needed:
         if name not in tensors:
             raise RequestError(f"{name} is missing; this model takes {', '.join(needed)}")
@@ -99,7 +92,7 @@ def _array(name: str, tensor: Tensor, datatypes: Sequence[str], type: Any) -> np
         raise RequestError(f"{name} must be {kinds}, not {tensor.datatype}")
     shape = list(tensor.shape)
     if not all(isinstance(size, int) and size >= 0 for size in shape) or len(shape) > MOST_DIMENSIONS:
-        raise RequestError(f"{name} has the shape {str(shape)[:100]}, which no tensor has")
+        raise RequestError(f"{name} has the shape {shown(shape)}, which no tensor has")
     try:
         array = np.array(tensor.data, object) if type is object else np.array(tensor.data)
         if type is not object and (array.dtype.kind not in "fiu" and array.size):  # text and truth are no numbers
@@ -109,11 +102,11 @@ def _array(name: str, tensor: Tensor, datatypes: Sequence[str], type: Any) -> np
     except (ValueError, TypeError, OverflowError) as error:
         raise RequestError(f"{name} has elements that are not {tensor.datatype}") from error
     if array.size != int(np.prod(shape, dtype=object)):
-        raise RequestError(f"{name} has {array.size} elements, and its shape {shape} says another number")
+        raise RequestError(f"{name} has {array.size} elements, and its shape {shown(shape)} says another number")
     try:
         return array.reshape(shape)
     except (ValueError, OverflowError) as error:
-        raise RequestError(f"{name} has the shape {str(shape)[:100]}, which no tensor has") from error
+        raise RequestError(f"{name} has the shape {shown(shape)}, which no tensor has") from error
 
 
 def _numbers(name: str, tensor: Tensor, facts: Facts) -> np.ndarray:
@@ -134,7 +127,7 @@ def _scalar(name: str, tensor: Tensor, low: int, end: int) -> int:
     if array.size != 1 or type(array.item()) is not int:
         raise RequestError(f"{name} must be one whole number, of the shape [1]")
     if not low <= array.item() < end:
-        raise RequestError(f"{name} must be from {low} to {end - 1}, not {array.item()}")
+        raise RequestError(f"{name} must be from {low} to {end - 1}, not {shown(array.item())}")
     return array.item()
 
 
@@ -166,7 +159,7 @@ def _labels(tensor: Tensor, facts: Facts, names: LabelNames) -> np.ndarray:
     low, high = facts["range"]
     wrong = [number for number in array.ravel() if not low <= number <= high]
     if wrong:
-        raise RequestError(f"label must be from {low} to {high}, not {wrong[0]}; {_choices(names)}")
+        raise RequestError(f"label must be from {low} to {high}, not {shown(wrong[0])}; {_choices(names)}")
     array = array.astype(np.int32)
     if names.places:
         for row in array:
