@@ -22,6 +22,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from bundles import INGREDIENTS, write_autoencoder, write_conditional
+from commands import environment
 from ms_gan import cli
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.evaluation.sampling import in_chunks, seeded_inputs
@@ -204,6 +205,18 @@ def test_curl_as_the_readme_says(server, folder, bundle):
     bare = subprocess.run(["curl", "-s", server.url + INFER, "-d", body], capture_output=True, text=True,
                           timeout=60)  # says that it sends a form
     assert json.loads(bare.stdout)["outputs"][0]["shape"] == [1, 1, 28, 28]
+
+
+def test_the_encoder_as_the_readme_says(autoencoder_server, autoencoder_folder, autoencoder):
+    text = (autoencoder_folder / "README.md").read_text(encoding="utf-8")
+    command, = [block for block in re.findall(r"```bash\n(.*?)```", text, re.S) if "models/encoder/infer" in block]
+    command = command.replace("127.0.0.1:8080", f"{autoencoder_server.host}:{autoencoder_server.http}")
+    done = subprocess.run(["bash", "-c", command], env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    mean = json.loads(done.stdout)["outputs"][0]
+    grey, label = np.full((1, 3, 16, 16), 0.5, np.float32), np.int32([[1, 0, 0]])
+    assert (mean["name"], mean["shape"]) == ("mean", [1, 6])
+    assert np.array_equal(np.float32(mean["data"]), autoencoder.encode((grey, label)).ravel())
 
 
 def test_a_packed_request_is_unpacked(server, bundle):

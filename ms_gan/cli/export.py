@@ -53,9 +53,6 @@ def run(options: argparse.Namespace) -> int:
         equal = "equal, to the last bit," if proof["greatest_difference"] == 0 else (
             f"equal to {proof['greatest_difference']:.1g} (at most {proof['tolerance']:g}), on {proof['runtime']},")
         print(f"{folder / file}: {equal} to the checkpoint at step {trained.step:,}, on {device}")
-    if "mindir" in options.formats:
-        print(f"next: python -m ms_gan infer {folder} --num 25 --output images.png")
-        print(f"      bash scripts/run_serve.sh {folder}")
-    else:
-        print(f"next: bash scripts/run_serve.sh {folder} --format onnx")
+    print(f"next: python -m ms_gan infer {folder} --num 25 --output images.png")
+    print(f"      bash scripts/run_serve.sh {folder}")
     return 0
