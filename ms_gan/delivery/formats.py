@@ -1,7 +1,7 @@
 """The two files that a network leaves in: MindIR, and ONNX.
 
 Both are read back as functions from arrays to a tuple of arrays, and take any batch. Each format's packages are
-imported where they are needed: who serves ONNX does not need MindSpore.
+imported where they are needed: to run ONNX nothing of MindSpore is imported, though the requirements install it.
 """
 
 from __future__ import annotations
