@@ -78,8 +78,8 @@ def write_bundle(folder: Path, name: str, *settings: str, seed: int = 1,
 
 def write_conditional(folder: Path, *settings: str, **more) -> Path:
     """A bundle of ten classes, 28x28 grey."""
-    return write_bundle(folder, "acgan", "generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]",
-                        *settings, **more)
+    return write_bundle(folder, "acgan", "generator.start_channels=4", "generator.widths=[4]",
+                        "generator.strides=[2, 2]", *settings, **more)
 
 
 def write_autoencoder(folder: Path, *settings: str, **more) -> Path:

@@ -239,7 +239,8 @@ def test_infer_of_onnx_does_not_import_mindspore(bundle, tmp_path):
                "assert main(sys.argv[1:]) == 0\n"
                "print('mindspore' in sys.modules)\n")
     arguments = ["infer", str(bundle), "--num", "2", "--format", "onnx", "--output", str(tmp_path / "images.png")]
-    done = subprocess.run([sys.executable, "-c", program, *arguments], env=environment(), capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program, *arguments], env=environment(), capture_output=True,
+                          text=True)
     assert done.stdout.splitlines()[-1] == "False", done.stderr
 
 
@@ -267,7 +268,8 @@ def test_infer_draws_what_eval_draws_and_imports_nothing_of_training(bundle, tra
     lone = tmp_path / "elsewhere"
     shutil.copytree(bundle, lone)
     arguments = ["infer", str(lone), "--num", "70", "--seed", "9", "--output", str(tmp_path / "images.npy")]
-    done = subprocess.run([sys.executable, "-c", program, *arguments], env=environment(), capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program, *arguments], env=environment(), capture_output=True,
+                          text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
     images = np.load(tmp_path / "images.npy")

@@ -78,7 +78,8 @@ def test_a_name_or_an_address_of_ipv6_is_served(host, url, folder, tmp_path):
                                "assert client.InferenceServerClient(sys.argv[1]).is_server_live()",
                                f"{url}:{server.grpc}"], capture_output=True, text=True, timeout=60)
         assert done.returncode == 0, done.stderr
-        taken = run("serve", folder, "--host", host, "--http-port", server.http, "--grpc-port", *free_ports(1), status=2)
+        taken = run("serve", folder, "--host", host, "--http-port", server.http, "--grpc-port", *free_ports(1),
+                    status=2)
         assert re.fullmatch(rf"error: {re.escape(url)}:{server.http} cannot be listened on \([^\n]+\); "
                             rf"choose another port with --http-port\n", taken.stderr)
 

@@ -425,7 +425,8 @@ LONG = "long\n" * 2000  # longer than an error over gRPC may be
 def test_a_long_name_is_not_repeated_whole(server, stub):
     text = {"inputs": [ONE, tensor("label", "BYTES", [LONG])]}
     for body in ({"inputs": [tensor(LONG, "INT64", [1])]}, {"inputs": [tensor(LONG, "INT64", [1])] * 2}, text,
-                 {"inputs": [ONE], "outputs": [{"name": LONG}]}, {"inputs": [tensor("seed", "INT64", [1], [10**19] * 32)]}):
+                 {"inputs": [ONE], "outputs": [{"name": LONG}]},
+                 {"inputs": [tensor("seed", "INT64", [1], [10**19] * 32)]}):
         status, answer = server.ask(INFER, body)
         assert status == 400 and len(one_sentence(answer["error"])) < 900
     for path, method in ((f"/v2/models/{'long' * 200}/infer", "POST"), (f"/{'long' * 200}", "GET"),

@@ -34,7 +34,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                          help="beside samples.png draw transfer.png: images of the test split, encoded with their own "
                               "labels and decoded with others; with none of these four options, all that the model "
                               "can is drawn")
-    command.add_argument("--data-path", metavar="DIR", help="where the run's data set lies now (default: as in the run)")
+    command.add_argument("--data-path", metavar="DIR",
+                         help="where the run's data set lies now (default: as in the run)")
     command.add_argument("--skip-unreadable", action="store_true",
                          help="go on without images of a folder that cannot be read (default: as in the run)")
     command.add_argument("--output-dir", metavar="DIR", help="where the pictures go (default: eval/ in the run)")

@@ -15,8 +15,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     command.add_argument("bundle", metavar="BUNDLE", help="a folder that `export` wrote")
     command.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
-                         help="where to listen, an address of this machine or a name of it; 0.0.0.0 is every network of "
-                              "this machine, :: every one of IPv6 (default: 127.0.0.1)")
+                         help="where to listen, an address of this machine or a name of it; 0.0.0.0 is every network "
+                              "of this machine, :: every one of IPv6 (default: 127.0.0.1)")
     command.add_argument("--http-port", type=port, default=8080, metavar="P",
                          help="for REST and the page (default: 8080)")
     command.add_argument("--grpc-port", type=port, default=8081, metavar="P", help="for gRPC (default: 8081)")

@@ -35,8 +35,8 @@ def as_json_alone(body: bytes, json_length: str) -> bytes:
             size = (tensor.get("parameters") or {}).pop("binary_data_size", None)
             if size is not None:
                 if type(size) is not int or not 0 <= size <= len(rest):
-                    raise RequestError(f"{shown(tensor['name'])} says binary_data_size {shown(size)}, and {len(rest):,} "
-                                       f"bytes are left")
+                    raise RequestError(f"{shown(tensor['name'])} says binary_data_size {shown(size)}, "
+                                       f"and {len(rest):,} bytes are left")
                 tensor["data"], rest = _elements(tensor, rest[:size]), rest[size:]
         if rest:
             raise RequestError(f"{len(rest):,} bytes are left behind the last of the inputs")

@@ -68,7 +68,8 @@ def read_contract(folder: Path) -> Facts:
                         f"use the version of ms_gan that wrote it")
     for file in contract["files"]:
         if not stays_below(file):
-            raise UserError(f"{path}: tells of {shown(file)}, which is no file inside the bundle; use another copy of it")
+            raise UserError(f"{path}: tells of {shown(file)}, which is no file inside the bundle; "
+                            f"use another copy of it")
     return contract
 
 

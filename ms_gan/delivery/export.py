@@ -56,8 +56,8 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
                 difference = greatest_difference(on_arrays(networks[name]), run, batches)
                 where = runtime_of(format, str(device))
                 if difference > TOLERANCES[format]:
-                    raise ParityError(f"{file} differs from the checkpoint's network by up to {difference:g} on {where}, "
-                                      f"more than {TOLERANCES[format]:g}; nothing was exported")
+                    raise ParityError(f"{file} differs from the checkpoint's network by up to {difference:g} "
+                                      f"on {where}, more than {TOLERANCES[format]:g}; nothing was exported")
                 parity[file] = {"against": f"the checkpoint's network on {device}", "runtime": where,
                                 "batches": list(PARITY_BATCHES), "greatest_difference": difference,
                                 "tolerance": TOLERANCES[format]}
@@ -142,8 +142,8 @@ def _label_facts(labels: Optional[LabelNames]) -> List[Facts]:
                  "meaning": "index into `labels` of what the image is to show; any other number is not checked by "
                             "the graph"}]
     return [{"name": "label", "shape": ["batch", labels.places], "type": "int32", "range": [0, len(labels.names)],
-             "meaning": f"up to {labels.places} tags of the image: 1 + their indices into `labels`, each once, in rising "
-                        f"order, then zeros; any other numbers are not checked by the graph"}]
+             "meaning": f"up to {labels.places} tags of the image: 1 + their indices into `labels`, each once, in "
+                        f"rising order, then zeros; any other numbers are not checked by the graph"}]
 
 
 def _draw_samples(file: Path, generator: Run, recipe: Recipe, labels: Optional[LabelNames], step: int) -> None:

@@ -18,7 +18,7 @@ from ms_gan.evaluation.sampling import on_arrays
 
 Run = Callable[..., Tuple[np.ndarray, ...]]
 
-OPSET = 15  # from here on BatchNormalization says whether it trains; MindSpore writes 11, where some runtimes guess wrongly
+OPSET = 15  # from here on BatchNormalization says if it trains; MindSpore writes 11, where some runtimes guess wrongly
 TOLERANCES = {"mindir": 0.0, "onnx": 1e-5}  # another runtime adds up in another order
 
 

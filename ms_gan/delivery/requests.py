@@ -61,7 +61,8 @@ def generator_inputs(tensors: Dict[str, Tensor], facts: Facts, labels: Optional[
     if labels is not None:
         asked = labels.each() if asked is None else asked
         if len(asked) > count and "label" in tensors:
-            raise RequestError(f"label has {len(asked)} rows, and num asks for {count} images; send at most one for each")
+            raise RequestError(f"label has {len(asked)} rows, and num asks for {count} images; "
+                               f"send at most one for each")
         asked = asked[np.arange(count) % len(asked)]
     return seeded_inputs({"size": latent["shape"][1], "distribution": latent["distribution"]}, count, seed, asked)
 
@@ -110,16 +111,20 @@ def _array(name: str, tensor: Tensor, datatypes: Sequence[str], type: Any) -> np
 
 
 def _numbers(name: str, tensor: Tensor, facts: Facts) -> np.ndarray:
-    expected = facts["shape"][1:]
     array = _array(name, tensor, DATATYPES[facts["type"]], TYPES[facts["type"]])
-    if list(array.shape[1:]) != expected or array.ndim == 0:
-        raise RequestError(f"{name} must have the shape {['n', *expected]}, not {list(tensor.shape)}".replace("'", ""))
+    if list(array.shape[1:]) != facts["shape"][1:] or array.ndim == 0:
+        raise _wrong_shape(name, tensor, facts)
     if not np.isfinite(array).all():
         raise RequestError(f"{name} has elements that are not finite numbers")
     low, high = facts["range"]
     if low is not None and array.size and not (low <= array.min() and array.max() <= high):
         raise RequestError(f"{name} has elements outside {low:g} to {high:g}")
     return array
+
+
+def _wrong_shape(name: str, tensor: Tensor, facts: Facts) -> RequestError:
+    wanted = ", ".join(map(str, ["n", *facts["shape"][1:]]))
+    return RequestError(f"{name} must have the shape [{wanted}], not {list(tensor.shape)}")
 
 
 def _scalar(name: str, tensor: Tensor, low: int, end: int) -> int:
@@ -132,11 +137,12 @@ def _scalar(name: str, tensor: Tensor, low: int, end: int) -> int:
 
 
 def _labels(tensor: Tensor, facts: Facts, names: LabelNames) -> np.ndarray:
-    """Return labels, int32, (n,) or (n, places), of names or of numbers; classes also from (n, 1), as Triton wants them."""
+    """Return labels, int32, (n,) or (n, places), of names or of numbers; classes also from (n, 1), as to Triton."""
     if tensor.datatype == "BYTES":
         texts = _array("label", tensor, ("BYTES",), object)
         if texts.ndim == 0 or texts.ndim > 2 or texts.shape[1:] not in ((), (1,)):
-            raise RequestError(f"label as text must have the shape [n], one text for each image, not {list(tensor.shape)}")
+            raise RequestError(f"label as text must have the shape [n], one text for each image, "
+                               f"not {list(tensor.shape)}")
         texts = texts.ravel()
         try:
             read = [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in texts]
@@ -155,7 +161,7 @@ def _labels(tensor: Tensor, facts: Facts, names: LabelNames) -> np.ndarray:
     if not names.places and array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if list(array.shape[1:]) != facts["shape"][1:] or array.ndim == 0 or not array.size:
-        raise RequestError(f"label must have the shape {['n', *facts['shape'][1:]]}, not {list(tensor.shape)}".replace("'", ""))
+        raise _wrong_shape("label", tensor, facts)
     low, high = facts["range"]
     wrong = [number for number in array.ravel() if not low <= number <= high]
     if wrong:

@@ -225,7 +225,7 @@ class BodyLimit:
         await self.app(scope, receive_body, send)
 
     async def _read(self, receive, unpacker) -> Tuple[bytes, bool]:
-        """Return the body, and whether it was too long; one too long is read, and dropped, so that its sender listens."""
+        """Return the body, and whether it was too long: then it is read, and dropped, so that its sender listens."""
         body, seen, too_long = bytearray(), 0, False
         while True:
             message = await receive()
