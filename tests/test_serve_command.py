@@ -160,6 +160,7 @@ REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what
        for host in ("203.0.113.1", "2001:db8::1")},
     **{f"{host} that is none": (lambda folder: None, ["--host", host], "no name or address that this machine knows")
        for host in ("no such host", "", "1.2.3.4.5", "::g", "a" * 300)},
+    "no folder, and a format": (shutil.rmtree, ["--format", "onnx"], "not a bundle"),
     "an empty folder": (lambda folder: [shutil.rmtree(folder), folder.mkdir()], [], "not a bundle"),
     "no folder": (shutil.rmtree, [], "not a bundle"),
 }
@@ -204,6 +205,7 @@ def lines(autoencoder_folder, tmp_path_factory):
 def test_an_unusable_bundle_is_refused_in_one_line(what, lines):
     status, said = lines[what]
     assert status == 2 and re.fullmatch(rf"({OPENING})?error: [^\n]+\n", said), said
+    assert not ("not a bundle" in said and "opening" in said), "what can be refused at once is"
     assert REFUSED_BUNDLES[what][2] in said.splitlines()[-1]
 
 

@@ -35,7 +35,8 @@ def run(options: argparse.Namespace) -> int:
 
     # what can be refused at once comes before what takes seconds
     folder = Path(options.bundle)
-    format = options.format or held_format(read_contract(folder))
+    contract = read_contract(folder)
+    format = options.format or held_format(contract)
     address = listening_address(options.host, {"--http-port": options.http_port, "--grpc-port": options.grpc_port})
     print(f"opening {folder} as {format}", file=sys.stderr, flush=True)
     device_target, device_id = options.device_target or "auto", options.device_id or 0

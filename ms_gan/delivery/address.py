@@ -9,6 +9,7 @@ from typing import Dict
 from ms_gan.errors import UserError, shown
 
 ADVICE = {errno.EADDRNOTAVAIL: "give --host an address of this machine, such as 127.0.0.1",
+          errno.EAFNOSUPPORT: "give --host an address of IPv4, such as 127.0.0.1",
           errno.EACCES: "choose a port from 1024 with {option}"}
 
 
@@ -28,14 +29,14 @@ def listening_address(host: str, ports: Dict[str, int]) -> str:
     family, _, _, _, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     address = socket.getnameinfo(place, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
     for option, port in ports.items():
-        with socket.socket(family) as probe:
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            try:
+        try:
+            with socket.socket(family) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((place[0], port, *place[2:]))
-            except OSError as error:
-                advice = ADVICE.get(error.errno, "choose another port with {option}").format(option=option)
-                raise UserError(f"{in_url(address)}:{port} cannot be listened on ({error.strerror or error}); "
-                                f"{advice}") from error
+        except OSError as error:
+            advice = ADVICE.get(error.errno, "choose another port with {option}").format(option=option)
+            raise UserError(f"{in_url(address)}:{port} cannot be listened on ({error.strerror or error}); "
+                            f"{advice}") from error
     return address
 
 
