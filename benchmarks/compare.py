@@ -56,9 +56,11 @@ def main() -> None:
 
     rounds = []
     for number in range(options.rounds):
-        times = {name: milliseconds_per_step(options.recipe, name, options.data_path, options.steps) for name in contenders}
+        times = {name: milliseconds_per_step(options.recipe, name, options.data_path, options.steps)
+                 for name in contenders}
         rounds.append(times)
-        print(f"round {number + 1}: " + ", ".join(f"{name} {value:.1f} ms" for name, value in times.items()), flush=True)
+        told = ", ".join(f"{name} {value:.1f} ms" for name, value in times.items())
+        print(f"round {number + 1}: {told}", flush=True)
     for name in contenders:
         values = [times[name] for times in rounds]
         line = f"{name}: median {statistics.median(values):.1f} ms a step"

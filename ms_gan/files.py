@@ -7,7 +7,7 @@ import hashlib
 import os
 import shutil
 import tempfile
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Dict, Iterator, Optional, Sequence
 
 from ms_gan.errors import UserError
@@ -100,6 +100,12 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
         raise
 
 
+def stays_below(name: str) -> bool:
+    """Tell whether a file's name in a list leads nowhere but below the folder that the list is of."""
+    path = PurePosixPath(name)
+    return not path.is_absolute() and ".." not in path.parts
+
+
 def write_checksums(folder: Path, names: Optional[Sequence[str]] = None) -> None:
     """Write `SHA256SUMS`, which covers these files below `folder`, or every other one directly in it."""
     if names is None:
@@ -113,7 +119,10 @@ def read_checksums(folder: Path) -> Dict[str, str]:
     listing = folder / CHECKSUMS
     try:
         lines = listing.read_text(encoding="utf-8").rstrip("\n").split("\n")
-        return dict(reversed(line.split("  ", 1)) for line in lines)
+        digests: Dict[str, str] = dict(reversed(line.split("  ", 1)) for line in lines)
+        if not all(map(stays_below, digests)):
+            raise ValueError("a file elsewhere")
+        return digests
     except (OSError, ValueError) as error:
         raise UserError(f"{listing}: the checksums are missing or damaged; use another copy of {folder}") from error
 

@@ -8,7 +8,7 @@ from typing import List, Sequence, Tuple
 
 import numpy as np
 
-from ms_gan.errors import UserError
+from ms_gan.errors import UserError, shown
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,8 @@ class LabelNames:
             return np.int32(self._index(text))
         tags = sorted({self._index(name.strip()) for name in text.split(",") if name.strip()})
         if len(tags) > self.places:
-            raise UserError(f"--label {text}: {len(tags)} tags, but an image has at most {self.places}; leave some out")
+            raise UserError(f"--label {shown(text)}: {len(tags)} tags, but an image has at most {self.places}; "
+                            f"leave some out")
         return np.array([1 + index for index in tags] + [0] * (self.places - len(tags)), np.int32)
 
     def text(self, label: np.ndarray) -> str:
@@ -58,6 +59,6 @@ class LabelNames:
         near = difflib.get_close_matches(name, self.names, n=1, cutoff=0.6)
         hint = f" (did you mean {near[0]}?)" if near else ""
         if self.places:
-            raise UserError(f"there is no tag {name!r}{hint}; --label takes some of {', '.join(self.names)}, "
+            raise UserError(f"there is no tag {shown(name)}{hint}; --label takes some of {', '.join(self.names)}, "
                             f"joined by commas")
-        raise UserError(f"there is no class {name!r}{hint}; --label takes one of {', '.join(self.names)}")
+        raise UserError(f"there is no class {shown(name)}{hint}; --label takes one of {', '.join(self.names)}")

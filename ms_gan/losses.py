@@ -3,7 +3,8 @@
 All take logits, never probabilities: D(x) = sigmoid(logit), −log D = softplus(−logit) and −log(1 − D) =
 softplus(logit). The softplus is written out: of MindSpore 2.8's ways to this on CPU, `ops.logsigmoid` and
 `ops.binary_cross_entropy_with_logits` are not finite for logits beyond ±88, in value or in gradient; `ops.log_softmax`
-is wrong by 1e-6; and `ops.Softplus` rounds differently with the number of threads, which MindSpore changes while it runs.
+is wrong by 1e-6; and `ops.Softplus` rounds differently with the number of threads, which MindSpore changes while it
+runs.
 """
 
 from __future__ import annotations
@@ -67,7 +68,8 @@ def kl_of_each(mean, log_variance):
 def kl_to_standard_normal(mean, log_variance):
     """Return KL(N(mean, exp(log_variance)) ‖ N(0, 1)) in nats, a scalar.
 
-    Both float32, (N, latent_size); summed over the latent's numbers, mean over images. Σ ½ (mean² + variance − 1 − log variance) (Kingma and Welling 2014, appendix B).
+    Both float32, (N, latent_size); summed over the latent's numbers, mean over images.
+    Σ ½ (mean² + variance − 1 − log variance) (Kingma and Welling 2014, appendix B).
     """
     return kl_of_each(mean, log_variance).mean()
 

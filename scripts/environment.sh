@@ -27,7 +27,8 @@ choose_python() { # requirements-file module…
   for candidate in python3 python; do
     if command -v "$candidate" >/dev/null && has "$candidate" mindspore >/dev/null; then
       missing=$(has "$candidate" "$@") ||
-        fail "$(command -v "$candidate") has MindSpore but not $missing; install it: $candidate -m pip install -r $requirements"
+        fail "$(command -v "$candidate") has MindSpore but not $missing; install it:" \
+          "$candidate -m pip install -r $requirements"
       python=$candidate
       return
     fi
@@ -48,7 +49,8 @@ choose_python() { # requirements-file module…
     done
     [ -n "$candidate" ] || fail "Python 3.9 to 3.12 is needed, and none was found"
     echo "making .venv with $("$candidate" --version)" >&2
-    "$candidate" -m venv --clear "$root/.venv" || fail "$candidate cannot make a virtual environment (on Debian: apt install python3-venv)"
+    "$candidate" -m venv --clear "$root/.venv" ||
+      fail "$candidate cannot make a virtual environment (on Debian: apt install python3-venv)"
   fi
   echo "installing $(basename "$requirements") into .venv; this takes a minute or two" >&2
   "$python" -m pip install --quiet --disable-pip-version-check -r "$requirements" ||

@@ -369,7 +369,7 @@ def test_quarter_turns_are_exact(quarter, mirrored, size):
 @pytest.mark.parametrize("degrees", [1, 45, 137, 200, 315])
 @pytest.mark.parametrize("ratio", [1, 2])
 def test_turning_is_about_the_centre_counter_clockwise_and_continues_the_border(degrees, mirrored, ratio):
-    """Against interpolation between the four nearest pixels, in double precision, of the image with its border continued."""
+    """Against interpolation between the four nearest pixels, in double precision; the image's border is continued."""
     size, angle = 33, math.radians(degrees)
     image = smooth(size * ratio)
     margin = size * ratio

@@ -79,8 +79,8 @@ def data(tmp_path_factory):
 
 
 def arguments(data, root, *more):
-    return ["train", "--recipe", "rpgan", "--set", "data.classes=10", "--data-path", str(data), *SMALL, "--batch-size", "10",
-            "--epochs", "6", "--set", "average.decay=0.9", *more, "--output-dir", str(root)]
+    return ["train", "--recipe", "rpgan", "--set", "data.classes=10", "--data-path", str(data), *SMALL,
+            "--batch-size", "10", "--epochs", "6", "--set", "average.decay=0.9", *more, "--output-dir", str(root)]
 
 
 def test_a_killed_run_resumes_to_the_same_bytes_and_what_leaves_is_the_average(data, tmp_path):
@@ -121,4 +121,5 @@ def test_a_warm_start_begins_the_average_anew(data, tmp_path):
     begun = tmp_path / "second" / "rpgan" / "1" / "checkpoints" / "step_00000000"
     network, average = (load_checkpoint(str(begun / f"{name}.ckpt")) for name in ("generator", "generator_average"))
     for name, parameter in network.items():
-        assert np.array_equal(parameter.asnumpy(), average[name.replace("generator.", "generator_average.", 1)].asnumpy())
+        averaged = average[name.replace("generator.", "generator_average.", 1)]
+        assert np.array_equal(parameter.asnumpy(), averaged.asnumpy())

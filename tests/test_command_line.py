@@ -76,6 +76,9 @@ WRONG = [
     (("serve", "data", "--grpc-port", "65536"), "1 to 65535"),
     (("serve", "data", "--max-batch", "0"), "whole number from 1"),
     (("serve", "data", "--device-target", "TPU"), "TPU"),
+    (("serve", "data", "--device-id", "-1"), "whole number from 0"),
+    (("serve", "data"), "not a bundle"),
+    (("infer", "data", "--num", "1", "--output", "x.png", "--format", "tflite"), "--format"),
     (("recipes", "foo"), "there are: acgan, "),
 ]
 
@@ -182,7 +185,7 @@ def test_a_generator_without_labels_draws_without():
     (["dogs"], ANIMALS, "there is no class 'dogs' (did you mean dog?)"),
     (["0"], ANIMALS, "there is no class '0'"),
     (["cat,dgo"], TAGS, "there is no tag 'dgo' (did you mean dog?); --label takes some of cat, dog, owl, joined by"),
-    (["cat,dog,owl"], TAGS, "--label cat,dog,owl: 3 tags, but an image has at most 2"),
+    (["cat,dog,owl"], TAGS, "--label 'cat,dog,owl': 3 tags, but an image has at most 2"),
     (["cat"], None, "takes no labels; leave out --label"),
 ])
 def test_labels_that_cannot_be_drawn_are_refused_in_one_line(wanted, classes, named):

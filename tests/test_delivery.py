@@ -128,6 +128,31 @@ def test_an_export_is_replaced_when_asked(trained, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["bundle"]
 
 
+@pytest.mark.parametrize("stranger", ["generator/notes.txt", "generator/1/notes.txt", "generator/2/generator.onnx",
+                                      "encoder/1/encoder.onnx", "thesis.txt", "generator/empty/"])
+def test_what_an_export_did_not_write_it_does_not_replace(stranger, trained, bundle, tmp_path, capsys):
+    shutil.copytree(bundle, tmp_path / "bundle")
+    mine = tmp_path / "bundle" / stranger
+    mine.parent.mkdir(parents=True, exist_ok=True)
+    mine.mkdir() if stranger.endswith("/") else mine.write_text("mine")
+    before = sorted(tmp_path.rglob("*"))
+    refused = refused_here(capsys, "export", trained, "--output-dir", tmp_path / "bundle", "--overwrite")
+    assert f"holds {stranger.rstrip('/')}, which this command did not write" in refused
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_folder_with_checksums_of_its_own_is_no_earlier_export(trained, tmp_path, capsys):
+    from ms_gan.files import write_checksums
+
+    (tmp_path / "thesis.txt").write_text("mine")
+    write_checksums(tmp_path)
+    refused = refused_here(capsys, "export", trained, "--output-dir", tmp_path, "--overwrite")
+    assert "holds thesis.txt, which this command did not write" in refused
+    (tmp_path / "thesis.txt").unlink()
+    (tmp_path / "SHA256SUMS").write_text("damaged")
+    assert "holds SHA256SUMS" in refused_here(capsys, "export", trained, "--output-dir", tmp_path, "--overwrite")
+
+
 def test_the_contract_says_what_the_file_does(bundle):
     contract = json.loads((bundle / "contract.json").read_text())
     assert contract["contract_version"] == 2 and set(contract["models"]) == {"generator"}
@@ -193,10 +218,30 @@ def test_formats_are_written_in_one_order():
     assert cli_export.formats("onnx") == ("onnx",)
 
 
-def test_a_bundle_of_one_format_says_how_to_get_the_other(trained, tmp_path, capsys):
-    here("export", trained, "--format", "onnx", "--output-dir", tmp_path / "bundle")
-    refused = refused_here(capsys, "infer", tmp_path / "bundle", "--num", 1, "--output", tmp_path / "x.png")
-    assert "holds no mindir, only onnx" in refused and "--format mindir" in refused
+@pytest.mark.parametrize("held, absent", [("onnx", "mindir"), ("mindir", "onnx")])
+def test_infer_takes_the_format_that_a_bundle_holds(held, absent, trained, bundle, tmp_path, capsys):
+    here("export", trained, "--format", held, "--output-dir", tmp_path / "bundle")
+    asked = ("--num", 3, "--output")
+    refused = refused_here(capsys, "infer", tmp_path / "bundle", *asked, tmp_path / "x.png", "--format", absent)
+    assert f"holds no {absent}, only {held}" in refused and f"--format {absent}" in refused
+    here("infer", tmp_path / "bundle", *asked, tmp_path / "alone.npy")
+    for format in ("mindir", "onnx"):
+        here("infer", bundle, *asked, tmp_path / f"{format}.npy", "--format", format)
+    here("infer", bundle, *asked, tmp_path / "default.npy")
+    images = {name: np.load(tmp_path / f"{name}.npy") for name in ("alone", "mindir", "onnx", "default")}
+    assert np.array_equal(images["alone"], images[held]) and np.array_equal(images["default"], images["mindir"])
+    np.testing.assert_allclose(images["onnx"], images["mindir"], atol=1e-5, rtol=0)
+
+
+def test_infer_of_onnx_does_not_import_mindspore(bundle, tmp_path):
+    program = ("import sys\n"
+               "from ms_gan.cli import main\n"
+               "assert main(sys.argv[1:]) == 0\n"
+               "print('mindspore' in sys.modules)\n")
+    arguments = ["infer", str(bundle), "--num", "2", "--format", "onnx", "--output", str(tmp_path / "images.png")]
+    done = subprocess.run([sys.executable, "-c", program, *arguments], env=environment(), capture_output=True,
+                          text=True)
+    assert done.stdout.splitlines()[-1] == "False", done.stderr
 
 
 def test_without_the_packages_of_onnx_nothing_is_begun(trained, tmp_path, monkeypatch, capsys):
@@ -223,7 +268,8 @@ def test_infer_draws_what_eval_draws_and_imports_nothing_of_training(bundle, tra
     lone = tmp_path / "elsewhere"
     shutil.copytree(bundle, lone)
     arguments = ["infer", str(lone), "--num", "70", "--seed", "9", "--output", str(tmp_path / "images.npy")]
-    done = subprocess.run([sys.executable, "-c", program, *arguments], env=environment(), capture_output=True, text=True)
+    done = subprocess.run([sys.executable, "-c", program, *arguments], env=environment(), capture_output=True,
+                          text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
     images = np.load(tmp_path / "images.npy")
@@ -441,6 +487,26 @@ TAMPERED = {
     "a file with another digest": lambda contract: contract["files"]["generator.mindir"].update(sha256="0" * 64),
     "a file that is not there": lambda contract: contract["models"]["generator"]["files"].update(mindir="x.mindir"),
 }
+
+
+@pytest.mark.parametrize("place", ["/etc/hostname", "../generator.mindir", "generator/../../generator.mindir"])
+@pytest.mark.parametrize("format", ["mindir", "onnx"])
+def test_a_contract_of_files_elsewhere_is_refused(format, place, conditional_bundle, tmp_path, capsys):
+    from ms_gan.files import write_checksums
+
+    shutil.copytree(conditional_bundle, tmp_path / "bundle")
+    shutil.copy(conditional_bundle / "generator.mindir", tmp_path)
+    file = tmp_path / "bundle" / "contract.json"
+    contract = json.loads(file.read_text())
+    files = contract["models"]["generator"]["files"]
+    contract["files"][place] = contract["files"].pop(files[format])
+    files[format] = place
+    file.write_text(json.dumps(contract))
+    asked = ("infer", tmp_path / "bundle", "--num", 1, "--output", tmp_path / "x.png")
+    assert f"tells of '{place}', which is no file inside the bundle" in refused_here(capsys, *asked)
+    shutil.copy(conditional_bundle / "contract.json", file)
+    write_checksums(tmp_path / "bundle", ["contract.json", place])
+    assert "SHA256SUMS: the checksums are missing or damaged" in refused_here(capsys, *asked)
 
 
 @pytest.mark.parametrize("what", TAMPERED)

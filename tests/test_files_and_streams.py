@@ -278,8 +278,9 @@ def test_a_generator_sees_one_shape_only_and_labels_beside_their_latents(device)
     assert shapes == {((16, 4), (16,))}
 
 
-@pytest.mark.parametrize("target, version, slow", [("CPU", "2.8.0", False), ("CPU", "2.7.1", False), ("CPU", "2.9.0", True),
-                                                   ("CPU", "2.10.0rc1", True), ("Ascend", "2.9.0", False)])
+@pytest.mark.parametrize("target, version, slow", [
+    ("CPU", "2.8.0", False), ("CPU", "2.7.1", False), ("CPU", "2.9.0", True), ("CPU", "2.10.0rc1", True),
+    ("Ascend", "2.9.0", False)])
 def test_versions_with_slow_convolutions_are_warned_of(target, version, slow):
     warning = runtime.slow_convolutions(runtime.Device(target, 0), version)
     assert bool(warning) == slow

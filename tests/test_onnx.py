@@ -22,7 +22,7 @@ from ms_gan import recipes
 from ms_gan.delivery.contract import example_inputs, file_of
 from ms_gan.delivery.export import models_of
 from ms_gan.delivery.formats import write_onnx
-from ms_gan.delivery.servers import readme, triton_settings
+from ms_gan.delivery.server_settings import readme, triton_settings
 from ms_gan.evaluation.sampling import on_arrays
 
 pytestmark = pytest.mark.usefixtures("device")

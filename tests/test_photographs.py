@@ -45,7 +45,8 @@ SMALL = {
               "discriminator.widths=[4]", "discriminator.strides=[2]", "sheet.rows=1", "sheet.columns=3"),
     "dcgan": (*DISCRIMINATOR, "generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]",
               "sheet.rows=1", "sheet.columns=2"),
-    "cvae_late": FLAT, "cvae_early": DEEP, "cvae_gan": (*FLAT, *DISCRIMINATOR, "updates.reconstruction_layer=1", "updates.pretraining_steps=5"),
+    "cvae_late": FLAT, "cvae_early": DEEP,
+    "cvae_gan": (*FLAT, *DISCRIMINATOR, "updates.reconstruction_layer=1", "updates.pretraining_steps=5"),
 }
 GREY = ("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed", "rpgan")
 OTHERS = ("acgan", "dcgan", "cvae_late", "cvae_early", "cvae_gan")  # each in a test or fixture of its own

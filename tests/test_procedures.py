@@ -158,7 +158,7 @@ def flat(array):
 # The documents' procedures: from the players, the real images and the noise to the scalars, by name.
 
 def mlp_as_published(g, d, real, labels, noise):
-    """Tutorial: D on BCE(real, 1) + BCE(fake, 0), then G on BCE(D(G(z)), 1) with the same z; training mode throughout."""
+    """Tutorial: D on BCE(real, 1) + BCE(fake, 0), then G on BCE(D(G(z)), 1) with the same z; both in training mode."""
     z = flat(noise[0])
     fake = image(g.numbers, z, 0, True)
     scalars = accuracies(d.numbers, real, fake)
@@ -170,7 +170,7 @@ def mlp_as_published(g, d, real, labels, noise):
 
 
 def keras_mlp_as_published(g, d, real, labels, noise):
-    """Lecture: train_on_batch(half real, 1), train_on_batch(half predicted, 0), the mean logged; G on a full new batch."""
+    """Lecture: train_on_batch(half real, 1), train_on_batch(half predicted, 0), the mean logged; G on a new batch."""
     z, new = flat(noise[0]), flat(noise[2])
     assert (len(z), len(new), len(real)) == (BATCH // 2, BATCH, BATCH // 2)
     fake = image(g.numbers, z, 0, False)
@@ -214,7 +214,7 @@ def dcgan_as_published(g, d, real, labels, noise):
 
 
 def acgan_as_published(g, d, real, labels, noise):
-    """Keras: one batch of real and predicted images; smoothed targets; label vectors of zeros for the fakes; weights 1 and 1.
+    """Keras: one batch of real and predicted images; smoothed targets; label vectors of zeros for fakes; weights 1, 1.
 
     D's dropout is active in its own update and in G's.
     """

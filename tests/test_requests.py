@@ -424,6 +424,29 @@ def test_a_model_that_cannot_be_opened_is_told_at_once(failure):
     assert caught.value is failure
 
 
+def test_who_comes_after_the_end_is_told_so():
+    opened = Batcher(Recording, MOST)
+    opened.close()
+    with pytest.raises(RuntimeError):
+        opened.submit(rows_of(1, 1)).result(5)
+
+
+def test_of_several_models_one_at_a_time_computes(batcher):
+    """MindSpore stands still where two do."""
+    busy, together = [], []
+
+    def model(numbers, labels):
+        busy.append(1)
+        together.append(len(busy))
+        time.sleep(0.002)
+        busy.pop()
+        return numbers, labels
+
+    several = [batcher(model, 1) for _ in range(3)]
+    wait_for([opened.submit(rows_of(number, 1)) for number in range(20) for opened in several], 30)
+    assert together == [1] * 60
+
+
 def test_a_model_is_opened_in_the_thread_that_runs_it(batcher):
     threads = set()
     model = Recording()

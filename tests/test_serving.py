@@ -6,11 +6,8 @@ import asyncio
 import gzip
 import json
 import re
-import shutil
-import signal
 import socket
 import subprocess
-import sys
 from types import SimpleNamespace
 
 import mindspore  # noqa: F401  before tritonclient: it needs a protobuf of its own choice
@@ -25,12 +22,11 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from bundles import INGREDIENTS, write_autoencoder, write_conditional
-from commands import environment, run
+from commands import environment
 from ms_gan import cli
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.evaluation.sampling import in_chunks, seeded_inputs
-from ms_gan.files import write_checksums
-from servers import INFER, end, free_ports, serving, tensor, wait_until
+from servers import INFER, serving, tensor
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -135,6 +131,12 @@ def test_it_listens_where_it_is_told_to_and_nowhere_else(server, onnx_server):
             assert (probe.connect_ex((host, port)) == 0) == listens, (host, port)
 
 
+def test_the_line_that_says_where_it_serves(server):
+    line = next(line for line in server.log.read_text().splitlines() if line.startswith("serving "))
+    assert line == (f"serving acgan, step 1,234, as mindir: page and REST at http://127.0.0.1:{server.http}/, "
+                    f"gRPC at 127.0.0.1:{server.grpc}; Ctrl-C ends it")
+
+
 # what it draws
 
 
@@ -203,6 +205,18 @@ def test_curl_as_the_readme_says(server, folder, bundle):
     bare = subprocess.run(["curl", "-s", server.url + INFER, "-d", body], capture_output=True, text=True,
                           timeout=60)  # says that it sends a form
     assert json.loads(bare.stdout)["outputs"][0]["shape"] == [1, 1, 28, 28]
+
+
+def test_the_encoder_as_the_readme_says(autoencoder_server, autoencoder_folder, autoencoder):
+    text = (autoencoder_folder / "README.md").read_text(encoding="utf-8")
+    command, = [block for block in re.findall(r"```bash\n(.*?)```", text, re.S) if "models/encoder/infer" in block]
+    command = command.replace("127.0.0.1:8080", f"{autoencoder_server.host}:{autoencoder_server.http}")
+    done = subprocess.run(["bash", "-c", command], env=environment(), capture_output=True, text=True, timeout=60)
+    assert done.returncode == 0, done.stderr
+    mean = json.loads(done.stdout)["outputs"][0]
+    grey, label = np.full((1, 3, 16, 16), 0.5, np.float32), np.int32([[1, 0, 0]])
+    assert (mean["name"], mean["shape"]) == ("mean", [1, 6])
+    assert np.array_equal(np.float32(mean["data"]), autoencoder.encode((grey, label)).ravel())
 
 
 def test_a_packed_request_is_unpacked(server, bundle):
@@ -378,7 +392,8 @@ BODIES = {  # what is no request at all
     "words for latents": {"inputs": [LABEL, tensor("latent", "FP32", ["one"] * 100, [1, 100])]},
     "a dictionary for numbers": {"inputs": [tensor("seed", "INT64", {"one": 1}, [1])]},
     "a seed beyond 64 bits": {"inputs": [tensor("seed", "INT64", [10**30])]},
-    "a deep nest": b'{"inputs": [{"name": "seed", "datatype": "INT64", "shape": [1], "data": %s}]}' % (b"[" * 900 + b"]" * 900),
+    "a deep nest": json.dumps({"inputs": [tensor("seed", "INT64", "?", [1])]}).encode().replace(
+        b'"?"', b"[" * 900 + b"]" * 900),
     "a deeper nest": b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "an unknown output": {"inputs": [ONE], "outputs": [{"name": "sound"}]},
     "an output without a name": {"inputs": [ONE], "outputs": [{}]},
@@ -400,7 +415,33 @@ def test_what_is_no_request_gets_400_and_a_sentence(what, server, bundle):
     ("/generator.mindir", "GET", 404),
 ])
 def test_what_is_not_there_is_not_served(path, method, status, server):
-    assert server.ask(path, None if method == "GET" else {"inputs": [ONE]}, method)[0] == status
+    found, answer = server.ask(path, None if method == "GET" else {"inputs": [ONE]}, method)
+    assert (found, list(answer)) == (status, ["error"]) and one_sentence(answer["error"])
+
+
+LONG = "long\n" * 2000  # longer than an error over gRPC may be
+
+
+def test_a_long_name_is_not_repeated_whole(server, stub):
+    text = {"inputs": [ONE, tensor("label", "BYTES", [LONG])]}
+    for body in ({"inputs": [tensor(LONG, "INT64", [1])]}, {"inputs": [tensor(LONG, "INT64", [1])] * 2}, text,
+                 {"inputs": [ONE], "outputs": [{"name": LONG}]},
+                 {"inputs": [tensor("seed", "INT64", [1], [10**19] * 32)]}):
+        status, answer = server.ask(INFER, body)
+        assert status == 400 and len(one_sentence(answer["error"])) < 900
+    for path, method in ((f"/v2/models/{'long' * 200}/infer", "POST"), (f"/{'long' * 200}", "GET"),
+                         (f"/v2/models/generator/versions/{'long' * 200}/ready", "GET")):
+        status, answer = server.ask(path, {"inputs": [ONE]} if method == "POST" else None, method)
+        assert status == 404 and len(one_sentence(answer["error"])) < 300
+    for request in (request_of([tensor(LONG, "INT64", [1])]), request_of([tensor(LONG, "INT64", [1])] * 2),
+                    request_of(text["inputs"]), request_of([ONE], outputs=[LONG])):
+        assert len(refused_over_grpc(stub, request)) < 500
+    assert len(refused_over_grpc(stub, request_of([ONE], model=LONG), grpc.StatusCode.NOT_FOUND)) < 300
+    for call, request in ((stub.ModelReady, service_pb2.ModelReadyRequest(name=LONG)),
+                          (stub.ModelMetadata, service_pb2.ModelMetadataRequest(name=LONG))):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(request, timeout=60)
+        assert caught.value.code() == grpc.StatusCode.NOT_FOUND and len(one_sentence(caught.value.details())) < 300
 
 
 @pytest.mark.parametrize("path", ["infer_stream", "generate_stream", "generate"])
@@ -462,7 +503,8 @@ def test_over_grpc_too_what_is_not_there_is_refused(stub, server, bundle):
 def test_tensors_in_binary_over_http_are_read(server, bundle):
     client = tritonclient.http.InferenceServerClient(f"{server.host}:{server.http}")
     latent = np.random.default_rng(4).standard_normal((3, 100), dtype=np.float32)
-    inputs = [tritonclient.http.InferInput("latent", [3, 100], "FP32"), tritonclient.http.InferInput("label", [3], "BYTES")]
+    inputs = [tritonclient.http.InferInput("latent", [3, 100], "FP32"),
+              tritonclient.http.InferInput("label", [3], "BYTES")]
     inputs[0].set_data_from_numpy(latent, binary_data=True)
     inputs[1].set_data_from_numpy(np.array(["3", "0", "9"], object), binary_data=True)
     image = client.infer("generator", inputs).as_numpy("image")
@@ -472,6 +514,48 @@ def test_tensors_in_binary_over_http_are_read(server, bundle):
     for rest in (b"", b"abc"):
         status, answer = server.ask(INFER, body + rest, Inference_Header_Content_Length=str(len(body)))
         assert status == 400 and one_sentence(answer["error"])
+    assert answers(server, bundle)
+
+
+def binary(datatype, size, name="seed", shape=(1,)):
+    """JSON of a request whose tensor lies behind it."""
+    return json.dumps({"inputs": [{"name": name, "datatype": datatype, "shape": shape,
+                                   "parameters": {"binary_data_size": size}}]}).encode()
+
+
+EIGHT = bytes(8)
+BINARY = {  # JSON, and what lies behind it
+    "more than it says": (binary("INT64", 8), bytes(16)), "no multiple of its type": (binary("INT64", 6), bytes(6)),
+    "more than its shape": (binary("INT64", 16), bytes(16)),
+    "less than its shape": (binary("INT64", 8, shape=(2,)), EIGHT),
+    "a size below zero": (binary("INT64", -1), EIGHT), "half a size": (binary("INT64", 0.5), EIGHT),
+    "a size of words": (binary("INT64", "8"), EIGHT), "a size beyond all": (binary("INT64", 10**30), EIGHT),
+    "no type": (binary("INT65", 8), EIGHT), "a list as type": (binary([], 8), EIGHT),
+    "truth": (binary("BOOL", 1), b"\1"),
+    "a text cut off": (binary("BYTES", 5, "label"), b"\2\0\0\0" + b"1"),
+    "a length cut off": (binary("BYTES", 2, "label"), b"\1\0"),
+    "no text": (binary("BYTES", 6, "label"), b"\2\0\0\0\xff\xfe"),
+    "not a number": (binary("FP32", 400, "latent", (1, 100)), b"\0\0\xc0\x7f" * 100),
+    "no JSON": (b"x" * 9, EIGHT), "a list": (b"[]", b""), "a deep nest": (b"[" * 100_000, b""),
+    "a nest that can just be read": (b'{"inputs": [], "x": ' + b"[" * 980 + b"]" * 980 + b"}", b""),
+    "inputs that are none": (b'{"inputs": [3]}', b""), "no inputs": (b"{}", EIGHT),
+    "parameters that are none": (binary("INT64", 8).replace(b'{"binary_data_size": 8}', b"3"), EIGHT),
+}
+
+
+@pytest.mark.parametrize("what", BINARY)
+def test_binary_tensors_that_do_not_fit_get_400_and_a_sentence(what, server, bundle):
+    head, rest = BINARY[what]
+    status, answer = server.ask(INFER, head + rest, Inference_Header_Content_Length=str(len(head)))
+    assert (status, list(answer)) == (400, ["error"]), answer
+    one_sentence(answer["error"])
+    assert answers(server, bundle)
+
+
+@pytest.mark.parametrize("length", ["x", "", "0", "-8", "1.5", "100000", "1" * 5000], ids=lambda length: length[:8])
+def test_a_wrong_length_of_the_json_before_binary_tensors_is_refused(length, server, bundle):
+    status, answer = server.ask(INFER, binary("INT64", 8) + EIGHT, Inference_Header_Content_Length=length)
+    assert status == 400 and one_sentence(answer["error"])
     assert answers(server, bundle)
 
 
@@ -522,7 +606,7 @@ def test_a_thousand_requests_at_once_are_all_answered_right(server, bundle):
     random = np.random.default_rng(0)
     requests = []
     for number in range(1000):
-        count = int(random.choice([1, 2, 3, 5, 16], p=[0.5, 0.2, 0.15, 0.1, 0.05]))
+        count = int(random.choice([1, 2, 3, 5, 16], p=[0.7, 0.15, 0.1, 0.04, 0.01]))
         labels = random.integers(0, 10, count).astype(np.int32)
         seed = int(random.integers(0, 50))
         latents = seeded_inputs(bundle.latent, count, seed)[0]
@@ -591,164 +675,3 @@ def test_clients_that_hang_up_do_no_harm(server, bundle):
             with socket.create_connection((server.host, server.http)) as connection:
                 connection.sendall(sent)
     assert answers(server, bundle)
-
-
-# how it begins and ends
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_with_status_0_and_frees_its_ports(number, folder, tmp_path):
-    with serving(folder, tmp_path / "log", "--format", "onnx") as server:
-        server.draw(ONE)
-        assert end(server.process, number) == 0, server.log.read_text()
-    for port in (server.http, server.grpc):
-        with socket.socket() as probe:
-            assert probe.connect_ex((server.host, port)) != 0
-    assert "Traceback" not in server.log.read_text(), "who stops it on purpose wants no stack"
-
-
-def test_the_line_that_says_where_it_serves(server):
-    line = next(line for line in server.log.read_text().splitlines() if line.startswith("serving "))
-    assert line == (f"serving acgan, step 1,234, as mindir: page and REST at http://127.0.0.1:{server.http}/, "
-                    f"gRPC at 127.0.0.1:{server.grpc}; Ctrl-C ends it")
-
-
-def test_a_port_in_use_is_refused(server, folder):
-    for http, remote, option in ((server.http, free_ports(1)[0], "--http-port"),
-                                 (free_ports(1)[0], server.grpc, "--grpc-port")):
-        done = run("serve", folder, "--format", "onnx", "--http-port", http, "--grpc-port", remote, status=2)
-        assert re.fullmatch(r"error: [^\n]+\n", done.stderr) and option in done.stderr and done.stdout == ""
-
-
-COVERED = ("contract.json", "generator.mindir", "encoder.mindir", "generator/1/generator.onnx",
-           "encoder/1/encoder.onnx")
-
-
-def wrong_byte(name, place):
-    def change(folder):
-        content = bytearray((folder / name).read_bytes())
-        content[int(place * len(content))] ^= 1
-        (folder / name).write_bytes(content)
-
-    return change
-
-
-def contract_with(change):
-    """Change the contract's models, and write every checksum anew: nothing but the contract is wrong."""
-    def rewrite(folder):
-        contract = json.loads((folder / "contract.json").read_text())
-        change(contract["models"])
-        (folder / "contract.json").write_text(json.dumps(contract))
-        write_checksums(folder, COVERED)
-
-    return rewrite
-
-
-def longer_latents(models):
-    for output in models["encoder"]["outputs"]:
-        output["shape"] = ["batch", 7]
-
-
-DISAGREEING = {
-    "a smaller latent": lambda models: models["generator"]["inputs"][0].update(shape=["batch", 5]),
-    "a larger latent": lambda models: models["generator"]["inputs"][0].update(shape=["batch", 7]),
-    "larger images": lambda models: models["generator"]["outputs"][0].update(shape=["batch", 3, 32, 32]),
-    "grey images": lambda models: models["generator"]["outputs"][0].update(shape=["batch", 1, 16, 16]),
-    "flat images": lambda models: models["generator"]["outputs"][0].update(shape=["batch", 768]),
-    "fewer places": lambda models: models["generator"]["inputs"][1].update(shape=["batch", 2]),
-    "more places": lambda models: [facts["inputs"][1].update(shape=["batch", 4]) for facts in models.values()],
-    "an encoder of larger images": lambda models: models["encoder"]["inputs"][0].update(shape=["batch", 3, 32, 32]),
-    "an encoder of longer latents": longer_latents,
-    "an encoder that is the generator": lambda models: models["encoder"].update(files=models["generator"]["files"]),
-}
-REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what the line names
-    **{f"{name}: a wrong byte at {place}": (wrong_byte(name, place), [], name)
-       for name in COVERED for place in (0.1, 0.5, 0.9)},
-    **{f"no {name}": (lambda folder, name=name: (folder / name).unlink(), [], name)
-       for name in (*COVERED, "SHA256SUMS")},
-    **{f"{what}, {format}": (contract_with(change), ["--format", format], "contract.json")
-       for what, change in DISAGREEING.items() for format in ("mindir", "onnx")},
-    "no onnx": (contract_with(lambda models: [facts["files"].pop("onnx") for facts in models.values()]),
-                ["--format", "onnx"], "holds no onnx, only mindir; export it again"),
-    "one port for two": (lambda folder: None, ["--http-port", "{free}", "--grpc-port", "{free}"], "choose two"),
-    "an address that is not here": (lambda folder: None, ["--host", "203.0.113.1"], "203.0.113.1:"),
-    "an address that is none": (lambda folder: None, ["--host", "no such host"], "no such host:"),
-    "an empty folder": (lambda folder: [shutil.rmtree(folder), folder.mkdir()], [], "not a bundle"),
-    "no folder": (shutil.rmtree, [], "not a bundle"),
-}
-SERVE = """
-import asyncio, contextlib, io, json, sys
-from ms_gan import cli
-
-def serves(work):
-    work.close()
-    raise AssertionError("it serves")
-
-asyncio.run = serves
-for arguments in json.load(sys.stdin):
-    said = io.StringIO()
-    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
-        try:
-            status = cli.main(arguments)
-        except BaseException as error:
-            status = repr(error)
-    print(json.dumps([status, said.getvalue()]))
-"""
-
-
-@pytest.fixture(scope="module")
-def lines(autoencoder_folder, tmp_path_factory):
-    """What `serve` says of each unusable bundle, all in one process of their own, and its status."""
-    folders, commands = tmp_path_factory.mktemp("unusable"), []
-    for number, (spoil, options, _) in enumerate(REFUSED_BUNDLES.values()):
-        shutil.copytree(autoencoder_folder, folders / str(number))
-        spoil(folders / str(number))
-        http, remote = free_ports(2)
-        commands.append(["serve", str(folders / str(number)), "--http-port", str(http), "--grpc-port", str(remote),
-                         *(option.format(free=http) for option in options)])
-    done = subprocess.run([sys.executable, "-c", SERVE], input=json.dumps(commands), env=environment(),
-                          capture_output=True, text=True, timeout=300)
-    assert done.returncode == 0, done.stderr
-    return dict(zip(REFUSED_BUNDLES, map(json.loads, done.stdout.splitlines())))
-
-
-@pytest.mark.parametrize("what", REFUSED_BUNDLES)
-def test_an_unusable_bundle_is_refused_in_one_line(what, lines):
-    status, line = lines[what]
-    assert status == 2 and re.fullmatch(r"error: [^\n]+\n", line), line
-    assert REFUSED_BUNDLES[what][2] in line
-
-
-def test_a_process_that_refuses_says_nothing_else(autoencoder_folder, tmp_path):
-    shutil.copytree(autoencoder_folder, tmp_path / "bundle")
-    contract_with(DISAGREEING["a larger latent"])(tmp_path / "bundle")
-    done = run("serve", tmp_path / "bundle", status=2)
-    assert re.fullmatch(r"error: [^\n]+\n", done.stderr), done.stderr
-
-
-def test_without_mlserver_one_line_says_so(folder, monkeypatch, capsys):
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    assert cli.main(["serve", str(folder)]) == 2
-    assert re.fullmatch(r"error: mlserver is not installed; [^\n]*requirements-serve.txt\n", capsys.readouterr().err)
-
-
-def test_mlservers_own_command_serves_a_bundle_too(folder, bundle, tmp_path):
-    line = re.search(r"^.*mlserver start \.$", (folder / "README.md").read_text(encoding="utf-8"), re.M)[0]
-    http, remote, metrics = free_ports(3)
-    log = tmp_path / "log"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(["bash", "-c", line], cwd=folder, stdout=output, stderr=subprocess.STDOUT,
-                                   start_new_session=True, env=environment(
-                                       MLSERVER_HTTP_PORT=str(http), MLSERVER_GRPC_PORT=str(remote),
-                                       MLSERVER_METRICS_PORT=str(metrics), MLSERVER_HOST="127.0.0.1"))
-    try:
-        wait_until(lambda: "Loaded model" in log.read_text(), process, log)
-        body = json.dumps({"inputs": [tensor("seed", "INT64", [3]), tensor("label", "BYTES", ["4"])]})
-        done = subprocess.run(["curl", "-s", "-H", "Content-Type: application/json", "-d", body,
-                               f"http://127.0.0.1:{http}{INFER}"], capture_output=True, text=True, timeout=60)
-        output, = json.loads(done.stdout)["outputs"]
-        assert np.array_equal(np.float32(output["data"]), seeded(bundle, 3, [4])[1].ravel())
-        assert end(process, group=True) in (0, -signal.SIGTERM)
-    finally:
-        if process.poll() is None:
-            end(process, signal.SIGKILL, group=True)

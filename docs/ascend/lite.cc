@@ -1,7 +1,8 @@
 // Draw images on Ascend with MindSpore Lite and a bundle's MindIR: lite generator.mindir LATENT_SIZE COUNT
 //
 // For a generator without labels; one with labels takes them as a second input of int32. Written from the documented
-// C++ interface of MindSpore Lite 2.7; neither compiled nor run: there was no Ascend device to run it on.
+// C++ interface of MindSpore Lite 2.7; neither compiled nor run: there was no Ascend device to run it on. A model that was
+// converted ahead takes the batches that it was converted for: docs/serving.md, "Ascend".
 //
 // g++ -std=c++17 lite.cc -I$LITE_HOME/runtime -L$LITE_HOME/runtime/lib -lmindspore-lite -o lite
 

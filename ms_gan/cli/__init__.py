@@ -31,8 +31,9 @@ class _Parser(argparse.ArgumentParser):
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m ms_gan", description="Generative adversarial networks on MindSpore.",
-                     epilog="exit status: 0 success; 2 something you can mend, said in one line; "
-                            "130 or 143 stopped by Ctrl-C or a signal, training saved once it has begun; 1 anything else")
+                     epilog="exit status: 0 success, which for serve is to have been stopped; 2 something you can "
+                            "mend, said in one line; 130 or 143 stopped by Ctrl-C or a signal, training saved once it "
+                            "has begun; 1 anything else")
     parser.add_argument("--version", action="version", version=f"ms_gan {__version__}")
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, purpose in COMMANDS.items():

@@ -36,15 +36,16 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                               "labels and decoded with others")
     command.add_argument("--metrics", action="store_true",
                          help="beside samples.png print and write scores of 10,000 samples, or as many as there are "
-                              "test images, to metrics.json and metrics.png; with none of these five options, all pictures "
-                              "that the model can are drawn")
+                              "test images, to metrics.json and metrics.png; with none of these five options, all "
+                              "pictures that the model can are drawn")
     command.add_argument("--cas", action="store_true",
                          help="--metrics, and how well a classifier trained on 50,000 samples reads the test split; "
                               "of a generator with classes; takes minutes")
     command.add_argument("--nearest-neighbour", action="store_true",
                          help="--metrics, and how often the nearest of 50,000 samples has a test image's class; of a "
                               "generator with classes")
-    command.add_argument("--data-path", metavar="DIR", help="where the run's data set lies now (default: as in the run)")
+    command.add_argument("--data-path", metavar="DIR",
+                         help="where the run's data set lies now (default: as in the run)")
     command.add_argument("--skip-unreadable", action="store_true",
                          help="go on without images of a folder that cannot be read (default: as in the run)")
     command.add_argument("--output-dir", metavar="DIR", help="where the pictures go (default: eval/ in the run)")

@@ -33,14 +33,14 @@ def run(options: argparse.Namespace) -> int:
     """Write the bundle; return the exit status."""
     from ms_gan import runtime
     from ms_gan.cli.trained import load_trained
-    from ms_gan.delivery.export import WRITES, ParityError, export_bundle
+    from ms_gan.delivery.export import ParityError, export_bundle, files_of_earlier
     from ms_gan.delivery.formats import require_packages
 
     require_packages(options.formats)
     device = runtime.set_up(options.device_target or "auto", options.device_id or 0)
     trained = load_trained(options.checkpoint)
-    folder = free_folder(Path(options.output_dir) if options.output_dir else trained.home / "export",
-                         WRITES, options.overwrite)
+    folder = Path(options.output_dir) if options.output_dir else trained.home / "export"
+    folder = free_folder(folder, files_of_earlier(folder), options.overwrite)
     origin = {"step": trained.step, "seed": trained.settings["seed"], "dataset": trained.settings["dataset"],
               "data_sha256": trained.settings["data_sha256"]}
     try:
@@ -53,9 +53,6 @@ def run(options: argparse.Namespace) -> int:
         equal = "equal, to the last bit," if proof["greatest_difference"] == 0 else (
             f"equal to {proof['greatest_difference']:.1g} (at most {proof['tolerance']:g}), on {proof['runtime']},")
         print(f"{folder / file}: {equal} to the checkpoint at step {trained.step:,}, on {device}")
-    if "mindir" in options.formats:
-        print(f"next: python -m ms_gan infer {folder} --num 25 --output images.png")
-        print(f"      bash scripts/run_serve.sh {folder}")
-    else:
-        print(f"next: bash scripts/run_serve.sh {folder} --format onnx")
+    print(f"next: python -m ms_gan infer {folder} --num 25 --output images.png")
+    print(f"      bash scripts/run_serve.sh {folder}")
     return 0

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ms_gan.cli.options import add_device, add_label, chosen_labels, positive, seed
+from ms_gan.cli.options import add_device, add_format, add_label, chosen_labels, positive, seed
 from ms_gan.errors import UserError
 
 
@@ -18,6 +18,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--seed", type=seed, default=1, metavar="S",
                          help="which latents; the same seed draws the same images (default: 1)")
     add_label(command)
+    add_format(command)
     command.add_argument("--output", required=True, metavar="FILE",
                          help="a .png sheet, or a .npy array, float32 in [0, 1], N×C×H×W")
     command.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
@@ -36,13 +37,17 @@ def run(options: argparse.Namespace) -> int:
     if not output.parent.is_dir():
         raise UserError(f"{output.parent}: no such folder to write to")
 
-    from ms_gan import runtime
-
-    runtime.set_up(options.device_target or "auto", options.device_id or 0)
     from ms_gan.delivery.bundle import Bundle
+    from ms_gan.delivery.contract import held_format, read_contract
     from ms_gan.evaluation.sampling import seeded_inputs
 
-    bundle = Bundle(Path(options.bundle))
+    folder = Path(options.bundle)
+    format = options.format or held_format(read_contract(folder))
+    if format == "mindir":
+        from ms_gan import runtime
+
+        runtime.set_up(options.device_target or "auto", options.device_id or 0)
+    bundle = Bundle(folder, format)
     chosen = chosen_labels(options.labels, bundle.labels)
     labels = None if chosen is None else chosen[np.arange(options.num) % len(chosen)]
     images = bundle.draw(seeded_inputs(bundle.latent, options.num, options.seed, labels))

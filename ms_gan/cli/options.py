@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Optional, Sequence, Tuple
+from typing import Collection, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -56,6 +56,13 @@ def add_device(command: argparse.ArgumentParser) -> None:
     command.add_argument("--device-id", type=device_id, metavar="I", help="which of several devices (default: 0)")
 
 
+def add_format(command: argparse.ArgumentParser) -> None:
+    """Add --format, which of a bundle's files to run; None when not said."""
+    command.add_argument("--format", choices=("mindir", "onnx"),
+                         help="which of the bundle's files to run; an ONNX runs on the CPU, whatever the device "
+                              "(default: mindir where the bundle holds it, else onnx)")
+
+
 def add_checkpoint(command: argparse.ArgumentParser) -> None:
     """Add the place of a trained generator."""
     command.add_argument("checkpoint", nargs="?", metavar="RUN_OR_CHECKPOINT",
@@ -82,10 +89,10 @@ def chosen_labels(wanted: Optional[Sequence[str]], names: Optional[LabelNames]) 
     return names.chosen(wanted or ())
 
 
-def free_folder(path: Path, own: Tuple[str, ...], overwrite: bool) -> Path:
+def free_folder(path: Path, own: Collection[str], overwrite: bool) -> Path:
     """Return `path` when it can take new files: absent or empty, or, with `overwrite`, holding only `own` ones.
 
-    `own` are the names that the command itself writes. Raises UserError otherwise.
+    `own` are the files that the command itself writes, in sub-folders with their path. Raises UserError otherwise.
     """
     if path.is_symlink() or not path.name:  # a link leads to the folder that is meant; "." has no name of its own
         path = path.resolve()
@@ -94,8 +101,14 @@ def free_folder(path: Path, own: Tuple[str, ...], overwrite: bool) -> Path:
     held = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     if held and not overwrite:
         raise UserError(f"{path}: already holds {held[0]}; add --overwrite, or name another folder with --output-dir")
-    strangers = [name for name in held if name not in own]
+    strangers = [name for name in _leaves(path) if name not in own]
     if strangers:
         raise UserError(f"{path}: holds {strangers[0]}, which this command did not write; "
                         f"name another folder with --output-dir")
     return path
+
+
+def _leaves(folder: Path) -> List[str]:
+    """Return the paths of all that lies below a folder, but for folders that hold something."""
+    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")
+                  if path.is_symlink() or not path.is_dir() or not any(path.iterdir()))

@@ -4,38 +4,47 @@ from __future__ import annotations
 
 import argparse
 import importlib.util
+import sys
 from pathlib import Path
 
-from ms_gan.cli.options import port, positive
+from ms_gan.cli.options import add_device, add_format, port, positive
 from ms_gan.errors import UserError
-from ms_gan.runtime import DEVICE_TARGETS
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     command.add_argument("bundle", metavar="BUNDLE", help="a folder that `export` wrote")
     command.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
-                         help="where to listen; 0.0.0.0 is every network of this machine (default: 127.0.0.1)")
-    command.add_argument("--http-port", type=port, default=8080, metavar="P", help="for REST and the page (default: 8080)")
+                         help="where to listen, an address of this machine or a name of it; 0.0.0.0 is every network "
+                              "of this machine, :: every one of IPv6 (default: 127.0.0.1)")
+    command.add_argument("--http-port", type=port, default=8080, metavar="P",
+                         help="for REST and the page (default: 8080)")
     command.add_argument("--grpc-port", type=port, default=8081, metavar="P", help="for gRPC (default: 8081)")
-    command.add_argument("--format", choices=("mindir", "onnx"), default="mindir",
-                         help="which of the bundle's files to run (default: mindir)")
+    add_format(command)
     command.add_argument("--max-batch", type=positive, default=64, metavar="N",
                          help="the most images in one request, and in one call of the model (default: 64)")
-    command.add_argument("--device-target", choices=DEVICE_TARGETS, default="auto",
-                         help="where to run a MindIR; an ONNX runs on the CPU (default: auto)")
+    add_device(command)
 
 
 def run(options: argparse.Namespace) -> int:
-    """Serve until a signal comes; return the exit status."""
+    """Serve until a signal ends it; return the exit status."""
     if importlib.util.find_spec("mlserver") is None:
         raise UserError("mlserver is not installed; python -m pip install -r requirements-serve.txt")
-    if options.format == "mindir":  # MindSpore comes before MLServer: it needs the protobuf that it chooses itself
+    from ms_gan.delivery.address import listening_address
+    from ms_gan.delivery.contract import held_format, read_contract
+
+    # what can be refused at once comes before what takes seconds
+    folder = Path(options.bundle)
+    contract = read_contract(folder)
+    format = options.format or held_format(contract)
+    address = listening_address(options.host, {"--http-port": options.http_port, "--grpc-port": options.grpc_port})
+    print(f"opening {folder} as {format}", file=sys.stderr, flush=True)
+    device_target, device_id = options.device_target or "auto", options.device_id or 0
+    if format == "mindir":  # MindSpore comes before MLServer: it needs the protobuf that it chooses itself
         from ms_gan import runtime
 
-        runtime.set_up(options.device_target)
+        runtime.set_up(device_target, device_id)
     from ms_gan.delivery.server import serve
 
-    serve(Path(options.bundle), options.host, options.http_port, options.grpc_port, options.format, options.max_batch,
-          options.device_target)
+    serve(folder, address, options.http_port, options.grpc_port, format, options.max_batch, device_target, device_id)
     return 0

@@ -44,8 +44,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                               "--steps gives; no other setting may change")
     add_device(command)
     command.add_argument("--device-num", type=positive, metavar="N",
-                         help="train on N devices at once, each with its share of the batch (default: 1; with --resume, "
-                              "as the run)")
+                         help="train on N devices at once, each with its share of the batch (default: 1; with "
+                              "--resume, as the run)")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -84,7 +84,8 @@ def _start(options: argparse.Namespace) -> None:
     if options.dataset is None and options.data_path is None:
         images = data.load_default(wanted, recipe["data"]["fallback"], "train", print, recipe["data"])
     else:
-        images = data.load(options.dataset or wanted, "train", options.data_path, recipe["data"], options.skip_unreadable)
+        images = data.load(options.dataset or wanted, "train", options.data_path, recipe["data"],
+                           options.skip_unreadable)
         wanted = images.name
     said = [assignment.partition("=")[0] for assignment in options.assignments or []]
     if images.name == "folder" and recipe["data"]["classes"] and images.classes and "data.classes" not in said:

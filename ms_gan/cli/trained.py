@@ -57,7 +57,8 @@ class Trained:
         try:
             images.require(*(recipe[key] for key in ("size", "channels", "classes", "places")))
         except UserError as error:  # what it says behind the semicolon is for training
-            raise UserError(f"{str(error).partition(';')[0]}; the run's own data, or such as they, are needed") from error
+            raise UserError(f"{str(error).partition(';')[0]}; the run's own data, or such as they, "
+                            f"are needed") from error
         if self.labels is not None and images.classes != self.labels.names:
             new = [name for name in images.classes if name not in self.labels.names]
             raise UserError(f"{images.name}, {images.source}: has other labels than the run, such as "

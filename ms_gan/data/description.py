@@ -68,8 +68,8 @@ class ImageData:
     def require(self, size: int, channels: int, classes: int, places: int = 0) -> None:
         """Raise UserError unless every image is `channels` x `size` x `size`, or finer, and there is at least one.
 
-        Finer is of twice the size. Where `classes` is not 0, every image must also have a label, there must be that many
-        classes or tags, and `places` for them.
+        Finer is of twice the size. Where `classes` is not 0, every image must also have a label, there must be that
+        many classes or tags, and `places` for them.
         """
         count, *found = self.images.shape
         if count == 0:
@@ -81,7 +81,8 @@ class ImageData:
             )
         if classes and self.labels is None:
             raise UserError(f"{self.name}, {self.source}: has no labels, but a conditional recipe needs them; "
-                            f"add labels (a folder: labels.csv, or each image in a sub-folder of its class), or choose another --recipe")
+                            f"add labels (a folder: labels.csv, or each image in a sub-folder of its class), or "
+                            f"choose another --recipe")
         if classes and self.places != places:
             form = f"up to {self.places} tags an image" if self.places else "one class an image"
             wanted = f"up to {places} tags" if places else "one class"

@@ -118,8 +118,8 @@ def _files(folder: Path, prefix: str = "", above: Tuple[str, ...] = ()) -> Itera
             elif entry.is_file() or not os.path.exists(entry.path):  # a broken link is to be complained about
                 yield prefix + entry.name
     except OSError as error:
-        raise user_error(f"{error.filename or folder}: cannot be read ({error.strerror or error}); give yourself access, "
-                     "or move it out of --data-path") from error
+        raise user_error(f"{error.filename or folder}: cannot be read ({error.strerror or error}); give yourself "
+                         "access, or move it out of --data-path") from error
 
 
 def _holds_splits(folder: Path, names: Sequence[str]) -> bool:
@@ -130,8 +130,8 @@ def _holds_splits(folder: Path, names: Sequence[str]) -> bool:
         raise user_error(f"{folder / LABELS}: lies beside train/ and test/; give each of them a {LABELS} of its own")
     for name in names:
         if name.split("/")[0] not in SPLITS:
-            raise user_error(f"{folder / name}: lies beside train/ and test/, which are taken for the splits; move it into "
-                         "one of them or out of --data-path, or rename these")
+            raise user_error(f"{folder / name}: lies beside train/ and test/, which are taken for the splits; move it "
+                             "into one of them or out of --data-path, or rename these")
     return True
 
 
@@ -139,8 +139,8 @@ def _hold_out(split: str, folder: Path, names: Sequence[str], notes: List[str]) 
     """Return the names that belong to the split, in their order, and add a note about it."""
     count = len(names) // HELD_OUT
     if split == "test" and not count:
-        raise user_error(f"{folder}: holds {len(names)} image(s), of which none is held out for \"test\"; have at least "
-                     f"{HELD_OUT}, or put other images into a folder test/ beside train/")
+        raise user_error(f"{folder}: holds {len(names)} image(s), of which none is held out for \"test\"; have at "
+                         f"least {HELD_OUT}, or put other images into a folder test/ beside train/")
     if count:
         notes.append(f"{count} of {len(names)} images are held out for \"test\"")
     # A path's digest depends on no other file, nor on the order of listing, nor on the machine.
@@ -157,8 +157,9 @@ def _read_images(home: Path, names: Sequence[str], side: int,
     try:
         images = np.empty((len(names), channels, side, side), np.uint8)
     except MemoryError as error:
-        raise user_error(f"{home}: {len(names)} images of {side}x{side} take {len(names) * channels * side**2 / 1e9:.0f} GB "
-                         "of memory; give a smaller --set data.size, or fewer images") from error
+        needed = len(names) * channels * side**2 / 1e9
+        raise user_error(f"{home}: {len(names)} images of {side}x{side} take {needed:.0f} GB of memory; "
+                         "give a smaller --set data.size, or fewer images") from error
     found: List[_Found] = []
     failures: Dict[str, str] = {}
     with warnings.catch_warnings():

@@ -44,8 +44,8 @@ def _read_table(home: Path, names: "set[str]", places: int) -> Dict[str, Row]:
                 header = _checked_header(cells, place, places)
                 continue
             if len(cells) != 2:
-                raise user_error(f"{place}: has {len(cells)} column(s), not 2; write {','.join(header)}, with quotation "
-                             "marks around a file's name that holds a comma")
+                raise user_error(f"{place}: has {len(cells)} column(s), not 2; write {','.join(header)}, with "
+                                 "quotation marks around a file's name that holds a comma")
             name = _listed_name(cells[0], names, home, place)
             if name in rows:
                 before = rows[name].place.rsplit(": ", 1)[-1]
@@ -57,8 +57,8 @@ def _read_table(home: Path, names: "set[str]", places: int) -> Dict[str, Row]:
         _checked_header([], f"{path}: line 1", places)
     missing = sorted(names - rows.keys())
     if missing:
-        raise user_error(f"{path}: has no row for {missing[0]} ({len(missing)} image(s) in all); add rows, or take such "
-                     "images away")
+        raise user_error(f"{path}: has no row for {missing[0]} ({len(missing)} image(s) in all); add rows, or take "
+                         "such images away")
     return rows
 
 
@@ -77,7 +77,8 @@ def _checked_header(cells: Sequence[str], place: str, places: int) -> List[str]:
     header = [cell.strip() for cell in cells]
     if header not in (["file", "label"], ["file", "tags"]):
         written = f"is {','.join(header)[:60]!r}" if header else "is missing"
-        raise user_error(f"{place}: the header {written}; it must be file,label (a class each) or file,tags (joined by ;)")
+        raise user_error(f"{place}: the header {written}; it must be file,label (a class each) or file,tags "
+                         f"(joined by ;)")
     if header[1] == "tags" and not places:
         raise user_error(f"{place}: lists tags, but this recipe takes one class an image; write file,label, "
                      "choose another --recipe, or add --set data.places=N where the recipe takes tags, too")

@@ -7,7 +7,7 @@ from typing import Optional, Sequence
 
 import numpy as np
 
-from ms_gan.delivery.contract import CONTRACT, Facts, example_inputs, labels_of, read_contract
+from ms_gan.delivery.contract import CONTRACT, Facts, example_inputs, held_format, labels_of, read_contract
 from ms_gan.delivery.formats import READERS, Run
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import Inputs, in_chunks
@@ -17,18 +17,19 @@ from ms_gan.files import CHECKSUMS, read_checksums, sha256_of_file
 class Bundle:
     """An exported generator, and encoder, in one of its formats. Every file is checked before it is used."""
 
-    def __init__(self, folder: Path, format: str = "mindir", names: Optional[Sequence[str]] = None):
-        """Open a bundle, and of its models all or those of these names.
+    def __init__(self, folder: Path, format: Optional[str] = None, names: Optional[Sequence[str]] = None):
+        """Open a bundle, and of its models all or those of these names, in a format or in that of `held_format`.
 
         Raises UserError, in one line, for a folder that is none, is damaged or contradicts itself.
         """
         self.folder = Path(folder)
         self.contract: Facts = read_contract(self.folder)
+        self.format = format or held_format(self.contract)
         self._check_files()
         self.labels = labels_of(self.contract)
         latent = self.contract["models"]["generator"]["inputs"][0]
         self.latent = {"size": latent["shape"][1], "distribution": latent["distribution"]}
-        self.models = {name: self._open(name, format) for name in names or self.contract["models"]}
+        self.models = {name: self._open(name) for name in names or self.contract["models"]}
 
     def draw(self, inputs: Inputs) -> np.ndarray:
         """Return the images of latents, float32 (N, size), and, with labels, those, int32, (N,) or (N, places).
@@ -61,9 +62,9 @@ class Bundle:
                 raise UserError(f"{file}: not the file that {CONTRACT} tells of (its SHA-256 is another); "
                                 f"use another copy of the bundle")
 
-    def _open(self, name: str, format: str) -> Run:
+    def _open(self, name: str) -> Run:
         """Load a model, and run it once: does it take and give what the contract says?"""
-        facts = self.contract["models"][name]
+        facts, format = self.contract["models"][name], self.format
         if format not in facts["files"]:
             raise UserError(f"{self.folder}: holds no {format}, only {', '.join(facts['files'])}; export it again with "
                             f"--format {format}")
@@ -77,5 +78,6 @@ class Bundle:
             raise UserError(f"{file}: does not take what {CONTRACT} says; use another copy of the bundle") from error
         promised = [(2, *output["shape"][1:]) for output in facts["outputs"]]
         if found != promised:
-            raise UserError(f"{file}: gives {found}, where {CONTRACT} promises {promised}; use another copy of the bundle")
+            raise UserError(f"{file}: gives {found}, where {CONTRACT} promises {promised}; "
+                            f"use another copy of the bundle")
         return run

@@ -8,8 +8,9 @@ from typing import Any, Dict, Optional
 
 import numpy as np
 
-from ms_gan.errors import UserError
+from ms_gan.errors import UserError, shown
 from ms_gan.evaluation.sampling import Inputs, seeded_inputs
+from ms_gan.files import stays_below
 from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
 from ms_gan.runtime import random_stream
@@ -26,6 +27,12 @@ Facts = Dict[str, Any]  # a part of the contract
 def file_of(model: str, format: str) -> str:
     """Return where a model's file lies in the bundle; that of the ONNX is where Triton looks for it."""
     return f"{model}.mindir" if format == "mindir" else f"{model}/1/{model}.onnx"
+
+
+def held_format(contract: Facts) -> str:
+    """Return the format to use where none is asked for: MindIR if the bundle holds it, else ONNX."""
+    held = [format for format in FORMATS if all(format in facts["files"] for facts in contract["models"].values())]
+    return (held or FORMATS)[0]
 
 
 def labels_of(contract: Facts) -> Optional[LabelNames]:
@@ -59,6 +66,10 @@ def read_contract(folder: Path) -> Facts:
     if not usable:
         raise UserError(f"{path}: a contract of another kind (version {version}) than this program reads; "
                         f"use the version of ms_gan that wrote it")
+    for file in contract["files"]:
+        if not stays_below(file):
+            raise UserError(f"{path}: tells of {shown(file)}, which is no file inside the bundle; "
+                            f"use another copy of it")
     return contract
 
 

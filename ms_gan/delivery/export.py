@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence
+from typing import Any, Dict, List, Optional, Sequence, Set
 
 import numpy as np
 
-from ms_gan.delivery.contract import (CONTRACT, CONTRACT_VERSION, FORMATS, MODELS, Facts, example_inputs, file_of)
+from ms_gan.delivery.contract import CONTRACT, CONTRACT_VERSION, FORMATS, MODELS, Facts, example_inputs, file_of
 from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, Run, runtime_of
-from ms_gan.delivery.servers import README, SERVER_SETTINGS, write_server_files
+from ms_gan.delivery.server_settings import README, SERVER_SETTINGS, write_server_files
+from ms_gan.errors import UserError
 from ms_gan.evaluation import sheets
 from ms_gan.evaluation.sampling import Inputs, in_chunks, on_arrays
-from ms_gan.files import CHECKSUMS, new_folder, sha256_of_file, write_checksums
+from ms_gan.files import CHECKSUMS, new_folder, read_checksums, sha256_of_file, write_checksums
 from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
 from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
@@ -22,7 +23,8 @@ from ms_gan.runtime import Device, environment
 
 PARITY_BATCHES = (1, 7, 64)
 SAMPLES = "samples.png"
-WRITES = (CONTRACT, CHECKSUMS, SAMPLES, SERVER_SETTINGS, README, *MODELS, *(file_of(name, "mindir") for name in MODELS))
+WRITES = (CONTRACT, CHECKSUMS, SAMPLES, SERVER_SETTINGS, README, *MODELS,  # directly in the folder
+          *(file_of(name, "mindir") for name in MODELS))
 
 
 class ParityError(Exception):
@@ -54,8 +56,8 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
                 difference = greatest_difference(on_arrays(networks[name]), run, batches)
                 where = runtime_of(format, str(device))
                 if difference > TOLERANCES[format]:
-                    raise ParityError(f"{file} differs from the checkpoint's network by up to {difference:g} on {where}, "
-                                      f"more than {TOLERANCES[format]:g}; nothing was exported")
+                    raise ParityError(f"{file} differs from the checkpoint's network by up to {difference:g} "
+                                      f"on {where}, more than {TOLERANCES[format]:g}; nothing was exported")
                 parity[file] = {"against": f"the checkpoint's network on {device}", "runtime": where,
                                 "batches": list(PARITY_BATCHES), "greatest_difference": difference,
                                 "tolerance": TOLERANCES[format]}
@@ -76,6 +78,18 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
         write_server_files(hidden, contract, SAMPLES)
         write_checksums(hidden, [str(file.relative_to(hidden)) for file in hidden.rglob("*") if file.is_file()])
     return contract
+
+
+def files_of_earlier(folder: Path) -> Set[str]:
+    """Return the files of a folder that an earlier export wrote there, by their paths in it.
+
+    They are those that its checksums cover and that are of an export's kind: checksums alone, anyone may have written.
+    """
+    try:
+        listed = read_checksums(folder)
+    except UserError:  # whose the files are cannot be told
+        return set()
+    return {name for name in (CHECKSUMS, *listed) if name.split("/")[0] in WRITES}
 
 
 def greatest_difference(expected: Run, found: Run, batches: Sequence[Inputs]) -> float:
@@ -128,8 +142,8 @@ def _label_facts(labels: Optional[LabelNames]) -> List[Facts]:
                  "meaning": "index into `labels` of what the image is to show; any other number is not checked by "
                             "the graph"}]
     return [{"name": "label", "shape": ["batch", labels.places], "type": "int32", "range": [0, len(labels.names)],
-             "meaning": f"up to {labels.places} tags of the image: 1 + their indices into `labels`, each once, in rising "
-                        f"order, then zeros; any other numbers are not checked by the graph"}]
+             "meaning": f"up to {labels.places} tags of the image: 1 + their indices into `labels`, each once, in "
+                        f"rising order, then zeros; any other numbers are not checked by the graph"}]
 
 
 def _draw_samples(file: Path, generator: Run, recipe: Recipe, labels: Optional[LabelNames], step: int) -> None:

@@ -1,7 +1,7 @@
 """The two files that a network leaves in: MindIR, and ONNX.
 
 Both are read back as functions from arrays to a tuple of arrays, and take any batch. Each format's packages are
-imported where they are needed: who serves ONNX does not need MindSpore.
+imported where they are needed: to run ONNX nothing of MindSpore is imported, though the requirements install it.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from ms_gan.evaluation.sampling import on_arrays
 
 Run = Callable[..., Tuple[np.ndarray, ...]]
 
-OPSET = 15  # from here on BatchNormalization says whether it trains; MindSpore writes 11, where some runtimes guess wrongly
+OPSET = 15  # from here on BatchNormalization says if it trains; MindSpore writes 11, where some runtimes guess wrongly
 TOLERANCES = {"mindir": 0.0, "onnx": 1e-5}  # another runtime adds up in another order
 
 

@@ -7,13 +7,11 @@ from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 import numpy as np
 
 from ms_gan.delivery.contract import TYPES, Facts
-from ms_gan.errors import UserError
+from ms_gan.errors import UserError, shown
 from ms_gan.evaluation.sampling import Inputs, seeded_inputs
 from ms_gan.labels import LabelNames
 
 WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
-DTYPES = {"FP32": "<f4", "FP64": "<f8", "FP16": "<f2",  # as binary tensors hold them
-          **{name: f"<{'u' if name[0] == 'U' else 'i'}{int(name.lstrip('UINT')) // 8}" for name in WHOLE}}
 MOST_DIMENSIONS = 32  # NumPy's own limit
 DATATYPES = {"float32": ("FP32",), "int32": WHOLE}
 PROTOCOL_TYPES = {"float32": "FP32", "int32": "INT32"}  # of the Open Inference Protocol
@@ -41,7 +39,7 @@ def generator_inputs(tensors: Dict[str, Tensor], facts: Facts, labels: Optional[
     allowed = ["latent", "seed", "num"] + (["label"] if labels is not None else [])
     for name in tensors:
         if name not in allowed:
-            raise RequestError(f"there is no input {name!r}; this model takes {', '.join(allowed)}")
+            raise RequestError(f"there is no input {shown(name)}; this model takes {', '.join(allowed)}")
     asked = _labels(tensors["label"], facts["inputs"][1], labels) if "label" in tensors else None
     if "latent" in tensors:
         if "seed" in tensors or "num" in tensors:
@@ -63,7 +61,8 @@ def generator_inputs(tensors: Dict[str, Tensor], facts: Facts, labels: Optional[
     if labels is not None:
         asked = labels.each() if asked is None else asked
         if len(asked) > count and "label" in tensors:
-            raise RequestError(f"label has {len(asked)} rows, and num asks for {count} images; send at most one for each")
+            raise RequestError(f"label has {len(asked)} rows, and num asks for {count} images; "
+                               f"send at most one for each")
         asked = asked[np.arange(count) % len(asked)]
     return seeded_inputs({"size": latent["shape"][1], "distribution": latent["distribution"]}, count, seed, asked)
 
@@ -73,7 +72,7 @@ def encoder_inputs(tensors: Dict[str, Tensor], facts: Facts, labels: Optional[La
     needed = [tensor["name"] for tensor in facts["inputs"]]
     for name in tensors:
         if name not in needed:
-            raise RequestError(f"there is no input {name!r}; this model takes {', '.join(needed)}")
+            raise RequestError(f"there is no input {shown(name)}; this model takes {', '.join(needed)}")
     for name in needed:
         if name not in tensors:
             raise RequestError(f"{name} is missing; this model takes {', '.join(needed)}")
@@ -94,27 +93,27 @@ def _array(name: str, tensor: Tensor, datatypes: Sequence[str], type: Any) -> np
         raise RequestError(f"{name} must be {kinds}, not {tensor.datatype}")
     shape = list(tensor.shape)
     if not all(isinstance(size, int) and size >= 0 for size in shape) or len(shape) > MOST_DIMENSIONS:
-        raise RequestError(f"{name} has the shape {str(shape)[:100]}, which no tensor has")
+        raise RequestError(f"{name} has the shape {shown(shape)}, which no tensor has")
     try:
         array = np.array(tensor.data, object) if type is object else np.array(tensor.data)
         if type is not object and (array.dtype.kind not in "fiu" and array.size):  # text and truth are no numbers
             raise ValueError(array.dtype)
-        array = array.astype(type)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused as such
+            array = array.astype(type)
     except (ValueError, TypeError, OverflowError) as error:
         raise RequestError(f"{name} has elements that are not {tensor.datatype}") from error
     if array.size != int(np.prod(shape, dtype=object)):
-        raise RequestError(f"{name} has {array.size} elements, and its shape {shape} says another number")
+        raise RequestError(f"{name} has {array.size} elements, and its shape {shown(shape)} says another number")
     try:
         return array.reshape(shape)
     except (ValueError, OverflowError) as error:
-        raise RequestError(f"{name} has the shape {str(shape)[:100]}, which no tensor has") from error
+        raise RequestError(f"{name} has the shape {shown(shape)}, which no tensor has") from error
 
 
 def _numbers(name: str, tensor: Tensor, facts: Facts) -> np.ndarray:
-    expected = facts["shape"][1:]
     array = _array(name, tensor, DATATYPES[facts["type"]], TYPES[facts["type"]])
-    if list(array.shape[1:]) != expected or array.ndim == 0:
-        raise RequestError(f"{name} must have the shape {['n', *expected]}, not {list(tensor.shape)}".replace("'", ""))
+    if list(array.shape[1:]) != facts["shape"][1:] or array.ndim == 0:
+        raise _wrong_shape(name, tensor, facts)
     if not np.isfinite(array).all():
         raise RequestError(f"{name} has elements that are not finite numbers")
     low, high = facts["range"]
@@ -123,21 +122,27 @@ def _numbers(name: str, tensor: Tensor, facts: Facts) -> np.ndarray:
     return array
 
 
+def _wrong_shape(name: str, tensor: Tensor, facts: Facts) -> RequestError:
+    wanted = ", ".join(map(str, ["n", *facts["shape"][1:]]))
+    return RequestError(f"{name} must have the shape [{wanted}], not {list(tensor.shape)}")
+
+
 def _scalar(name: str, tensor: Tensor, low: int, end: int) -> int:
     array = _array(name, tensor, WHOLE, object)
     if array.size != 1 or type(array.item()) is not int:
         raise RequestError(f"{name} must be one whole number, of the shape [1]")
     if not low <= array.item() < end:
-        raise RequestError(f"{name} must be from {low} to {end - 1}, not {array.item()}")
+        raise RequestError(f"{name} must be from {low} to {end - 1}, not {shown(array.item())}")
     return array.item()
 
 
 def _labels(tensor: Tensor, facts: Facts, names: LabelNames) -> np.ndarray:
-    """Return labels, int32, (n,) or (n, places), of names or of numbers; classes also from (n, 1), as Triton wants them."""
+    """Return labels, int32, (n,) or (n, places), of names or of numbers; classes also from (n, 1), as to Triton."""
     if tensor.datatype == "BYTES":
         texts = _array("label", tensor, ("BYTES",), object)
         if texts.ndim == 0 or texts.ndim > 2 or texts.shape[1:] not in ((), (1,)):
-            raise RequestError(f"label as text must have the shape [n], one text for each image, not {list(tensor.shape)}")
+            raise RequestError(f"label as text must have the shape [n], one text for each image, "
+                               f"not {list(tensor.shape)}")
         texts = texts.ravel()
         try:
             read = [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in texts]
@@ -156,11 +161,11 @@ def _labels(tensor: Tensor, facts: Facts, names: LabelNames) -> np.ndarray:
     if not names.places and array.ndim == 2 and array.shape[1] == 1:
         array = array[:, 0]
     if list(array.shape[1:]) != facts["shape"][1:] or array.ndim == 0 or not array.size:
-        raise RequestError(f"label must have the shape {['n', *facts['shape'][1:]]}, not {list(tensor.shape)}".replace("'", ""))
+        raise _wrong_shape("label", tensor, facts)
     low, high = facts["range"]
     wrong = [number for number in array.ravel() if not low <= number <= high]
     if wrong:
-        raise RequestError(f"label must be from {low} to {high}, not {wrong[0]}; {_choices(names)}")
+        raise RequestError(f"label must be from {low} to {high}, not {shown(wrong[0])}; {_choices(names)}")
     array = array.astype(np.int32)
     if names.places:
         for row in array:

@@ -3,48 +3,47 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import socket
 import struct
 import zlib
 from pathlib import Path
-from typing import Any, List, Tuple
+from typing import Any, Awaitable, Callable, List, Optional, Tuple
 
-import numpy as np
 from fastapi.exceptions import RequestValidationError
-from mlserver import MLServer, ModelSettings, Settings
-from mlserver.errors import InferenceError, MLServerError
+from mlserver import MLModel, MLServer, ModelSettings, Settings
+from mlserver.errors import InferenceError, MLServerError, ModelNotFound
 from mlserver.grpc.converters import ModelInferRequestConverter
+from mlserver.grpc.servicers import InferenceServicer
+from mlserver.grpc.utils import handle_mlserver_error
 from mlserver.settings import ModelParameters
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
 
+from ms_gan.delivery.address import in_url
+from ms_gan.delivery.binary_tensors import as_json_alone
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import Facts
-from ms_gan.delivery.requests import DTYPES
-from ms_gan.delivery.servers import RUNTIMES
-from ms_gan.errors import UserError
+from ms_gan.delivery.requests import RequestError
+from ms_gan.delivery.server_settings import RUNTIMES
+from ms_gan.errors import MOST_SHOWN, UserError, shown
 
 BYTES_PER_NUMBER = 32  # as JSON writes it, with room to spare
 BYTES_BESIDE = 1 << 20
 MOST_DRAINED = 1 << 28  # a larger body is cut off before its sender hears why
 
 
-def serve(folder: Path, host: str, http_port: int, grpc_port: int, format: str, most_rows: int,
-          device_target: str) -> None:
-    """Serve a bundle until a signal ends it. Raises UserError for a bundle or a port that cannot be used."""
+def serve(folder: Path, address: str, http_port: int, grpc_port: int, format: str, most_rows: int, device_target: str,
+          device_id: int) -> None:
+    """Serve a bundle at an address, in digits, until a signal ends it. Raises UserError for one that cannot be used."""
     bundle = Bundle(folder, format)  # in one line what MLServer would say in many
-    for option, port in (("--http-port", http_port), ("--grpc-port", grpc_port)):
-        _require_free(host, port, option)
-    if http_port == grpc_port:
-        raise UserError(f"--http-port and --grpc-port are both {http_port}; choose two")
     most_bytes = most_body_bytes(bundle.contract, most_rows)
-    settings = Settings(debug=False, parallel_workers=0, host=host, http_port=http_port, grpc_port=grpc_port,
+    settings = Settings(debug=False, parallel_workers=0, host=address, http_port=http_port, grpc_port=grpc_port,
                         grpc_max_message_length=most_bytes, metrics_endpoint=None, model_repository_root="")
     settings._custom_rest_server_settings = {"lifespan": "off"}  # nothing begins or ends with it, but a stack at Ctrl-C
     settings._custom_grpc_server_settings = {"grpc.so_reuseport": 0}  # a port of another server is not shared
-    extra = {"format": format, "max_batch": most_rows, "device_target": device_target}
+    extra = {"bundle": bundle, "format": format, "max_batch": most_rows, "device_target": device_target,
+             "device_id": device_id}
     models = [ModelSettings(name=name, implementation=RUNTIMES[name], platform=f"ms_gan_{format}",
                             parameters=ModelParameters(uri=str((folder / name).resolve()), extra=extra))
               for name in bundle.contract["models"]]
@@ -54,21 +53,16 @@ def serve(folder: Path, host: str, http_port: int, grpc_port: int, format: str, 
 
 async def _run(settings: Settings, models: List[ModelSettings], most_bytes: int, what: str) -> None:
     server = MLServer(settings)
-    app = server._rest_server._app  # MLServer offers no other way to its application
-    app.add_middleware(BodyLimit, most_bytes=most_bytes)
-    app.add_exception_handler(RequestValidationError, explain)
-    app.router.routes[:] = [route for route in app.router.routes if not route.path.endswith("_stream")]
-    explain_over_grpc()
-    for handler in ("load", "unload"):  # whoever may ask for images may not stop the server
-        setattr(server._model_repository_handlers, handler, refuse_to_load)
-    logging.getLogger("mlserver.grpc").addFilter(is_our_fault)
+    _amend(server, settings, most_bytes)
     loaded: List[Any] = []
     running = asyncio.ensure_future(server.start(models))
     while not running.done():
         loaded = list(await server._model_registry.get_models())
-        if len(loaded) == len(models) and all(model.ready for model in loaded):
-            print(f"serving {what}: page and REST at http://{settings.host}:{settings.http_port}/, "
-                  f"gRPC at {settings.host}:{settings.grpc_port}; Ctrl-C ends it", flush=True)
+        ready = len(loaded) == len(models) and all(model.ready for model in loaded)
+        if ready and await _listens(settings.host, settings.http_port, settings.grpc_port):
+            host = in_url(settings.host)
+            print(f"serving {what}: page and REST at http://{host}:{settings.http_port}/, "
+                  f"gRPC at {host}:{settings.grpc_port}; Ctrl-C ends it", flush=True)
             break
         await asyncio.sleep(0.1)
     await running
@@ -76,9 +70,34 @@ async def _run(settings: Settings, models: List[ModelSettings], most_bytes: int,
         raise UserError("the server could not load its models; what it said stands above")
 
 
+async def _listens(address: str, *ports: int) -> bool:
+    for port in ports:
+        try:
+            _, writer = await asyncio.open_connection(address, port)
+        except OSError:
+            return False
+        writer.close()
+    return True
+
+
+def _amend(server: MLServer, settings: Settings, most_bytes: int) -> None:
+    """Change, of a server that has not started yet, what MLServer has no settings for."""
+    app = server._rest_server._app
+    app.add_middleware(BodyLimit, most_bytes=most_bytes)
+    for kind, handler in ((RequestValidationError, explain), (HTTPException, explain_status), (Exception, own_up)):
+        app.add_exception_handler(kind, handler)
+    app.router.routes[:] = [route for route in app.router.routes if not route.path.endswith("_stream")]
+    explain_over_grpc()
+    server._grpc_server._settings = settings.model_copy(update={"host": in_url(settings.host)})
+    server._model_registry.get_model = with_short_names(server._model_registry.get_model)
+    for handler in ("load", "unload"):  # whoever may ask for images may not stop the server
+        setattr(server._model_repository_handlers, handler, refuse_to_load)
+    logging.getLogger("mlserver.grpc").addFilter(is_our_fault)
+
+
 async def refuse_to_load(name: str) -> bool:
     """Answer whoever wants to load or unload a model."""
-    raise InferenceError(f"{name} is loaded from the start to the end of this server")
+    raise InferenceError(f"{shown(name)} is loaded from the start to the end of this server")
 
 
 def is_our_fault(record: logging.LogRecord) -> bool:
@@ -101,8 +120,22 @@ def most_body_bytes(contract: Facts, most_rows: int) -> int:
     return BYTES_BESIDE + most_rows * numbers * BYTES_PER_NUMBER
 
 
+def with_short_names(get_model: Callable[..., Awaitable[MLModel]]) -> Callable[..., Awaitable[MLModel]]:
+    """Return a registry's way to find a model that does not repeat a name of any length where there is none of it."""
+    async def find(name: str, version: Optional[str] = None) -> MLModel:
+        try:
+            return await get_model(name, version)
+        except ModelNotFound as error:
+            raise ModelNotFound(shown(name), shown(version) if version else None) from error
+
+    return find
+
+
 def explain_over_grpc() -> None:
-    """Let MLServer answer a request that it cannot read with INVALID_ARGUMENT and a sentence, where it says INTERNAL."""
+    """Let MLServer answer requests that it cannot read with INVALID_ARGUMENT and a sentence, where it says INTERNAL.
+
+    And whether a model is ready that there is not, with NOT_FOUND, where it says UNKNOWN.
+    """
     read = ModelInferRequestConverter.to_types
 
     def to_types(request: Any) -> Any:
@@ -111,16 +144,17 @@ def explain_over_grpc() -> None:
                 raise ValueError("more contents than inputs")
             return read(request)
         except (struct.error, IndexError, KeyError, ValueError) as error:
-            raise InferenceError("the request is not one of the Open Inference Protocol V2: contents do not fit the type or "
-                                 "shape of an input") from error
+            raise InferenceError("the request is not one of the Open Inference Protocol V2: contents do not fit the "
+                                 "type or shape of an input") from error
 
     ModelInferRequestConverter.to_types = to_types
+    InferenceServicer.ModelReady = handle_mlserver_error(InferenceServicer.ModelReady)
 
 
 async def explain(_request: Request, error: RequestValidationError) -> JSONResponse:
     """Answer a request that is not one of the protocol's, in one sentence."""
     first = error.errors()[0]
-    where = ".".join(str(part) for part in first["loc"] if part != "body")
+    where = ".".join(str(part) for part in first["loc"] if part != "body")[:MOST_SHOWN]
     if first["type"] == "json_invalid":
         told = "it is not JSON"
     else:
@@ -128,25 +162,21 @@ async def explain(_request: Request, error: RequestValidationError) -> JSONRespo
     return JSONResponse({"error": f"the body is not a request of the Open Inference Protocol V2 ({told})"}, 400)
 
 
-def with_data_of(body: bytes, length: int) -> bytes:
-    """Return a request with binary tensors behind its first `length` bytes of JSON as JSON alone, which MLServer reads."""
-    request, rest = json.loads(body[:length]), body[length:]
-    for tensor in request["inputs"]:
-        size = (tensor.get("parameters") or {}).pop("binary_data_size", None)
-        if size is None:
-            continue
-        part, rest = rest[:size], rest[size:]
-        if len(part) != size:
-            raise ValueError("too short")
-        if tensor["datatype"] == "BYTES":
-            tensor["data"] = []
-            while part:
-                (count,) = struct.unpack_from("<I", part)
-                tensor["data"].append(part[4 : 4 + count].decode("utf-8"))
-                part = part[4 + count :]
-        else:
-            tensor["data"] = np.frombuffer(part, DTYPES[tensor["datatype"]]).tolist()
-    return json.dumps(request).encode()
+async def explain_status(request: Request, error: HTTPException) -> JSONResponse:
+    """Answer a request for what is not there, or by a method that it does not take, in one sentence."""
+    path = shown(request.url.path)
+    if error.status_code == 404:
+        told = f"there is nothing at {path}; the page is at /, and what the protocol tells of below /v2/"
+    elif error.status_code == 405:
+        told = f"{path} does not take {shown(request.method)}"
+    else:
+        told = str(error.detail)
+    return JSONResponse({"error": told}, error.status_code, error.headers)
+
+
+async def own_up(_request: Request, _error: Exception) -> JSONResponse:
+    """Answer a request at which the server itself failed; the stack goes to the log."""
+    return JSONResponse({"error": "the server failed at this request; its log says how"}, 500)
 
 
 class BodyLimit:
@@ -169,17 +199,15 @@ class BodyLimit:
         unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if packed else None
         body, too_long = await self._read(receive, unpacker)
         if too_long:
-            refusal = JSONResponse({"error": f"the body has more than {self.most_bytes:,} bytes, the most that this "
-                                             f"server reads"}, 413)
-            await refusal(scope, receive, send)
+            told = f"the body has more than {self.most_bytes:,} bytes, the most that this server reads"
+            await JSONResponse({"error": told}, 413)(scope, receive, send)
             return
         lengths = [value for name, value in scope["headers"] if name == b"inference-header-content-length"]
         if lengths:
             try:
-                body = with_data_of(body, int(lengths[0]))
-            except (ValueError, KeyError, TypeError, AttributeError, struct.error):
-                refusal = JSONResponse({"error": "the binary part of the body does not fit what its inputs say of it"}, 400)
-                await refusal(scope, receive, send)
+                body = as_json_alone(body, lengths[0].decode("latin-1"))
+            except RequestError as error:
+                await JSONResponse({"error": str(error)}, 400)(scope, receive, send)
                 return
         others = [(name, value) for name, value in scope["headers"]
                   if name not in (b"content-encoding", b"content-length", b"content-type")]
@@ -197,7 +225,7 @@ class BodyLimit:
         await self.app(scope, receive_body, send)
 
     async def _read(self, receive, unpacker) -> Tuple[bytes, bool]:
-        """Return the body, and whether it was too long; one too long is read, and dropped, so that its sender listens."""
+        """Return the body, and whether it was too long: then it is read, and dropped, so that its sender listens."""
         body, seen, too_long = bytearray(), 0, False
         while True:
             message = await receive()
@@ -213,13 +241,3 @@ class BodyLimit:
                 body.clear()
             if message["type"] == "http.disconnect" or not message.get("more_body", False) or seen > MOST_DRAINED:
                 return bytes(body), too_long
-
-
-def _require_free(host: str, port: int, option: str) -> None:
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind((host, port))
-        except OSError as error:
-            raise UserError(f"{host}:{port} cannot be listened on ({error.strerror or error}); choose another port with "
-                            f"{option}") from error

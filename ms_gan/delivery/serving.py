@@ -18,9 +18,9 @@ from starlette.responses import HTMLResponse, JSONResponse
 from ms_gan.delivery.batcher import Batcher
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import Facts, labels_of, read_contract
-from ms_gan.delivery.requests import (PROTOCOL_TYPES, RequestError, Tensor, encoder_inputs, generator_inputs)
-from ms_gan.delivery.servers import MOST_ROWS
-from ms_gan.errors import UserError
+from ms_gan.delivery.requests import PROTOCOL_TYPES, RequestError, Tensor, encoder_inputs, generator_inputs
+from ms_gan.delivery.server_settings import MOST_ROWS
+from ms_gan.errors import UserError, shown
 from ms_gan.evaluation.sampling import Inputs, in_chunks
 
 PAGE = Path(__file__).with_name("page.html")
@@ -30,7 +30,7 @@ class BundleRuntime(MLModel):
     """One model of the bundle in whose sub-folder the settings lie.
 
     Of the settings' `extra`: `format` "mindir" or "onnx", `max_batch` rows in one request and in one call of the model,
-    and the `device_target` of a MindIR.
+    the `device_target` and `device_id` of a MindIR, and `bundle`, a Bundle of that format that is open already.
     """
 
     model_name: str
@@ -40,8 +40,9 @@ class BundleRuntime(MLModel):
         """Check the bundle, and open the model in a thread of its own."""
         extra = self.settings.parameters.extra or {}
         folder = Path(self.settings.parameters.uri).parent
+        bundle = extra.get("bundle")
         self.most_rows = int(extra.get("max_batch", MOST_ROWS))
-        self.contract = read_contract(folder)
+        self.contract = bundle.contract if bundle else read_contract(folder)
         self.labels = labels_of(self.contract)
         self.facts = self.contract["models"][self.model_name]
         self.inputs = self.described_inputs()
@@ -53,8 +54,8 @@ class BundleRuntime(MLModel):
                 from ms_gan import runtime
 
                 _require_protobuf_of_mindspore()
-                runtime.set_up(extra.get("device_target", "auto"))
-            run = Bundle(folder, self.platform, [self.model_name]).models[self.model_name]
+                runtime.set_up(extra.get("device_target", "auto"), extra.get("device_id", 0))
+            run = (bundle or Bundle(folder, self.platform, [self.model_name])).models[self.model_name]
             return lambda *arrays: in_chunks(run, arrays)
 
         self.batcher = await asyncio.get_running_loop().run_in_executor(
@@ -94,7 +95,7 @@ class BundleRuntime(MLModel):
         possible = [*outputs, *self.also_given(())]
         for name in wanted:
             if name not in possible:
-                raise RequestError(f"there is no output {name!r}; this model gives {', '.join(possible)}")
+                raise RequestError(f"there is no output {shown(name)}; this model gives {', '.join(possible)}")
         return wanted
 
 
@@ -135,12 +136,12 @@ class EncoderRuntime(BundleRuntime):
 
 
 def _require_protobuf_of_mindspore() -> None:
-    """Raise UserError where MLServer was imported first, and with it a protobuf on which MindSpore cannot be imported."""
+    """Raise UserError where MLServer came first, and with it a protobuf with which MindSpore cannot be imported."""
     from google.protobuf.internal import api_implementation
 
     if "mindspore" not in sys.modules and api_implementation.Type() != "python":
-        raise UserError("MindSpore needs protobuf in Python: PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python mlserver start .; "
-                        "`python -m ms_gan serve` does it by itself, and ONNX does not need it")
+        raise UserError("MindSpore needs protobuf in Python: PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python mlserver "
+                        "start .; `python -m ms_gan serve` does it by itself, and ONNX does not need it")
 
 
 def _described(tensor: Facts) -> MetadataTensor:
@@ -153,7 +154,7 @@ def _tensors(payload: InferenceRequest) -> Dict[str, Tensor]:
     tensors = {}
     for tensor in payload.inputs:
         if tensor.name in tensors:
-            raise RequestError(f"{tensor.name!r} is there twice")
+            raise RequestError(f"{shown(tensor.name)} is there twice")
         datatype = getattr(tensor.datatype, "value", tensor.datatype)
         tensors[tensor.name] = Tensor(datatype, tensor.shape, getattr(tensor.data, "root", tensor.data))
     return tensors

@@ -174,7 +174,10 @@ def check(recipe: Recipe) -> None:
 
 
 def share_of_batch(recipe: Recipe, devices: int) -> int:
-    """Return how many images of a batch each of several devices takes. Raises UserError for a batch that cannot be shared."""
+    """Return how many images of a batch each of several devices takes.
+
+    Raises UserError for a batch that cannot be shared.
+    """
     size, left = divmod(recipe["schedule"]["batch_size"], devices)
     if left or size < SMALLEST_BATCH:
         raise UserError(f"recipe {recipe['name']}: a batch of {recipe['schedule']['batch_size']} cannot be shared by "

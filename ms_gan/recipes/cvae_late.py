@@ -6,10 +6,11 @@ Where this departs from the document, and why:
 - The document's photographs are not ours: the data set is drawn pizzas, 6,000 different ones with up to 9 of 28
   ingredients, also turned and mirrored as the document turns its 20 photographs (`--dataset folder` takes your own).
   An epoch is as long as the document's, 14,400 images, here drawn from all turned and mirrored ones.
-- The document does not print its loss, and the values that it reports (-0.32) cannot be those of cross-entropy and KL on
-  pixels in [0, 1]. Here it is the squared error, summed over an image, and 0.05 times the KL to N(0, 1): up to a factor
-  the negative evidence lower bound for normal pixels of standard deviation 0.16. With the pixels' cross-entropy and the
-  full KL (`updates.reconstruction=bernoulli`, `updates.kl_weight=1.0`) the latent holds 10 nats and no ingredient is seen.
+- The document does not print its loss, and the values that it reports (-0.32) cannot be those of cross-entropy and KL
+  on pixels in [0, 1]. Here it is the squared error, summed over an image, and 0.05 times the KL to N(0, 1): up to a
+  factor the negative evidence lower bound for normal pixels of standard deviation 0.16. With the pixels' cross-entropy
+  and the full KL (`updates.reconstruction=bernoulli`, `updates.kl_weight=1.0`) the latent holds 10 nats and no
+  ingredient is seen.
 - It names no optimizer, batch size or initial weights: Adam at 1e-3 with Keras' constants, 64 images a batch, and
   Keras' defaults (Glorot-uniform weights, biases 0) are ours.
 - An image's ingredients stand in its 9 places in the order of the data set's list; the document has them as its menu.

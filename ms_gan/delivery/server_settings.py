@@ -1,8 +1,9 @@
-"""What model servers find in a bundle beside its models: MLServer's settings, Triton's, and a README with the commands."""
+"""What model servers find in a bundle beside its models: MLServer's settings, Triton's, and a README of commands."""
 
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import Any, Dict, List
 
@@ -10,7 +11,8 @@ from ms_gan.delivery.contract import CONTRACT, Facts, file_of
 
 SERVER_SETTINGS, MODEL_SETTINGS, TRITON_SETTINGS, README = (
     "settings.json", "model-settings.json", "config.pbtxt", "README.md")
-RUNTIMES = {"generator": "ms_gan.delivery.serving.GeneratorRuntime", "encoder": "ms_gan.delivery.serving.EncoderRuntime"}
+RUNTIMES = {"generator": "ms_gan.delivery.serving.GeneratorRuntime",
+            "encoder": "ms_gan.delivery.serving.EncoderRuntime"}
 MOST_ROWS = 64  # images in one request, where nothing else is said
 TRITON_TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32"}
 
@@ -59,14 +61,18 @@ def readme(contract: Facts, samples: str) -> str:
                       f"on {facts['runtime']}" for file, facts in contract["parity"].items())
     label = ""
     if takes_label:
-        names = contract["labels"]
-        label = "\n`label` is " + generator["inputs"][1]["meaning"] + ". The names: " + ", ".join(names) + ".\n"
+        label = f"\n`label` is {generator['inputs'][1]['meaning']}. The names: {', '.join(contract['labels'])}.\n"
+    versions, origin, names = contract["versions"], contract["origin"], [each["name"] for each in generator["inputs"]]
     start = "mlserver start ." if "mindir" not in formats else (  # MindSpore 2.8 needs it, and says so itself too late
         "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python mlserver start .")
+    ask = {name: f"curl -s http://127.0.0.1:8080/v2/models/{name}/infer -H 'Content-Type: application/json'"
+           for name in contract["models"]}
+    feeds = ", ".join(f'"{name}": {name}' for name in names)
+    tensors_of = ", ".join(f"mindspore.Tensor({name})" for name in names)
     parts = [f"""\
-# {contract['recipe']}, step {contract['origin']['step']:,}
+# {contract['recipe']}, step {origin['step']:,}
 
-Trained on {contract['origin']['dataset']}, exported by ms_gan {contract['versions']['ms_gan']}. `{CONTRACT}` says what goes
+Trained on {origin['dataset']}, exported by ms_gan {versions['ms_gan']}. `{CONTRACT}` says what goes
 in and comes out, and where it comes from; `sha256sum -c SHA256SUMS` checks that nothing was damaged.
 
 ![what it draws]({samples})
@@ -87,9 +93,18 @@ python -m ms_gan serve .
 # the same through MLServer's own command, without the limits
 {start}
 
-curl -s http://127.0.0.1:8080/v2/models/generator/infer -H 'Content-Type: application/json' -d '{_example_request(contract)}'
+{ask['generator']} -d '{_example_request(contract)}'
 ```
 """]
+    if "encoder" in contract["models"]:
+        parts.append(f"""
+The latent of an image, here a grey one; sent to the generator as `latent`, its `mean` gives the reconstruction:
+
+```bash
+python -c '{_example_program(contract)}' |
+  {ask['encoder']} -d @-
+```
+""")
     if "onnx" in formats:
         parts.append(f"""
 With Triton, which takes this folder as its model repository (the settings are checked against Triton's own definition;
@@ -105,7 +120,7 @@ With onnxruntime alone:
 import numpy, onnxruntime
 generator = onnxruntime.InferenceSession("{formats['onnx']}")
 {_example_arrays(generator)}
-image, = generator.run(["image"], {{{', '.join(f'"{tensor["name"]}": {tensor["name"]}' for tensor in generator['inputs'])}}})
+image, = generator.run(["image"], {{{feeds}}})
 ```
 """)
     if "mindir" in formats:
@@ -117,7 +132,7 @@ import mindspore, numpy
 from mindspore import nn
 generator = nn.GraphCell(mindspore.load("{file_of('generator', 'mindir')}"))
 {_example_arrays(generator)}
-image = generator({', '.join(f'mindspore.Tensor({tensor["name"]})' for tensor in generator['inputs'])}).asnumpy()
+image = generator({tensors_of}).asnumpy()
 ```
 """)
     return "".join(parts)
@@ -126,9 +141,27 @@ image = generator({', '.join(f'mindspore.Tensor({tensor["name"]})' for tensor in
 def _example_request(contract: Facts) -> str:
     inputs: List[Dict[str, Any]] = [{"name": "seed", "shape": [1], "datatype": "INT64", "data": [7]},
                                     {"name": "num", "shape": [1], "datatype": "INT32", "data": [4]}]
-    if contract["labels"] is not None:
-        inputs.append({"name": "label", "shape": [1], "datatype": "BYTES", "data": [contract["labels"][0]]})
-    return json.dumps({"inputs": inputs}, ensure_ascii=False).replace("'", "'\\''")
+    return _in_quotes(json.dumps({"inputs": inputs + _example_label(contract)}, ensure_ascii=False))
+
+
+def _example_program(contract: Facts) -> str:
+    """Return a program that prints a request to the encoder; an image's numbers are too many to be written down."""
+    sizes = contract["models"]["encoder"]["inputs"][0]["shape"][1:]
+    image = {"name": "image", "shape": [1, *sizes], "datatype": "FP32", "data": "?"}
+    inputs = json.dumps([image, *_example_label(contract)], ensure_ascii=False)
+    inputs = inputs.replace('"?"', f"[0.5] * {math.prod(sizes)}", 1)
+    return _in_quotes(f"import json\nprint(json.dumps({{\"inputs\": {inputs}}}))")
+
+
+def _example_label(contract: Facts) -> List[Dict[str, Any]]:
+    if contract["labels"] is None:
+        return []
+    return [{"name": "label", "shape": [1], "datatype": "BYTES", "data": [contract["labels"][0]]}]
+
+
+def _in_quotes(text: str) -> str:
+    """Return a text as it stands between a shell's single quotation marks."""
+    return text.replace("'", "'\\''")
 
 
 def _example_arrays(facts: Facts) -> str:

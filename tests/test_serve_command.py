@@ -1,0 +1,254 @@
+"""`serve`, from its beginning to its end: what it refuses to serve, and how it is stopped."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from bundles import write_autoencoder, write_conditional
+from commands import environment, run
+from ms_gan import cli
+from ms_gan.delivery.bundle import Bundle
+from ms_gan.evaluation.sampling import seeded_inputs
+from ms_gan.files import write_checksums
+from servers import INFER, end, free_ports, serving, tensor, wait_until
+
+pytestmark = pytest.mark.usefixtures("device")
+
+
+@pytest.fixture(scope="module")
+def folder(device, tmp_path_factory):
+    """A bundle of ten classes."""
+    return write_conditional(tmp_path_factory.mktemp("conditional") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def bundle(folder):
+    return Bundle(folder)
+
+
+@pytest.fixture(scope="module")
+def autoencoder_folder(device, tmp_path_factory):
+    """A bundle with an encoder, and with tags."""
+    return write_autoencoder(tmp_path_factory.mktemp("autoencoder") / "bundle")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_with_status_0_and_frees_its_ports(number, folder, tmp_path):
+    with serving(folder, tmp_path / "log", "--format", "onnx") as server:
+        server.draw(tensor("seed", "INT64", [1]))
+        assert end(server.process, number) == 0, server.log.read_text()
+    for port in (server.http, server.grpc):
+        with socket.socket() as probe:
+            assert probe.connect_ex((server.host, port)) != 0
+    assert "Traceback" not in server.log.read_text(), "who stops it on purpose wants no stack"
+
+
+@pytest.mark.parametrize("option, other", [("--http-port", "--grpc-port"), ("--grpc-port", "--http-port")])
+def test_a_port_in_use_is_refused(option, other, folder):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        done = run("serve", folder, "--format", "onnx", option, taken.getsockname()[1], other, *free_ports(1), status=2)
+    assert re.fullmatch(r"error: [^\n]+\n", done.stderr) and option in done.stderr and done.stdout == ""
+
+
+@pytest.mark.parametrize("host, url", [("localhost", "127.0.0.1"), ("::1", "[::1]"), ("[::1]", "[::1]")])
+def test_a_name_or_an_address_of_ipv6_is_served(host, url, folder, tmp_path):
+    with socket.socket(socket.AF_INET6) as probe:
+        try:
+            probe.bind(("::1", 0))
+        except OSError:
+            pytest.skip("this machine has no IPv6")
+    with serving(folder, tmp_path / "log", "--format", "onnx", host=host) as server:
+        said = server.log.read_text()
+        assert f"at http://{url}:{server.http}/, gRPC at {url}:{server.grpc}" in said
+        seen = server._replace(host=url)
+        image, = seen.draw(tensor("seed", "INT64", [1]), tensor("label", "INT64", [0]))
+        assert image.shape == (1, 1, 28, 28)
+        done = subprocess.run([sys.executable, "-c", "import sys, tritonclient.grpc as client\n"
+                               "assert client.InferenceServerClient(sys.argv[1]).is_server_live()",
+                               f"{url}:{server.grpc}"], capture_output=True, text=True, timeout=60)
+        assert done.returncode == 0, done.stderr
+        taken = run("serve", folder, "--host", host, "--http-port", server.http, "--grpc-port", *free_ports(1),
+                    status=2)
+        assert re.fullmatch(rf"error: {re.escape(url)}:{server.http} cannot be listened on \([^\n]+\); "
+                            rf"choose another port with --http-port\n", taken.stderr)
+
+
+def test_without_a_format_it_serves_what_the_bundle_holds(tmp_path):
+    folder = write_conditional(tmp_path / "bundle", formats=("onnx",))
+    with serving(folder, tmp_path / "log") as server:
+        lines = server.log.read_text().splitlines()
+        assert lines[0] == f"opening {folder} as onnx"
+        assert server.ask("/contract.json", method="GET")[1]["server"]["format"] == "onnx"
+
+
+MODEL_FILES = ("generator.mindir", "encoder.mindir", "generator/1/generator.onnx", "encoder/1/encoder.onnx")
+COVERED = ("contract.json", *MODEL_FILES, "README.md", "samples.png", "settings.json",
+           *(f"{model}/config.pbtxt" for model in ("generator", "encoder")),
+           *(f"{model}/model-settings.json" for model in ("generator", "encoder")))
+
+
+def wrong_byte(name, place):
+    def change(folder):
+        content = bytearray((folder / name).read_bytes())
+        content[int(place * len(content))] ^= 1
+        (folder / name).write_bytes(content)
+
+    return change
+
+
+def contract_with(change):
+    """Change the contract's models, and write every checksum anew: nothing but the contract is wrong."""
+    def rewrite(folder):
+        contract = json.loads((folder / "contract.json").read_text())
+        change(contract["models"])
+        (folder / "contract.json").write_text(json.dumps(contract))
+        write_checksums(folder, COVERED)
+
+    return rewrite
+
+
+def elsewhere(folder):
+    """Let the contract tell of a file beside the bundle, which is there and as it should be."""
+    shutil.copy(folder / "generator.mindir", folder.parent)
+    file = folder / "contract.json"
+    file.write_text(file.read_text().replace('"generator.mindir"', '"../generator.mindir"'))
+    write_checksums(folder, COVERED)
+
+
+def longer_latents(models):
+    for output in models["encoder"]["outputs"]:
+        output["shape"] = ["batch", 7]
+
+
+DISAGREEING = {
+    "a smaller latent": lambda models: models["generator"]["inputs"][0].update(shape=["batch", 5]),
+    "a larger latent": lambda models: models["generator"]["inputs"][0].update(shape=["batch", 7]),
+    "larger images": lambda models: models["generator"]["outputs"][0].update(shape=["batch", 3, 32, 32]),
+    "grey images": lambda models: models["generator"]["outputs"][0].update(shape=["batch", 1, 16, 16]),
+    "flat images": lambda models: models["generator"]["outputs"][0].update(shape=["batch", 768]),
+    "fewer places": lambda models: models["generator"]["inputs"][1].update(shape=["batch", 2]),
+    "more places": lambda models: [facts["inputs"][1].update(shape=["batch", 4]) for facts in models.values()],
+    "an encoder of larger images": lambda models: models["encoder"]["inputs"][0].update(shape=["batch", 3, 32, 32]),
+    "an encoder of longer latents": longer_latents,
+    "an encoder that is the generator": lambda models: models["encoder"].update(files=models["generator"]["files"]),
+}
+REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what the line names
+    **{f"{name}: a wrong byte in the middle": (wrong_byte(name, 0.5), [], name) for name in COVERED},
+    **{f"{name}: a wrong byte near its {where}": (wrong_byte(name, place), [], name)
+       for name in ("contract.json", *MODEL_FILES) for where, place in (("start", 0.05), ("end", 0.95))},
+    **{f"no {name}": (lambda folder, name=name: (folder / name).unlink(), [], name)
+       for name in (*COVERED, "SHA256SUMS")},
+    **{f"{what}, {format}": (contract_with(change), ["--format", format], "contract.json")
+       for what, change in DISAGREEING.items() for format in ("mindir", "onnx")
+       if format == "onnx" or what in ("a larger latent", "larger images", "an encoder of longer latents")},
+    "no onnx": (contract_with(lambda models: [facts["files"].pop("onnx") for facts in models.values()]),
+                ["--format", "onnx"], "holds no onnx, only mindir; export it again"),
+    "one port for two": (lambda folder: None, ["--http-port", "{free}", "--grpc-port", "{free}"], "choose two"),
+    "a contract of files elsewhere": (elsewhere, [], "contract.json: tells of '../generator.mindir'"),
+    **{f"{host} that is not here": (lambda folder: None, ["--host", host], "give --host an address of this machine")
+       for host in ("203.0.113.1", "2001:db8::1")},
+    **{f"{host} that is none": (lambda folder: None, ["--host", host], "no name or address that this machine knows")
+       for host in ("no such host", "", "1.2.3.4.5", "::g", "a" * 300)},
+    "no folder, and a format": (shutil.rmtree, ["--format", "onnx"], "not a bundle"),
+    "an empty folder": (lambda folder: [shutil.rmtree(folder), folder.mkdir()], [], "not a bundle"),
+    "no folder": (shutil.rmtree, [], "not a bundle"),
+}
+OPENING = r"opening [^\n]+ as (?:mindir|onnx)\n"  # what takes seconds is announced
+SERVE = """
+import asyncio, contextlib, io, json, sys
+from ms_gan import cli
+
+def serves(work):
+    work.close()
+    raise AssertionError("it serves")
+
+asyncio.run = serves
+for arguments in json.load(sys.stdin):
+    said = io.StringIO()
+    with contextlib.redirect_stderr(said), contextlib.redirect_stdout(said):
+        try:
+            status = cli.main(arguments)
+        except BaseException as error:
+            status = repr(error)
+    print(json.dumps([status, said.getvalue()]))
+"""
+
+
+@pytest.fixture(scope="module")
+def lines(autoencoder_folder, tmp_path_factory):
+    """What `serve` says of each unusable bundle, all in one process of their own, and its status."""
+    folders, commands = tmp_path_factory.mktemp("unusable"), []
+    for number, (spoil, options, _) in enumerate(REFUSED_BUNDLES.values()):
+        shutil.copytree(autoencoder_folder, folders / str(number))
+        spoil(folders / str(number))
+        http, remote = free_ports(2)
+        commands.append(["serve", str(folders / str(number)), "--http-port", str(http), "--grpc-port", str(remote),
+                         *(option.format(free=http) for option in options)])
+    done = subprocess.run([sys.executable, "-c", SERVE], input=json.dumps(commands), env=environment(),
+                          capture_output=True, text=True, timeout=300)
+    assert done.returncode == 0, done.stderr
+    return dict(zip(REFUSED_BUNDLES, map(json.loads, done.stdout.splitlines())))
+
+
+@pytest.mark.parametrize("what", REFUSED_BUNDLES)
+def test_an_unusable_bundle_is_refused_in_one_line(what, lines):
+    status, said = lines[what]
+    assert status == 2 and re.fullmatch(rf"({OPENING})?error: [^\n]+\n", said), said
+    assert not ("not a bundle" in said and "opening" in said), "what can be refused at once is"
+    assert REFUSED_BUNDLES[what][2] in said.splitlines()[-1]
+
+
+def test_a_process_that_refuses_says_nothing_else(autoencoder_folder, tmp_path):
+    shutil.copytree(autoencoder_folder, tmp_path / "bundle")
+    contract_with(DISAGREEING["a larger latent"])(tmp_path / "bundle")
+    done = run("serve", tmp_path / "bundle", status=2)
+    assert re.fullmatch(rf"{OPENING}error: [^\n]+\n", done.stderr), done.stderr
+
+
+def test_where_the_server_itself_fails_it_says_so_in_the_shape_of_all_its_errors():
+    program = ("import asyncio\n"
+               "from ms_gan.delivery.server import own_up\n"
+               "answer = asyncio.run(own_up(None, ArithmeticError('a stack')))\n"
+               "print(answer.status_code, answer.body.decode())\n")
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
+    assert done.stdout == '500 {"error":"the server failed at this request; its log says how"}\n', done.stderr
+
+
+def test_without_mlserver_one_line_says_so(folder, monkeypatch, capsys):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    assert cli.main(["serve", str(folder)]) == 2
+    assert re.fullmatch(r"error: mlserver is not installed; [^\n]*requirements-serve.txt\n", capsys.readouterr().err)
+
+
+def test_mlservers_own_command_serves_a_bundle_too(folder, bundle, tmp_path):
+    line = re.search(r"^.*mlserver start \.$", (folder / "README.md").read_text(encoding="utf-8"), re.M)[0]
+    http, remote, metrics = free_ports(3)
+    log = tmp_path / "log"
+    with open(log, "wb") as output:
+        process = subprocess.Popen(["bash", "-c", line], cwd=folder, stdout=output, stderr=subprocess.STDOUT,
+                                   start_new_session=True, env=environment(
+                                       MLSERVER_HTTP_PORT=str(http), MLSERVER_GRPC_PORT=str(remote),
+                                       MLSERVER_METRICS_PORT=str(metrics), MLSERVER_HOST="127.0.0.1"))
+    try:
+        wait_until(lambda: "Loaded model" in log.read_text(), process, log)
+        body = json.dumps({"inputs": [tensor("seed", "INT64", [3]), tensor("label", "BYTES", ["4"])]})
+        done = subprocess.run(["curl", "-s", "-H", "Content-Type: application/json", "-d", body,
+                               f"http://127.0.0.1:{http}{INFER}"], capture_output=True, text=True, timeout=60)
+        output, = json.loads(done.stdout)["outputs"]
+        expected = bundle.draw(seeded_inputs(bundle.latent, 1, 3, np.int32([4])))
+        assert np.array_equal(np.float32(output["data"]), expected.ravel())
+        assert end(process, group=True) in (0, -signal.SIGTERM)
+    finally:
+        if process.poll() is None:
+            end(process, signal.SIGKILL, group=True)
