@@ -165,6 +165,16 @@ def test_the_contract_says_what_the_file_does(bundle):
     assert contract["origin"]["step"] == 20 and contract["labels"] is None
 
 
+def test_inputs_of_a_mindir_have_the_names_of_the_contract(bundle, conditional_bundle):
+    from mindspore.train import mind_ir_pb2
+
+    for folder, names in ((bundle, ["latent"]), (conditional_bundle, ["latent", "label"])):
+        model = mind_ir_pb2.ModelProto()
+        model.ParseFromString((folder / "generator.mindir").read_bytes())
+        assert [tensor.name for tensor in model.graph.input] == names
+        assert set(names) <= {name for node in model.graph.node for name in node.input}
+
+
 def assert_equal_to_the_checkpoint(contract):
     """The contract tells of each file against what it was proved, and how equal it is."""
     assert set(contract["parity"]) == set(contract["files"]) == {
