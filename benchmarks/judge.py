@@ -79,7 +79,8 @@ def load(train: ImageData, test: ImageData, path: Path) -> LeNet:
         for number in range(steps):
             loss = step(mutable((Tensor(shuffle.indices(number)),)))
             if (number + 1) % shuffle.steps_per_epoch == 0:
-                print(f"judge: epoch {(number + 1) // shuffle.steps_per_epoch} of {EPOCHS}, loss {float(loss):.4f}", flush=True)
+                epoch = (number + 1) // shuffle.steps_per_epoch
+                print(f"judge: epoch {epoch} of {EPOCHS}, loss {float(loss):.4f}", flush=True)
         path.parent.mkdir(parents=True, exist_ok=True)
         part = path.with_name("part.ckpt")
         ms.save_checkpoint(judge, str(part))

@@ -5,9 +5,9 @@
 squared_error: Σ (x − x̂)² of an image in [0, 1], mean over images, x̂ decoded from the mean of q(z | x). sharpness: the
 variance of the Laplacian (Pech-Pacheco et al. 2000) of the images' luminance, as a ratio to that of the real images, of
 reconstructions and of samples from the prior with the real images' labels. KL in nats, by its formula, and by Monte
-Carlo with its standard error. bound_K: the importance-weighted bound of log p(x) with K samples, in nats; bound_1 is the
-ELBO. For Bernoulli pixels it is one of probabilities, and meant for pixels of 0 and 1; with squared errors pixels are
-normal, of variance kl_weight / 2, and it is one of densities: only runs of the same loss compare.
+Carlo with its standard error. bound_K: the importance-weighted bound of log p(x) with K samples, in nats; bound_1 is
+the ELBO. For Bernoulli pixels it is one of probabilities, and meant for pixels of 0 and 1; with squared errors pixels
+are normal, of variance kl_weight / 2, and it is one of densities: only runs of the same loss compare.
 """
 
 from __future__ import annotations

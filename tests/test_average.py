@@ -105,7 +105,8 @@ def test_a_killed_run_resumes_to_the_same_bytes_and_what_leaves_is_the_average(d
         assert np.array_equal(parameter.asnumpy(), stored[parameter.name].asnumpy()), parameter.name
 
     assert cli.main(["export", str(whole), "--format", "mindir"]) == 0
-    assert cli.main(["infer", str(whole / "export"), "--num", "4", "--label", "7", "--output", str(tmp_path / "drawn.npy")]) == 0
+    drawn = str(tmp_path / "drawn.npy")
+    assert cli.main(["infer", str(whole / "export"), "--num", "4", "--label", "7", "--output", drawn]) == 0
     from ms_gan.evaluation.sampling import seeded_inputs
 
     expected = trained.draw(seeded_inputs(trained.recipe["latent"], 4, 1, [7] * 4))

@@ -90,7 +90,8 @@ def test_a_projection_is_a_score_and_how_well_features_fit_a_label():
     features = random.standard_normal((3, 4), dtype=np.float32)
     for places, labels, codes in (
             (0, [2, 0, 1], np.eye(3)[[2, 0, 1]]),
-            (2, [[1, 3], [2, 0], [0, 0]], [[0, 1, 0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0, 0, 0], [1, 0, 0, 0, 1, 0, 0, 0]])):
+            (2, [[1, 3], [2, 0], [0, 0]],
+             [[0, 1, 0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0, 0, 0], [1, 0, 0, 0, 1, 0, 0, 0]])):
         head = ProjectionHead(4, 3, places, "mindspore")
         weights, bias, fitting = (parameter.asnumpy() for parameter in head.get_parameters())
         expected = features @ weights.T + bias + ((features @ fitting.T) * codes).sum(1, keepdims=True)
@@ -100,7 +101,8 @@ def test_a_projection_is_a_score_and_how_well_features_fit_a_label():
 
 @pytest.mark.parametrize("build", [
     lambda judging: MLPDiscriminator(0, (1, 8, 8), [6], 0.2, "mindspore", judging),
-    lambda judging: ConvDiscriminator(0, (1, 8, 8), [3], [2], 3, 0.2, "none", 0.0, [6], "mindspore", "mindspore", judging),
+    lambda judging: ConvDiscriminator(0, (1, 8, 8), [3], [2], 3, 0.2, "none", 0.0, [6], "mindspore", "mindspore",
+                                      judging),
 ])
 def test_every_discriminator_can_judge_by_labels(build):
     images = np.random.default_rng(2).random((4, 1, 8, 8), dtype=np.float32)

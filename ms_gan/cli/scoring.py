@@ -30,8 +30,8 @@ def score(trained: Trained, train: ImageData, test: ImageData, seed: int, cas: b
     count = found.protocol["generated"]
     title = f"scores of {trained.recipe['name']} at step {trained.step:,}"
     about = (f"{count:,} generated images of seed {seed} against {count:,} of the test split of {test.name}. The "
-             f"column \"real\" holds what {count:,} training images score in their place; for memorisation and the judge's "
-             f"reading, the test images.")
+             f"column \"real\" holds what {count:,} training images score in their place; for memorisation and the "
+             f"judge's reading, the test images.")
     told = f"Judge: {by['text']}." if by else f"No judge: {no_judge}; so there are no scores that need one."
     notes = _notes(trained, train, judge)
     print(f"\n{title}\n" + "\n".join(textwrap.wrap(f"{about} {told}", 110)))

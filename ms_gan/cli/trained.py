@@ -101,7 +101,7 @@ class Trained:
         return STEPS[self.recipe["family"]].relativistic
 
     def discriminator(self) -> Optional[Discriminate]:
-        """Load the model's discriminator, a function of images, uint8, and their labels to logits, (N, 1); None without one.
+        """Load the model's discriminator, if any, a function of images, uint8, and labels to logits, (N, 1).
 
         The labels are for one that judges by them.
         """

@@ -22,8 +22,8 @@ class ImportanceWeight(nn.Cell):
     Pixels are Bernoulli, or, with a `variance`, normal about the generator's image.
 
     Inputs: images in the pixel range [0, 1], float32, N×C×H×W; ε, float32, (N, latent_size); and the label, where there
-    are labels. Outputs, float32, (N,): the weight; its part log p(z) − log q(z | x, label), whose mean over ε is −KL; and
-    KL by its formula.
+    are labels. Outputs, float32, (N,): the weight; its part log p(z) − log q(z | x, label), whose mean over ε is −KL;
+    and KL by its formula.
     """
 
     def __init__(self, encoder: nn.Cell, generator: nn.Cell, variance: Optional[float] = None):

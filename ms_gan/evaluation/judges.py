@@ -68,7 +68,11 @@ class Judge:
 def run(network: JudgeNetwork, images: np.ndarray):
     """Return the features and the logits of images, uint8 or float32 in [0, 1], N×C×H×W."""
     on = on_arrays(network)
-    return in_chunks(lambda some: on(np.float32(some) / 255 if some.dtype == np.uint8 else some), (images,), READ_AT_ONCE)
+
+    def on_some(some: np.ndarray):
+        return on(np.float32(some) / 255 if some.dtype == np.uint8 else some)
+
+    return in_chunks(on_some, (images,), READ_AT_ONCE)
 
 
 class JudgeTraining(nn.Cell):

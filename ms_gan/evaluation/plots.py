@@ -151,8 +151,9 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
                 level, formula = equilibrium[name]
                 levels.setdefault((level, formula), []).append((legend, colour))
         for (level, formula), players in levels.items():  # one line where two players share it
+            whose = " and ".join(player for player, _ in players)
             axes.axhline(level, color=players[0][1] if len(players) == 1 else "#777777", linestyle="--", linewidth=1,
-                         label=f"{' and '.join(player for player, _ in players)} at equilibrium,\n{formula} = {level:.3f}")
+                         label=f"{whose} at equilibrium,\n{formula} = {level:.3f}")
         if kind == "Fréchet distance":
             axes.set_yscale("log")
         elif kind != "loss":

@@ -69,7 +69,8 @@ class Real:
         count = min(MOST, len(test.images), kept)
         if count < FEWEST:
             raise UserError(f"{test.name}, {test.source}: {len(test.images):,} test images and {len(train.images):,} "
-                            f"training images are too few for --metrics, which needs at least {FEWEST} and {FEWEST * 6 // 5}")
+                            f"training images are too few for --metrics, which needs at least {FEWEST} and "
+                            f"{FEWEST * 6 // 5}")
         chosen = np.sort(random_stream(seed, "test images").permutation(len(test.images))[:count])
         labels = None if test.labels is None else test.labels[chosen]
         of_train = random_stream(seed, "real against real").permutation(kept)[:count]
@@ -141,10 +142,11 @@ def refuse_labelled(conditional: bool, train: ImageData, cas: bool, nearest_neig
 class QuickScores:
     """A cheap look at a generator while it trains.
 
-    Built once, from the images to compare with and as many others, uint8, N×C×H×W, for real against real; called with as
-    many generated ones, float32 in [0, 1], and for a conditional generator the classes asked for, int (N,). It returns
-    `fd_ratio`, the Fréchet distance as a ratio to that of real against real and, with classes, `class_accuracy`. With few
-    images such a ratio says little of a good generator, as the distance of real to real is mostly bias.
+    Built once, from the images to compare with and as many others, uint8, N×C×H×W, for real against real; called with
+    as many generated ones, float32 in [0, 1], and for a conditional generator the classes asked for, int (N,). It
+    returns `fd_ratio`, the Fréchet distance as a ratio to that of real against real and, with classes,
+    `class_accuracy`. With few images such a ratio says little of a good generator, as the distance of real to real is
+    mostly bias.
     """
 
     def __init__(self, judge: Judge, reference: np.ndarray, others: np.ndarray):
@@ -228,7 +230,8 @@ def _by_discriminator(scores: Scores, discriminate: Discriminate, test: ImageDat
                       labels: Optional[np.ndarray], relativistic: bool) -> None:
     some = slice(0, DISCRIMINATED)
     of_images, of_test = (None, None) if labels is None else (labels[: len(images)][some], test.labels[some])
-    scores.logits = {"real": discriminate(test.images[some], of_test), "generated": discriminate(images[some], of_images)}
+    scores.logits = {"real": discriminate(test.images[some], of_test),
+                     "generated": discriminate(images[some], of_images)}
     for name, score in metrics.equilibrium(scores.logits["real"], scores.logits["generated"]).items():
         if relativistic and name in ("accuracy_real", "accuracy_generated"):
             scores.left_out[f"discriminator_{name}"] = "of a relativistic D only differences of logits mean anything"

@@ -99,7 +99,8 @@ def transfer(path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int,
         cells = np.concatenate((white, images[rows:], cells))
         beside = ["the label of", *beside]
         above += [f"label {chr(ord('A') + number)}" for number in range(len(others))]
-        about += ". " + "; ".join(f"{chr(ord('A') + number)}: {names.text(other)}" for number, other in enumerate(others))
+        about += ". " + "; ".join(f"{chr(ord('A') + number)}: {names.text(other)}"
+                                  for number, other in enumerate(others))
     else:
         above += names.texts(others)
     plots.sheet(path, cells, len(columns), "encoded with their own labels, decoded with others", about,
@@ -107,6 +108,7 @@ def transfer(path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int,
 
 
 def some_of(real: ImageData, count: int, seed: int, with_labels: bool) -> Tuple[np.ndarray, Tuple[np.ndarray, ...]]:
-    """Return `count` real images (or all, if fewer) chosen by the seed, float32 in [0, 1], and, if wanted, (labels,)."""
+    """Return `count` real images, or all, if fewer, chosen by the seed, float32 in [0, 1], and, if wanted,
+    (labels,)."""
     chosen = random_stream(seed, "real images").permutation(len(real.images))[:count]
     return np.float32(real.images[chosen]) / 255, (real.labels[chosen],) if with_labels else ()

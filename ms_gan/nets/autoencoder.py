@@ -15,7 +15,7 @@ from ms_gan.nets.blocks import CentralCrop, Conditioned, LabelCode, initialized
 
 
 class ConvEncoder(nn.Cell):
-    """Images, and where there are classes their labels, to the mean and the logarithm of the variance of q(z | x, label).
+    """Images, and where there are classes their labels, to mean and logarithm of the variance of q(z | x, label).
 
     Inputs: images, float32, (N, *image_shape); with classes also the label, as `LabelCode` takes it. Outputs: mean
     and log-variance of independent normal latents, float32, (N, latent_size) each.
@@ -136,7 +136,7 @@ class DoublingConv2d(nn.Conv2d):
 
     @staticmethod
     def _sums(kernel_size: int) -> np.ndarray:
-        """Return which rows of the kernel, for results at even and at odd rows, fall on which rows of the small maps."""
+        """Return which rows of the kernel, for results at even and odd rows, fall on which rows of the small maps."""
         at_or_before = (kernel_size - 1) // 2
         rows = [[(odd + row - at_or_before) // 2 for row in range(kernel_size)] for odd in (0, 1)]
         radius = max(abs(row) for row in rows[0] + rows[1])

@@ -220,8 +220,8 @@ class EncoderOfUnitRange(nn.Cell):
 class DiscriminatorOfUnitRange(nn.Cell):
     """A discriminator that takes images in [0, 1], in inference mode.
 
-    Inputs: image, float32, N×C×H×W, in [0, 1], and the label, where it judges by one. Output: float32, (N, 1), the log-odds
-    of "real".
+    Inputs: image, float32, N×C×H×W, in [0, 1], and the label, where it judges by one. Output: float32, (N, 1), the
+    log-odds of "real".
     """
 
     def __init__(self, discriminator: nn.Cell, pixel_range):

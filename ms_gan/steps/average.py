@@ -1,4 +1,4 @@
-"""A slowly moving average of the weights that leave a run (Yazıcı et al. 2019): steadier images than the last weights'."""
+"""A slowly moving average of the weights that leave a run (Yazıcı et al. 2019): its images are steadier."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from mindspore import nn, ops
 class AveragedWeights(nn.Cell):
     """A step, after which averages of its networks follow them: average ← average + (1 − decay) · (now − average).
 
-    The averages are networks of the same form as those that they follow, in inference mode. BatchNorm's moving statistics
-    are averaged as weights are: the statistics of an average of weights are not those of any one moment. Half of what an
-    average holds is younger than ln 2 / (1 − decay) steps; it begins as the untrained network.
+    The averages are networks of the same form as those that they follow, in inference mode. BatchNorm's moving
+    statistics are averaged as weights are: the statistics of an average of weights are not those of any one moment.
+    Half of what an average holds is younger than ln 2 / (1 − decay) steps; it begins as the untrained network.
 
     Args:
         cell: a Cell with a step's signature.
@@ -49,4 +49,5 @@ def with_averages(cell: nn.Cell, step: Any) -> nn.Cell:
     """Return the Cell with the averages that the step keeps, if any."""
     if not step.averages:
         return cell
-    return AveragedWeights(cell, {name: getattr(step, name) for name in step.averages}, step.averages, step.average_decay)
+    networks = {name: getattr(step, name) for name in step.averages}
+    return AveragedWeights(cell, networks, step.averages, step.average_decay)

@@ -16,8 +16,9 @@ def average_of(network: str) -> str:
 class TrainingStep(nn.Cell):
     """A Cell whose `construct(batch, noise)` does one update and returns the values that `scalars` names, float32.
 
-    `batch` is a tuple of tensors as the data Cell's `inputs` makes them; `noise` one of tensors as `draw_noise` draws them,
-    with all that is random in the step: called again with the same two, on the same weights, a step does the same.
+    `batch` is a tuple of tensors as the data Cell's `inputs` makes them; `noise` one of tensors as `draw_noise` draws
+    them, with all that is random in the step: called again with the same two, on the same weights, a step does the
+    same.
 
     A family holds its networks as attributes that are called as in `networks`, their optimizers as
     `optimizer_<network>`, the data Cell as `data`, and its `batch_size`.

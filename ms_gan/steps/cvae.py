@@ -69,7 +69,8 @@ class CVAEStep(TrainingStep):
     def remark(self, means: Dict[str, float]) -> Optional[str]:
         """Say when the latents carry next to nothing."""
         if means["loss_kl"] < 0.1:
-            return "the latents say next to nothing about the images (KL below 0.1 nat): all images of a label look alike"
+            return ("the latents say next to nothing about the images (KL below 0.1 nat): "
+                    "all images of a label look alike")
         return None
 
     def loss(self, images, label, epsilon):

@@ -29,9 +29,9 @@ class CVAEGANStep(TrainingStep):
         E: kl_weight · KL + reconstruction_weight · R                           after Larsen et al., algorithm 1
         G: reconstruction_weight · R + ½ (mean(−log D(x̂)) + mean(−log D(x_p)))
 
-    R is (f(x) − f(x̂))², summed over all the maps of an image, and KL is summed over the latent's numbers; both are then
-    averaged over the batch, as −log D is. Larsen et al. take ½ that sum, and the saturating form of G's loss; Bao et
-    al. add losses of pixels and of mean features, and a classifier: not here.
+    R is (f(x) − f(x̂))², summed over all the maps of an image, and KL is summed over the latent's numbers; both are
+    then averaged over the batch, as −log D is. Larsen et al. take ½ that sum, and the saturating form of G's loss; Bao
+    et al. add losses of pixels and of mean features, and a classifier: not here.
 
     D sees two fakes for each real image: at equilibrium, fakes like real ones, it says 1/3 of each, which takes all
     for fake. fool_rate and the accuracies go by 1/2 all the same.
@@ -42,7 +42,8 @@ class CVAEGANStep(TrainingStep):
         optimizer_encoder, optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
         reconstruction_layer: by the maps of which of D's convolutions images are compared, from 1.
         reconstruction_weight: how much R weighs beside what D says.
-        pretraining_steps: updates of encoder and generator as an autoencoder of pixels, without D, before the first step.
+        pretraining_steps: updates of encoder and generator as an autoencoder of pixels, without D, before the first
+            step.
     """
 
     networks = ("encoder", "generator", "discriminator")

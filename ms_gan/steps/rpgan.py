@@ -18,12 +18,12 @@ from ms_gan.steps.gan import share
 class RpGANStep(TrainingStep):
     """Update D on pairs of a real and a generated image, then G against the updated D on the same pairs.
 
-    D wants real images to score higher than generated ones, pair by pair, G lower (Jolicoeur-Martineau 2019): where D of
-    a GAN tells real from fake by one threshold for all, and may be at peace with a G that has lost modes, here each
+    D wants real images to score higher than generated ones, pair by pair, G lower (Jolicoeur-Martineau 2019): where D
+    of a GAN tells real from fake by one threshold for all, and may be at peace with a G that has lost modes, here each
     real image has to be matched. D pays for the squared slope of its score at real (R1) and at generated images (R2),
-    both with the weight gamma / 2, without which the game does not converge (Mescheder et al. 2018). The slopes are measured at
-    the first `penalised` pairs of the batch alone: the same penalty on average, for a part of its cost, which is that of
-    differentiating twice.
+    both with the weight gamma / 2, without which the game does not converge (Mescheder et al. 2018). The slopes are
+    measured at the first `penalised` pairs of the batch alone: the same penalty on average, for a part of its cost,
+    which is that of differentiating twice.
 
     G runs forward once a step: its images' gradient, through the updated D, is pushed on through it.
 
@@ -119,6 +119,7 @@ class RpGANStep(TrainingStep):
         fake = ops.depend(fake, values)  # G is judged by the updated D
         scores_real = self.discriminator(ops.depend(real, values), *label)
         (_, loss), gradient_of_images = self.gradient_images(fake, scores_real, label)
-        gradients = self.gradient_generator(self.generator, self.weights_generator)(noise[0], *label, gradient_of_images)
+        gradient_of_weights = self.gradient_generator(self.generator, self.weights_generator)
+        gradients = gradient_of_weights(noise[0], *label, gradient_of_images)
         loss = ops.depend(loss, self.optimizer_generator(gradients))
         return ops.stack((values[0], loss, values[1], values[2], values[3]))

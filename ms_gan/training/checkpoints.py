@@ -108,7 +108,8 @@ def load_cells(path: Path, cells: Dict[str, nn.Cell]) -> None:
             raise UserError(f"{file}: does not fit the recipe ({strangers[0]} is only in one of them)")
         for key, parameter in expected.items():
             if tuple(stored[key].shape) != tuple(parameter.shape):
-                raise UserError(f"{file}: {key} has shape {tuple(stored[key].shape)}, the recipe {tuple(parameter.shape)}")
+                raise UserError(f"{file}: {key} has shape {tuple(stored[key].shape)}, the recipe "
+                                f"{tuple(parameter.shape)}")
             parameter.set_data(stored[key])
 
 

@@ -98,7 +98,8 @@ class Loop:
         if self.run.newest_checkpoint() is not None:
             self.finish()
         elif self._signal is not None:
-            self.progress.say("stopped in the preparation, before the first checkpoint: nothing is saved yet; start it anew")
+            self.progress.say("stopped in the preparation, before the first checkpoint: nothing is saved yet; "
+                              "start it anew")
             raise Interrupted(self._signal)
         if self._signal is not None:
             self.progress.say(f"stopped after step {done:,}; all is saved; to go on: "
@@ -190,7 +191,8 @@ class Loop:
         file = f"step_{done:08d}.png" if beyond else f"epoch_{epoch:04d}.png"
         title, caption = f"{self.name} · epoch {epoch}", f"step {done:,} · the same {len(images)} latents each time"
         if len(self.sheet.inputs) > 1:
-            caption += ", each with the label of one of these real images" if self.sheet.real is not None else ", and labels"
+            shown = self.sheet.real is not None
+            caption += ", each with the label of one of these real images" if shown else ", and labels"
         if self.sheet.real is None:
             plots.sheet(self.run.samples / file, images, self.sheet.columns, title, caption)
         else:

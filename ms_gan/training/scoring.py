@@ -89,7 +89,7 @@ class TrainingScores:
 
 
 def mark_best(run: RunFolder, best: Optional[Dict[str, Any]]) -> None:
-    """Let `checkpoints/best` be the best checkpoint, and `best.json` tell what chose it; with None, that none is yet."""
+    """Let `checkpoints/best` be the best checkpoint, and `best.json` tell what chose it; with None there is neither."""
     if best is None:
         for path in (run.best, run.best_checkpoint):
             path.unlink(missing_ok=True)
@@ -112,4 +112,5 @@ def _disjoint(images: ImageData, held_out: Optional[ImageData], count: int, seed
 
 
 def _some(images: ImageData, chosen: np.ndarray) -> ImageData:
-    return replace(images, images=images.images[chosen], labels=None if images.labels is None else images.labels[chosen])
+    labels = None if images.labels is None else images.labels[chosen]
+    return replace(images, images=images.images[chosen], labels=labels)

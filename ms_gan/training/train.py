@@ -170,9 +170,9 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
 def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any], step, images: ImageData, batches,
            steps_per_epoch: int, device: runtime.Device, history: History, progress: Progress, scores: TrainingScores,
            best: Optional[Dict[str, Any]], done: Optional[int]) -> None:
-    environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": done or 0, "device": str(device),
-                                  "process": os.getpid(),
-                                  "command": sys.argv[1:], "versions": runtime.environment()})
+    environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": done or 0,
+                                  "device": str(device), "process": os.getpid(), "command": sys.argv[1:],
+                                  "versions": runtime.environment()})
     write_json(run.environment, environment)
     recipe = settings["recipe"]
     warning = runtime.slow_convolutions(device, runtime.environment()["mindspore"])
