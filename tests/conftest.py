@@ -10,8 +10,21 @@ SMALL_CONDITIONAL = ("generator.start_channels=4", "generator.widths=[4, 4, 4, 4
                      "discriminator.widths=[4, 4, 4, 4, 4]", "schedule.batch_size=8")
 
 
-def pytest_collection_modifyitems(items):
+def pytest_addoption(parser):
+    """Tests that take over a minute, and try again what others try once, run on request."""
+    parser.addoption("--slow", action="store_true", help="run the slowest tests, too")
+
+
+def pytest_configure(config):
+    config.addinivalue_line("markers", "slow: runs only with --slow")
+
+
+def pytest_collection_modifyitems(config, items):
     """Put the longest file first, so that the two processes that share the files end at about the same time."""
+    if not config.getoption("--slow"):
+        for item in items:
+            if item.get_closest_marker("slow"):
+                item.add_marker(pytest.mark.skip(reason="slow: runs with --slow"))
     items.sort(key=lambda item: item.path.name != "test_resume.py")
 
 

@@ -80,18 +80,13 @@ def data(tmp_path_factory):
 
 def arguments(data, root, *more):
     return ["train", "--recipe", "rpgan", "--set", "data.classes=10", "--data-path", str(data), *SMALL,
-            "--batch-size", "10", "--epochs", "6", "--set", "average.decay=0.9", *more, "--output-dir", str(root)]
+            "--batch-size", "10", "--epochs", "2", "--set", "average.decay=0.9", *more, "--output-dir", str(root)]
 
 
-def test_a_killed_run_resumes_to_the_same_bytes_and_what_leaves_is_the_average(data, tmp_path):
-    train_here(*arguments(data, tmp_path / "undisturbed"))
-    folder = tmp_path / "killed" / "rpgan" / "1"
-    process = start(*arguments(data, tmp_path / "killed"))
-    kill_when(lambda: (folder / "checkpoints" / "step_00000020").exists(), process)
-    train_here("train", "--resume", folder)
-    whole = tmp_path / "undisturbed" / "rpgan" / "1"
-    assert result(folder, 60) == result(whole, 60)
-    checkpoint = whole / "checkpoints" / "step_00000060"
+def test_what_leaves_a_run_is_the_average(data, tmp_path):
+    train_here(*arguments(data, tmp_path))
+    whole = tmp_path / "rpgan" / "1"
+    checkpoint = whole / "checkpoints" / "step_00000020"
     assert (checkpoint / "generator_average.ckpt").is_file() and (checkpoint / "generator.ckpt").is_file()
 
     from mindspore import load_checkpoint

@@ -57,6 +57,7 @@ def test_two_devices_do_what_one_does_with_the_whole_batch(device, tmp_path):
         assert first[name] == pytest.approx(player.numbers, abs=2e-4)
 
 
+@pytest.mark.slow
 def test_a_run_on_two_devices_is_killed_and_resumed_to_the_same_bytes(tmp_path, capsys):
     data = write_mnist(tmp_path / "data", 160)
     arguments = ("train", "--recipe", "keras_mlp", "--data-path", data, "--device-num", 2, "--batch-size", 16,

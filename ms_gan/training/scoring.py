@@ -52,6 +52,7 @@ class TrainingScores:
         self.every = recipe["scores"]["every_epochs"] * steps_per_epoch
         self.why_none = self._why_none(recipe, images, held_out)
         self.columns: Tuple[str, ...] = ()
+        self._scores: Optional[QuickScores] = None
         if self.every and self.why_none is None:
             self.reference, self.others = _disjoint(images, held_out, recipe["scores"]["images"], seed)
             self.labels = self.reference.labels if recipe["data"]["classes"] else None
@@ -59,10 +60,12 @@ class TrainingScores:
             self.columns = (f"fd_{of_count(len(self.reference.images))}_{kind}_ratio",)
             self.columns += ("class_accuracy",) if self.labels is not None else ()
 
-    def prepare(self, images: ImageData, load_test: Callable[[], ImageData], say: Callable[[str], None]) -> None:
-        """Look for the judge of the data, or train it: before the first score. `images` are all for training."""
-        judge = judge_for(images.at_size(self.size), load_test().at_size(self.size), say)
-        self._scores = QuickScores(judge, *(some.at_size(self.size).images for some in (self.reference, self.others)))
+    def prepare(self, images: ImageData, test: Optional[ImageData], say: Callable[[str], None]) -> None:
+        """Take the splits whose judge is looked for, or trained, when the first score is due: without test, none is.
+
+        `images` are all for training, those held out among them.
+        """
+        self._judge = lambda: judge_for(images.at_size(self.size), test.at_size(self.size), say)
 
     def due(self, step: int) -> bool:
         """Tell whether there is to be a score after this step."""
@@ -70,6 +73,9 @@ class TrainingScores:
 
     def __call__(self, sampler: UnitRange) -> List[float]:
         """Return the scores, as `columns` names them, of a generator that is in inference mode."""
+        if self._scores is None:
+            of_both = (some.at_size(self.size).images for some in (self.reference, self.others))
+            self._scores = QuickScores(self._judge(), *of_both)
         inputs = seeded_inputs(self.latent, len(self.reference.images), self.seed, self.labels)
         return list(self._scores(draw_images(sampler, inputs), self.labels).values())
 

@@ -73,8 +73,7 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
         follow(step, batches, device, seed, None, settings["steps"])
         return
     scores = TrainingScores(recipe, for_training, held_out, seed, steps_per_epoch)
-    if scores.columns and settings["steps"] >= scores.every:
-        scores.prepare(images, lambda: _test_split(settings, environment), print)
+    test = _test_split(settings, environment, scores, 0)
     run = RunFolder.create(root, settings, environment)
     run.lock()
     chosen = runtime.random_stream(seed, "real images").permutation(len(images.images))[:REAL_SHOWN]
@@ -82,6 +81,7 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     history = History(run.history, step.scalars, steps_per_epoch, scores.columns, scores.every)
     history.start(0, [])
     progress = Progress(run.log, step.scalars, steps_per_epoch)
+    scores.prepare(images, test, progress.say)
     progress.say(f"recipe {recipe['name']}, seed {seed}, {device}, {len(images.images):,} images from "
                  f"{images.source}, {settings['steps']:,} steps; all in {run.path}")
     for note in images.notes:
@@ -151,12 +151,12 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
         follow(step, batches, device, settings["seed"], done, settings["steps"])
         return
     scores = TrainingScores(settings["recipe"], for_training, held_out, settings["seed"], steps_per_epoch)
-    if scores.columns and settings["steps"] // scores.every > state["step"] // scores.every:
-        scores.prepare(images, lambda: _test_split(settings, environment), print)
+    test = _test_split(settings, environment, scores, state["step"])
     history = History(run.history, step.scalars, steps_per_epoch, scores.columns, scores.every)
     history.start(state["step"], state["pending"])
     run.write_settings(settings)
     progress = Progress(run.log, step.scalars, steps_per_epoch)
+    scores.prepare(images, test, progress.say)
     progress.say(f"resumed {run.path} at step {state['step']:,} of {settings['steps']:,}, {device}")
     before_and_now = environment["starts"][-1].get("versions", {}) if environment["starts"] else {}
     for name, before in before_and_now.items():
@@ -186,8 +186,11 @@ def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any]
     progress.say(f"done: {settings['steps']:,} steps; pictures and checkpoints in {run.path}")
 
 
-def _test_split(settings: Dict[str, Any], environment: Dict[str, Any]) -> ImageData:
-    """Load the test split of a run's data; it is only looked at to know which judge belongs to them."""
+def _test_split(settings: Dict[str, Any], environment: Dict[str, Any], scores: TrainingScores,
+                done: int) -> Optional[ImageData]:
+    """Load the test split of a run that is to be scored after step `done`: to know which judge belongs to the data."""
+    if not scores.columns or settings["steps"] // scores.every == done // scores.every:
+        return None
     wanted = {**settings["recipe"]["data"], "rotate_and_mirror": False}
     return data.load(settings["dataset"], "test", environment["data"]["path"], wanted,
                      environment["data"]["skip_unreadable"])
