@@ -214,3 +214,13 @@ def test_a_dead_discriminator_is_told_from_one_at_equilibrium():
 
 def test_counts_in_names():
     assert [metrics.of_count(count) for count in (10_000, 50_000, 1500, 600, 0)] == ["10k", "50k", "1500", "600", "0"]
+
+
+def test_modes_are_counted_and_their_evenness_is_a_divergence():
+    assert metrics.mode_coverage(np.arange(1000), 1000) == {"modes": 1000, "kl": pytest.approx(0, abs=1e-12)}
+    assert metrics.mode_coverage(np.zeros(50, int), 1000) == {"modes": 1, "kl": pytest.approx(np.log(1000))}
+    half = metrics.mode_coverage(np.arange(26_000) % 500, 1000)
+    assert half == {"modes": 500, "kl": pytest.approx(np.log(2))}
+    perfect = [metrics.mode_coverage(np.random.default_rng(seed).integers(0, 1000, 26_000), 1000)["kl"]
+               for seed in range(20)]
+    assert np.mean(perfect) == pytest.approx(999 / 52_000, rel=0.03)

@@ -40,7 +40,7 @@ DEEP = (*AUTOENCODER, "encoder.widths=[4, 4]", "generator.widths=[4, 4]")
 DISCRIMINATOR = ("discriminator.widths=[4]", "discriminator.strides=[1]", "discriminator.dense_widths=[8]")
 SMALL = {
     "mlp": DENSE, "keras_mlp": DENSE, "slim_mlp": DENSE, "slim_mlp_fixed": DENSE,
-    "rpgan": DENSE,
+    "rpgan": DENSE, "stacked_mnist": DENSE,
     "acgan": ("generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]",
               "discriminator.widths=[4]", "discriminator.strides=[2]", "sheet.rows=1", "sheet.columns=3"),
     "dcgan": (*DISCRIMINATOR, "generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]",
@@ -49,6 +49,7 @@ SMALL = {
     "cvae_gan": (*FLAT, *DISCRIMINATOR, "updates.reconstruction_layer=1", "updates.pretraining_steps=5"),
 }
 GREY = ("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed", "rpgan")
+COLOUR = ("stacked_mnist",)
 OTHERS = ("acgan", "dcgan", "cvae_late", "cvae_early", "cvae_gan")  # each in a test or fixture of its own
 
 
@@ -529,13 +530,13 @@ def test_a_run_goes_on_with_no_other_photographs(change, named, trained, photogr
 
 
 def test_every_recipe_is_trained_here():
-    assert sorted((*GREY, *OTHERS)) == recipes.names() == sorted(SMALL)
+    assert sorted((*GREY, *COLOUR, *OTHERS)) == recipes.names() == sorted(SMALL)
 
 
-@pytest.mark.parametrize("name", GREY)
-def test_recipes_without_labels_train_on_grey_photographs(name, photographs, tmp_path, capsys):
+@pytest.mark.parametrize("name", (*GREY, *COLOUR))
+def test_recipes_without_labels_train_on_photographs(name, photographs, tmp_path, capsys):
     here(*training(name, photographs, tmp_path, "--skip-unreadable"))
-    assert "brought to 28x28 in grey" in capsys.readouterr().out
+    assert f"brought to 28x28 in {'grey' if name in GREY else 'colour'}" in capsys.readouterr().out
     settings = json.loads((tmp_path / name / "1" / "recipe.json").read_text())
     assert settings["classes"] is None and settings["recipe"]["data"]["classes"] == 0
     for option in ("--reconstruct", "--transfer"):

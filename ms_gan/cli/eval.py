@@ -121,8 +121,8 @@ def run(options: argparse.Namespace) -> int:
     if METRICS in pictures:
         from ms_gan.cli.scoring import score
 
-        score(trained, train, real, options.seed, options.cas, options.nearest_neighbour, folder / METRICS_JSON,
-              folder / METRICS)
+        score(trained, train, real, where, options.seed, options.cas, options.nearest_neighbour,
+              folder / METRICS_JSON, folder / METRICS)
     return 0
 
 

@@ -5,17 +5,18 @@ from __future__ import annotations
 import textwrap
 import time
 from pathlib import Path
+from typing import Optional
 
-from ms_gan import runtime
+from ms_gan import data, runtime
 from ms_gan.cli.trained import Trained
 from ms_gan.data import ImageData
 from ms_gan.evaluation import judges, score_picture, scores
 from ms_gan.training.run_folder import write_json
 
 
-def score(trained: Trained, train: ImageData, test: ImageData, seed: int, cas: bool, nearest_neighbour: bool,
-          to_json: Path, to_picture: Path) -> None:
-    """Score the model on its own data; print the scores, and write them and a picture of them.
+def score(trained: Trained, train: ImageData, test: ImageData, data_path: Optional[str], seed: int, cas: bool,
+          nearest_neighbour: bool, to_json: Path, to_picture: Path) -> None:
+    """Score the model on its own data, which lie at `data_path`; print the scores, and write them and a picture.
 
     Raises UserError for what cannot be scored, such as too few images.
     """
@@ -26,6 +27,12 @@ def score(trained: Trained, train: ImageData, test: ImageData, seed: int, cas: b
     judge = None if no_judge else judges.judge_for(train, test, say)
     found = scores.measure(trained.draw, trained.recipe["latent"], trained.labels is not None, train, test, seed, judge,
                            no_judge, trained.discriminator(), trained.relativistic, cas, nearest_neighbour, say)
+    if train.channels_from:
+        say(f"drawing {scores.STACKED:,} images, and counting the modes among them")
+        splits = (data.load(train.channels_from, split, data_path) for split in ("train", "test"))
+        judge = judges.judge_for(*splits, say)
+        scores.count_modes(found, trained.draw, trained.recipe["latent"], judge, test, seed,
+                           None if trained.labels is None else test.labels)
     by = _judge(judge) if judge else None
     count = found.protocol["generated"]
     title = f"scores of {trained.recipe['name']} at step {trained.step:,}"

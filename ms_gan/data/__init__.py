@@ -43,12 +43,26 @@ def _folder(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unread
                        labelled=wanted["classes"] > 0)
 
 
+def _stacked_mnist(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
+    from ms_gan.data.stacked import stack
+
+    return stack(_mnist(split, data_path, wanted, skip_unreadable))
+
+
+def _stacked_digits(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
+    from ms_gan.data.stacked import stack
+
+    _refuse_path("stacked_digits", data_path)
+    return stack(_digits(split, None, wanted, skip_unreadable))
+
+
 def _refuse_path(dataset: str, data_path: DataPath) -> None:
     if data_path is not None:
         raise UserError(f"--dataset {dataset} is drawn, not read; leave out --data-path or choose another one")
 
 
-DATASETS = {"mnist": _mnist, "digits": _digits, "pizza": _pizza, "folder": _folder}
+DATASETS = {"mnist": _mnist, "digits": _digits, "stacked_mnist": _stacked_mnist, "stacked_digits": _stacked_digits,
+            "pizza": _pizza, "folder": _folder}
 
 
 def load(dataset: str, split: str, data_path: DataPath = None, wanted: Optional[Dict[str, Any]] = None,

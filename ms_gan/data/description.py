@@ -23,6 +23,7 @@ class ImageData:
     labels: None, or with `places` = 0 one class an image: int32 (N,), indices into `classes`. With `places` > 0,
     up to that many tags an image: int32 (N, places), 1 + the indices of its tags in rising order, then zeros.
     notes: what a user should be told about how the images were made to fit, one line each.
+    channels_from: where each channel is a grey image of another data set, what `--dataset` calls that one.
     """
 
     name: str
@@ -33,6 +34,7 @@ class ImageData:
     classes: Tuple[str, ...]
     places: int = 0
     notes: Tuple[str, ...] = ()
+    channels_from: Optional[str] = None
 
     @cached_property
     def sha256(self) -> str:

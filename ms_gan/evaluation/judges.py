@@ -104,6 +104,8 @@ def build_network(kind: str, image_shape, classes: int, seed: int) -> JudgeNetwo
 
 def why_no_judge(data: ImageData) -> Optional[str]:
     """Say why there can be no judge of these data; None where there can."""
+    if data.channels_from:
+        return f"{data.name}: its channels are read, one by one, by the judge of {data.channels_from}, to count modes"
     if data.labels is None:
         return f"{data.name}, {data.source}, has no labels to train a judge on"
     if data.places:

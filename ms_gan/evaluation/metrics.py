@@ -104,6 +104,18 @@ def class_shares(read: np.ndarray, classes: int) -> Tuple[float, ...]:
     return tuple(float(share) for share in np.bincount(read, minlength=classes) / len(read))
 
 
+def mode_coverage(read: np.ndarray, modes: int) -> Dict[str, float]:
+    """Return how many of the modes are found, int (N,) from 0 saying the mode of each sample, and how evenly.
+
+    `modes`, those with at least one sample; `kl`, KL(share of samples in each mode ‖ uniform) in nats, Σ p log(p·modes)
+    (Metz et al. 2017; Lin et al. 2018). Biased upwards by about (modes − 1)/2N: for 1,000 modes and 26,000 samples a
+    perfect sampler scores .019.
+    """
+    shares = np.bincount(read, minlength=modes) / len(read)
+    found = shares[shares > 0]
+    return {"modes": float(len(found)), "kl": float((found * np.log(found * modes)).sum())}
+
+
 def nearest(queries: np.ndarray, references: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
     """Return each query image's Euclidean distance to its nearest reference image, float32 (N,), and that one's index.
 

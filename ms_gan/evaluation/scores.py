@@ -26,6 +26,7 @@ Draw = Callable[[Inputs], np.ndarray]  # inputs of a generator to images, float3
 Discriminate = Callable[[np.ndarray, Optional[np.ndarray]], np.ndarray]
 Say = Callable[[str], None]
 
+STACKED = 26_000  # samples whose modes are counted
 MOST, FEWEST = 10_000, 100  # images of each kind
 OF_TRAINING = 6  # one in so many of the training split, its end, is for the Parzen window's width: 50,000 to 60,000
 VALIDATION = 1000  # at most so many of them
@@ -137,6 +138,27 @@ def refuse_labelled(conditional: bool, train: ImageData, cas: bool, nearest_neig
         raise UserError(f"{option} needs a generator that draws the class it is asked for; leave it out")
     if (cas or nearest_neighbour) and train.places:
         raise UserError(f"{option} needs one class an image, and these have tags; leave it out")
+
+
+def count_modes(scores: Scores, draw: Draw, latent: Dict[str, Any], judge: Judge, test: ImageData, seed: int,
+                labels: Optional[np.ndarray] = None) -> None:
+    """Count the modes of stacked images: each channel read by the judge of the data set that the channels are from.
+
+    Adds modes_<count>, of as many samples as there are test images, at most STACKED, and kl_<count> to uniform, in
+    nats, and what as many test images score. A conditional generator gets `labels`, those of the test images.
+    """
+    count = min(STACKED, len(test.images))
+    images = draw_bytes(draw, latent, count, seed, None if labels is None else labels[:count])
+    of_generated, of_test = (metrics.mode_coverage(_mode_of(judge, some), len(test.classes))
+                             for some in (images, test.images[:count]))
+    for name, score in of_generated.items():
+        scores.add(f"{name}_{of_count(count)}", score, of_test[name])
+
+
+def _mode_of(judge: Judge, images: np.ndarray) -> np.ndarray:
+    """Return the number that the digits of an image's channels make, int64 (N,)."""
+    digits = [judge.read(images[:, channel:channel + 1]) for channel in range(images.shape[1])]
+    return sum(read * len(judge.about["classes"])**place for place, read in enumerate(reversed(digits)))
 
 
 class QuickScores:

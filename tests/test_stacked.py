@@ -1,0 +1,76 @@
+"""Stacked digits: three digits make an image and a label, and modes are counted by what is read in each channel."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+
+from commands import run, write_mnist
+from ms_gan import data, recipes
+from ms_gan.data import stacked
+from ms_gan.data.description import ImageData
+from ms_gan.evaluation import judges, scores
+
+
+@pytest.fixture(scope="module", autouse=True)
+def few():
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(stacked, "COUNTS", {"train": 900, "test": 400})
+        yield
+
+
+@pytest.fixture(scope="module")
+def readable():
+    """Test images of one grey each, from which the digit can be told."""
+    labels = np.arange(60, dtype=np.int32) % 10
+    images = np.full((60, 1, 4, 4), 20, np.uint8) * labels[:, None, None, None].astype(np.uint8)
+    return stacked.stack(ImageData("mnist", "test", "a test", images, labels, tuple("0123456789")))
+
+
+def test_the_label_is_the_number_that_the_colours_make(readable):
+    digits = readable.images[:, :, 0, 0] // 20
+    assert readable.images.shape == (400, 3, 4, 4) and readable.images.dtype == np.uint8
+    assert np.array_equal(readable.labels, digits @ [100, 10, 1]) and readable.labels.dtype == np.int32
+    assert [readable.classes[label] for label in readable.labels[:20]] == [
+        "".join(map(str, row)) for row in digits[:20]]
+    assert (readable.name, readable.channels_from, len(readable.classes)) == ("stacked_mnist", "mnist", 1000)
+
+
+def test_it_is_always_the_same_and_its_splits_are_not(tmp_path):
+    folder = write_mnist(tmp_path / "data", 64)
+    first, again, test = (data.load("stacked_mnist", split, folder) for split in ("train", "train", "test"))
+    assert first.sha256 == again.sha256 and len(first.images) == 900 and len(test.images) == 400
+    assert not np.array_equal(first.labels[:400], test.labels)
+    first.require(28, 3, 0)
+    assert "channels are read" in judges.why_no_judge(first)
+
+
+@pytest.mark.parametrize("modes", ["as the test images", "one"])
+def test_modes_are_read_channel_by_channel(modes, readable):
+    judge = SimpleNamespace(about={"classes": list("0123456789")},
+                            read=lambda images: images[:, 0, 0, 0].astype(int) // 20)
+    drawn = readable.images if modes != "one" else np.repeat(readable.images[:1], 400, 0)
+    found = scores.Scores()
+    state = {"at": 0}
+
+    def draw(inputs):
+        state["at"] += len(inputs[0])
+        return np.float32(drawn[state["at"] - len(inputs[0]):state["at"]]) / 255
+
+    scores.count_modes(found, draw, {"distribution": "normal", "size": 2}, judge, readable, 1)
+    assert set(found.generated) == set(found.real) == {"modes_400", "kl_400"}
+    assert found.real["modes_400"] == len(np.unique(readable.labels))
+    if modes == "one":
+        assert found.generated == {"modes_400": 1, "kl_400": pytest.approx(np.log(1000))}
+    else:
+        assert found.generated == found.real
+
+
+def test_the_recipe_takes_them_from_its_first_look(tmp_path):
+    recipe = recipes.load("stacked_mnist")
+    assert (recipe["data"]["dataset"], recipe["data"]["fallback"]) == ("stacked_mnist", "stacked_digits")
+    refused = run("train", "--recipe", "stacked_mnist", "--dataset", "stacked_digits", "--data-path", tmp_path,
+                  status=2)
+    assert refused.stderr.startswith("error: --dataset stacked_digits is drawn")
