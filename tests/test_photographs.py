@@ -479,6 +479,7 @@ def test_a_killed_run_resumes_to_the_same_bytes_after_its_photographs_moved(trai
     assert json.loads((run_folder / "environment.json").read_text())["data"]["path"] == str(now)
 
 
+@pytest.mark.slow
 def test_a_killed_autoencoder_with_discriminator_resumes_to_the_same_bytes(photographs, tmp_path):
     undisturbed, process = (
         start(*training("cvae_gan", photographs, tmp_path / name, "--skip-unreadable", steps=STEPS))
@@ -533,7 +534,7 @@ def test_every_recipe_is_trained_here():
     assert sorted((*GREY, *COLOUR, *OTHERS)) == recipes.names() == sorted(SMALL)
 
 
-@pytest.mark.parametrize("name", (*GREY, *COLOUR))
+@pytest.mark.parametrize("name", ["mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in GREY[1:]), *COLOUR])
 def test_recipes_without_labels_train_on_photographs(name, photographs, tmp_path, capsys):
     here(*training(name, photographs, tmp_path, "--skip-unreadable"))
     assert f"brought to 28x28 in {'grey' if name in GREY else 'colour'}" in capsys.readouterr().out

@@ -100,7 +100,7 @@ RECIPES = {  # what else has to go on where it stood
 KILLED_IN = {"acgan": ["step_00000020"], "keras_mlp": [None, "step_00000000"]}  # None: in the preparation
 
 
-@pytest.mark.parametrize("recipe", RECIPES)
+@pytest.mark.parametrize("recipe", ["acgan", pytest.param("keras_mlp", marks=pytest.mark.slow)])
 def test_every_family_resumes_to_the_same_bytes(recipe, data, tmp_path, device):
     command = ["train", "--data-path", str(data["short"]), "--steps", "45", "--batch-size", "12", *RECIPES[recipe]]
     train_here(*command, "--output-dir", tmp_path / "undisturbed")
@@ -137,7 +137,8 @@ def test_killed_again_and_again(data, undisturbed, tmp_path):
 
 @pytest.mark.parametrize("number, statuses", [
     (signal.SIGTERM, {143}),
-    (signal.SIGINT, {130, 143}),  # while a graph runs, MindSpore turns SIGINT into SIGTERM
+    # while a graph runs, MindSpore turns SIGINT into SIGTERM
+    pytest.param(signal.SIGINT, {130, 143}, marks=pytest.mark.slow),
 ])
 def test_a_signal_saves_in_the_middle_of_an_epoch(number, statuses, data, undisturbed, tmp_path):
     run_folder = tmp_path / "mlp" / "1"
