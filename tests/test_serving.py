@@ -397,6 +397,7 @@ BODIES = {  # what is no request at all
     "a deeper nest": b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "an unknown output": {"inputs": [ONE], "outputs": [{"name": "sound"}]},
     "an output without a name": {"inputs": [ONE], "outputs": [{}]},
+    "an output again and again": {"inputs": [ONE], "outputs": [{"name": "latent"}] * 300},
 }
 
 
@@ -492,6 +493,7 @@ def test_raw_contents_that_do_not_fit_get_invalid_argument_and_a_sentence(what, 
 def test_over_grpc_too_what_is_not_there_is_refused(stub, server, bundle):
     assert "absent" in refused_over_grpc(stub, request_of([ONE], model="absent"), grpc.StatusCode.NOT_FOUND)
     assert "no output 'sound'" in refused_over_grpc(stub, request_of([ONE], outputs=["sound"]))
+    assert "image is asked for twice" in refused_over_grpc(stub, request_of([ONE], outputs=["image"] * 300))
     refused_over_grpc(stub, request_of(model=""), grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
     mixed = request_of([tensor("seed", "INT64", [1])])
     mixed.inputs[0].contents.fp32_contents.append(1.0)

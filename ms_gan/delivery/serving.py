@@ -96,6 +96,8 @@ class BundleRuntime(MLModel):
         for name in wanted:
             if name not in possible:
                 raise RequestError(f"there is no output {shown(name)}; this model gives {', '.join(possible)}")
+            if wanted.count(name) > 1:
+                raise RequestError(f"the output {name} is asked for twice")
         return wanted
 
 
