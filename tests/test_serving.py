@@ -467,6 +467,23 @@ def test_nobody_but_its_owner_can_take_the_model_away(kind, server, bundle):
     assert answers(server, bundle)
 
 
+@pytest.mark.parametrize("name", ["", "one", "☃", "a\nb", "a\r\nSet-Cookie: b", "\0", "x" * 20_000],
+                         ids=["empty", "short", "snowman", "two lines", "a header", "zero", "long"])
+def test_the_id_of_a_request_comes_back_as_it_is(name, server, stub):
+    status, answer = server.ask(INFER, {"id": name, "inputs": [SEED, LABEL]})
+    assert (status, answer["id"]) == (200, name)
+    request = request_of([SEED, LABEL])
+    request.id = name
+    assert stub.ModelInfer(request, timeout=60).id == name
+
+
+def test_an_id_that_is_no_text_is_refused(server, bundle):
+    for name in (b"3", b"[]", b'"\\ud800"'):
+        status, answer = server.ask(INFER, b'{"id": ' + name + b', "inputs": ' + json.dumps([SEED]).encode() + b"}")
+        assert status == 400 and one_sentence(answer["error"])
+    assert answers(server, bundle)
+
+
 RAW = {  # of one seed, int64: how its bytes may be wrong
     "too few bytes": ([ONE], [b"abc"]), "too many bytes": ([ONE], [bytes(24)]), "no bytes": ([ONE], [b""]),
     "fewer than inputs": ([ONE, LABEL], [bytes(8)]), "more than inputs": ([ONE], [bytes(8), bytes(8)]),

@@ -15,6 +15,7 @@ from mlserver.errors import InferenceError, MLServerError, ModelNotFound
 from mlserver.grpc.converters import ModelInferRequestConverter
 from mlserver.grpc.servicers import InferenceServicer
 from mlserver.grpc.utils import handle_mlserver_error
+from mlserver.middleware import InferenceMiddlewares
 from mlserver.settings import ModelParameters
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -87,6 +88,7 @@ def _amend(server: MLServer, settings: Settings, most_bytes: int) -> None:
     for kind, handler in ((RequestValidationError, explain), (HTTPException, explain_status), (Exception, own_up)):
         app.add_exception_handler(kind, handler)
     app.router.routes[:] = [route for route in app.router.routes if not route.path.endswith("_stream")]
+    server._data_plane._inference_middleware = InferenceMiddlewares()  # MLServer's own copies the id into headers
     explain_over_grpc()
     server._grpc_server._settings = settings.model_copy(update={"host": in_url(settings.host)})
     server._model_registry.get_model = with_short_names(server._model_registry.get_model)
