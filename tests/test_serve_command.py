@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -50,6 +51,30 @@ def test_a_signal_ends_it_with_status_0_and_frees_its_ports(number, folder, tmp_
         with socket.socket() as probe:
             assert probe.connect_ex((server.host, port)) != 0
     assert "Traceback" not in server.log.read_text(), "who stops it on purpose wants no stack"
+
+
+@pytest.mark.parametrize("sent", ["POST ", f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"],
+                         ids=["half a head", "half a body"])
+def test_a_client_that_stalls_does_not_keep_it_from_ending(sent, folder, tmp_path):
+    with serving(folder, tmp_path / "log", "--format", "onnx") as server:
+        with socket.create_connection((server.host, server.http)) as connection:
+            connection.sendall(sent.encode())
+            time.sleep(0.5)
+            started = time.monotonic()
+            assert end(server.process) == 0 and time.monotonic() - started < 20, server.log.read_text()
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_body_that_stops_on_its_way_gets_408_and_a_sentence():
+    program = ("import asyncio\n"
+               "from ms_gan.delivery import server\n"
+               "server.MOST_SILENCE, sent = 0.2, []\n"
+               "async def send(message): sent.append(message)\n"
+               "limit, scope = server.BodyLimit(None, 100), {'type': 'http', 'headers': []}\n"
+               "asyncio.run(limit(scope, asyncio.Event().wait, send))\n"
+               "print(sent[0]['status'], sent[1]['body'].decode())\n")
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
+    assert done.stdout == '408 {"error":"the body did not go on within 0.2 seconds"}\n', done.stderr
 
 
 @pytest.mark.parametrize("option, other", [("--http-port", "--grpc-port"), ("--grpc-port", "--http-port")])

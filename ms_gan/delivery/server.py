@@ -32,6 +32,8 @@ from ms_gan.errors import MOST_SHOWN, UserError, shown
 BYTES_PER_NUMBER = 32  # as JSON writes it, with room to spare
 BYTES_BESIDE = 1 << 20
 MOST_DRAINED = 1 << 28  # a larger body is cut off before its sender hears why
+MOST_SILENCE = 30  # seconds between two pieces of a body
+MOST_AT_THE_END = 10  # seconds for what is under way when a signal ends the server
 
 
 def serve(folder: Path, address: str, http_port: int, grpc_port: int, format: str, most_rows: int, device_target: str,
@@ -41,7 +43,9 @@ def serve(folder: Path, address: str, http_port: int, grpc_port: int, format: st
     most_bytes = most_body_bytes(bundle.contract, most_rows)
     settings = Settings(debug=False, parallel_workers=0, host=address, http_port=http_port, grpc_port=grpc_port,
                         grpc_max_message_length=most_bytes, metrics_endpoint=None, model_repository_root="")
-    settings._custom_rest_server_settings = {"lifespan": "off"}  # nothing begins or ends with it, but a stack at Ctrl-C
+    settings._custom_rest_server_settings = {
+        "lifespan": "off",  # nothing begins or ends with it, but a stack at Ctrl-C
+        "timeout_graceful_shutdown": MOST_AT_THE_END}
     settings._custom_grpc_server_settings = {"grpc.so_reuseport": 0}  # a port of another server is not shared
     extra = {"bundle": bundle, "format": format, "max_batch": most_rows, "device_target": device_target,
              "device_id": device_id}
@@ -184,6 +188,7 @@ async def own_up(_request: Request, _error: Exception) -> JSONResponse:
 class BodyLimit:
     """ASGI middleware: a body of more than `most_bytes`, unpacked if it is packed, gets the status 413.
 
+    One that stops on its way gets 408.
     What is left is handed on as JSON, whatever it calls itself: the protocol knows nothing else, and `curl -d` says
     that it sends a form.
     """
@@ -199,7 +204,14 @@ class BodyLimit:
             return
         packed = any(name == b"content-encoding" and b"gzip" in value.lower() for name, value in scope["headers"])
         unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if packed else None
-        body, too_long = await self._read(receive, unpacker)
+        try:
+            body, too_long = await self._read(receive, unpacker)
+        except (asyncio.TimeoutError, asyncio.CancelledError) as error:
+            ends = isinstance(error, asyncio.CancelledError)
+            told = "the server ends" if ends else f"the body did not go on within {MOST_SILENCE} seconds"
+            refusal = JSONResponse({"error": told}, 503 if ends else 408, {"Connection": "close"})
+            await refusal(scope, receive, send)
+            return
         if too_long:
             told = f"the body has more than {self.most_bytes:,} bytes, the most that this server reads"
             await JSONResponse({"error": told}, 413)(scope, receive, send)
@@ -230,7 +242,7 @@ class BodyLimit:
         """Return the body, and whether it was too long: then it is read, and dropped, so that its sender listens."""
         body, seen, too_long = bytearray(), 0, False
         while True:
-            message = await receive()
+            message = await asyncio.wait_for(receive(), MOST_SILENCE)
             piece = message.get("body", b"")
             seen += len(piece)
             if not too_long:
