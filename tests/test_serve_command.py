@@ -132,11 +132,11 @@ def wrong_byte(name, place):
     return change
 
 
-def contract_with(change):
+def contract_with(change, part=lambda contract: contract["models"]):
     """Change the contract's models, and write every checksum anew: nothing but the contract is wrong."""
     def rewrite(folder):
         contract = json.loads((folder / "contract.json").read_text())
-        change(contract["models"])
+        change(part(contract))
         (folder / "contract.json").write_text(json.dumps(contract))
         write_checksums(folder, COVERED)
 
@@ -167,6 +167,36 @@ DISAGREEING = {
     "an encoder of larger images": lambda models: models["encoder"]["inputs"][0].update(shape=["batch", 3, 32, 32]),
     "an encoder of longer latents": longer_latents,
     "an encoder that is the generator": lambda models: models["encoder"].update(files=models["generator"]["files"]),
+    "images as whole numbers": lambda models: models["generator"]["outputs"][0].update(type="int32"),
+    "latents as whole numbers": lambda models: models["generator"]["inputs"][0].update(type="int32"),
+    "labels as fractions": lambda models: models["generator"]["inputs"][1].update(type="float32"),
+    "a range of words": lambda models: models["encoder"]["inputs"][0].update(range=["dark", "light"]),
+    "a range of one number": lambda models: models["encoder"]["inputs"][0].update(range=[0.0]),
+    "no range": lambda models: models["encoder"]["inputs"][0].update(range=None),
+    "half a range": lambda models: models["encoder"]["inputs"][0].update(range=[None, 1.0]),
+}
+
+
+def with_labels(names):
+    """Change the labels, and the ranges with them, so that the contract contradicts nothing but the files."""
+    def change(contract):
+        contract["labels"] = names(contract["labels"])
+        for facts in contract["models"].values():
+            facts["inputs"][1]["range"][1] = len(contract["labels"])
+
+    return change
+
+
+WRONG_AS_A_WHOLE = {  # the change, and what the line names
+    "a label too many": (with_labels(lambda names: [*names, "salt"]), "another number of labels than the 6"),
+    "a label too few": (with_labels(lambda names: names[:-1]), "another number of labels than the 4"),
+    "three labels too few": (with_labels(lambda names: names[:-3]), "another number of labels than the 2"),
+    "a label twice": (with_labels(lambda names: [*names[:-1], names[0]]), "contract.json"),
+    "a file that differs": (lambda contract: contract["parity"]["generator.mindir"].update(greatest_difference=0.5),
+                            "contract.json"),
+    "a difference of words": (lambda contract: contract["parity"]["generator.mindir"].update(greatest_difference="0"),
+                              "contract.json"),
+    "no parity": (lambda contract: contract["parity"].clear(), "contract.json"),
 }
 REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what the line names
     **{f"{name}: a wrong byte in the middle": (wrong_byte(name, 0.5), [], name) for name in COVERED},
@@ -177,6 +207,9 @@ REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what
     **{f"{what}, {format}": (contract_with(change), ["--format", format], "contract.json")
        for what, change in DISAGREEING.items() for format in ("mindir", "onnx")
        if format == "onnx" or what in ("a larger latent", "larger images", "an encoder of longer latents")},
+    **{f"{what}, {format}": (contract_with(change, lambda contract: contract), ["--format", format], named)
+       for what, (change, named) in WRONG_AS_A_WHOLE.items() for format in ("mindir", "onnx")
+       if format == "onnx" or "another number" in named},
     "no onnx": (contract_with(lambda models: [facts["files"].pop("onnx") for facts in models.values()]),
                 ["--format", "onnx"], "holds no onnx, only mindir; export it again"),
     "one port for two": (lambda folder: None, ["--http-port", "{free}", "--grpc-port", "{free}"], "choose two"),
