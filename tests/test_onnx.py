@@ -150,6 +150,8 @@ def test_the_readme_tells_of_this_bundle(bundle):
     text = (bundle / "README.md").read_text(encoding="utf-8")
     assert "step 1,234" in text and "](samples.png)" in text and (bundle / "samples.png").stat().st_size > 1000
     commands = "".join(snippets(bundle, "bash"))
+    for command in ("bash scripts/run_serve.sh FOLDER", "-m pip install --no-deps CLONE"):
+        assert command in text, "it says where the package comes from"
     for command in ("python -m ms_gan serve .", "mlserver start .", "tritonserver --model-repository=.", "curl -s "):
         assert command in commands
     has_encoder = (bundle / "encoder.mindir").exists()
