@@ -212,6 +212,8 @@ REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what
        if format == "onnx" or "another number" in named},
     "no onnx": (contract_with(lambda models: [facts["files"].pop("onnx") for facts in models.values()]),
                 ["--format", "onnx"], "holds no onnx, only mindir; export it again"),
+    **{f"batches of {size}": (lambda folder: None, ["--max-batch", size], "of this bundle at most 86998")
+       for size in ("86999", "9" * 200)},
     "one port for two": (lambda folder: None, ["--http-port", "{free}", "--grpc-port", "{free}"], "choose two"),
     "a contract of files elsewhere": (elsewhere, [], "contract.json: tells of '../generator.mindir'"),
     **{f"{host} that is not here": (lambda folder: None, ["--host", host], "give --host an address of this machine")

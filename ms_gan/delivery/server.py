@@ -24,13 +24,10 @@ from starlette.responses import JSONResponse
 from ms_gan.delivery.address import in_url
 from ms_gan.delivery.binary_tensors import as_json_alone
 from ms_gan.delivery.bundle import Bundle
-from ms_gan.delivery.contract import Facts
-from ms_gan.delivery.requests import RequestError
+from ms_gan.delivery.requests import RequestError, most_body_bytes
 from ms_gan.delivery.server_settings import RUNTIMES
 from ms_gan.errors import MOST_SHOWN, UserError, shown
 
-BYTES_PER_NUMBER = 32  # as JSON writes it, with room to spare
-BYTES_BESIDE = 1 << 20
 MOST_DRAINED = 1 << 28  # a larger body is cut off before its sender hears why
 MOST_SILENCE = 30  # seconds between two pieces of a body
 MOST_AT_THE_END = 10  # seconds for what is under way when a signal ends the server
@@ -109,21 +106,6 @@ async def refuse_to_load(name: str) -> bool:
 def is_our_fault(record: logging.LogRecord) -> bool:
     """Tell whether a record is worth a place in the log: a request that was refused is not."""
     return not (record.exc_info and isinstance(record.exc_info[1], MLServerError))
-
-
-def most_body_bytes(contract: Facts, most_rows: int) -> int:
-    """Return how long a message may be: the largest request, or answer, of `most_rows` rows, as JSON."""
-    numbers = 0
-    for facts in contract["models"].values():
-        for tensors in (facts["inputs"], facts["outputs"]):
-            total = 0
-            for tensor in tensors:
-                size = 1
-                for length in tensor["shape"][1:]:
-                    size *= length
-                total += size
-            numbers = max(numbers, total)
-    return BYTES_BESIDE + most_rows * numbers * BYTES_PER_NUMBER
 
 
 def with_short_names(get_model: Callable[..., Awaitable[MLModel]]) -> Callable[..., Awaitable[MLModel]]:

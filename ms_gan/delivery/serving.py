@@ -29,7 +29,7 @@ PAGE = Path(__file__).with_name("page.html")
 class BundleRuntime(MLModel):
     """One model of the bundle in whose sub-folder the settings lie.
 
-    Of the settings' `extra`: `format` "mindir" or "onnx", `max_batch` rows in one request and in one call of the model,
+    Of the settings' `extra`: `format` "mindir" or "onnx", `max_batch` rows in one request and in one batch of them,
     the `device_target` and `device_id` of a MindIR, and `bundle`, a Bundle of that format that is open already.
     """
 
