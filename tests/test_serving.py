@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import subprocess
+import zlib
 from types import SimpleNamespace
 
 import mindspore  # noqa: F401  before tritonclient: it needs a protobuf of its own choice
@@ -109,6 +110,13 @@ def test_health_and_metadata_are_those_of_the_contract(server, bundle):
             expected = [(each["name"], TYPES[each["type"]], [-1, *each["shape"][1:]]) for each in facts[kind]]
             assert described[:len(expected)] == expected
             assert [name for name, _, _ in described[len(expected):]] == (["seed", "num"] if kind == "inputs" else [])
+        if client is http:  # Triton's own client knows no parameters of tensors over gRPC
+            latent, label = (each["parameters"] for each in told["inputs"][:2])
+            assert (latent["distribution"], label["range"]) == ("normal", "0 to 9")
+            assert label["labels"] == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+        index = client.get_model_repository_index()
+        listed = index if client is http else [{"name": each.name, "state": each.state} for each in index.models]
+        assert [(each["name"], each["state"].rpartition(".")[2]) for each in listed] == [("generator", "READY")]
     status, contract = server.ask("/contract.json", method="GET")
     assert status == 200 and contract.pop("server") == {"format": "mindir", "max_batch": 64}
     assert contract == bundle.contract
@@ -220,10 +228,30 @@ def test_the_encoder_as_the_readme_says(autoencoder_server, autoencoder_folder, 
 
 
 def test_a_packed_request_is_unpacked(server, bundle):
-    body = gzip.compress(json.dumps({"inputs": [tensor("seed", "INT64", [3]), tensor("label", "INT32", [4])]}).encode())
-    status, answer = server.ask(INFER, body, Content_Encoding="gzip")
-    assert status == 200
-    assert np.array_equal(np.float32(answer["outputs"][0]["data"]), seeded(bundle, 3, [4])[1].ravel())
+    body = json.dumps({"inputs": [tensor("seed", "INT64", [3]), tensor("label", "INT32", [4])]}).encode()
+    halves = body[:20], body[20:]
+    for name, packed in (("gzip", gzip.compress(body)), ("GZIP", b"".join(map(gzip.compress, halves))),
+                         ("deflate", zlib.compress(body)), ("deflate", b"".join(map(zlib.compress, halves))),
+                         ("identity", body)):
+        status, answer = server.ask(INFER, packed, Content_Encoding=name)
+        assert status == 200, answer
+        assert np.array_equal(np.float32(answer["outputs"][0]["data"]), seeded(bundle, 3, [4])[1].ravel())
+    for name in ("br", "gzip, gzip", "", "x" * 5000):
+        status, answer = server.ask(INFER, body, Content_Encoding=name)
+        assert status == 415 and "gzip or deflate" in one_sentence(answer["error"])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_tritons_client_may_pack_its_requests(coding, server, bundle):
+    client = tritonclient.http.InferenceServerClient(f"{server.host}:{server.http}")
+    latent = np.random.default_rng(6).standard_normal((3, 100), dtype=np.float32)
+    inputs = [tritonclient.http.InferInput("latent", [3, 100], "FP32"),
+              tritonclient.http.InferInput("label", [3], "INT32")]
+    for each, array in zip(inputs, (latent, np.int32([3, 0, 9]))):
+        each.set_data_from_numpy(array)
+    image = client.infer("generator", inputs, request_compression_algorithm=coding).as_numpy("image")
+    assert np.array_equal(image, bundle.draw((latent, np.int32([3, 0, 9]))))
+    client.close()
 
 
 def test_onnx_draws_the_same_without_mindspore(onnx_server, server, bundle):
@@ -453,6 +481,14 @@ def test_the_other_ways_to_ask_refuse_likewise(path, server, bundle):
     assert answers(server, bundle)
 
 
+def test_over_grpc_nothing_streams(stub, server, bundle):
+    for requests in ([], [request_of([SEED])] * 2):
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stub.ModelStreamInfer(iter(requests), timeout=60))
+        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED and "ModelInfer" in caught.value.details()
+    assert answers(server, bundle)
+
+
 @pytest.mark.parametrize("kind", ["http", "grpc"])
 def test_nobody_but_its_owner_can_take_the_model_away(kind, server, bundle):
     module = {"http": tritonclient.http, "grpc": tritonclient.grpc}[kind]
@@ -602,6 +638,7 @@ def test_a_small_body_that_unpacks_to_much_is_refused(server, bundle):
     for body in (gzip.compress(bytes(100_000_000)), bomb):
         status, answer = server.ask(INFER, body, Content_Encoding="gzip")
         assert status == 413 and re.search(r"more than [\d,]+ bytes", one_sentence(answer["error"]))
+    assert server.ask(INFER, zlib.compress(bytes(100_000_000)), Content_Encoding="deflate")[0] == 413
     for body in (b"no gzip", gzip.compress(b"{}")[:-9]):
         assert server.ask(INFER, body, Content_Encoding="gzip")[0] == 400
     with open(f"/proc/{server.process.pid}/status") as status:
