@@ -1,7 +1,8 @@
 // Draw images on Ascend with MindSpore Lite and a bundle's MindIR: lite generator.mindir LATENT_SIZE COUNT
 //
 // With labels: of class 0, or without tags. Written from the documented C++ interface of MindSpore Lite 2.6; neither
-// compiled nor run: there was no Ascend device to run it on. A model that was converted ahead takes the batches that it was converted for: docs/serving.md, "Ascend".
+// compiled nor run: there was no Ascend device to run it on. A model that was converted ahead takes
+// the batches that it was converted for: docs/serving.md, "Ascend".
 //
 // g++ -std=c++17 lite.cc -I$LITE_HOME/runtime -L$LITE_HOME/runtime/lib -lmindspore-lite -o lite
 
