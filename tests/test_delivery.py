@@ -471,6 +471,11 @@ def test_eval_that_refuses_a_label_leaves_nothing(conditional, tmp_path, capsys)
     assert list(tmp_path.iterdir()) == []
 
 
+def with_labels(contract, names):
+    contract["labels"] = names
+    contract["models"]["generator"]["inputs"][1]["range"] = [0, len(names) - 1]
+
+
 TAMPERED = {
     "no labels for an input that takes them": lambda contract: contract.update(labels=None),
     "no names": lambda contract: contract.update(labels=[]),
@@ -478,6 +483,8 @@ TAMPERED = {
     "one text for all names": lambda contract: contract.update(labels="0123456789"),
     "a name too many": lambda contract: contract["labels"].append("10"),
     "a name too few": lambda contract: contract["labels"].pop(),
+    "a name too many, and its range": lambda contract: with_labels(contract, [*contract["labels"], "10"]),
+    "a name too few, and its range": lambda contract: with_labels(contract, contract["labels"][:-1]),
     "names without the input": lambda contract: contract["models"]["generator"]["inputs"].pop(),
     "another input": lambda contract: contract["models"]["generator"]["inputs"][1].update(name="class"),
     "nothing said of labels": lambda contract: contract.pop("labels"),
@@ -509,7 +516,8 @@ def test_a_contract_of_files_elsewhere_is_refused(format, place, conditional_bun
     file = tmp_path / "bundle" / "contract.json"
     contract = json.loads(file.read_text())
     files = contract["models"]["generator"]["files"]
-    contract["files"][place] = contract["files"].pop(files[format])
+    for part in ("files", "parity"):
+        contract[part][place] = contract[part].pop(files[format])
     files[format] = place
     file.write_text(json.dumps(contract))
     asked = ("infer", tmp_path / "bundle", "--num", 1, "--output", tmp_path / "x.png")

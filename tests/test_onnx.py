@@ -21,7 +21,7 @@ from commands import environment
 from ms_gan import recipes
 from ms_gan.delivery.contract import example_inputs, file_of
 from ms_gan.delivery.export import models_of
-from ms_gan.delivery.formats import write_onnx
+from ms_gan.delivery.formats import read_mindir, write_mindir, write_onnx
 from ms_gan.delivery.server_settings import readme, triton_settings
 from ms_gan.evaluation.sampling import on_arrays
 
@@ -82,6 +82,16 @@ def test_onnxruntime_draws_what_the_network_draws(written):
             feeds = dict(zip(("latent" if name == "generator" else "image", "label"), others))
             changed = session.run([facts["outputs"][0]["name"]], feeds)[0]
             assert (changed != expected[0]).reshape(64, -1).any(axis=1).mean() > 0.9, f"{name} looks at its labels"
+
+
+def test_a_mindir_draws_to_the_last_bit_what_the_network_draws(written, tmp_path):
+    labels, found = written
+    for name, facts, network, _ in found:
+        file = tmp_path / f"{name}.mindir"
+        write_mindir(network, facts, file)
+        inputs = example_inputs(facts, labels, 7, 5)
+        for output, expected in zip(read_mindir(file, facts)(*inputs), on_arrays(network)(*inputs)):
+            np.testing.assert_array_equal(output, expected, err_msg=name)
 
 
 def test_the_file_says_of_itself_what_the_contract_says(written):
@@ -150,6 +160,8 @@ def test_the_readme_tells_of_this_bundle(bundle):
     text = (bundle / "README.md").read_text(encoding="utf-8")
     assert "step 1,234" in text and "](samples.png)" in text and (bundle / "samples.png").stat().st_size > 1000
     commands = "".join(snippets(bundle, "bash"))
+    for command in ("bash scripts/run_serve.sh FOLDER", "-m pip install --no-deps CLONE"):
+        assert command in text, "it says where the package comes from"
     for command in ("python -m ms_gan serve .", "mlserver start .", "tritonserver --model-repository=.", "curl -s "):
         assert command in commands
     has_encoder = (bundle / "encoder.mindir").exists()

@@ -344,8 +344,7 @@ def test_tags_are_boxes_to_tick(tags_page, tagged):
     boxes[3].click()
     boxes[1].click()
     assert page.text("#chosen") == "cheese, onion" and all(box.is_enabled() for box in boxes)
-    page.draw()
-    page.shows("#images canvas", images_of(tagged, 1, 4, [2, 4, 0]))
+    page.shows("#images canvas", images_of(tagged, 1, 4, [2, 4, 0]))  # drawn as soon as it is chosen
     boxes[0].click()
     assert [box.is_enabled() for box in boxes] == [True, True, False, True, False], "an image has at most three"
     page.set(num=2)
@@ -353,5 +352,7 @@ def test_tags_are_boxes_to_tick(tags_page, tagged):
     page.shows("#images canvas", images_of(tagged, 1, 2, [1, 2, 4]))
     boxes[1].click()
     assert all(box.is_enabled() for box in boxes)
+    assert not page.find("#place").is_displayed() and not page.find("#here").is_displayed(), "there is no walk yet"
     page.walk()
     page.shows("#along canvas", walk_of(tagged, 1, 2, [1, 4, 0]))  # four at a time
+    assert page.find("#place").is_displayed() and page.find("#here").is_displayed()

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 
 import numpy as np
 import pytest
@@ -50,6 +51,30 @@ def test_a_signal_ends_it_with_status_0_and_frees_its_ports(number, folder, tmp_
         with socket.socket() as probe:
             assert probe.connect_ex((server.host, port)) != 0
     assert "Traceback" not in server.log.read_text(), "who stops it on purpose wants no stack"
+
+
+@pytest.mark.parametrize("sent", ["POST ", f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"],
+                         ids=["half a head", "half a body"])
+def test_a_client_that_stalls_does_not_keep_it_from_ending(sent, folder, tmp_path):
+    with serving(folder, tmp_path / "log", "--format", "onnx") as server:
+        with socket.create_connection((server.host, server.http)) as connection:
+            connection.sendall(sent.encode())
+            time.sleep(0.5)
+            started = time.monotonic()
+            assert end(server.process) == 0 and time.monotonic() - started < 20, server.log.read_text()
+    assert "Traceback" not in server.log.read_text()
+
+
+def test_a_body_that_stops_on_its_way_gets_408_and_a_sentence():
+    program = ("import asyncio\n"
+               "from ms_gan.delivery import server\n"
+               "server.MOST_SILENCE, sent = 0.2, []\n"
+               "async def send(message): sent.append(message)\n"
+               "limit, scope = server.BodyLimit(None, 100), {'type': 'http', 'headers': []}\n"
+               "asyncio.run(limit(scope, asyncio.Event().wait, send))\n"
+               "print(sent[0]['status'], sent[1]['body'].decode())\n")
+    done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
+    assert done.stdout == '408 {"error":"the body did not go on within 0.2 seconds"}\n', done.stderr
 
 
 @pytest.mark.parametrize("option, other", [("--http-port", "--grpc-port"), ("--grpc-port", "--http-port")])
@@ -107,11 +132,11 @@ def wrong_byte(name, place):
     return change
 
 
-def contract_with(change):
+def contract_with(change, part=lambda contract: contract["models"]):
     """Change the contract's models, and write every checksum anew: nothing but the contract is wrong."""
     def rewrite(folder):
         contract = json.loads((folder / "contract.json").read_text())
-        change(contract["models"])
+        change(part(contract))
         (folder / "contract.json").write_text(json.dumps(contract))
         write_checksums(folder, COVERED)
 
@@ -142,6 +167,36 @@ DISAGREEING = {
     "an encoder of larger images": lambda models: models["encoder"]["inputs"][0].update(shape=["batch", 3, 32, 32]),
     "an encoder of longer latents": longer_latents,
     "an encoder that is the generator": lambda models: models["encoder"].update(files=models["generator"]["files"]),
+    "images as whole numbers": lambda models: models["generator"]["outputs"][0].update(type="int32"),
+    "latents as whole numbers": lambda models: models["generator"]["inputs"][0].update(type="int32"),
+    "labels as fractions": lambda models: models["generator"]["inputs"][1].update(type="float32"),
+    "a range of words": lambda models: models["encoder"]["inputs"][0].update(range=["dark", "light"]),
+    "a range of one number": lambda models: models["encoder"]["inputs"][0].update(range=[0.0]),
+    "no range": lambda models: models["encoder"]["inputs"][0].update(range=None),
+    "half a range": lambda models: models["encoder"]["inputs"][0].update(range=[None, 1.0]),
+}
+
+
+def with_labels(names):
+    """Change the labels, and the ranges with them, so that the contract contradicts nothing but the files."""
+    def change(contract):
+        contract["labels"] = names(contract["labels"])
+        for facts in contract["models"].values():
+            facts["inputs"][1]["range"][1] = len(contract["labels"])
+
+    return change
+
+
+WRONG_AS_A_WHOLE = {  # the change, and what the line names
+    "a label too many": (with_labels(lambda names: [*names, "salt"]), "another number of labels than the 6"),
+    "a label too few": (with_labels(lambda names: names[:-1]), "another number of labels than the 4"),
+    "three labels too few": (with_labels(lambda names: names[:-3]), "another number of labels than the 2"),
+    "a label twice": (with_labels(lambda names: [*names[:-1], names[0]]), "contract.json"),
+    "a file that differs": (lambda contract: contract["parity"]["generator.mindir"].update(greatest_difference=0.5),
+                            "contract.json"),
+    "a difference of words": (lambda contract: contract["parity"]["generator.mindir"].update(greatest_difference="0"),
+                              "contract.json"),
+    "no parity": (lambda contract: contract["parity"].clear(), "contract.json"),
 }
 REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what the line names
     **{f"{name}: a wrong byte in the middle": (wrong_byte(name, 0.5), [], name) for name in COVERED},
@@ -152,8 +207,13 @@ REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what
     **{f"{what}, {format}": (contract_with(change), ["--format", format], "contract.json")
        for what, change in DISAGREEING.items() for format in ("mindir", "onnx")
        if format == "onnx" or what in ("a larger latent", "larger images", "an encoder of longer latents")},
+    **{f"{what}, {format}": (contract_with(change, lambda contract: contract), ["--format", format], named)
+       for what, (change, named) in WRONG_AS_A_WHOLE.items() for format in ("mindir", "onnx")
+       if format == "onnx" or "another number" in named},
     "no onnx": (contract_with(lambda models: [facts["files"].pop("onnx") for facts in models.values()]),
                 ["--format", "onnx"], "holds no onnx, only mindir; export it again"),
+    **{f"batches of {size}": (lambda folder: None, ["--max-batch", size], "of this bundle at most 86998")
+       for size in ("86999", "9" * 200)},
     "one port for two": (lambda folder: None, ["--http-port", "{free}", "--grpc-port", "{free}"], "choose two"),
     "a contract of files elsewhere": (elsewhere, [], "contract.json: tells of '../generator.mindir'"),
     **{f"{host} that is not here": (lambda folder: None, ["--host", host], "give --host an address of this machine")

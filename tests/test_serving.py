@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import subprocess
+import zlib
 from types import SimpleNamespace
 
 import mindspore  # noqa: F401  before tritonclient: it needs a protobuf of its own choice
@@ -109,6 +110,13 @@ def test_health_and_metadata_are_those_of_the_contract(server, bundle):
             expected = [(each["name"], TYPES[each["type"]], [-1, *each["shape"][1:]]) for each in facts[kind]]
             assert described[:len(expected)] == expected
             assert [name for name, _, _ in described[len(expected):]] == (["seed", "num"] if kind == "inputs" else [])
+        if client is http:  # Triton's own client knows no parameters of tensors over gRPC
+            latent, label = (each["parameters"] for each in told["inputs"][:2])
+            assert (latent["distribution"], label["range"]) == ("normal", "0 to 9")
+            assert label["labels"] == "0, 1, 2, 3, 4, 5, 6, 7, 8, 9"
+        index = client.get_model_repository_index()
+        listed = index if client is http else [{"name": each.name, "state": each.state} for each in index.models]
+        assert [(each["name"], each["state"].rpartition(".")[2]) for each in listed] == [("generator", "READY")]
     status, contract = server.ask("/contract.json", method="GET")
     assert status == 200 and contract.pop("server") == {"format": "mindir", "max_batch": 64}
     assert contract == bundle.contract
@@ -220,10 +228,30 @@ def test_the_encoder_as_the_readme_says(autoencoder_server, autoencoder_folder, 
 
 
 def test_a_packed_request_is_unpacked(server, bundle):
-    body = gzip.compress(json.dumps({"inputs": [tensor("seed", "INT64", [3]), tensor("label", "INT32", [4])]}).encode())
-    status, answer = server.ask(INFER, body, Content_Encoding="gzip")
-    assert status == 200
-    assert np.array_equal(np.float32(answer["outputs"][0]["data"]), seeded(bundle, 3, [4])[1].ravel())
+    body = json.dumps({"inputs": [tensor("seed", "INT64", [3]), tensor("label", "INT32", [4])]}).encode()
+    halves = body[:20], body[20:]
+    for name, packed in (("gzip", gzip.compress(body)), ("GZIP", b"".join(map(gzip.compress, halves))),
+                         ("deflate", zlib.compress(body)), ("deflate", b"".join(map(zlib.compress, halves))),
+                         ("identity", body)):
+        status, answer = server.ask(INFER, packed, Content_Encoding=name)
+        assert status == 200, answer
+        assert np.array_equal(np.float32(answer["outputs"][0]["data"]), seeded(bundle, 3, [4])[1].ravel())
+    for name in ("br", "gzip, gzip", "", "x" * 5000):
+        status, answer = server.ask(INFER, body, Content_Encoding=name)
+        assert status == 415 and "gzip or deflate" in one_sentence(answer["error"])
+
+
+@pytest.mark.parametrize("coding", ["gzip", "deflate"])
+def test_tritons_client_may_pack_its_requests(coding, server, bundle):
+    client = tritonclient.http.InferenceServerClient(f"{server.host}:{server.http}")
+    latent = np.random.default_rng(6).standard_normal((3, 100), dtype=np.float32)
+    inputs = [tritonclient.http.InferInput("latent", [3, 100], "FP32"),
+              tritonclient.http.InferInput("label", [3], "INT32")]
+    for each, array in zip(inputs, (latent, np.int32([3, 0, 9]))):
+        each.set_data_from_numpy(array)
+    image = client.infer("generator", inputs, request_compression_algorithm=coding).as_numpy("image")
+    assert np.array_equal(image, bundle.draw((latent, np.int32([3, 0, 9]))))
+    client.close()
 
 
 def test_onnx_draws_the_same_without_mindspore(onnx_server, server, bundle):
@@ -397,6 +425,7 @@ BODIES = {  # what is no request at all
     "a deeper nest": b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "an unknown output": {"inputs": [ONE], "outputs": [{"name": "sound"}]},
     "an output without a name": {"inputs": [ONE], "outputs": [{}]},
+    "an output again and again": {"inputs": [ONE], "outputs": [{"name": "latent"}] * 300},
 }
 
 
@@ -452,6 +481,14 @@ def test_the_other_ways_to_ask_refuse_likewise(path, server, bundle):
     assert answers(server, bundle)
 
 
+def test_over_grpc_nothing_streams(stub, server, bundle):
+    for requests in ([], [request_of([SEED])] * 2):
+        with pytest.raises(grpc.RpcError) as caught:
+            list(stub.ModelStreamInfer(iter(requests), timeout=60))
+        assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED and "ModelInfer" in caught.value.details()
+    assert answers(server, bundle)
+
+
 @pytest.mark.parametrize("kind", ["http", "grpc"])
 def test_nobody_but_its_owner_can_take_the_model_away(kind, server, bundle):
     module = {"http": tritonclient.http, "grpc": tritonclient.grpc}[kind]
@@ -463,6 +500,23 @@ def test_nobody_but_its_owner_can_take_the_model_away(kind, server, bundle):
         client.close()
         if server.ask("/v2/models/generator/ready", method="GET")[0] != 200:
             server.ask("/v2/repository/models/generator/load", {})  # so that the other tests have a model
+    assert answers(server, bundle)
+
+
+@pytest.mark.parametrize("name", ["", "one", "☃", "a\nb", "a\r\nSet-Cookie: b", "\0", "x" * 20_000],
+                         ids=["empty", "short", "snowman", "two lines", "a header", "zero", "long"])
+def test_the_id_of_a_request_comes_back_as_it_is(name, server, stub):
+    status, answer = server.ask(INFER, {"id": name, "inputs": [SEED, LABEL]})
+    assert (status, answer["id"]) == (200, name)
+    request = request_of([SEED, LABEL])
+    request.id = name
+    assert stub.ModelInfer(request, timeout=60).id == name
+
+
+def test_an_id_that_is_no_text_is_refused(server, bundle):
+    for name in (b"3", b"[]", b'"\\ud800"'):
+        status, answer = server.ask(INFER, b'{"id": ' + name + b', "inputs": ' + json.dumps([SEED]).encode() + b"}")
+        assert status == 400 and one_sentence(answer["error"])
     assert answers(server, bundle)
 
 
@@ -492,6 +546,7 @@ def test_raw_contents_that_do_not_fit_get_invalid_argument_and_a_sentence(what, 
 def test_over_grpc_too_what_is_not_there_is_refused(stub, server, bundle):
     assert "absent" in refused_over_grpc(stub, request_of([ONE], model="absent"), grpc.StatusCode.NOT_FOUND)
     assert "no output 'sound'" in refused_over_grpc(stub, request_of([ONE], outputs=["sound"]))
+    assert "image is asked for twice" in refused_over_grpc(stub, request_of([ONE], outputs=["image"] * 300))
     refused_over_grpc(stub, request_of(model=""), grpc.StatusCode.NOT_FOUND, grpc.StatusCode.INVALID_ARGUMENT)
     mixed = request_of([tensor("seed", "INT64", [1])])
     mixed.inputs[0].contents.fp32_contents.append(1.0)
@@ -583,6 +638,7 @@ def test_a_small_body_that_unpacks_to_much_is_refused(server, bundle):
     for body in (gzip.compress(bytes(100_000_000)), bomb):
         status, answer = server.ask(INFER, body, Content_Encoding="gzip")
         assert status == 413 and re.search(r"more than [\d,]+ bytes", one_sentence(answer["error"]))
+    assert server.ask(INFER, zlib.compress(bytes(100_000_000)), Content_Encoding="deflate")[0] == 413
     for body in (b"no gzip", gzip.compress(b"{}")[:-9]):
         assert server.ask(INFER, body, Content_Encoding="gzip")[0] == 400
     with open(f"/proc/{server.process.pid}/status") as status:

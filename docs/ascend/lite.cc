@@ -1,12 +1,13 @@
 // Draw images on Ascend with MindSpore Lite and a bundle's MindIR: lite generator.mindir LATENT_SIZE COUNT
 //
-// For a generator without labels; one with labels takes them as a second input of int32. Written from the documented
-// C++ interface of MindSpore Lite 2.7; neither compiled nor run: there was no Ascend device to run it on. A model that was
-// converted ahead takes the batches that it was converted for: docs/serving.md, "Ascend".
+// With labels: of class 0, or without tags. Written from the documented C++ interface of MindSpore Lite 2.6; neither
+// compiled nor run: there was no Ascend device to run it on. A model that was converted ahead takes
+// the batches that it was converted for: docs/serving.md, "Ascend".
 //
 // g++ -std=c++17 lite.cc -I$LITE_HOME/runtime -L$LITE_HOME/runtime/lib -lmindspore-lite -o lite
 
 #include <cstdlib>
+#include <cstring>
 #include <iostream>
 #include <memory>
 #include <random>
@@ -34,7 +35,12 @@ int main(int argc, char **argv) {
     return 1;
   }
   auto inputs = model.GetInputs();
-  if (model.Resize(inputs, {{count, size}}) != mindspore::kSuccess) {
+  std::vector<std::vector<int64_t>> shapes = {{count, size}};
+  if (inputs.size() > 1) {  // the label: a number for each image, or as many as an image has places for tags
+    shapes.push_back(inputs[1].Shape());
+    shapes[1][0] = count;
+  }
+  if (model.Resize(inputs, shapes) != mindspore::kSuccess) {
     std::cerr << "the model does not take " << count << " latents of " << size << " numbers\n";
     return 1;
   }
@@ -42,6 +48,7 @@ int main(int argc, char **argv) {
   std::normal_distribution<float> normal;
   auto *latent = static_cast<float *>(inputs[0].MutableData());
   for (int64_t index = 0; index < count * size; ++index) latent[index] = normal(random);
+  if (inputs.size() > 1) std::memset(inputs[1].MutableData(), 0, inputs[1].DataSize());
 
   std::vector<mindspore::MSTensor> outputs;
   if (model.Predict(inputs, &outputs) != mindspore::kSuccess) {

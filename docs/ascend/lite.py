@@ -1,6 +1,6 @@
 """Draw images on Ascend with MindSpore Lite and a bundle's MindIR, without MindSpore: python lite.py BUNDLE [COUNT]
 
-Written from the documented interface of mindspore_lite 2.7; not run: there was no Ascend device to run it on. A model that
+Written from the documented interface of mindspore_lite 2.6; not run: there was no Ascend device to run it on. A model that
 was converted ahead takes the batches that it was converted for: docs/serving.md, "Ascend".
 """
 
@@ -19,7 +19,7 @@ facts = contract["models"]["generator"]
 context = mslite.Context()
 context.target = ["ascend"]
 context.ascend.device_id = 0
-context.ascend.precision_mode = "preferred_fp32"  # what the contract's images were proved in
+context.ascend.precision_mode = "enforce_fp32"  # what the contract's images were proved in
 
 model = mslite.Model()
 model.build_from_file(str(bundle / facts["files"]["mindir"]), mslite.ModelType.MINDIR, context)

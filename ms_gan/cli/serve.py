@@ -22,7 +22,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--grpc-port", type=port, default=8081, metavar="P", help="for gRPC (default: 8081)")
     add_format(command)
     command.add_argument("--max-batch", type=positive, default=64, metavar="N",
-                         help="the most images in one request, and in one call of the model (default: 64)")
+                         help="the most images in one request, and in one batch of requests (default: 64)")
     add_device(command)
 
 
@@ -32,10 +32,12 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("mlserver is not installed; python -m pip install -r requirements-serve.txt")
     from ms_gan.delivery.address import listening_address
     from ms_gan.delivery.contract import held_format, read_contract
+    from ms_gan.delivery.requests import most_body_bytes
 
     # what can be refused at once comes before what takes seconds
     folder = Path(options.bundle)
     contract = read_contract(folder)
+    most_body_bytes(contract, options.max_batch)
     format = options.format or held_format(contract)
     address = listening_address(options.host, {"--http-port": options.http_port, "--grpc-port": options.grpc_port})
     print(f"opening {folder} as {format}", file=sys.stderr, flush=True)

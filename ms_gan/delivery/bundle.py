@@ -71,7 +71,9 @@ class Bundle:
         file = self.folder / facts["files"][format]
         try:
             run = READERS[format](file, facts)
-            found = [(len(output), *output.shape[1:]) for output in run(*example_inputs(facts, self.labels, 2, 0))]
+            inputs = example_inputs(facts, self.labels, 2, 0)
+            found = [(len(output), *output.shape[1:]) for output in run(*inputs)]
+            counts_agree = self.labels is None or _counts_labels(run, inputs, facts["inputs"][1]["range"][1])
         except UserError:
             raise
         except Exception as error:  # each runtime has its own ways to say that an input does not fit
@@ -80,4 +82,17 @@ class Bundle:
         if found != promised:
             raise UserError(f"{file}: gives {found}, where {CONTRACT} promises {promised}; "
                             f"use another copy of the bundle")
+        if not counts_agree:
+            raise UserError(f"{file}: knows another number of labels than the {len(self.labels.names)} of {CONTRACT}; "
+                            f"use another copy of the bundle")
         return run
+
+
+def _counts_labels(run: Run, inputs: Inputs, highest: int) -> bool:
+    """Tell whether a model knows labels up to `highest`, and none beyond: all of those are nothing to its one-hot."""
+    first, label = inputs[0], np.zeros_like(inputs[1])
+    found = []
+    for number in (highest, highest + 1, highest + 2):
+        label.reshape(len(label), -1)[:, 0] = number
+        found.append(np.concatenate([output.ravel() for output in run(first, label)]))
+    return not np.array_equal(found[0], found[1]) and np.array_equal(found[1], found[2])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, List, Optional
 
 import numpy as np
 
@@ -79,8 +79,9 @@ def _is_usable(contract: Facts) -> bool:
     usable = (isinstance(contract["recipe"], str) and isinstance(contract["origin"]["step"], int)
               and latent["name"] == "latent" and latent["distribution"] in DISTRIBUTIONS
               and (labels is None or isinstance(labels, list) and bool(labels)
-                   and all(isinstance(name, str) for name in labels))
+                   and all(isinstance(name, str) for name in labels) and len(set(labels)) == len(labels))
               and all(isinstance(digest["sha256"], str) for digest in contract["files"].values())
+              and all(proof["greatest_difference"] <= proof["tolerance"] for proof in contract["parity"].values())
               and set(models) <= set(MODELS))
     for name, facts in models.items():
         first, *others = facts["inputs"]
@@ -89,14 +90,21 @@ def _is_usable(contract: Facts) -> bool:
                   and len(first["shape"]) == (2 if name == "generator" else 4)
                   and all(len(other["shape"]) in (1, 2) for other in others)
                   and all(other["range"] == [0, len(labels) - (len(other["shape"]) == 1)] for other in others)
+                  and all(_is_range(tensor["range"]) for tensor in facts["inputs"])
                   and bool(facts["files"]) and set(facts["files"]) <= set(FORMATS)
-                  and all(file in contract["files"] for file in facts["files"].values())
+                  and all(file in contract["files"] and file in contract["parity"] for file in facts["files"].values())
                   and [output["name"] for output in facts["outputs"]]
                   == (["image"] if name == "generator" else ["mean", "log_variance"]))
         for tensor in (*facts["inputs"], *facts["outputs"]):
-            usable = (usable and tensor["shape"][0] == "batch" and tensor["type"] in TYPES
+            usable = (usable and tensor["shape"][0] == "batch"
+                      and tensor["type"] == ("int32" if tensor["name"] == "label" else "float32")
                       and all(isinstance(size, int) and size > 0 for size in tensor["shape"][1:]))
     return usable
+
+
+def _is_range(limits: List[Any]) -> bool:
+    low, high = limits
+    return low is high is None or (isinstance(low, (int, float)) and isinstance(high, (int, float)) and low <= high)
 
 
 def _labels_in_turn(labels: LabelNames, count: int) -> np.ndarray:

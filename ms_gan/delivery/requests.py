@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Dict, List, NamedTuple, Optional, Sequence
 
 import numpy as np
@@ -14,6 +15,9 @@ from ms_gan.labels import LabelNames
 WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 MOST_DIMENSIONS = 32  # NumPy's own limit
 DATATYPES = {"float32": ("FP32",), "int32": WHOLE}
+BYTES_PER_NUMBER = 32  # as JSON writes it, with room to spare
+BYTES_BESIDE = 1 << 20
+MOST_BYTES = 2**31 - 1  # of a message over gRPC
 PROTOCOL_TYPES = {"float32": "FP32", "int32": "INT32"}  # of the Open Inference Protocol
 
 
@@ -84,6 +88,21 @@ def encoder_inputs(tensors: Dict[str, Tensor], facts: Facts, labels: Optional[La
     if len(asked) != len(images):
         raise RequestError(f"image has {len(images)} rows and label {len(asked)}; send one label for each image")
     return images, asked
+
+
+def most_body_bytes(contract: Facts, most_rows: int) -> int:
+    """Return how long a message may be: the largest request, or answer, of `most_rows` rows, as JSON.
+
+    Raises UserError for rows of which gRPC cannot carry as many.
+    """
+    bytes_per_row = BYTES_PER_NUMBER * max(
+        sum(math.prod(tensor["shape"][1:]) for tensor in tensors)
+        for facts in contract["models"].values() for tensors in (facts["inputs"], facts["outputs"]))
+    most = (MOST_BYTES - BYTES_BESIDE) // bytes_per_row
+    if most_rows > most:
+        raise UserError(f"--max-batch {shown(most_rows)}: so many images make a message larger than gRPC carries; "
+                        f"of this bundle at most {most}")
+    return BYTES_BESIDE + most_rows * bytes_per_row
 
 
 def _array(name: str, tensor: Tensor, datatypes: Sequence[str], type: Any) -> np.ndarray:

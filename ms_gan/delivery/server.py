@@ -6,16 +6,21 @@ import asyncio
 import logging
 import struct
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any, Awaitable, Callable, List, Optional, Tuple
 
 from fastapi.exceptions import RequestValidationError
+from grpc import StatusCode
 from mlserver import MLModel, MLServer, ModelSettings, Settings
 from mlserver.errors import InferenceError, MLServerError, ModelNotFound
 from mlserver.grpc.converters import ModelInferRequestConverter
 from mlserver.grpc.servicers import InferenceServicer
 from mlserver.grpc.utils import handle_mlserver_error
+from mlserver.middleware import InferenceMiddlewares
+from mlserver.registry import MultiModelRegistry
 from mlserver.settings import ModelParameters
+from mlserver.types import RepositoryIndexRequest, RepositoryIndexResponse, RepositoryIndexResponseItem, State
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse
@@ -23,14 +28,14 @@ from starlette.responses import JSONResponse
 from ms_gan.delivery.address import in_url
 from ms_gan.delivery.binary_tensors import as_json_alone
 from ms_gan.delivery.bundle import Bundle
-from ms_gan.delivery.contract import Facts
-from ms_gan.delivery.requests import RequestError
+from ms_gan.delivery.requests import RequestError, most_body_bytes
 from ms_gan.delivery.server_settings import RUNTIMES
 from ms_gan.errors import MOST_SHOWN, UserError, shown
 
-BYTES_PER_NUMBER = 32  # as JSON writes it, with room to spare
-BYTES_BESIDE = 1 << 20
 MOST_DRAINED = 1 << 28  # a larger body is cut off before its sender hears why
+CODINGS = ("gzip", "x-gzip", "deflate", "identity")
+MOST_SILENCE = 30  # seconds between two pieces of a body
+MOST_AT_THE_END = 10  # seconds for what is under way when a signal ends the server
 
 
 def serve(folder: Path, address: str, http_port: int, grpc_port: int, format: str, most_rows: int, device_target: str,
@@ -40,7 +45,9 @@ def serve(folder: Path, address: str, http_port: int, grpc_port: int, format: st
     most_bytes = most_body_bytes(bundle.contract, most_rows)
     settings = Settings(debug=False, parallel_workers=0, host=address, http_port=http_port, grpc_port=grpc_port,
                         grpc_max_message_length=most_bytes, metrics_endpoint=None, model_repository_root="")
-    settings._custom_rest_server_settings = {"lifespan": "off"}  # nothing begins or ends with it, but a stack at Ctrl-C
+    settings._custom_rest_server_settings = {
+        "lifespan": "off",  # nothing begins or ends with it, but a stack at Ctrl-C
+        "timeout_graceful_shutdown": MOST_AT_THE_END}
     settings._custom_grpc_server_settings = {"grpc.so_reuseport": 0}  # a port of another server is not shared
     extra = {"bundle": bundle, "format": format, "max_batch": most_rows, "device_target": device_target,
              "device_id": device_id}
@@ -87,12 +94,27 @@ def _amend(server: MLServer, settings: Settings, most_bytes: int) -> None:
     for kind, handler in ((RequestValidationError, explain), (HTTPException, explain_status), (Exception, own_up)):
         app.add_exception_handler(kind, handler)
     app.router.routes[:] = [route for route in app.router.routes if not route.path.endswith("_stream")]
+    server._data_plane._inference_middleware = InferenceMiddlewares()  # MLServer's own copies the id into headers
     explain_over_grpc()
     server._grpc_server._settings = settings.model_copy(update={"host": in_url(settings.host)})
     server._model_registry.get_model = with_short_names(server._model_registry.get_model)
+    server._model_repository_handlers.index = partial(index_of, server._model_registry)
     for handler in ("load", "unload"):  # whoever may ask for images may not stop the server
         setattr(server._model_repository_handlers, handler, refuse_to_load)
     logging.getLogger("mlserver.grpc").addFilter(is_our_fault)
+
+
+async def index_of(registry: MultiModelRegistry, wanted: RepositoryIndexRequest) -> RepositoryIndexResponse:
+    """Answer which models are loaded; MLServer lists what lies in a folder of its own."""
+    return RepositoryIndexResponse(root=[
+        RepositoryIndexResponseItem(name=model.name, version=model.version, reason="",
+                                    state=State.READY if model.ready else State.UNAVAILABLE)
+        for model in await registry.get_models() if model.ready or not wanted.ready])
+
+
+async def refuse_to_stream(_servicer: Any, _requests: Any, context: Any) -> None:
+    """Answer whoever wants to ask over gRPC in a stream."""
+    await context.abort(StatusCode.UNIMPLEMENTED, "this server does not stream; ask with ModelInfer")
 
 
 async def refuse_to_load(name: str) -> bool:
@@ -103,21 +125,6 @@ async def refuse_to_load(name: str) -> bool:
 def is_our_fault(record: logging.LogRecord) -> bool:
     """Tell whether a record is worth a place in the log: a request that was refused is not."""
     return not (record.exc_info and isinstance(record.exc_info[1], MLServerError))
-
-
-def most_body_bytes(contract: Facts, most_rows: int) -> int:
-    """Return how long a message may be: the largest request, or answer, of `most_rows` rows, as JSON."""
-    numbers = 0
-    for facts in contract["models"].values():
-        for tensors in (facts["inputs"], facts["outputs"]):
-            total = 0
-            for tensor in tensors:
-                size = 1
-                for length in tensor["shape"][1:]:
-                    size *= length
-                total += size
-            numbers = max(numbers, total)
-    return BYTES_BESIDE + most_rows * numbers * BYTES_PER_NUMBER
 
 
 def with_short_names(get_model: Callable[..., Awaitable[MLModel]]) -> Callable[..., Awaitable[MLModel]]:
@@ -149,6 +156,7 @@ def explain_over_grpc() -> None:
 
     ModelInferRequestConverter.to_types = to_types
     InferenceServicer.ModelReady = handle_mlserver_error(InferenceServicer.ModelReady)
+    InferenceServicer.ModelStreamInfer = refuse_to_stream
 
 
 async def explain(_request: Request, error: RequestValidationError) -> JSONResponse:
@@ -179,9 +187,27 @@ async def own_up(_request: Request, _error: Exception) -> JSONResponse:
     return JSONResponse({"error": "the server failed at this request; its log says how"}, 500)
 
 
+class Unpacker:
+    """Unpacks gzip and zlib, which HTTP calls deflate, member after member."""
+
+    def __init__(self):
+        self.member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+
+    def unpack(self, piece: bytes, most: int) -> bytes:
+        """Return what the next piece unpacks to, cut off at `most` bytes. Raises zlib.error for what is not packed."""
+        found = bytearray()
+        while piece and len(found) < most:
+            if self.member.eof:
+                self.member = zlib.decompressobj(wbits=zlib.MAX_WBITS | 32)
+            found += self.member.decompress(piece, most - len(found))
+            piece = self.member.unconsumed_tail or self.member.unused_data
+        return bytes(found)
+
+
 class BodyLimit:
     """ASGI middleware: a body of more than `most_bytes`, unpacked if it is packed, gets the status 413.
 
+    One that stops on its way gets 408.
     What is left is handed on as JSON, whatever it calls itself: the protocol knows nothing else, and `curl -d` says
     that it sends a form.
     """
@@ -195,9 +221,22 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        packed = any(name == b"content-encoding" and b"gzip" in value.lower() for name, value in scope["headers"])
-        unpacker = zlib.decompressobj(wbits=zlib.MAX_WBITS | 16) if packed else None
-        body, too_long = await self._read(receive, unpacker)
+        codings = [coding.strip().lower() for name, value in scope["headers"] if name == b"content-encoding"
+                   for coding in value.decode("latin-1").split(",")]
+        if len(codings) > 1 or not set(codings) <= set(CODINGS):
+            told = f"this server does not unpack {shown(', '.join(codings))}; send the body plain, or as gzip or deflate"
+            await JSONResponse({"error": told}, 415, {"Accept-Encoding": "gzip, deflate", "Connection": "close"})(
+                scope, receive, send)
+            return
+        unpacker = Unpacker() if codings and codings[0] != "identity" else None
+        try:
+            body, too_long = await self._read(receive, unpacker)
+        except (asyncio.TimeoutError, asyncio.CancelledError) as error:
+            ends = isinstance(error, asyncio.CancelledError)
+            told = "the server ends" if ends else f"the body did not go on within {MOST_SILENCE} seconds"
+            refusal = JSONResponse({"error": told}, 503 if ends else 408, {"Connection": "close"})
+            await refusal(scope, receive, send)
+            return
         if too_long:
             told = f"the body has more than {self.most_bytes:,} bytes, the most that this server reads"
             await JSONResponse({"error": told}, 413)(scope, receive, send)
@@ -209,6 +248,8 @@ class BodyLimit:
             except RequestError as error:
                 await JSONResponse({"error": str(error)}, 400)(scope, receive, send)
                 return
+        if not body and scope["method"] == "POST":
+            body = b"{}"  # the protocol asks for the repository's index without a body, and MLServer wants one
         others = [(name, value) for name, value in scope["headers"]
                   if name not in (b"content-encoding", b"content-length", b"content-type")]
         scope = {**scope, "headers": [*others, (b"content-type", b"application/json"),
@@ -228,15 +269,15 @@ class BodyLimit:
         """Return the body, and whether it was too long: then it is read, and dropped, so that its sender listens."""
         body, seen, too_long = bytearray(), 0, False
         while True:
-            message = await receive()
+            message = await asyncio.wait_for(receive(), MOST_SILENCE)
             piece = message.get("body", b"")
             seen += len(piece)
             if not too_long:
                 try:
-                    body += unpacker.decompress(piece, self.most_bytes + 1) if unpacker else piece
+                    body += unpacker.unpack(piece, self.most_bytes + 1) if unpacker else piece
                 except zlib.error:  # not packed after all: what is read of it is no JSON either
                     body += piece
-                too_long = len(body) > self.most_bytes
+                too_long = max(len(body), seen) > self.most_bytes
             if too_long:
                 body.clear()
             if message["type"] == "http.disconnect" or not message.get("more_body", False) or seen > MOST_DRAINED:

@@ -84,8 +84,9 @@ in and comes out, and where it comes from; `sha256sum -c SHA256SUMS` checks that
 {tensors}
 {label}
 ## Serve
-With the package ms_gan and its requirements-serve.txt, over the Open Inference Protocol V2 (REST and gRPC), and with a
-page to look at:
+Over the Open Inference Protocol V2 (REST and gRPC), and with a page to look at. In a clone of ms_gan, which brings its
+packages: `bash scripts/run_serve.sh FOLDER`, where FOLDER is this one. Or, with CLONE for the clone, once
+`python -m pip install -r CLONE/requirements-serve.txt` and `python -m pip install --no-deps CLONE`; then, in this folder:
 
 ```bash
 # http://127.0.0.1:8080/; --help for ports, formats and limits

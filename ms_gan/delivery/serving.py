@@ -29,7 +29,7 @@ PAGE = Path(__file__).with_name("page.html")
 class BundleRuntime(MLModel):
     """One model of the bundle in whose sub-folder the settings lie.
 
-    Of the settings' `extra`: `format` "mindir" or "onnx", `max_batch` rows in one request and in one call of the model,
+    Of the settings' `extra`: `format` "mindir" or "onnx", `max_batch` rows in one request and in one batch of them,
     the `device_target` and `device_id` of a MindIR, and `bundle`, a Bundle of that format that is open already.
     """
 
@@ -69,7 +69,10 @@ class BundleRuntime(MLModel):
 
     def described_inputs(self) -> List[MetadataTensor]:
         """Return the model's inputs as its metadata tells of them."""
-        return [_described(tensor) for tensor in self.facts["inputs"]]
+        described = [_described(tensor) for tensor in self.facts["inputs"]]
+        if self.labels is not None:
+            described[1].parameters.labels = ", ".join(self.labels.names)
+        return described
 
     async def predict(self, payload: InferenceRequest) -> InferenceResponse:
         """Answer a request, together with others that wait; or refuse it, in one sentence, with status 400."""
@@ -96,6 +99,8 @@ class BundleRuntime(MLModel):
         for name in wanted:
             if name not in possible:
                 raise RequestError(f"there is no output {shown(name)}; this model gives {', '.join(possible)}")
+            if wanted.count(name) > 1:
+                raise RequestError(f"the output {name} is asked for twice")
         return wanted
 
 
@@ -145,9 +150,13 @@ def _require_protobuf_of_mindspore() -> None:
 
 
 def _described(tensor: Facts) -> MetadataTensor:
-    told: Dict[str, Any] = {key: value for key, value in tensor.items() if key in ("meaning", "layout", "channels")}
+    told: Dict[str, Any] = {key: value for key, value in tensor.items()
+                            if key in ("meaning", "layout", "channels", "distribution")}
+    low, high = tensor.get("range", (None, None))
+    if low is not None:  # as text, which is all that gRPC carries beside whole numbers
+        told["range"] = f"{low:g} to {high:g}"
     return MetadataTensor(name=tensor["name"], datatype=PROTOCOL_TYPES[tensor["type"]],
-                          shape=[-1, *tensor["shape"][1:]], parameters=Parameters(**told) if told else None)
+                          shape=[-1, *tensor["shape"][1:]], parameters=Parameters(**told))
 
 
 def _tensors(payload: InferenceRequest) -> Dict[str, Tensor]:
