@@ -108,6 +108,7 @@ def test_what_leaves_a_run_is_the_average(data, tmp_path):
     assert np.array_equal(np.load(tmp_path / "drawn.npy"), expected)
 
 
+@pytest.mark.slow
 def test_a_warm_start_begins_the_average_anew(data, tmp_path):
     train_here(*arguments(data, tmp_path / "first", "--epochs", "1"))
     first = tmp_path / "first" / "rpgan" / "1"

@@ -83,6 +83,7 @@ def test_a_judge_reads_what_its_record_says(judge, test):
     np.testing.assert_array_equal(features, judge.features(np.float32(test.images) / 255))
 
 
+@pytest.mark.slow
 def test_the_same_seed_gives_the_same_bytes_whatever_was_trained_before(train, test, shortest, tmp_path):
     small = replace(train, images=train.images[:300], labels=train.labels[:300])
     for name, seed in (("one", 5), ("two", 5), ("three", 6)):

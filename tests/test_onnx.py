@@ -84,6 +84,7 @@ def test_onnxruntime_draws_what_the_network_draws(written):
             assert (changed != expected[0]).reshape(64, -1).any(axis=1).mean() > 0.9, f"{name} looks at its labels"
 
 
+@pytest.mark.slow
 def test_a_mindir_draws_to_the_last_bit_what_the_network_draws(written, tmp_path):
     labels, found = written
     for name, facts, network, _ in found:

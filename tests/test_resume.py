@@ -204,6 +204,7 @@ def test_two_processes_do_not_train_one_run(data, tmp_path):
     assert "another process is training this run" in refused.stderr
 
 
+@pytest.mark.slow
 def test_a_run_goes_on_when_nobody_reads_what_it_prints(data, undisturbed, tmp_path):
     process = start(*arguments(data, "short", tmp_path))
     process.stdout.readline()
@@ -213,6 +214,7 @@ def test_a_run_goes_on_when_nobody_reads_what_it_prints(data, undisturbed, tmp_p
     assert "done: 250 steps" in (tmp_path / "mlp" / "1" / "train.log").read_text()
 
 
+@pytest.mark.slow
 def test_nohup_is_respected(data, undisturbed, tmp_path):
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a child inherits that
     try:

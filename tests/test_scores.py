@@ -230,6 +230,7 @@ def test_metrics_are_printed_and_written(place, tmp_path, capsys):
     assert (again / "metrics.json").read_bytes() == (tmp_path / "out/metrics.json").read_bytes()
 
 
+@pytest.mark.slow
 def test_a_conditional_model_with_all_scores(place, tmp_path):
     assert evaluate(place, "runs/acgan/1", "--cas", "--nearest-neighbour", "--output-dir", str(tmp_path / "out")) == 0
     found = json.loads((tmp_path / "out/metrics.json").read_text())["generated"]

@@ -42,7 +42,7 @@ def autoencoder_folder(device, tmp_path_factory):
     return write_autoencoder(tmp_path_factory.mktemp("autoencoder") / "bundle")
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
 def test_a_signal_ends_it_with_status_0_and_frees_its_ports(number, folder, tmp_path):
     with serving(folder, tmp_path / "log", "--format", "onnx") as server:
         server.draw(tensor("seed", "INT64", [1]))
@@ -291,6 +291,7 @@ def test_without_mlserver_one_line_says_so(folder, monkeypatch, capsys):
     assert re.fullmatch(r"error: mlserver is not installed; [^\n]*requirements-serve.txt\n", capsys.readouterr().err)
 
 
+@pytest.mark.slow
 def test_mlservers_own_command_serves_a_bundle_too(folder, bundle, tmp_path):
     line = re.search(r"^.*mlserver start \.$", (folder / "README.md").read_text(encoding="utf-8"), re.M)[0]
     http, remote, metrics = free_ports(3)

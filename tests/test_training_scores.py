@@ -105,6 +105,7 @@ def test_the_best_is_kept_and_found(folder, tmp_path, monkeypatch):
     assert read_state(checkpoint)["step"] == 20 and home.resolve() == run.resolve()
 
 
+@pytest.mark.slow
 def test_a_conditional_model_is_scored_by_its_classes_too(folder, tmp_path):
     small = ("--set", "generator.start_channels=4", "--set", "generator.widths=[4,4,4,4]", "--set",
              "discriminator.widths=[4,4,4,4,4]", "--set", "schedule.steps_per_epoch=3")

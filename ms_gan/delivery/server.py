@@ -224,7 +224,8 @@ class BodyLimit:
         codings = [coding.strip().lower() for name, value in scope["headers"] if name == b"content-encoding"
                    for coding in value.decode("latin-1").split(",")]
         if len(codings) > 1 or not set(codings) <= set(CODINGS):
-            told = f"this server does not unpack {shown(', '.join(codings))}; send the body plain, or as gzip or deflate"
+            told = (f"this server does not unpack {shown(', '.join(codings))}; "
+                    f"send the body plain, or as gzip or deflate")
             await JSONResponse({"error": told}, 415, {"Accept-Encoding": "gzip, deflate", "Connection": "close"})(
                 scope, receive, send)
             return
