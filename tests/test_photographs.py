@@ -534,7 +534,8 @@ def test_every_recipe_is_trained_here():
     assert sorted((*GREY, *COLOUR, *OTHERS)) == recipes.names() == sorted(SMALL)
 
 
-@pytest.mark.parametrize("name", ["mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in (*GREY[1:], *COLOUR))])
+@pytest.mark.parametrize("name", ["mlp", *(pytest.param(name, marks=pytest.mark.slow)
+                                           for name in (*GREY[1:], *COLOUR))])
 def test_recipes_without_labels_train_on_photographs(name, photographs, tmp_path, capsys):
     here(*training(name, photographs, tmp_path, "--skip-unreadable"))
     assert f"brought to 28x28 in {'grey' if name in GREY else 'colour'}" in capsys.readouterr().out

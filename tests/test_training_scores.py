@@ -83,7 +83,7 @@ def test_they_change_nothing_of_the_training(undisturbed, folder, tmp_path):
     assert not (without / "best.json").exists() and COLUMN not in (without / "history.csv").read_text()
 
 
-@pytest.mark.parametrize("last", [3, 4])
+@pytest.mark.parametrize("last", [3, pytest.param(4, marks=pytest.mark.slow)])
 def test_a_run_that_was_killed_scores_again_what_it_had_lost(last, undisturbed, tmp_path):
     """History and mark are those of the end, the newest checkpoint is an older one: as after kill -9."""
     run = tmp_path / "run"
