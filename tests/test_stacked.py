@@ -7,10 +7,11 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from commands import run, write_mnist
-from ms_gan import data, recipes
+from commands import write_mnist
+from ms_gan import data
 from ms_gan.data import stacked
 from ms_gan.data.description import ImageData
+from ms_gan.errors import UserError
 from ms_gan.evaluation import judges, scores
 
 
@@ -68,9 +69,6 @@ def test_modes_are_read_channel_by_channel(modes, readable):
         assert found.generated == found.real
 
 
-def test_the_recipe_takes_them_from_its_first_look(tmp_path):
-    recipe = recipes.load("stacked_mnist")
-    assert (recipe["data"]["dataset"], recipe["data"]["fallback"]) == ("stacked_mnist", "stacked_digits")
-    refused = run("train", "--recipe", "stacked_mnist", "--dataset", "stacked_digits", "--data-path", tmp_path,
-                  status=2)
-    assert refused.stderr.startswith("error: --dataset stacked_digits is drawn")
+def test_drawn_digits_are_not_read_from_a_folder(tmp_path):
+    with pytest.raises(UserError, match="--dataset stacked_digits is drawn"):
+        data.load("stacked_digits", "train", tmp_path)

@@ -50,11 +50,16 @@ class TrainingScores:
                  steps_per_epoch: int):
         self.size, self.latent, self.seed = recipe["data"]["size"], recipe["latent"], seed
         self.every = recipe["scores"]["every_epochs"] * steps_per_epoch
-        self.why_none = self._why_none(recipe, images, held_out)
+        self.why_none: Optional[str] = None
         self.columns: Tuple[str, ...] = ()
         self._scores: Optional[QuickScores] = None
-        if self.every and self.why_none is None:
+        if self.every:
             self.reference, self.others = _disjoint(images, held_out, recipe["scores"]["images"], seed)
+            self.why_none = why_no_judge(images)
+            if self.why_none is None and len(self.reference.images) < FEWEST:
+                self.why_none = (f"{images.name}, {images.source}, has too few images to compare {FEWEST} with as "
+                                 f"many others")
+        if self.every and self.why_none is None:
             self.labels = self.reference.labels if recipe["data"]["classes"] else None
             kind = "train" if held_out is None else "held_out"
             self.columns = (f"fd_{of_count(len(self.reference.images))}_{kind}_ratio",)
@@ -85,13 +90,6 @@ class TrainingScores:
             return best
         return {"checkpoint": f"checkpoints/{checkpoint_name(step)}", "step": step, "chosen_by": self.columns[0],
                 "score": score}
-
-    @staticmethod
-    def _why_none(recipe: Recipe, images: ImageData, held_out: Optional[ImageData]) -> Optional[str]:
-        reason = why_no_judge(images)
-        if reason is None and len(_disjoint(images, held_out, recipe["scores"]["images"], 0)[0].images) < FEWEST:
-            reason = f"{images.name}, {images.source}, has too few images to compare {FEWEST} with as many others"
-        return reason
 
 
 def mark_best(run: RunFolder, best: Optional[Dict[str, Any]]) -> None:

@@ -88,7 +88,7 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
         progress.say(note)
     if instead_of:
         progress.say(f"note: the data set is {images.name}, because {instead_of} could not be fetched")
-    if scores.every and scores.why_none:
+    if scores.why_none:
         progress.say(f"note: no scores on the way: {scores.why_none}")
     _train(run, settings, environment, step, for_training, batches, steps_per_epoch, device, history, progress, scores,
            None, None)
