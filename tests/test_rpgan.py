@@ -12,7 +12,7 @@ from ms_gan import recipes
 from ms_gan.nets.blocks import ProjectionHead
 from ms_gan.nets.conv import ConvDiscriminator
 from ms_gan.nets.mlp import MLPDiscriminator
-from ms_gan.recipes.build import adam
+from ms_gan.recipes.build import adam, build_step
 from ms_gan.runtime import random_stream
 from ms_gan.steps.rpgan import RpGANStep
 from ms_gan.training.loop import on_device
@@ -114,3 +114,20 @@ def test_every_discriminator_can_judge_by_labels(build):
 def test_a_discriminator_that_wins_every_pair_is_remarked():
     assert "overpowers G" in RpGANStep.remark(None, {"accuracy_pairs": 1.0})
     assert RpGANStep.remark(None, {"accuracy_pairs": 0.7}) is None
+
+
+@pytest.mark.parametrize("classes", [0, 10])
+def test_g_runs_forward_once_a_step(classes, random_data):
+    """BatchNorm's moving mean advances by a tenth of the batch's mean; run twice, it would by 0.19 of it."""
+    recipe = recipes.override(recipes.load("rpgan"), ["generator.widths=[16, 32]", "discriminator.widths=[16]",
+                                                      "schedule.batch_size=8", f"data.classes={classes}"])
+    step, twin = (build_step(recipe, random_data, 1) for _ in range(2))
+    noise = step.draw_noise(random_stream(1, "step"))
+    step(on_device((np.arange(8, dtype=np.int32),)), on_device(noise))
+    before_norm = nn.SequentialCell(list(twin.generator.layers)[:3])
+    labels = (Tensor(random_data.labels[:8]),) if classes else ()
+    mean = before_norm(twin.generator.condition(Tensor(noise[0]), *labels)).asnumpy().astype(np.float64).mean(0)
+    moving, = (parameter.asnumpy() for parameter in step.generator.get_parameters()
+               if parameter.name.endswith("moving_mean"))
+    np.testing.assert_allclose(moving, 0.1 * mean, rtol=0, atol=1e-6)
+    assert np.abs(mean).max() > 1e-3

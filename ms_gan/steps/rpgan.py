@@ -112,14 +112,14 @@ class RpGANStep(TrainingStep):
         real = self.data(*batch)
         label = (self.data.labels(*batch),) if self.classes else ()
         twice = (ops.concat((label[0], label[0])),) if self.classes else ()
-        fake = ops.stop_gradient(self.generator(noise[0], *label))
+        inputs = (noise[0], *label)  # one name for both calls of G: else the compiler runs it twice, see GANStep
+        fake = ops.stop_gradient(self.generator(*inputs))
         (_, values), gradients = self.gradient_discriminator(ops.concat((real, fake)), twice)
         values = ops.depend(values, self.optimizer_discriminator(gradients))
 
         fake = ops.depend(fake, values)  # G is judged by the updated D
         scores_real = self.discriminator(ops.depend(real, values), *label)
         (_, loss), gradient_of_images = self.gradient_images(fake, scores_real, label)
-        gradient_of_weights = self.gradient_generator(self.generator, self.weights_generator)
-        gradients = gradient_of_weights(noise[0], *label, gradient_of_images)
+        gradients = self.gradient_generator(self.generator, self.weights_generator)(*inputs, gradient_of_images)
         loss = ops.depend(loss, self.optimizer_generator(gradients))
         return ops.stack((values[0], loss, values[1], values[2], values[3]))
