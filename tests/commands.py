@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import struct
 import subprocess
 import sys
@@ -13,6 +14,12 @@ import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 SMALL = ("--set", "generator.widths=[16,32]", "--set", "discriminator.widths=[16]")
+
+
+def published_recipes() -> set:
+    """The names in the README's table of recipes: those of the project, not what somebody is writing."""
+    table = (ROOT / "README.md").read_text(encoding="utf-8").split("| `--recipe` |")[1].split("\n\n")[0]
+    return set(re.findall(r"^\| `(\w+)` \|", table, re.M))
 
 
 def environment(**more: str) -> dict:

@@ -175,10 +175,15 @@ def test_losses_share_one_panel_and_shares_of_images_another(tmp_path, monkeypat
     monkeypatch.setattr("matplotlib.axes.Axes.plot",
                         lambda axes, *_, label=None, **__: panels.setdefault(axes, []).append(label))
     monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda *_, **__: None)
-    plots.losses(tmp_path / "losses.png", history(3, loss_g_class=[2.3] * 3, accuracy_class=[0.1] * 3), "title")
-    assert list(panels.values()) == [["loss d", "loss g", "loss g class"],
-                                     ["fool rate", "accuracy real", "accuracy class"]]
-    assert [axes.get_ylabel() for axes in panels] == ["loss", "share of images"]
+    columns = history(3, loss_g_class=[2.3] * 3, accuracy_class=[0.1] * 3, class_accuracy=[None] * 3)
+    plots.losses(tmp_path / "losses.png", columns, "title")
+    assert list(panels.values()) == [["loss d", "loss g", "loss g class"], ["fool rate", "accuracy real"], ["by D"]]
+    assert [axes.get_ylabel() for axes in panels] == ["loss", "share of images", "asked-for class is read"]
+    coins = ["50%, a coin toss" in [line.get_label() for line in axes.get_lines()] for axes in panels]
+    assert coins == [False, True, False], "ten classes are no coin toss"
+    panels.clear()
+    plots.losses(tmp_path / "losses.png", {**columns, "class_accuracy": [None, None, 0.9]}, "title")
+    assert list(panels.values())[2] == ["by D", "by the judge"]
 
 
 def test_losses_ten_times_smaller_have_a_panel_of_their_own(tmp_path, monkeypatch):

@@ -10,6 +10,7 @@ import sys
 import numpy as np
 import pytest
 
+from commands import published_recipes
 from ms_gan import recipes
 from ms_gan.errors import UserError
 
@@ -63,9 +64,13 @@ def test_every_recipe_is_complete_and_called_as_its_file(name):
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_recipe_names_its_source_and_where_it_departs_from_it(name):
     first, *others = importlib.import_module(f"ms_gan.recipes.{name}").__doc__.splitlines()
-    assert first.endswith(".") and any(line.startswith("Source: ") for line in others)
-    assert any(line.startswith("Where this departs from ") and line.endswith(", and why:") for line in others)
-    assert any(line.startswith("- ") for line in others)
+    assert first.endswith("."), "the docstring's first line is no sentence"
+    for start, end in (("Source: ", ""), ("Where this departs from ", ", and why:"), ("- ", "")):
+        assert any(line.startswith(start) and line.endswith(end) for line in others), f"no line '{start}…{end}'"
+
+
+def test_the_readme_lists_recipes_that_there_are():
+    assert len(published_recipes()) > 5 and published_recipes() <= set(recipes.names())
 
 
 def test_names_are_sorted_and_hold_recipes_only():
@@ -174,7 +179,7 @@ def test_what_is_none_of_the_choices_is_refused_with_all_of_them(name):
     assert {"data.dataset", "latent.distribution", "schedule.sampling"} <= set(keys)
     for key in keys:
         message = refused(recipes.override, recipe, [f"{key}=nonsense"])
-        assert f"{key} must be one of" in message and message.endswith(", not nonsense")
+        assert f"{key} must be one of" in message and message.endswith(", not 'nonsense'")
         assert all(choice in message for choice in recipes.CHOICES[key.rsplit(".", 1)[-1]])
 
 
@@ -231,7 +236,23 @@ def test_classes_that_the_family_cannot_use_are_refused(name, classes, random_da
     def start():
         build_step(recipes.override(recipes.load(name), [f"data.classes={classes}"]), random_data, 1)
 
-    assert "data.classes" in refused(start)
+    message = refused(start)
+    assert "data.classes" in message
+    assert ("families that take labels are acgan, cvae, cvae_gan, rpgan" in message) == (name == "mlp")
+
+
+@pytest.mark.parametrize("change, mended_by", [
+    ("discriminator.dropout_rate=0.2", "discriminator.dropout_rate=0"),
+    ("discriminator.pooling=max", "discriminator.pooling=none"),
+    ("discriminator.pooling=average", "discriminator.pooling=none"),
+])
+def test_a_discriminator_that_cannot_be_differentiated_twice_is_refused(change, mended_by, random_data, device):
+    from ms_gan.recipes.build import build_step
+
+    recipe = recipes.load("rpgan")
+    recipe["discriminator"] = {**recipes.load("acgan")["discriminator"], "dropout_rate": 0.0}
+    assert "did you mean rpgan?" in refused(recipes.load, "rpgam")
+    assert mended_by in refused(build_step, recipes.override(recipe, [change]), random_data, 1)
 
 
 def test_every_setting_of_a_section_is_required(mlp):
@@ -248,18 +269,29 @@ def test_every_setting_of_a_section_is_required(mlp):
 def test_an_unknown_setting_or_section_is_refused(mlp):
     strange = {**mlp, "schedule": {**mlp["schedule"], "epoch": 3}}
     assert "unknown setting schedule.epoch" in refused(recipes.check, strange)
-    assert "unknown section sheets" in refused(recipes.check, {**mlp, "sheets": {}})
+    assert "unknown section sheets; did you mean sheet?" in refused(recipes.check, {**mlp, "sheets": {}})
+    message = refused(recipes.check, {**mlp, "family": "cvae", "encoder": mlp["generator"]})
+    assert "the networks of the family cvae are encoder, generator" in message
+
+
+def test_a_dictionary_where_a_value_belongs_is_refused(mlp):
+    for section, key in (("schedule", "epochs"), ("generator", "slope"), ("updates", "fakes")):
+        wrong = {**mlp, section: {**mlp[section], key: {"n": 20}}}
+        assert f"{section}.{key} must be one value, not {{'n': 20}}" in refused(recipes.check, wrong)
 
 
 @pytest.mark.parametrize("section, settings, named", [
     ("generator", {"network": "transformer"}, "mlp_generator"),
-    ("generator", {"widths": None}, "lacks 'widths'"),
+    ("generator", {"widths": None}, "lacks widths"),
     ("generator", {"depth": 3}, "'depth'"),
     ("discriminator", {"strides": [1, 1]}, "'strides'"),
     ("optimizer_discriminator", {"momentum": 0.9}, "'momentum'"),
-    ("optimizer_discriminator", {"decay_steps": None}, "lacks 'decay_steps'"),
+    ("optimizer_discriminator", {"decay_steps": None}, "lacks decay_steps"),
     ("updates", {"order": 1}, "'order'"),
-    ("updates", {"fakes": None}, "lacks 'fakes'"),
+    ("updates", {"fakes": None}, "lacks fakes"),
+    ("updates", {"fakes": None, "fake": "training"}, "did you mean fakes?"),
+    ("updates", {"fakes": None, "gamma": 10.0}, "it still needs fakes"),
+    ("generator", {"network": "mlp_discriminator"}, "known: conv_decoder, conv_generator, mlp_generator"),
 ])
 def test_what_a_network_or_optimizer_or_step_does_not_take_is_refused(mlp, random_data, device, section, settings,
                                                                       named):

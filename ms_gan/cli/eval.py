@@ -36,7 +36,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                               "labels and decoded with others")
     command.add_argument("--metrics", action="store_true",
                          help="beside samples.png print and write scores of 10,000 samples, or as many as there are "
-                              "test images, to metrics.json and metrics.png; with none of these five options, all "
+                              "test images, to metrics.json and metrics.png; without it and the four above, all "
                               "pictures that the model can are drawn")
     command.add_argument("--cas", action="store_true",
                          help="--metrics, and how well a classifier trained on 50,000 samples reads the test split; "

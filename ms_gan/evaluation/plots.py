@@ -22,7 +22,8 @@ MOST_FRAMES, FRAME_MILLISECONDS, LAST_FRAME_MILLISECONDS = 100, 200, 2000
 # Okabe and Ito's palette, which colour-blind people can tell apart.
 PLAYER_COLOURS = {"loss_d": "#0072B2", "loss_g": "#E69F00"}
 OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
-SHARES = ("accuracy_", "fool_rate", "class_accuracy")  # how the names of columns between 0 and 1 begin
+READERS = {"accuracy_class": "by D", "class_accuracy": "by the judge"}  # of the classes of generated images
+SHARES = ("accuracy_", "fool_rate")  # how the names of other columns between 0 and 1 begin
 DISTANCES = "fd_"  # and those of Fréchet distances
 
 
@@ -110,7 +111,8 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
            equilibrium: Optional[Dict[str, Tuple[float, str]]] = None) -> None:
     """Write a PNG of the columns `loss` and `loss_*` of a history and, below, of the shares and distances in it.
 
-    Shares, in [0, 1], are `accuracy_*`, `class_accuracy` and `fool_rate`; distances, on a logarithmic axis, `fd_*`.
+    Shares, in [0, 1], are D's judgements, `accuracy_*` and `fool_rate`, and in how many images the asked-for class is
+    read, `accuracy_class` and `class_accuracy`; distances, on a logarithmic axis, are `fd_*`.
     `history` maps column → values, None where there is none, `epoch` and `step` among them; the x axis is the epoch, or
     the step where different steps share an epoch. Losses ten times smaller than others get a panel of their own.
     `equilibrium` maps columns → where they would stand, were neither player the stronger, and how that
@@ -120,10 +122,11 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
     from matplotlib.figure import Figure
 
     panels = [("loss", names) for names in _by_magnitude(history)]
-    shares = [name for name in history if name.startswith(SHARES)]
-    panels += [("share of images", shares)] if shares else []
-    distances = [name for name in history if name.startswith(DISTANCES) and any(history[name])]
-    panels += [("Fréchet distance", distances)] if distances else []
+    others = [name for name in history if any(value is not None for value in history[name])]
+    panels += [(kind, names) for kind, names in (
+        ("share of images", [name for name in history if name.startswith(SHARES) and name not in READERS]),
+        ("asked-for class is read", [name for name in others if name in READERS]),
+        ("Fréchet distance", [name for name in others if name.startswith(DISTANCES)])) if names]
     if not (panels and {"epoch", "step"} <= set(history) and len(set(map(len, history.values()))) == 1):
         raise ValueError("a history needs epoch, step, and loss_* or accuracy_*, all of one length")
     one_for_each = len(set(history["epoch"])) == len(set(history["step"]))
@@ -137,7 +140,7 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
         levels: Dict[Tuple[float, str], List[Tuple[str, str]]] = {}
         for name in names:
             colour = PLAYER_COLOURS.get(name) or next(colours)
-            legend = name.replace("_", " ")
+            legend = READERS.get(name, name.replace("_", " "))
             there = [row for row, value in enumerate(history[name]) if value is not None]
             curve, times = (np.asarray(history[column], np.float64)[there] for column in (name, time))
             lost = np.sum(~np.isfinite(curve))
@@ -157,7 +160,8 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
         if kind == "Fréchet distance":
             axes.set_yscale("log")
         elif kind != "loss":
-            axes.axhline(0.5, color="#777777", linestyle="--", linewidth=1, label="50%, a coin toss")
+            if kind == "share of images":
+                axes.axhline(0.5, color="#777777", linestyle="--", linewidth=1, label="50%, a coin toss")
             axes.set_ylim(-0.03, 1.03)
             axes.yaxis.set_major_formatter("{x:.0%}")
         axes.set(ylabel=kind, xmargin=0.01)

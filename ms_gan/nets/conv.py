@@ -104,6 +104,7 @@ class ConvDiscriminator(nn.Cell):
             convolutions.append(nn.SequentialCell(layers))
             shapes.append((width, size, size))
         self.convolutions = nn.CellList(convolutions)
+        self.pooling = pooling
         self.dropout_rate = dropout_rate
         self.dropout_shapes = tuple(shapes) if dropout_rate else ()
         self.dropout = Dropout(dropout_rate)

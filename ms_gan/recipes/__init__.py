@@ -80,14 +80,16 @@ def names() -> List[str]:
 def load(name: str) -> Recipe:
     """Return a copy of the recipe called `name`. Raises UserError for an unknown name or a recipe that is not whole."""
     if name not in names():
-        raise UserError(f"unknown recipe {name!r}; there are: {', '.join(names())}")
+        raise UserError(f"unknown recipe {name!r}{nearest(name, names())}; there are: {', '.join(names())}")
     try:
         recipe = copy.deepcopy(importlib.import_module(f"{__name__}.{name}").RECIPE)
     except Exception as error:  # whatever its author wrote
         where = f", line {error.lineno}" if isinstance(error, SyntaxError) else ""
         raise UserError(f"recipe {name}: its file cannot be read{where}: {error}") from error
-    if not isinstance(recipe, dict) or recipe.get("name") != name:
-        raise UserError(f"recipe {name}: RECIPE must be a dictionary, with its file's name {name!r} as its \"name\"")
+    if not isinstance(recipe, dict):
+        raise UserError(f"recipe {name}: RECIPE must be a dictionary, not {recipe!r}")
+    if recipe.get("name") != name:
+        raise UserError(f"recipe {name}: its \"name\" must be that of its file, {name!r}, not {recipe.get('name')!r}")
     check(recipe)
     return recipe
 
@@ -116,9 +118,7 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
             raise UserError(f"--set takes key=value, not {assignment!r}")
         settable = sorted(set(flatten(recipe)) - {"name", "summary", "family"})
         if key not in settable:
-            near = difflib.get_close_matches(key, settable, n=1, cutoff=0.4)
-            hint = f"; did you mean {near[0]}?" if near else ""
-            raise UserError(f"recipe {recipe['name']} has no setting {key!r}{hint} "
+            raise UserError(f"recipe {recipe['name']} has no setting {key!r}{nearest(key, settable, 0.4)} "
                             f"(`python -m ms_gan recipes {recipe['name']}` shows them all)")
         *path, last = key.split(".")
         section = recipe
@@ -140,13 +140,20 @@ def check(recipe: Recipe) -> None:
     networks = FAMILIES[recipe["family"]]
     sections = {**SECTIONS, **dict.fromkeys(networks), **dict.fromkeys(f"optimizer_{network}" for network in networks)}
     for section in sorted(recipe.keys() - {"name", "summary", "family", *sections}):
-        raise UserError(f"recipe {name}: unknown section {section}")
+        others = {network for each in FAMILIES.values() for network in each}
+        if section.replace("optimizer_", "") in others:
+            raise UserError(f"recipe {name}: section {section}, but the networks of the family {recipe['family']} are "
+                            f"{', '.join(networks)}")
+        raise UserError(f"recipe {name}: unknown section {section}{nearest(section, sections)}")
     for section, expected in sections.items():
         if section not in recipe:
             raise UserError(f"recipe {name}: section {section} is missing")
         if not isinstance(recipe[section], dict):
             raise UserError(f"recipe {name}: {section} must be a dictionary of settings, not {recipe[section]}")
         _require_keys(name, section, recipe[section], expected)
+        for key, value in recipe[section].items():
+            if isinstance(value, dict) and key != "batch_norm":
+                raise UserError(f"recipe {name}: {section}.{key} must be one value, not {value!r}")
         if section in networks and not isinstance(recipe[section].get("network"), str):
             raise UserError(f"recipe {name}: setting {section}.network is missing, or no text")
         if "batch_norm" in recipe[section]:
@@ -157,7 +164,7 @@ def check(recipe: Recipe) -> None:
         last = key.rsplit(".", 1)[-1]
         fault = _wrong_type(last, value) or _fault(last, value)
         if fault:
-            raise UserError(f"recipe {name}: {key} must be {fault}, not {value}")
+            raise UserError(f"recipe {name}: {key} must be {fault}, not {value!r}")
     data = recipe["data"]
     low, high = data["pixel_range"]
     if not low < high:
@@ -171,6 +178,12 @@ def check(recipe: Recipe) -> None:
         if "strides" in network and len(network["strides"]) != convolutions:
             raise UserError(f"recipe {name}: {network['network']} needs {convolutions} strides for its widths, "
                             f"not {network['strides']}")
+
+
+def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Return the end of an error about a wrong name: what was probably meant, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1, cutoff=cutoff)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def share_of_batch(recipe: Recipe, devices: int) -> int:
@@ -188,9 +201,7 @@ def share_of_batch(recipe: Recipe, devices: int) -> int:
 def _require_keys(name: str, section: str, settings: Dict[str, Any], expected: Optional[Set[str]]) -> None:
     found = set(settings)
     for key in sorted(found - (expected or found)):
-        near = difflib.get_close_matches(key, expected, n=1, cutoff=0.6)
-        hint = f"; did you mean {near[0]}?" if near else ""
-        raise UserError(f"recipe {name}: unknown setting {section}.{key}{hint}")
+        raise UserError(f"recipe {name}: unknown setting {section}.{key}{nearest(key, expected)}")
     for key in sorted((expected or found) - found):
         raise UserError(f"recipe {name}: setting {section}.{key} is missing")
 
@@ -208,7 +219,7 @@ def _wrong_type(key: str, value: Any) -> Optional[str]:
         return "a list of whole numbers"
     if key in RANGES_IN_0_1 | {"pixel_range"} and not (
             isinstance(value, list) and len(value) == 2 and all(type(end) in (int, float) for end in value)):
-        return "a list of two numbers"
+        return "a list of two numbers, [low, high]"
     return None
 
 

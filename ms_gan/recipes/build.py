@@ -16,7 +16,7 @@ from ms_gan.nets.autoencoder import ConvDecoder, ConvEncoder
 from ms_gan.nets.blocks import DiscriminatorOfUnitRange, EncoderOfUnitRange, UnitRange
 from ms_gan.nets.conv import ConvDiscriminator, ConvGenerator
 from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
-from ms_gan.recipes import FAMILIES, SMALLEST_FLOAT32, Recipe, share_of_batch
+from ms_gan.recipes import FAMILIES, SMALLEST_FLOAT32, Recipe, nearest, share_of_batch
 from ms_gan.steps.acgan import ACGANStep
 from ms_gan.steps.average import begin_average
 from ms_gan.steps.base import TrainingStep, average_of
@@ -46,9 +46,11 @@ def adam(network: nn.Cell, name: str, learning_rate: float, decay_rate: float, d
     return optimizer
 
 
-NETWORKS = {"mlp_generator": MLPGenerator, "mlp_discriminator": MLPDiscriminator,
-            "conv_generator": ConvGenerator, "conv_discriminator": ConvDiscriminator,
-            "conv_encoder": ConvEncoder, "conv_decoder": ConvDecoder}
+NETWORKS = {  # what each may be
+    "generator": {"mlp_generator": MLPGenerator, "conv_generator": ConvGenerator, "conv_decoder": ConvDecoder},
+    "discriminator": {"mlp_discriminator": MLPDiscriminator, "conv_discriminator": ConvDiscriminator},
+    "encoder": {"conv_encoder": ConvEncoder},
+}
 OPTIMIZERS = {"adam": adam}
 LEAVING = ("generator", "encoder")  # the networks that draw and are exported
 STEPS = {"gan": GANStep, "acgan": ACGANStep, "cvae": CVAEStep, "cvae_gan": CVAEGANStep, "rpgan": RpGANStep}
@@ -149,7 +151,9 @@ def _check_labels(recipe: Recipe) -> None:
     data, wanted = recipe["data"], STEPS[recipe["family"]].labels
     fault = None
     if wanted == "none" and data["classes"]:
-        fault = f"data.classes must be 0 for the family {recipe['family']}, not {data['classes']}"
+        others = [family for family, step in STEPS.items() if step.labels != "none"]
+        fault = (f"data.classes must be 0 for the family {recipe['family']}, not {data['classes']}; families that take "
+                 f"labels are {', '.join(others)}")
     elif wanted == "class" and not data["classes"]:
         fault = f"data.classes must be at least 2 for the family {recipe['family']}, not 0"
     elif wanted == "class" and data["places"]:
@@ -177,12 +181,12 @@ def _network(recipe: Recipe, player: str, prefix: Optional[str] = None) -> nn.Ce
         given["judging"] = (data["classes"], data["places"]) if family.discriminator_takes_labels else (0, 0)
     else:
         given.update(latent_size=recipe["latent"]["size"], places=data["places"])
-    network = _call(recipe, player, NETWORKS, kind, **given, **settings)
+    network = _call(recipe, player, NETWORKS[player], kind, **given, **settings)
     if player == "generator":
         (low, high), (data_low, data_high) = network.pixel_range, data["pixel_range"]
         if not low <= data_low < data_high <= high:
-            raise UserError(f"recipe {recipe['name']}: its generator draws pixels in [{low}, {high}], which "
-                            f"data.pixel_range {data['pixel_range']} is no part of")
+            raise UserError(f"recipe {recipe['name']}: data.pixel_range must lie in [{low}, {high}], in which its "
+                            f"generator draws, not be {data['pixel_range']}")
     network.update_parameters_name(f"{prefix or player}.")  # before any optimizer is built on it
     return network
 
@@ -193,8 +197,10 @@ def _call(recipe: Recipe, section: str, table: Dict[str, Callable], kind: str, *
     parameters = inspect.signature(table[kind]).parameters.values()
     known = {parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_KEYWORD}
     needed = {parameter.name for parameter in parameters if parameter.default is parameter.empty} & known
+    missing = sorted(needed - settings.keys())
     for name in sorted(settings.keys() - known):
-        raise UserError(f"recipe {recipe['name']}: {section} has a setting {name!r} that {kind} does not take")
-    for name in sorted(needed - settings.keys()):
-        raise UserError(f"recipe {recipe['name']}: {section} lacks {name!r}, which {kind} needs")
+        hint = nearest(name, known - settings.keys()) or (f"; it still needs {', '.join(missing)}" if missing else "")
+        raise UserError(f"recipe {recipe['name']}: {section} has a setting {name!r} that {kind} does not take{hint}")
+    if missing:
+        raise UserError(f"recipe {recipe['name']}: {section} lacks {', '.join(missing)}, which {kind} needs")
     return table[kind](**settings)

@@ -9,6 +9,7 @@ import mindspore as ms
 import numpy as np
 from mindspore import ops
 
+from ms_gan.errors import UserError
 from ms_gan.latents import draw_latents
 from ms_gan.losses import relativistic_pairing_loss
 from ms_gan.steps.base import TrainingStep
@@ -30,14 +31,15 @@ class RpGANStep(TrainingStep):
     Args:
         data: Cell from a batch to real images, float32, B×C×H×W; its `labels` to labels.
         generator: Cell from latents, float32, (B, latent_size), and with classes labels, to such images.
-        discriminator: Cell from images, and with classes labels, to scores, float32, (B, 1).
+        discriminator: Cell from images, and with classes labels, to scores, float32, (B, 1); without dropout and
+            pooling.
         optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
         latent: `size` and `distribution` of what `draw_noise` draws.
         classes: how many classes or tags there are, 0 for none; G is asked for the labels of the real images.
         batch_size: images of each kind in a step.
         gamma: the weight of both penalties.
-        penalised: at how many images of each kind these are measured, at most batch_size; of several devices each
-            takes that many.
+        penalised: at how many images of each kind these are measured, at all where it is more than batch_size; of
+            several devices each takes that many.
     """
 
     networks = ("generator", "discriminator")
@@ -53,6 +55,12 @@ class RpGANStep(TrainingStep):
                  latent: Dict[str, Any], classes: int, batch_size: int, gamma: float,
                  penalised: int):
         super().__init__(auto_prefix=False)
+        if discriminator.dropout_shapes:
+            raise UserError("the family rpgan measures slopes of D, which dropout would change from call to call; "
+                            "set discriminator.dropout_rate=0")
+        if getattr(discriminator, "pooling", "none") != "none":
+            raise UserError("the family rpgan differentiates D twice, which MindSpore cannot do with pooling; "
+                            "set discriminator.pooling=none, and strides of 2 instead")
         self.data, self.generator, self.discriminator = data, generator, discriminator
         self.optimizer_generator, self.optimizer_discriminator = optimizer_generator, optimizer_discriminator
         self.latent, self.classes, self.batch_size = latent, classes, batch_size

@@ -189,7 +189,8 @@ class Loop:
         self.step.set_train(True)
         epoch, beyond = divmod(done, self.steps_per_epoch)
         file = f"step_{done:08d}.png" if beyond else f"epoch_{epoch:04d}.png"
-        title, caption = f"{self.name} · epoch {epoch}", f"step {done:,} · the same {len(images)} latents each time"
+        when = f"{done / self.steps_per_epoch:.2f}" if beyond else epoch
+        title, caption = f"{self.name} · epoch {when}", f"step {done:,} · the same {len(images)} latents each time"
         if len(self.sheet.inputs) > 1:
             shown = self.sheet.real is not None
             caption += ", each with the label of one of these real images" if shown else ", and labels"
