@@ -159,6 +159,12 @@ def logits_of(d, x):
     return judgement(features_of(d, x), d["r"], d["s"], d["c"])
 
 
+def slopes_of(d, x):
+    """What each pixel adds to the logit, worked out by hand from `judgement` of `feature_columns`."""
+    p, q, r, s, _ = d.values()
+    return np.stack((r * p + 2 * r * q * x[:, 0], s * q * x[:, 2], s * q * x[:, 1] - s * p), 1)
+
+
 def of_probability(d, x, target):
     return cross_entropy(sigmoid(logits_of(d, x)), target)
 
@@ -187,8 +193,9 @@ def cvae_as_documented(players, x, label, noise, reconstruction, kl_weight):
     return scalars
 
 
-def cvae_gan_as_documented(players, x, label, noise, reconstruction_layer, reconstruction_weight, kl_weight):
-    """D on x, x̂ and x_p; then E on KL and D's maps, G on D's maps and what D says.
+def cvae_gan_as_documented(players, x, label, noise, reconstruction_layer, reconstruction_weight, kl_weight, gamma,
+                           penalised):
+    """D on x, x̂ and x_p, and on its slope at the first x; then E on KL and D's maps, G on D's maps and what D says.
 
     Both see the new D, and each the other as it was before.
     """
@@ -205,8 +212,15 @@ def cvae_gan_as_documented(players, x, label, noise, reconstruction_layer, recon
     scalars = {"accuracy_real": np.mean(logits_of(before, x) > 0),
                "accuracy_reconstructed": np.mean(logits_of(before, fakes[0]) < 0),
                "accuracy_sampled": np.mean(logits_of(before, fakes[1]) < 0)}
-    scalars["loss_d"] = players.discriminator.update(
-        lambda n: of_probability(n, x, 1) + of_probability(n, fakes[0], 0) + of_probability(n, fakes[1], 0))
+
+    def penalty(n):
+        return (slopes_of(n, x[:penalised]) ** 2).sum(1).mean()
+
+    def loss_d(n):
+        return of_probability(n, x, 1) + of_probability(n, fakes[0], 0) + of_probability(n, fakes[1], 0)
+
+    scalars["loss_d"], scalars["penalty_real"] = loss_d(before), penalty(before)
+    players.discriminator.update(lambda n: loss_d(n) + 0.5 * gamma * penalty(n))
     d = players.discriminator.numbers
 
     def distance(e, g):
@@ -229,8 +243,10 @@ DOCUMENTS = [
     ("cvae_late", "classes", {"reconstruction": "bernoulli", "kl_weight": 1.0}),
     ("cvae_early", "none", {"reconstruction": "bernoulli", "kl_weight": 0.5}),
     ("cvae_late", "places", {"reconstruction": "squared", "kl_weight": 0.5}),
-    ("cvae_gan", "places", {"reconstruction_layer": 3, "reconstruction_weight": 1.5, "kl_weight": 0.2}),
-    ("cvae_gan", "classes", {"reconstruction_layer": 2, "reconstruction_weight": 0.7, "kl_weight": 0.1}),
+    ("cvae_gan", "places", {"reconstruction_layer": 3, "reconstruction_weight": 1.5, "kl_weight": 0.2,
+                            "gamma": 3.0, "penalised": 2}),
+    ("cvae_gan", "classes", {"reconstruction_layer": 2, "reconstruction_weight": 0.7, "kl_weight": 0.1,
+                             "gamma": 0.5, "penalised": 100}),
 ]
 
 

@@ -31,6 +31,8 @@ def slope(d, x, label):
 
 
 class Discriminator(nn.Cell):
+    dropout_shapes = ()
+
     def __init__(self):
         super().__init__()
         for name, value in D.items():

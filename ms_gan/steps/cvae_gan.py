@@ -15,6 +15,7 @@ from ms_gan.losses import (binary_cross_entropy, kl_to_standard_normal, non_satu
 from ms_gan.steps.base import TrainingStep
 from ms_gan.steps.cvae import CVAEStep
 from ms_gan.steps.gan import share
+from ms_gan.steps.penalty import require_slopes
 
 PIXEL_KL_WEIGHT = 0.05  # of the KL beside the squared error of pixels while D waits: that of `cvae_early`
 
@@ -26,6 +27,7 @@ class CVAEGANStep(TrainingStep):
     D's first `reconstruction_layer` convolutions make, and D(x) the probability of "real":
 
         D: mean(−log D(x)) + mean(−log(1 − D(x̂))) + mean(−log(1 − D(x_p)))     the document's loss
+           + ½ gamma · mean ‖∇D's logit(x)‖²                                    R1 of Mescheder et al. 2018
         E: kl_weight · KL + reconstruction_weight · R                           after Larsen et al., algorithm 1
         G: reconstruction_weight · R + ½ (mean(−log D(x̂)) + mean(−log D(x_p)))
 
@@ -33,36 +35,42 @@ class CVAEGANStep(TrainingStep):
     then averaged over the batch, as −log D is. Larsen et al. take ½ that sum, and the saturating form of G's loss; Bao
     et al. add losses of pixels and of mean features, and a classifier: not here.
 
+    Without the penalty, which keeps D's judgement from growing steep, either D told every fake by its blur and G learned
+    nothing, or G, with larger steps, ran to what this D did not know. It is measured at the first `penalised` real
+    images of the batch alone.
+
     D sees two fakes for each real image: at equilibrium, fakes like real ones, it says 1/3 of each, which takes all
     for fake. fool_rate and the accuracies go by 1/2 all the same.
 
     Args:
         data, encoder, generator, latent, classes, batch_size, kl_weight: as for CVAEStep.
-        discriminator: Cell from images to logits, (B, 1); its `maps` from images and how many convolutions to f.
+        discriminator: Cell from images to logits, (B, 1), without dropout and pooling; its `maps` from images and how
+            many convolutions to f.
         optimizer_encoder, optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
         reconstruction_layer: by the maps of which of D's convolutions images are compared, from 1.
         reconstruction_weight: how much R weighs beside what D says.
+        gamma: the weight of the penalty.
+        penalised: at how many real images it is measured, at all where it is more than batch_size.
         pretraining_steps: updates of encoder and generator as an autoencoder of pixels, without D, before the first
             step.
     """
 
     networks = ("encoder", "generator", "discriminator")
-    # loss_g: the adversarial part of G's loss; fool_rate: the part of x̂ and x_p that D, updated, takes for real;
-    # accuracy_*: what D judges rightly in its own update
-    scalars: Tuple[str, ...] = ("loss_d", "loss_g", "loss_reconstruction", "loss_kl", "fool_rate", "accuracy_real",
-                                "accuracy_reconstructed", "accuracy_sampled")
+    # loss_g: the adversarial part of G's loss; penalty_real: the mean squared slope at real images; fool_rate: the part
+    # of x̂ and x_p that D, updated, takes for real; accuracy_*: what D judges rightly in its own update
+    scalars: Tuple[str, ...] = ("loss_d", "penalty_real", "loss_g", "loss_reconstruction", "loss_kl", "fool_rate",
+                                "accuracy_real", "accuracy_reconstructed", "accuracy_sampled")
     equilibrium = {"loss_d": (float(np.log(27 / 4)), "ln 27/4"), "loss_g": (float(np.log(3)), "ln 3")}
     labels = "any"
 
     def __init__(self, data, encoder, generator, discriminator, optimizer_encoder, optimizer_generator,
                  optimizer_discriminator, latent: Dict[str, Any], classes: int, batch_size: int,
-                 reconstruction_layer: int, reconstruction_weight: float, kl_weight: float, pretraining_steps: int):
+                 reconstruction_layer: int, reconstruction_weight: float, kl_weight: float, gamma: float,
+                 penalised: int, pretraining_steps: int):
         super().__init__(auto_prefix=False)
         if latent["distribution"] != "normal":
             raise UserError("the latents of a variational autoencoder are normal; set latent.distribution=normal")
-        if discriminator.dropout_shapes:
-            raise UserError("a CVAE-GAN compares images by D's maps, which dropout would blur; "
-                            "set discriminator.dropout_rate=0")
+        require_slopes(discriminator, "cvae_gan")
         convolutions = len(getattr(discriminator, "convolutions", ()))
         if reconstruction_layer > convolutions:
             raise UserError(f"a CVAE-GAN compares images by the maps of a convolution of D, which has {convolutions}; "
@@ -72,8 +80,9 @@ class CVAEGANStep(TrainingStep):
         self.optimizer_discriminator = optimizer_discriminator
         self.latent, self.classes, self.batch_size = latent, classes, batch_size
         self.reconstruction_layer, self.reconstruction_weight = reconstruction_layer, reconstruction_weight
-        self.kl_weight = kl_weight
+        self.kl_weight, self.gamma, self.penalised = kl_weight, gamma, min(penalised, batch_size)
         self.pretraining_steps = pretraining_steps
+        self.slopes = ms.grad(self.total_logit, 0)
         self.gradient_discriminator, self.gradient_encoder, self.gradient_generator = (
             ms.value_and_grad(loss, None, ms.ParameterTuple(network.trainable_params()), has_aux=True)
             for loss, network in ((self.discriminator_loss, discriminator), (self.encoder_loss, encoder),
@@ -105,16 +114,22 @@ class CVAEGANStep(TrainingStep):
         """Return what images are compared by."""
         return self.discriminator.maps(images, self.reconstruction_layer)
 
+    def total_logit(self, images):
+        """Return the sum of D's logits, whose gradient is each image's slope."""
+        return self.discriminator(images).sum()
+
     def discriminator_loss(self, real, reconstructed, sampled):
-        """Return D's loss on real, reconstructed and sampled images, and what D judges rightly of each."""
+        """Return D's loss on real, reconstructed and sampled images, its parts, and what D judges rightly of each."""
         count = real.shape[0]
         logits = self.discriminator(ops.concat((real, reconstructed, sampled)))
         logits_real, logits_reconstructed, logits_sampled = (
             logits[:count], logits[count : 2 * count], logits[2 * count :])
         loss = (binary_cross_entropy(logits_real, 1.0) + binary_cross_entropy(logits_reconstructed, 0.0)
                 + binary_cross_entropy(logits_sampled, 0.0))
+        slopes = self.slopes(real[: self.penalised])
+        penalty = (slopes * slopes).sum() / self.penalised
         judged = ops.stack((share(logits_real > 0), share(logits_reconstructed < 0), share(logits_sampled < 0)))
-        return loss, ops.stack((loss,)), judged
+        return loss + 0.5 * self.gamma * penalty, ops.stack((loss, penalty)), judged
 
     def encoder_loss(self, real, label, epsilon, maps_real):
         """Return the encoder's loss, and the values to report: reconstruction and KL."""

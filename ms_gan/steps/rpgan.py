@@ -9,11 +9,11 @@ import mindspore as ms
 import numpy as np
 from mindspore import ops
 
-from ms_gan.errors import UserError
 from ms_gan.latents import draw_latents
 from ms_gan.losses import relativistic_pairing_loss
 from ms_gan.steps.base import TrainingStep
 from ms_gan.steps.gan import share
+from ms_gan.steps.penalty import require_slopes
 
 
 class RpGANStep(TrainingStep):
@@ -55,12 +55,7 @@ class RpGANStep(TrainingStep):
                  latent: Dict[str, Any], classes: int, batch_size: int, gamma: float,
                  penalised: int):
         super().__init__(auto_prefix=False)
-        if discriminator.dropout_shapes:
-            raise UserError("the family rpgan measures slopes of D, which dropout would change from call to call; "
-                            "set discriminator.dropout_rate=0")
-        if getattr(discriminator, "pooling", "none") != "none":
-            raise UserError("the family rpgan differentiates D twice, which MindSpore cannot do with pooling; "
-                            "set discriminator.pooling=none, and strides of 2 instead")
+        require_slopes(discriminator, "rpgan")
         self.data, self.generator, self.discriminator = data, generator, discriminator
         self.optimizer_generator, self.optimizer_discriminator = optimizer_generator, optimizer_discriminator
         self.latent, self.classes, self.batch_size = latent, classes, batch_size

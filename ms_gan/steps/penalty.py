@@ -1,0 +1,17 @@
+"""What the zero-centred gradient penalty asks of a discriminator (Mescheder et al. 2018, "R1")."""
+
+from __future__ import annotations
+
+from mindspore import nn
+
+from ms_gan.errors import UserError
+
+
+def require_slopes(discriminator: nn.Cell, family: str) -> None:
+    """Raise UserError for a discriminator whose slope, the gradient of its score, cannot be paid for in its loss."""
+    if discriminator.dropout_shapes:
+        raise UserError(f"the family {family} measures slopes of D, which dropout would change from call to call; "
+                        "set discriminator.dropout_rate=0")
+    if getattr(discriminator, "pooling", "none") != "none":
+        raise UserError(f"the family {family} differentiates D twice, which MindSpore cannot do with pooling; "
+                        "set discriminator.pooling=none, and strides of 2 instead")
