@@ -27,7 +27,7 @@ class CVAEGANStep(TrainingStep):
     D's first `reconstruction_layer` convolutions make, and D(x) the probability of "real":
 
         D: mean(−log D(x)) + mean(−log(1 − D(x̂))) + mean(−log(1 − D(x_p)))     the document's loss
-           + ½ gamma · mean ‖∇D's logit(x)‖²                                    R1 of Mescheder et al. 2018
+           + ½ gamma · mean ‖∇ logit(x)‖²                               R1 of Mescheder et al. 2018
         E: kl_weight · KL + reconstruction_weight · R                           after Larsen et al., algorithm 1
         G: reconstruction_weight · R + ½ (mean(−log D(x̂)) + mean(−log D(x_p)))
 
@@ -35,9 +35,9 @@ class CVAEGANStep(TrainingStep):
     then averaged over the batch, as −log D is. Larsen et al. take ½ that sum, and the saturating form of G's loss; Bao
     et al. add losses of pixels and of mean features, and a classifier: not here.
 
-    Without the penalty, which keeps D's judgement from growing steep, either D told every fake by its blur and G learned
-    nothing, or G, with larger steps, ran to what this D did not know. It is measured at the first `penalised` real
-    images of the batch alone.
+    Without the penalty, which keeps D's judgement from growing steep, either D told every fake by its blur and G
+    learned nothing, or G, with larger steps, ran to what this D did not know. It is measured at the first `penalised`
+    real images of the batch alone.
 
     D sees two fakes for each real image: at equilibrium, fakes like real ones, it says 1/3 of each, which takes all
     for fake. fool_rate and the accuracies go by 1/2 all the same.
