@@ -140,8 +140,7 @@ def check(recipe: Recipe) -> None:
     networks = FAMILIES[recipe["family"]]
     sections = {**SECTIONS, **dict.fromkeys(networks), **dict.fromkeys(f"optimizer_{network}" for network in networks)}
     for section in sorted(recipe.keys() - {"name", "summary", "family", *sections}):
-        others = {network for each in FAMILIES.values() for network in each}
-        if section.replace("optimizer_", "") in others:
+        if any(section in (network, f"optimizer_{network}") for each in FAMILIES.values() for network in each):
             raise UserError(f"recipe {name}: section {section}, but the networks of the family {recipe['family']} are "
                             f"{', '.join(networks)}")
         raise UserError(f"recipe {name}: unknown section {section}{nearest(section, sections)}")
