@@ -12,13 +12,13 @@ from ms_gan import recipes
 from ms_gan.nets.blocks import ProjectionHead
 from ms_gan.nets.conv import ConvDiscriminator
 from ms_gan.nets.mlp import MLPDiscriminator
-from ms_gan.recipes.build import adam, build_step
+from ms_gan.recipes.build import adam, build_discriminator, build_step
 from ms_gan.runtime import random_stream
 from ms_gan.steps.rpgan import RpGANStep
 from ms_gan.training.loop import on_device
 
 pytestmark = pytest.mark.usefixtures("device")
-D = {"p": 0.5, "q": -0.4, "r": 0.2}
+D = {"p": 0.5, "q": -0.4, "r": 0.2, "s": 0.3}
 
 
 def score(d, x, label):
@@ -30,29 +30,44 @@ def slope(d, x, label):
     return 2 * d["p"] * x + d["q"] + d["r"] * label
 
 
+def named(d, x, label):
+    """−log softmax of the label among three classes, whose logits are s·x·(0, 1, 2), of each image."""
+    logits = d["s"] * x[:, None] * np.arange(3)
+    return np.log(np.exp(logits).sum(1)) - logits[np.arange(len(x)), label]
+
+
 class Discriminator(nn.Cell):
     dropout_shapes = ()
 
-    def __init__(self):
+    def __init__(self, named_classes):
         super().__init__()
+        self.named_classes = named_classes
         for name, value in D.items():
             setattr(self, name, Parameter(Tensor(value, ms.float32), name=f"discriminator.{name}"))
 
     def construct(self, images, label=None):
         x = images.reshape((-1, 1))
         found = self.p * x * x + self.q * x
-        return found if label is None else found + self.r * x * label.astype(ms.float32).reshape((-1, 1))
+        if label is not None:
+            found = found + self.r * x * label.astype(ms.float32).reshape((-1, 1))
+        if self.named_classes == 0:
+            return found
+        return found, self.s * x * Tensor([[0.0, 1.0, 2.0]])
 
 
-@pytest.mark.parametrize("classes, penalised", [(3, 2), (0, BATCH), (0, 3 * BATCH)])
-def test_the_step_does_what_the_paper_says(classes, penalised):
-    """D: −log σ(D(x) − D(G(z))) + γ/2 (|∇D(x)|² + |∇D(G(z))|²); G, on the updated D: −log σ(D(G(z)) − D(x))."""
-    gamma = 1.5
+@pytest.mark.parametrize("classes, names, penalised", [(3, 3, 2), (3, 0, 2), (0, 0, BATCH), (0, 0, 3 * BATCH)])
+def test_the_step_does_what_the_paper_says(classes, names, penalised):
+    """D: −log σ(D(x) − D(G(z))) + γ/2 (|∇D(x)|² + |∇D(G(z))|²); G, on the updated D: −log σ(D(G(z)) − D(x)).
+
+    Naming classes: D on real images, G on its own, −w log softmax.
+    """
+    gamma, class_weight = 1.5, 0.7
     settings = {**recipes.load("rpgan")["optimizer_generator"], "learning_rate": RATE}
-    generator, discriminator = Generator(), Discriminator()
+    generator, discriminator = Generator(), Discriminator(names)
     optimizers = [adam(network, name, **settings) for network, name in ((generator, "og"), (discriminator, "od"))]
     step = RpGANStep(Data(), generator, discriminator, *optimizers, latent={"size": 1, "distribution": "normal"},
-                     classes=classes, batch_size=BATCH, gamma=gamma, penalised=penalised)
+                     classes=classes, batch_size=BATCH, gamma=gamma, penalised=penalised,
+                     class_weight=class_weight)
     g, d = Player(START["g"], settings, [0]), Player(D, settings, [0])
     some = min(penalised, BATCH)
     for number in range(STEPS):
@@ -70,9 +85,22 @@ def test_the_step_does_what_the_paper_says(classes, penalised):
         pairing, *penalties = loss_d(d.numbers)
         expected = {"loss_d": pairing, "penalty_real": penalties[0], "penalty_fake": penalties[1],
                     "accuracy_pairs": np.mean(score(d.numbers, real, label) > score(d.numbers, fake, label))}
-        d.update(lambda n: loss_d(n)[0] + gamma / 2 * sum(loss_d(n)[1:]))
-        expected["loss_g"] = g.update(lambda n: np.mean(-np.log(sigmoid(
-            score(d.numbers, image(n, z, label, True), label) - score(d.numbers, real, label)))))
+        def of_class(n, x):
+            return np.mean(named(n, x, label)) if names else 0.0
+
+        def pairing_g(n):
+            advantage = score(d.numbers, image(n, z, label, True), label) - score(d.numbers, real, label)
+            return np.mean(-np.log(sigmoid(advantage)))
+
+        if names:
+            expected["loss_d_class"] = of_class(d.numbers, real)
+        d.update(lambda n: loss_d(n)[0] + gamma / 2 * sum(loss_d(n)[1:]) + class_weight * of_class(n, real))
+        expected["loss_g"] = pairing_g(g.numbers)
+        if names:
+            expected["loss_g_class"] = of_class(d.numbers, fake)
+            logits = d.numbers["s"] * fake[:, None] * np.arange(3)
+            expected["accuracy_class"] = np.mean(logits.argmax(1) == label)
+        g.update(lambda n: pairing_g(n) + class_weight * of_class(d.numbers, image(n, z, label, True)))
         found = dict(zip(step.scalars, step(on_device((indices,)), on_device(noise)).asnumpy()))
         assert found.keys() == expected.keys()
         for key in found:
@@ -93,11 +121,28 @@ def test_a_projection_is_a_score_and_how_well_features_fit_a_label():
             (0, [2, 0, 1], np.eye(3)[[2, 0, 1]]),
             (2, [[1, 3], [2, 0], [0, 0]],
              [[0, 1, 0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0, 0, 0], [1, 0, 0, 0, 1, 0, 0, 0]])):
-        head = ProjectionHead(4, 3, places, "mindspore")
+        head = ProjectionHead(4, 3, places, 0, "mindspore")
         weights, bias, fitting = (parameter.asnumpy() for parameter in head.get_parameters())
         expected = features @ weights.T + bias + ((features @ fitting.T) * codes).sum(1, keepdims=True)
         found = head(Tensor(features), Tensor(np.int32(labels))).asnumpy()
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
+
+
+@pytest.mark.parametrize("places", [0, 2])
+def test_a_projection_may_also_name_classes(places):
+    """Which do not depend on the label."""
+    features = Tensor(np.random.default_rng(1).standard_normal((3, 4), dtype=np.float32))
+    labels = np.zeros((3, places) if places else 3, np.int32)
+    head = ProjectionHead(4, 3, places, 5, "mindspore")
+    (score, logits), (other, same) = (head(features, Tensor(label)) for label in (labels, labels + 1))
+    assert logits.shape == (3, 5) and score.shape == (3, 1)
+    assert np.array_equal(logits.asnumpy(), same.asnumpy()) and not np.array_equal(score.asnumpy(), other.asnumpy())
+
+
+def test_d_names_classes_where_an_image_has_just_one():
+    for settings, names in (([], 0), (["data.classes=10"], 10), (["data.classes=10", "data.places=2"], 0)):
+        recipe = recipes.override(recipes.load("rpgan"), [*settings, "discriminator.widths=[16]"])
+        assert build_discriminator(recipe).discriminator.named_classes == names
 
 
 @pytest.mark.parametrize("build", [

@@ -157,25 +157,32 @@ class Heads(nn.Cell):
 
 
 def heads(features: int, classes: int, judging: Tuple[int, int], initializer: str) -> nn.Cell:
-    """Return what ends a discriminator: `Heads` that name classes, or, `judging` by a label, a `ProjectionHead`."""
-    return ProjectionHead(features, *judging, initializer) if judging[0] else Heads(features, classes, initializer)
+    """Return what ends a discriminator: `Heads`, or, `judging` by a label, a `ProjectionHead`."""
+    if judging[0]:
+        return ProjectionHead(features, *judging, classes, initializer)
+    return Heads(features, classes, initializer)
 
 
 class ProjectionHead(nn.Cell):
     """A score of features together with a label (Miyato and Koyama 2018): how real they are, and how well they fit it.
 
     w·h + b + e(label)·h, where e sums a learned vector for each class or tag. Inputs: features h, float32,
-    (N, features); label as `LabelCode` takes it. Output: float32, (N, 1).
+    (N, features); label as `LabelCode` takes it. Output: float32, (N, 1); where it `names` so many classes, a tuple of
+    these and class logits, (N, names), by which it reads the features without being told the label.
     """
 
-    def __init__(self, features: int, classes: int, places: int, initializer: str):
+    def __init__(self, features: int, classes: int, places: int, names: int, initializer: str):
         super().__init__()
         self.code = LabelCode(classes, places)
         self.real = nn.Dense(features, 1, **initialized(initializer))
         self.fitting = nn.Dense(features, self.code.size, has_bias=False, **initialized_weights(initializer))
+        self.classes = nn.Dense(features, names, **initialized(initializer)) if names else None
 
     def construct(self, features, label):
-        return self.real(features) + (self.fitting(features) * self.code(label)).sum(1, keepdims=True)
+        score = self.real(features) + (self.fitting(features) * self.code(label)).sum(1, keepdims=True)
+        if self.classes is None:
+            return score
+        return score, self.classes(features)
 
 
 class UnitRange(nn.Cell):

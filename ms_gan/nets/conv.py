@@ -80,7 +80,7 @@ class ConvDiscriminator(nn.Cell):
 
     Inputs: images, float32, (N, *image_shape); with dropout also one mask for each convolution, bool, of
     the shapes in `dropout_shapes`, behind N; where it is `judging` by labels, having so many classes and places, also
-    the label. Output: as `Heads`, which name the `classes`, or as `ProjectionHead`.
+    the label. Output: as `Heads` or as `ProjectionHead`, which name the `classes`.
 
     A convolution is followed by LeakyReLU(slope), by `pooling` over 2×2 ("max", "average" or "none"), and by
     dropout at `dropout_rate`, 0 for none. `first_initializer` is that of the first convolution.
@@ -113,6 +113,7 @@ class ConvDiscriminator(nn.Cell):
         for before, width in zip([features, *dense_widths], dense_widths):
             dense += [nn.Dense(before, width, **initialized(initializer)), LeakyReLU(slope)]
         self.dense = nn.SequentialCell(dense) if dense else None
+        self.named_classes = classes
         self.heads = heads([features, *dense_widths][-1], classes, judging, initializer)
 
     def maps(self, images, count):

@@ -46,7 +46,7 @@ class MLPDiscriminator(nn.Cell):
     """Images to logits: Dense and LeakyReLU(slope) for each of `widths`, then `Heads` or a `ProjectionHead`.
 
     Inputs: images, float32, (N, *image_shape); where it is `judging` by labels, having so many classes and places, also
-    the label. Output: as `Heads`, which name the `classes`, or as `ProjectionHead`.
+    the label. Output: as `Heads` or as `ProjectionHead`, which name the `classes`.
     """
 
     dropout_shapes = ()  # it has no dropout
@@ -60,6 +60,7 @@ class MLPDiscriminator(nn.Cell):
         for before, width in zip([self.pixels, *widths], widths):
             layers += [nn.Dense(before, width, **initialized(initializer)), LeakyReLU(slope)]
         self.layers = nn.SequentialCell(layers)
+        self.named_classes = classes
         self.heads = heads(widths[-1], classes, judging, initializer)
 
     def features(self, images):

@@ -177,7 +177,8 @@ def _network(recipe: Recipe, player: str, prefix: Optional[str] = None) -> nn.Ce
     given = {"image_shape": (data["channels"], data["size"], data["size"]), "classes": data["classes"]}
     if player == "discriminator":
         family = STEPS[recipe["family"]]
-        given["classes"] = data["classes"] if family.discriminator_names_classes else 0
+        naming = family.discriminator_names_classes and not data["places"]  # of several tags none is the class
+        given["classes"] = data["classes"] if naming else 0
         given["judging"] = (data["classes"], data["places"]) if family.discriminator_takes_labels else (0, 0)
     else:
         given.update(latent_size=recipe["latent"]["size"], places=data["places"])

@@ -26,7 +26,7 @@ RECIPE = {
                             "beta2": 0.99, "epsilon": 1e-8},
     "optimizer_discriminator": {"learning_rate": 1e-3, "decay_rate": 0.1, "decay_steps": 30000, "beta1": 0.0,
                                 "beta2": 0.99, "epsilon": 1e-8},
-    "updates": {"gamma": 10.0, "penalised": 32},
+    "updates": {"gamma": 10.0, "penalised": 32, "class_weight": 0.0},
     "average": {"decay": 0.999},
     "scores": {"every_epochs": 0, "images": 2000, "held_out": 0},
     "schedule": {"batch_size": 128, "sampling": "epochs", "steps_per_epoch": 0, "epochs": 30},

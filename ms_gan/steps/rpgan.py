@@ -10,7 +10,7 @@ import numpy as np
 from mindspore import ops
 
 from ms_gan.latents import draw_latents
-from ms_gan.losses import relativistic_pairing_loss
+from ms_gan.losses import class_cross_entropy, relativistic_pairing_loss
 from ms_gan.steps.base import TrainingStep
 from ms_gan.steps.gan import share
 from ms_gan.steps.penalty import require_slopes
@@ -26,16 +26,20 @@ class RpGANStep(TrainingStep):
     measured at the first `penalised` pairs of the batch alone: the same penalty on average, for a part of its cost,
     which is that of differentiating twice.
 
+    Where D also names classes, it learns those of the real images, and G to be read as the class it was asked for
+    (Odena et al. 2017), both with the weight `class_weight`.
+
     G runs forward once a step: its images' gradient, through the updated D, is pushed on through it.
 
     Args:
         data: Cell from a batch to real images, float32, B×C×H×W; its `labels` to labels.
         generator: Cell from latents, float32, (B, latent_size), and with classes labels, to such images.
         discriminator: Cell from images, and with classes labels, to scores, float32, (B, 1); without dropout and
-            pooling.
+            pooling; where it has `named_classes`, to a tuple of these and class logits, (B, named_classes).
         optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
         latent: `size` and `distribution` of what `draw_noise` draws.
         classes: how many classes or tags there are, 0 for none; G is asked for the labels of the real images.
+        class_weight: the weight of naming classes in both losses; without a D that names them it says nothing.
         batch_size: images of each kind in a step.
         gamma: the weight of both penalties.
         penalised: at how many images of each kind these are measured, at all where it is more than batch_size; of
@@ -44,22 +48,27 @@ class RpGANStep(TrainingStep):
 
     networks = ("generator", "discriminator")
     # accuracy_pairs: the part of the pairs in which D scores the real image higher, before its update;
-    # penalty_real, penalty_fake: the mean squared slope at real, and at generated images
+    # penalty_real, penalty_fake: the mean squared slope at real, and at generated images. With a D that names classes
+    # also loss_d_class and loss_g_class, without their weight, and accuracy_class as of ACGANStep
     scalars: Tuple[str, ...] = ("loss_d", "loss_g", "penalty_real", "penalty_fake", "accuracy_pairs")
     equilibrium = {"loss_d": (math.log(2), "ln 2"), "loss_g": (math.log(2), "ln 2")}
     labels = "any"
     discriminator_takes_labels = True
+    discriminator_names_classes = True
     relativistic = True
 
     def __init__(self, data, generator, discriminator, optimizer_generator, optimizer_discriminator,
-                 latent: Dict[str, Any], classes: int, batch_size: int, gamma: float,
-                 penalised: int):
+                 latent: Dict[str, Any], classes: int, batch_size: int, gamma: float, penalised: int,
+                 class_weight: float):
         super().__init__(auto_prefix=False)
         require_slopes(discriminator, "rpgan")
         self.data, self.generator, self.discriminator = data, generator, discriminator
         self.optimizer_generator, self.optimizer_discriminator = optimizer_generator, optimizer_discriminator
         self.latent, self.classes, self.batch_size = latent, classes, batch_size
-        self.gamma, self.penalised = gamma, min(penalised, batch_size)
+        self.gamma, self.penalised, self.class_weight = gamma, min(penalised, batch_size), class_weight
+        self.naming = discriminator.named_classes > 0
+        if self.naming:
+            self.scalars = (*self.scalars, "loss_d_class", "loss_g_class", "accuracy_class")
         self.weights_generator = ms.ParameterTuple(generator.trainable_params())
         self.slopes = ms.grad(self.total_score, 0)
         self.gradient_discriminator = ms.value_and_grad(
@@ -78,28 +87,42 @@ class RpGANStep(TrainingStep):
             return "D scores nearly every real image above its pair and overpowers G, which learns little from such a D"
         return None
 
+    def judge(self, images, label):
+        """Return D's scores, and its class logits in a tuple, which is empty where it names no classes."""
+        judged = self.discriminator(images, *label)
+        return judged if self.naming else (judged,)
+
     def total_score(self, images, label):
         """Return the sum of the images' scores, whose gradient is each one's slope."""
-        return self.discriminator(images, *label).sum()
+        return self.judge(images, label)[0].sum()
 
     def discriminator_loss(self, images, label):
         """Return D's loss on images of which the first half is real, and the values to report."""
-        scores = self.discriminator(images, *label)
+        judged = self.judge(images, label)
         slopes = self.slopes(self.of_both(images), tuple(map(self.of_both, label)))
         penalties = (slopes * slopes).reshape((2, -1)).sum(1) / self.penalised
-        real, fake = scores[: self.batch_size], scores[self.batch_size :]
+        real, fake = judged[0][: self.batch_size], judged[0][self.batch_size :]
         pairing = relativistic_pairing_loss(real - fake)
         loss = pairing + 0.5 * self.gamma * penalties.sum()
-        return loss, ops.stack((pairing, penalties[0], penalties[1], share(real > fake)))
+        values = (pairing, penalties[0], penalties[1], share(real > fake))
+        if self.naming:
+            of_class = class_cross_entropy(judged[1][: self.batch_size], label[0][: self.batch_size])
+            return loss + self.class_weight * of_class, (*values, of_class)
+        return loss, values
 
     def of_both(self, rows):
         """Return the first `penalised` rows of each half."""
         return ops.concat((rows[: self.penalised], rows[self.batch_size : self.batch_size + self.penalised]))
 
     def generator_loss(self, fake, scores_real, label):
-        """Return G's loss on its images, twice: the second to report."""
-        loss = relativistic_pairing_loss(self.discriminator(fake, *label) - scores_real)
-        return loss, loss
+        """Return G's loss on its images, and the values to report."""
+        judged = self.judge(fake, label)
+        pairing = relativistic_pairing_loss(judged[0] - scores_real)
+        if self.naming:
+            of_class = class_cross_entropy(judged[1], label[0])
+            right = share(ops.argmax(judged[1], 1) == label[0])
+            return pairing + self.class_weight * of_class, (pairing, of_class, right)
+        return pairing, (pairing,)
 
     def construct(self, batch, noise):
         """Do one update.
@@ -118,11 +141,12 @@ class RpGANStep(TrainingStep):
         inputs = (noise[0], *label)  # one name for both calls of G: else the compiler runs it twice, see GANStep
         fake = ops.stop_gradient(self.generator(*inputs))
         (_, values), gradients = self.gradient_discriminator(ops.concat((real, fake)), twice)
-        values = ops.depend(values, self.optimizer_discriminator(gradients))
+        updated = self.optimizer_discriminator(gradients)
 
-        fake = ops.depend(fake, values)  # G is judged by the updated D
-        scores_real = self.discriminator(ops.depend(real, values), *label)
-        (_, loss), gradient_of_images = self.gradient_images(fake, scores_real, label)
+        fake = ops.depend(fake, updated)  # G is judged by the updated D
+        scores_real = self.judge(ops.depend(real, updated), label)[0]
+        (_, values_g), gradient_of_images = self.gradient_images(fake, scores_real, label)
         gradients = self.gradient_generator(self.generator, self.weights_generator)(*inputs, gradient_of_images)
-        loss = ops.depend(loss, self.optimizer_generator(gradients))
-        return ops.stack((values[0], loss, values[1], values[2], values[3]))
+        updated = self.optimizer_generator(gradients)
+        reported = ops.stack((values[0], values_g[0], *values[1:], *values_g[1:]))
+        return ops.depend(reported, updated)
