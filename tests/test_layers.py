@@ -11,6 +11,7 @@ from typing import Dict, List, Set
 import pytest
 
 import ms_gan
+from ms_gan import recipes
 
 ROOT = Path(ms_gan.__file__).parent
 FLOORS = {
@@ -142,3 +143,10 @@ def test_help_needs_nothing_heavy():
                "assert 'ms_gan.cli.train' in sys.modules")
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT.parent, capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stdout + done.stderr
+
+
+def test_the_trainer_contains_no_word_of_any_family():
+    words = sorted({*recipes.FAMILIES, *recipes.names()} - {"mlp", "gan"}) + ["mlp_", "GANStep", '"gan"', "'gan'"]
+    for name, source in sources().items():
+        if name.startswith("ms_gan.training"):
+            assert not [word for word in words if word in source], name

@@ -107,6 +107,12 @@ def all_kept(discriminator, count):
     ("slim_mlp", (), 227_344, 402_433),
     ("acgan", (), 784_441, 579_213),  # together 1,363,654
     ("dcgan", (), 4_768_899, 20_887_809),
+    # 256 more for BatchNorm's scales, and as many shifts
+    ("slim_mlp_fixed", (), 227_344 + 2 * 256, 402_433),
+    # grey: 2 of 3 channels fewer of 5x5 kernels at both ends; G starts at 4x4 as for 32x32, D ends there
+    ("dcgan", ("data.size=28", "data.channels=1"), 4_768_899 - 2 * (64 * 25 + 1), 20_887_809 - 2 * 128 * 25),
+    # G starts, and D ends, at 8x8 instead of 4x4
+    ("dcgan", ("data.size=64",), 4_768_899 + 48 * 256 * 513, 20_887_809 + 48 * 512 * 2048),
 ])
 def test_a_recipe_has_the_weights_of_its_document(name, settings, of_generator, of_discriminator):
     step = step_of(name, *settings)

@@ -198,7 +198,7 @@ def test_what_is_none_of_the_choices_is_refused_with_all_of_them(name):
     *(("mlp", assignment) for assignment in (
         "schedule.batch_size=3", "schedule.epochs=-1", "schedule.epochs=2147483648", "schedule.steps_per_epoch=-1",
         "data.size=0", "data.channels=0", "data.classes=-1", "data.classes=1", "latent.size=0",
-        "optimizer_generator.learning_rate=0", "optimizer_generator.learning_rate=1e999",
+        "optimizer_generator.learning_rate=-1", "optimizer_generator.learning_rate=1e999",
         "optimizer_generator.decay_rate=0", "optimizer_generator.decay_steps=0", "optimizer_generator.beta1=1.0",
         "optimizer_generator.beta2=-0.1", "optimizer_discriminator.epsilon=-1e-8",
         "generator.widths=[]", "generator.widths=[16, 0]", "generator.slope=-0.1", "discriminator.slope=1.5",
@@ -347,6 +347,34 @@ def test_each_optimizer_has_the_settings_of_its_player(mlp, random_data, device)
         adam = getattr(step, player)
         found = [float(value.asnumpy()) for value in (adam.learning_rate, adam.beta1, adam.beta2)]
         np.testing.assert_allclose([*found, adam.eps], values, rtol=1e-6)
+
+
+@pytest.mark.parametrize("still, moving", [("generator", "discriminator"), ("discriminator", "generator")])
+@pytest.mark.parametrize("decay_rate", [1.0, 0.9])
+def test_a_learning_rate_of_0_holds_a_player_still(still, moving, decay_rate, mlp, random_data, device):
+    from ms_gan.recipes.build import build_step
+    from ms_gan.runtime import random_stream
+    from ms_gan.training.loop import on_device
+
+    mlp[f"optimizer_{still}"].update(learning_rate=0.0, decay_rate=decay_rate)
+    mlp["schedule"]["batch_size"] = 8
+    step = build_step(mlp, random_data, 1)
+
+    def weights(player):
+        return np.concatenate([each.asnumpy().ravel() for each in getattr(step, player).trainable_params()])
+
+    before = {player: weights(player) for player in (still, moving)}
+    noise = step.draw_noise(random_stream(1, "step"))
+    step(on_device((np.arange(8, dtype=np.int32),)), on_device(noise))
+    assert np.array_equal(before[still], weights(still)) and not np.array_equal(before[moving], weights(moving))
+
+
+def test_one_adam_for_both_has_one_set_of_constants(random_data):
+    from ms_gan.recipes.build import build_step
+
+    recipe = recipes.override(recipes.load("slim_mlp"), ["optimizer_generator.beta1=0.5"])
+    message = refused(build_step, recipe, random_data, 1)
+    assert "optimizer_generator.beta1 is 0.5 and optimizer_discriminator.beta1 is 0.9" in message
 
 
 BROKEN = {  # what an author may have written in place of a line of a recipe file

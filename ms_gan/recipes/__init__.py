@@ -58,14 +58,14 @@ AT_LEAST_ONE = {"epochs", "size", "channels", "decay_steps", "kernel_size", "sta
 AT_MOST_100 = {"rows", "columns"}
 AT_LEAST_ZERO = {"classes", "places", "steps_per_epoch", "pretraining_steps", "every_epochs", "held_out"}
 AT_LEAST_100 = {"images"}  # fewer say nothing
-WEIGHTS = {"kl_weight", "reconstruction_weight", "gamma"}
-ABOVE_ZERO = {"learning_rate", "decay_rate"}
+FROM_ZERO = {"kl_weight", "reconstruction_weight", "gamma", "class_weight", "learning_rate"}
+ABOVE_ZERO = {"decay_rate"}
 FROM_ZERO_TO_BELOW_ONE = {"beta1", "beta2", "momentum", "dropout_rate", "decay"}
 LISTS_OF_SIZES = {"widths", "strides"}
 RANGES_IN_0_1 = {"target_real", "target_fake"}
 YES_OR_NO = {"half_batches", "shared_counters", "first_layer", "above_real", "rotate_and_mirror"}
 WHOLE_NUMBERS = AT_LEAST_ONE | AT_LEAST_ZERO | AT_LEAST_100 | {"batch_size"}
-NUMBERS = ABOVE_ZERO | WEIGHTS | FROM_ZERO_TO_BELOW_ONE | {"epsilon", "slope"}
+NUMBERS = ABOVE_ZERO | FROM_ZERO | FROM_ZERO_TO_BELOW_ONE | {"epsilon", "slope"}
 BATCH_NORM = {"place", "first_layer", "momentum", "epsilon"}
 
 SMALLEST_BATCH = 4  # BatchNorm needs a variance, also in half a batch
@@ -236,7 +236,7 @@ def _fault(key: str, value: Any) -> Optional[str]:
         return "at least 100, and below 2^31"
     if key == "channels" and value not in (1, 3):
         return "1 (grey) or 3 (colour)"
-    if key in WEIGHTS and not 0 <= value < LARGEST_FLOAT32:
+    if key in FROM_ZERO and not 0 <= value < LARGEST_FLOAT32:
         return "at least 0 and fit into float32"
     if key in ABOVE_ZERO and not 0 < value < LARGEST_FLOAT32:
         return "greater than 0 and fit into float32"

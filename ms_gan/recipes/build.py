@@ -31,12 +31,12 @@ def adam(network: nn.Cell, name: str, learning_rate: float, decay_rate: float, d
          beta2: float, epsilon: float) -> nn.Adam:
     """One Adam for one network (Kingma and Ba 2015).
 
-    The learning rate is multiplied by decay_rate^(updates / decay_steps), its own updates being counted, or, with
+    A learning rate of 0 holds the network still. Otherwise it is multiplied by decay_rate^(updates / decay_steps), its own updates being counted, or, with
     `updates.shared_counters`, those of both players. Only the optimizer's own state is called
     `name.…`, the weights keep their names.
     """
     weights = network.trainable_params()
-    rate = learning_rate if decay_rate == 1 else nn.ExponentialDecayLR(learning_rate, decay_rate, decay_steps)
+    rate = learning_rate if decay_rate == 1 or learning_rate == 0 else nn.ExponentialDecayLR(learning_rate, decay_rate, decay_steps)
     beta1, beta2 = max(beta1, SMALLEST_FLOAT32), max(beta2, SMALLEST_FLOAT32)  # MindSpore takes no 0
     optimizer = nn.Adam(weights, rate, beta1, beta2, epsilon)
     of_network = {id(weight) for weight in weights}
@@ -98,6 +98,7 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
     such as `optimizer_generator.`, or `data.`.
     """
     _check_labels(recipe)
+    _check_counters(recipe)
     ms.set_seed(seed)
     networks = {name: _network(recipe, name) for name in FAMILIES[recipe["family"]]}
     optimizers = {f"optimizer_{name}": _call(recipe, f"optimizer_{name}", OPTIMIZERS, "adam", network=network,
@@ -160,6 +161,17 @@ def _check_labels(recipe: Recipe) -> None:
         fault = f"data.places must be 0 for the family {recipe['family']}, which takes one class an image"
     if fault:
         raise UserError(f"recipe {recipe['name']}: {fault}")
+
+
+def _check_counters(recipe: Recipe) -> None:
+    if not recipe["updates"].get("shared_counters"):
+        return
+    ours, theirs = recipe["optimizer_generator"], recipe["optimizer_discriminator"]
+    for key in ours:
+        if ours[key] != theirs[key]:
+            raise UserError(f"recipe {recipe['name']}: with updates.shared_counters both players have one Adam, but "
+                            f"optimizer_generator.{key} is {ours[key]} and optimizer_discriminator.{key} is "
+                            f"{theirs[key]}; set them equal, or updates.shared_counters=False")
 
 
 def _data(recipe: Recipe, images: ImageData) -> nn.Cell:

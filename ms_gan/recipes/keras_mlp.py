@@ -9,11 +9,13 @@ Where this departs from the lecture, and why:
 - The sheets show the same latents each time, the first before training, and are named by epoch, with the step below;
   the lecture draws new ones for each, and names them by step.
 - D's accuracy is logged for real and for generated images; the lecture logs the mean of the two.
+- BatchNorm keeps the unbiased variance, 32/31 of the lecture's, as everywhere in MindSpore.
 - Everything random comes from counted streams (seed, step), so that a run can be resumed exactly.
 
 Keras' constants are written out: Glorot-uniform weights and biases of 0, BatchNorm's epsilon 1e-3, Adam's 1e-7.
 An "epoch" here is the 200 steps between two of the lecture's pictures, which calls a step an epoch.
-The lecture's advice to train D alone first is `--set updates.pretraining_steps=N`.
+The lecture's advice to train D alone first is `--set updates.pretraining_steps=N`; to hold a player still for a while,
+a run with `--set optimizer_discriminator.learning_rate=0`, from which another goes on with `--warm-start`.
 """
 
 RECIPE = {

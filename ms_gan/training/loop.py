@@ -12,6 +12,7 @@ from typing import Any, Dict, List, Optional
 import numpy as np
 from mindspore import Tensor, mutable
 
+from ms_gan.errors import UserError
 from ms_gan.evaluation import plots
 from ms_gan.evaluation.sampling import Inputs, draw_images
 from ms_gan.nets.blocks import UnitRange
@@ -98,8 +99,8 @@ class Loop:
         if self.run.newest_checkpoint() is not None:
             self.finish()
         elif self._signal is not None:
-            self.progress.say("stopped in the preparation, before the first checkpoint: nothing is saved yet; "
-                              "start it anew")
+            self.progress.say("stopped in the preparation, before the first checkpoint: nothing is saved yet; to begin it "
+                              f"again: bash scripts/run_train.sh --resume {self.run.path}")
             raise Interrupted(self._signal)
         if self._signal is not None:
             self.progress.say(f"stopped after step {done:,}; all is saved; to go on: "
@@ -166,7 +167,10 @@ class Loop:
         self.progress.say(f"{count:,} steps of preparation")
         self.progress.begin(0, count)
         for number in range(count):
-            self._run(cell, "preparation", number).asnumpy()
+            values = self._run(cell, "preparation", number).asnumpy()
+            if not np.isfinite(values).all():
+                raise UserError(f"training diverged in step {number + 1:,} of the preparation; start again with another "
+                                "--seed or a lower learning rate")
             if self._signal is not None:
                 return False
             if self.progress.due():

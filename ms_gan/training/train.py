@@ -82,8 +82,9 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     history.start(0, [])
     progress = Progress(run.log, step.scalars, steps_per_epoch)
     scores.prepare(images, test, progress.say)
+    turned = ", turned and mirrored at random" if recipe["data"]["rotate_and_mirror"] else ""
     progress.say(f"recipe {recipe['name']}, seed {seed}, {device}, {len(images.images):,} images from "
-                 f"{images.source}, {settings['steps']:,} steps; all in {run.path}")
+                 f"{images.source}{turned}, {settings['steps']:,} steps; all in {run.path}")
     for note in images.notes:
         progress.say(note)
     if instead_of:
