@@ -79,8 +79,8 @@ class ImageData:
         if found not in ([channels, size, size], [channels, 2 * size, 2 * size]):
             raise UserError(
                 f"{self.name}, {self.source}: images are {found[0]} channel(s) of {found[1]}x{found[2]}, but "
-                f"{channels} of {size}x{size} are needed; add --set data.channels={found[0]} --set data.size={found[1]}, "
-                f"or choose another --recipe or other data"
+                f"{channels} of {size}x{size} are needed; add --set data.channels={found[0]} "
+                f"--set data.size={found[1]}, or choose another --recipe or other data"
             )
         if classes and self.labels is None:
             raise UserError(f"{self.name}, {self.source}: has no labels, but a conditional recipe needs them; "
@@ -90,8 +90,8 @@ class ImageData:
             form = f"up to {self.places} tags an image" if self.places else "one class an image"
             wanted = f"up to {places} tags" if places else "one class"
             raise UserError(f"{self.name}, {self.source}: has {form}, but this recipe takes {wanted}; "
-                            f"add --set data.places={self.places} --set data.classes={len(self.classes)}, if its family takes "
-                            f"such labels, or choose another --recipe")
+                            f"add --set data.places={self.places} --set data.classes={len(self.classes)}, if its "
+                            f"family takes such labels, or choose another --recipe")
         if classes and len(self.classes) != classes:
             raise UserError(f"{self.name}, {self.source}: has {len(self.classes)} classes, but {classes} are needed; "
                             f"add --set data.classes={len(self.classes)}, or choose another --recipe")

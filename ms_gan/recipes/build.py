@@ -31,12 +31,14 @@ def adam(network: nn.Cell, name: str, learning_rate: float, decay_rate: float, d
          beta2: float, epsilon: float) -> nn.Adam:
     """One Adam for one network (Kingma and Ba 2015).
 
-    A learning rate of 0 holds the network still. Otherwise it is multiplied by decay_rate^(updates / decay_steps), its own updates being counted, or, with
-    `updates.shared_counters`, those of both players. Only the optimizer's own state is called
-    `name.…`, the weights keep their names.
+    A learning rate of 0 holds the network still. Otherwise it is multiplied by decay_rate^(updates / decay_steps), its
+    own updates being counted, or, with `updates.shared_counters`, those of both players. Only the optimizer's own
+    state is called `name.…`, the weights keep their names.
     """
     weights = network.trainable_params()
-    rate = learning_rate if decay_rate == 1 or learning_rate == 0 else nn.ExponentialDecayLR(learning_rate, decay_rate, decay_steps)
+    rate = learning_rate
+    if learning_rate > 0 and decay_rate != 1:
+        rate = nn.ExponentialDecayLR(learning_rate, decay_rate, decay_steps)
     beta1, beta2 = max(beta1, SMALLEST_FLOAT32), max(beta2, SMALLEST_FLOAT32)  # MindSpore takes no 0
     optimizer = nn.Adam(weights, rate, beta1, beta2, epsilon)
     of_network = {id(weight) for weight in weights}

@@ -99,8 +99,8 @@ class Loop:
         if self.run.newest_checkpoint() is not None:
             self.finish()
         elif self._signal is not None:
-            self.progress.say("stopped in the preparation, before the first checkpoint: nothing is saved yet; to begin it "
-                              f"again: bash scripts/run_train.sh --resume {self.run.path}")
+            self.progress.say("stopped in the preparation, before the first checkpoint: nothing is saved yet; to begin "
+                              f"it again: bash scripts/run_train.sh --resume {self.run.path}")
             raise Interrupted(self._signal)
         if self._signal is not None:
             self.progress.say(f"stopped after step {done:,}; all is saved; to go on: "
@@ -169,8 +169,8 @@ class Loop:
         for number in range(count):
             values = self._run(cell, "preparation", number).asnumpy()
             if not np.isfinite(values).all():
-                raise UserError(f"training diverged in step {number + 1:,} of the preparation; start again with another "
-                                "--seed or a lower learning rate")
+                raise UserError(f"training diverged in step {number + 1:,} of the preparation; start again with "
+                                "another --seed or a lower learning rate")
             if self._signal is not None:
                 return False
             if self.progress.due():
