@@ -393,8 +393,9 @@ def test_a_checkpoint_alone_is_enough(trained, tmp_path):
     assert (tmp_path / "export" / "generator.mindir").exists()
 
 
-def test_the_released_bundle_draws_digits(tmp_path):
-    here("infer", ROOT / "ckpt" / "mlp", "--num", 16, "--output", tmp_path / "images.npy")
+@pytest.mark.parametrize("bundle, wanted", [("mlp", ()), ("rpgan", ("--label", 3, "--label", 8))])
+def test_a_released_bundle_draws_digits(bundle, wanted, tmp_path):
+    here("infer", ROOT / "ckpt" / bundle, "--num", 16, *wanted, "--output", tmp_path / "images.npy")
     images = np.load(tmp_path / "images.npy")
     ink = images.mean(axis=(1, 2, 3))
     assert ((0.03 < ink) & (ink < 0.35)).all(), "the share of ink in a digit"

@@ -560,7 +560,8 @@ def test_sub_folders_are_classes_and_tags(name, places, kinds, tmp_path):
 
 def test_one_photograph_is_a_data_set(tmp_path, capsys):
     here(*training("dcgan", one_of(tmp_path / "one"), tmp_path))
-    assert "1 images from the folder" in (tmp_path / "dcgan" / "1" / "train.log").read_text()
+    log = (tmp_path / "dcgan" / "1" / "train.log").read_text()
+    assert "1 images from the folder" in log and ", turned and mirrored at random, " in log
     here("eval", tmp_path / "dcgan" / "1")
     assert "note: no generated_beside_real.png: " in capsys.readouterr().out
     assert {file.name for file in (tmp_path / "dcgan/1/eval").iterdir()} == {"samples.png", "interpolation.png"}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import cv2
 import numpy as np
 import pytest
@@ -148,6 +150,21 @@ def test_every_stamp_stays_on_its_easel_and_on_the_canvas():
             farthest = max(-corner.min(), (corner + keep.shape[::-1]).max())
             assert farthest < np.ceil(1.6 * ingredient.radius + 8), ingredient.name
             assert 0.45 * 0.85 * pizza.CANVAS - ingredient.radius + 6 + farthest < pizza.CANVAS / 2, ingredient.name
+
+
+@pytest.mark.parametrize("wanted", [
+    {"size": 28, "channels": 1, "classes": 0},
+    {"size": 28, "channels": 3, "classes": KINDS, "places": 9},
+    {"size": 32, "channels": 3, "classes": 10, "places": 0},
+    {"size": 32, "channels": 3, "classes": 10, "places": 9},
+])
+def test_the_settings_that_a_refusal_names_mend_it(wanted):
+    train = pizza.load_pizza("train", 32, count=12)
+    with pytest.raises(UserError) as refused:
+        train.require(**wanted)
+    named = {name: int(value) for name, value in re.findall(r"--set data\.(\w+)=(\d+)", str(refused.value))}
+    assert named
+    train.require(**{**wanted, **named})
 
 
 def test_loads_colour_and_grey():

@@ -236,6 +236,14 @@ def test_what_diverged_is_neither_saved_nor_called_done(data, tmp_path):
     assert [path.name for path in (tmp_path / "mlp/1/checkpoints").iterdir()] == ["step_00000000"]
 
 
+def test_a_preparation_that_diverges_ends_in_one_line(data, tmp_path):
+    refused = run("train", "--recipe", "keras_mlp", *SMALL, "--data-path", data["short"], "--steps", 5,
+                  "--output-dir", tmp_path, "--set", "updates.pretraining_steps=20",
+                  "--set", "optimizer_discriminator.learning_rate=1e30", status=2)
+    assert "training diverged in step" in refused.stderr and refused.stderr.count("\n") == 1
+    assert not any((tmp_path / "keras_mlp/1").glob("checkpoints/step_*"))
+
+
 def test_a_warm_start_takes_the_networks_and_not_the_optimizers(data, tmp_path, device):
     train_here(*arguments(data, "short", tmp_path, steps=7))
     train_here(*arguments(data, "short", tmp_path, steps=1), "--seed", 9, "--warm-start", tmp_path / "mlp" / "1")

@@ -130,11 +130,13 @@ def test_a_projection_is_a_score_and_how_well_features_fit_a_label():
 
 @pytest.mark.parametrize("places", [0, 2])
 def test_a_projection_may_also_name_classes(places):
-    """Which do not depend on the label."""
+    """By the features alone: the logits do not depend on the label, and the score is as without them."""
     features = Tensor(np.random.default_rng(1).standard_normal((3, 4), dtype=np.float32))
     labels = np.zeros((3, places) if places else 3, np.int32)
     head = ProjectionHead(4, 3, places, 5, "mindspore")
     (score, logits), (other, same) = (head(features, Tensor(label)) for label in (labels, labels + 1))
+    expected = features.asnumpy() @ head.classes.weight.asnumpy().T + head.classes.bias.asnumpy()
+    np.testing.assert_allclose(logits.asnumpy(), expected, rtol=0, atol=1e-6)
     assert logits.shape == (3, 5) and score.shape == (3, 1)
     assert np.array_equal(logits.asnumpy(), same.asnumpy()) and not np.array_equal(score.asnumpy(), other.asnumpy())
 

@@ -39,11 +39,11 @@ class RpGANStep(TrainingStep):
         optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
         latent: `size` and `distribution` of what `draw_noise` draws.
         classes: how many classes or tags there are, 0 for none; G is asked for the labels of the real images.
-        class_weight: the weight of naming classes in both losses; without a D that names them it says nothing.
         batch_size: images of each kind in a step.
         gamma: the weight of both penalties.
         penalised: at how many images of each kind these are measured, at all where it is more than batch_size; of
             several devices each takes that many.
+        class_weight: the weight of naming classes in both losses; without a D that names them it says nothing.
     """
 
     networks = ("generator", "discriminator")
@@ -88,7 +88,7 @@ class RpGANStep(TrainingStep):
         return None
 
     def judge(self, images, label):
-        """Return D's scores, and its class logits in a tuple, which is empty where it names no classes."""
+        """Return a tuple of D's scores, float32, (N, 1), and, where it names classes, class logits, (N, named_classes)."""
         judged = self.discriminator(images, *label)
         return judged if self.naming else (judged,)
 
