@@ -331,6 +331,46 @@ def test_every_setting_of_the_updates_works_with_the_others(update, k, half, lat
     assert float(step.generator.w) == pytest.approx(g.numbers["w"], abs=2e-4)
 
 
+@pytest.mark.parametrize("update, k", [("sum", 1), ("separate", 2)])
+def test_classes_are_learnt_from_real_images_in_every_kind_of_update(update, k):
+    """One by one, D learns classes from its update on real images alone, and half of that loss is reported."""
+    step, settings = make_step("acgan", classes=3, discriminator_update=update, discriminator_steps=k)
+    g, d = Player(START["g"], settings, [0]), Player(START["d"], settings, [0])
+    for number in range(2):
+        noise = [flat(array) for array in step.draw_noise(random_stream(3, "step", number))]
+        indices = np.random.default_rng(number).integers(0, len(IMAGES), k * BATCH).astype(np.int32)
+        for turn in range(k):
+            latent, wanted, targets = noise[3 * turn : 3 * turn + 3]
+            shown = indices[turn * BATCH : (turn + 1) * BATCH]
+            real, labels = IMAGES[shown].astype(np.float64), LABELS[shown]
+            fake = image(g.numbers, latent, wanted, False)
+            of_class = np.mean(of_classes(d.numbers, real, labels))
+            if update == "sum":
+                real_or_not = d_on(d.numbers, real, targets[:BATCH]) + d_on(d.numbers, fake, targets[BATCH:])
+                d.update(lambda n: d_on(n, real, targets[:BATCH]) + d_on(n, fake, targets[BATCH:])
+                         + np.mean(of_classes(n, real, labels)))
+            else:
+                real_or_not = 0.5 * d_on(d.numbers, real, targets[:BATCH])
+                d.update(lambda n: d_on(n, real, targets[:BATCH]) + np.mean(of_classes(n, real, labels)))
+                real_or_not += 0.5 * d.update(lambda n: d_on(n, fake, targets[BATCH:]))
+                of_class /= 2
+        latent, wanted = noise[3 * k], noise[3 * k + 1].astype(int)
+        loss_g_class = np.mean(of_classes(d.numbers, image(g.numbers, latent, wanted, True), wanted))
+        g.update(lambda n: d_on(d.numbers, image(n, latent, wanted, True), 1)
+                 + np.mean(of_classes(d.numbers, image(n, latent, wanted, True), wanted)))
+        found = step(on_device((indices,)), on_device(step.draw_noise(random_stream(3, "step", number)))).asnumpy()
+        found = dict(zip(step.scalars, found))
+        for name, expected in (("loss_d", real_or_not), ("loss_d_class", of_class), ("loss_g_class", loss_g_class)):
+            assert found[name] == pytest.approx(expected, rel=2e-4), (number, name)
+    for key, value in d.numbers.items():
+        assert float(getattr(step.discriminator, key)) == pytest.approx(value, abs=2e-4), key
+    assert float(step.generator.v) == pytest.approx(g.numbers["v"], abs=2e-4)
+
+
+def d_on(d, x, targets):
+    return cross_entropy(sigmoid(logit(d, x)), targets)
+
+
 def test_pretraining_moves_d_alone():
     step, settings = make_step("mlp", pretraining_steps=2)
     cell, count = step.preparation()

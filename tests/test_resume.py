@@ -97,11 +97,20 @@ RECIPES = {  # what else has to go on where it stood
               "--set", "schedule.sampling=continuous", "--set", "average.decay=0.9"),
     "keras_mlp": ("--recipe", "keras_mlp", *SMALL, "--set", "schedule.steps_per_epoch=10",
                   "--set", "updates.pretraining_steps=300"),
+    "slim_mlp": ("--recipe", "slim_mlp", *SMALL, "--set", "schedule.steps_per_epoch=10"),  # counters that two share
+    "dcgan": ("--recipe", "dcgan", "--dataset", "mnist", "--set", "data.size=28", "--set", "data.channels=1",
+              "--set", "generator.start_channels=4", "--set", "generator.widths=[4,4,4]",  # how images are turned
+              "--set", "discriminator.widths=[4,4,4]", "--set", "discriminator.dense_widths=[8]",
+              "--set", "schedule.steps_per_epoch=10"),
 }
-KILLED_IN = {"acgan": ["step_00000020"], "keras_mlp": [None, "step_00000000"]}  # None: in the preparation
+KILLED_IN = {  # None: in the preparation
+    "acgan": ["step_00000020"], "keras_mlp": [None, "step_00000000"], "slim_mlp": ["step_00000020"],
+    "dcgan": ["step_00000020"],
+}
 
 
-@pytest.mark.parametrize("recipe", ["acgan", pytest.param("keras_mlp", marks=pytest.mark.slow)])
+@pytest.mark.parametrize("recipe", ["acgan", *(pytest.param(name, marks=pytest.mark.slow)
+                                               for name in ("keras_mlp", "slim_mlp", "dcgan"))])
 def test_recipes_with_more_to_carry_on_resume_to_the_same_bytes(recipe, data, tmp_path, device):
     command = ["train", "--data-path", str(data["short"]), "--steps", "45", "--batch-size", "12", *RECIPES[recipe]]
     train_here(*command, "--output-dir", tmp_path / "undisturbed")
