@@ -112,19 +112,24 @@ def models_of(recipe: Recipe, labels: Optional[LabelNames], with_encoder: bool) 
     latent, data = recipe["latent"], recipe["data"]
     image_facts = {"name": "image", "shape": ["batch", data["channels"], data["size"], data["size"]],
                    "type": "float32", "range": [0.0, 1.0], "layout": "NCHW",
-                   "channels": "RGB" if data["channels"] == 3 else "grey, 1 is white"}
+                   "channels": "RGB" if data["channels"] == 3 else "grey, 1 is white",
+                   "meaning": "pixels of 8 bits, divided by 255"}
     latent_shape = ["batch", latent["size"]]
     latent_facts = {"name": "latent", "shape": latent_shape, "type": "float32", "range": [None, None],
                     "distribution": latent["distribution"], "meaning": DISTRIBUTIONS[latent["distribution"]]}
-    models = {"generator": {"meaning": "latents, and where there are labels those, to images",
+    labelled = "" if labels is None else " and labels"
+    models = {"generator": {"meaning": f"from latents{labelled} to images",
                             "inputs": [latent_facts, *_label_facts(labels)], "outputs": [image_facts]}}
     if with_encoder:
         meaning = "of the normal distribution of the image's latent, number by number"
         models["encoder"] = {
-            "meaning": "an image and its own label to the distribution of its latent; with another label beside that "
-                       "latent, the generator draws the image as if it were of that label; images of other shapes "
-                       "were cropped at the centre to squares and resized by area",
-            "inputs": [image_facts, *_label_facts(labels)],
+            "meaning": "from images" + ("" if labels is None else " and their own labels") + " to the distributions of "
+                       "their latents" + ("" if labels is None else "; from the mean and another label, the generator "
+                                          "draws the image as if it were of that label"),
+            "inputs": [{**image_facts, "meaning": f"{image_facts['meaning']}; an image of another shape is first "
+                        "cropped at the centre to a square and, still of 8 bits, resized as the training images were: "
+                        "by area (INTER_AREA in OpenCV), or, being smaller, by INTER_CUBIC"},
+                       *_label_facts(labels)],
             "outputs": [{"name": "mean", "shape": latent_shape, "type": "float32",
                          "meaning": f"mean {meaning}; as the generator's latent it gives the reconstruction"},
                         {"name": "log_variance", "shape": latent_shape, "type": "float32",
@@ -143,7 +148,8 @@ def _label_facts(labels: Optional[LabelNames]) -> List[Facts]:
                             "the graph"}]
     return [{"name": "label", "shape": ["batch", labels.places], "type": "int32", "range": [0, len(labels.names)],
              "meaning": f"up to {labels.places} tags of the image: 1 + their indices into `labels`, each once, in "
-                        f"rising order, then zeros; any other numbers are not checked by the graph"}]
+                        f"rising order, then zeros; zeros alone say that it has none. The graph does not check "
+                        f"this, and tags in another order are another label to it"}]
 
 
 def _draw_samples(file: Path, generator: Run, recipe: Recipe, labels: Optional[LabelNames], step: int) -> None:

@@ -50,7 +50,6 @@ def triton_settings(name: str, facts: Facts) -> str:
 def readme(contract: Facts, samples: str) -> str:
     """Return the bundle's README: what it holds, and the commands that use it."""
     generator = contract["models"]["generator"]
-    takes_label = contract["labels"] is not None
     formats = generator["files"]
     tensors = "\n".join(f"| `{name}` | {side} | `{tensor['name']}` | {tensor['type']} | "
                         f"({', '.join(map(str, tensor['shape']))}) |"
@@ -59,9 +58,11 @@ def readme(contract: Facts, samples: str) -> str:
     files = "\n".join(f"- `{file}`: equal to {facts['against']} to {facts['greatest_difference']:g} "
                       f"(at most {facts['tolerance']:g}) at batches of {', '.join(map(str, facts['batches']))}, "
                       f"on {facts['runtime']}" for file, facts in contract["parity"].items())
-    label = ""
-    if takes_label:
-        label = f"\n`label` is {generator['inputs'][1]['meaning']}. The names: {', '.join(contract['labels'])}.\n"
+    image = generator["outputs"][0]
+    text = f"\n`image` is {image['channels']}, {image['layout']}, from 0 to 1: {image['meaning']}.\n"
+    if contract["labels"] is not None:
+        text += (f"\n`label` is {generator['inputs'][1]['meaning']}. `labels`: "
+                 f"{', '.join(contract['labels'])}. ms_gan's own server also takes their names.\n")
     versions, origin, names = contract["versions"], contract["origin"], [each["name"] for each in generator["inputs"]]
     start = "mlserver start ." if "mindir" not in formats else (  # MindSpore 2.8 needs it, and says so itself too late
         "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python mlserver start .")
@@ -82,7 +83,7 @@ in and comes out, and where it comes from; `sha256sum -c SHA256SUMS` checks that
 | model | | tensor | type | shape |
 |---|---|---|---|---|
 {tensors}
-{label}
+{text}
 ## Serve
 Over the Open Inference Protocol V2 (REST and gRPC), and with a page to look at. In a clone of ms_gan, which brings its
 packages: `bash scripts/run_serve.sh FOLDER`, where FOLDER is this one. Or, with CLONE for the clone, once
@@ -122,7 +123,7 @@ import numpy, onnxruntime
 generator = onnxruntime.InferenceSession("{formats['onnx']}")
 {_example_arrays(generator)}
 image, = generator.run(["image"], {{{feeds}}})
-```
+{_example_of_encoder(contract)}```
 """)
     if "mindir" in formats:
         parts.append(f"""
@@ -137,6 +138,22 @@ image = generator({tensors_of}).asnumpy()
 ```
 """)
     return "".join(parts)
+
+
+def _example_of_encoder(contract: Facts) -> str:
+    """Return what makes of images their reconstructions, and, with labels, the same with another label."""
+    if "encoder" not in contract["models"]:
+        return ""
+    own, others = "", ""
+    if contract["labels"] is not None:
+        own, others = ', "label": label', """
+other = numpy.roll(label, 1, 0)  # each image with the label of another: what it would be, were it of that label
+transferred, = generator.run(["image"], {"latent": mean, "label": other})"""
+    return f"""
+encoder = onnxruntime.InferenceSession("{contract['models']['encoder']['files']['onnx']}")
+mean, = encoder.run(["mean"], {{"image": image{own}}})  # of images that were drawn, or of yours
+reconstructed, = generator.run(["image"], {{"latent": mean{own}}}){others}
+"""
 
 
 def _example_request(contract: Facts) -> str:

@@ -88,7 +88,7 @@ class RpGANStep(TrainingStep):
         return None
 
     def judge(self, images, label):
-        """Return a tuple of D's scores, float32, (N, 1), and, where it names classes, class logits, (N, named_classes)."""
+        """Return a tuple: D's scores, float32, (N, 1), and, if it names classes, their logits, (N, named_classes)."""
         judged = self.discriminator(images, *label)
         return judged if self.naming else (judged,)
 
