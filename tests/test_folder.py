@@ -416,6 +416,9 @@ def test_tags(tmp_path):
     message = refusal(tmp_path, tmp_path / "labels.csv", "b.png", places=2)
     assert "line 2" in message and "3 tags" in message and message.endswith("--set data.places=3")
     assert "one class an image" in refusal(tmp_path, tmp_path / "labels.csv")
+    table(tmp_path, "file,tags\nb.png,d,b\nsub\\c.png,\na.png,a;d\n")
+    assert "line 2: has 3 column(s), not 2; write file,tags, tags joined by ;" in refusal(
+        tmp_path, tmp_path / "labels.csv", places=4)
 
 
 ROWS = "file,label\na.png,x\nb.png,y\n"

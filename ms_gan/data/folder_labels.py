@@ -44,7 +44,8 @@ def _read_table(home: Path, names: "set[str]", places: int) -> Dict[str, Row]:
                 header = _checked_header(cells, place, places)
                 continue
             if len(cells) != 2:
-                raise user_error(f"{place}: has {len(cells)} column(s), not 2; write {','.join(header)}, with "
+                joined = ", tags joined by ;" if header[1] == "tags" else ""
+                raise user_error(f"{place}: has {len(cells)} column(s), not 2; write {','.join(header)}{joined}, with "
                                  "quotation marks around a file's name that holds a comma")
             name = _listed_name(cells[0], names, home, place)
             if name in rows:
