@@ -52,7 +52,7 @@ def readme(contract: Facts, samples: str) -> str:
     generator = contract["models"]["generator"]
     formats = generator["files"]
     tensors = "\n".join(f"| `{name}` | {side} | `{tensor['name']}` | {tensor['type']} | "
-                        f"({', '.join(map(str, tensor['shape']))}) |"
+                        f"({', '.join(map(str, tensor['shape']))}{',' if len(tensor['shape']) == 1 else ''}) |"
                         for name, facts in contract["models"].items()
                         for side in ("inputs", "outputs") for tensor in facts[side])
     files = "\n".join(f"- `{file}`: equal to {facts['against']} to {facts['greatest_difference']:g} "
