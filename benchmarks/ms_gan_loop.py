@@ -1,4 +1,9 @@
-"""A recipe as `train` runs it: the same calls in the same order, losses read at every step."""
+"""A recipe as `train` runs it: the same calls in the same order, losses read at every step.
+
+    python benchmarks/ms_gan_loop.py DIR STEPS RECIPE
+
+DIR holds MNIST; `-` stands for data that is drawn.
+"""
 
 import sys
 
@@ -8,20 +13,20 @@ from ms_gan import recipes, runtime
 
 
 def main() -> None:
-    runtime.set_up("CPU")
+    device = runtime.set_up("CPU")
+    from ms_gan.data import load
     from ms_gan.recipes.build import build_sampler, build_step
-    from ms_gan.training.loop import on_device
+    from ms_gan.training.loop import run_cell
 
     recipe = recipes.load(sys.argv[3])
-    images = timing.data()
+    images = load(recipe["data"]["dataset"], "train", None if sys.argv[1] == "-" else sys.argv[1], recipe["data"])
     step_cell = build_step(recipe, images, seed=1)
-    batches, _ = build_sampler(recipe, len(images.images), step_cell.images_per_step, seed=1)
+    batches, _ = build_sampler(recipe, step_cell.data.count, step_cell.images_per_step, seed=1)
     done = 0
 
     def step():
         nonlocal done
-        noise = step_cell.draw_noise(runtime.random_stream(1, "step", done))
-        scalars = step_cell(on_device((batches.indices(done),)), on_device(noise)).asnumpy()
+        scalars = run_cell(step_cell, step_cell, batches, device, 1, "step", done).asnumpy()
         done += 1
         return scalars
 
