@@ -38,6 +38,8 @@ def main() -> None:
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("places", nargs="+", metavar="RUN_OR_CHECKPOINT")
     options = parser.parse_args()
+    if options.samples < 2:
+        parser.error("--samples: takes 2 or more, since their spread is the standard error")
 
     from ms_gan import data, runtime
 
