@@ -379,7 +379,7 @@ def test_one_adam_for_both_has_one_set_of_constants(random_data):
 
 BROKEN = {  # what an author may have written in place of a line of a recipe file
     '"family": "gan"': ['"family": 3', '"famly": "gan"'],
-    '"name": "mine"': ['"name": "other"', '"nam": "mine"'],
+    '"name": "broken_one"': ['"name": "other"', '"nam": "broken_one"'],
     '"summary": ': ['"sumary": '],
     '"network": "mlp_generator"': ['"net": "mlp_generator"'],
     '"momentum": 0.9': ['"momentun": 0.9', '"momentum": "0.9"'],
@@ -396,18 +396,19 @@ BROKEN = {  # what an author may have written in place of a line of a recipe fil
 def test_a_recipe_file_with_a_mistake_is_refused_in_one_line(line, instead, tmp_path, monkeypatch, capsys):
     from ms_gan import cli
 
-    text = open(recipes.__path__[0] + "/mlp.py", encoding="utf-8").read().replace('"name": "mlp"', '"name": "mine"')
+    text = open(recipes.__path__[0] + "/mlp.py", encoding="utf-8").read()
+    text = text.replace('"name": "mlp"', '"name": "broken_one"')
     assert line in text
     monkeypatch.setattr(recipes, "__path__", [*recipes.__path__, str(tmp_path)])
-    (tmp_path / "mine.py").write_text(text.replace(line, instead, 1), encoding="utf-8")
+    (tmp_path / "broken_one.py").write_text(text.replace(line, instead, 1), encoding="utf-8")
     importlib.invalidate_caches()
     try:
-        assert "recipe mine: " in refused(recipes.load, "mine")
+        assert "recipe broken_one: " in refused(recipes.load, "broken_one")
         assert cli.main(["recipes"]) == 2
         printed = capsys.readouterr()
-        assert "keras_mlp" in printed.out and "recipe mine: " in printed.err, "the others are listed all the same"
+        assert "keras_mlp" in printed.out and "recipe broken_one: " in printed.err, "the others are listed all the same"
     finally:
-        sys.modules.pop("ms_gan.recipes.mine", None)
+        sys.modules.pop("ms_gan.recipes.broken_one", None)
 
 
 def test_a_familys_networks_are_those_of_its_step():

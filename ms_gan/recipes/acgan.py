@@ -7,15 +7,17 @@ In the document one number, its "complexity", sets the size of each network: 80 
 each of widths is it), 70 for D (a quarter, a half, once, twice, once); here each layer has its own.
 
 Where this departs from the document, and why:
-- D ends in logits and the losses are taken of these: the document's sigmoid, softmax and cross-entropies.
+- D ends in logits and the losses are taken of these, which does not overflow: the document's sigmoid, softmax and
+  cross-entropies.
 - The transposed convolutions of stride 1 are plain ones: the same with the kernel turned round, and faster.
 - The document names SGD for G, but its G is trained only through the model that Adam is compiled into: Adam.
 - The document gives D's fakes a label of zeros, whose cross-entropy is 0; here its gradient is 0, too, where Keras'
   fused softmax and cross-entropy would push all class logits of the fakes down: what a library does with targets that
   are no distribution is no part of the document, its formula is.
 - BatchNorm behind the Dense layer keeps the unbiased variance, 128/127 of the document's, as everywhere in MindSpore.
-- How often G fools D is a mean of ten steps in history.csv; the document prints it every 12 epochs.
-- loss_d and loss_g are the adversarial parts, loss_d_class and loss_g_class the others; a player minimises both.
+- How often G fools D is a mean of ten steps in history.csv, to be plotted; the document prints it every 12 epochs.
+- loss_d and loss_g are the adversarial parts, loss_d_class and loss_g_class the others, to be read apart; a player
+  minimises both.
 - Dropout masks are drawn outside the graph, from the same counted streams (seed, step) as everything random, so that
   a run can be resumed exactly; D's rate of 0.2 is 13107/65536.
 

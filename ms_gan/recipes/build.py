@@ -31,9 +31,9 @@ def adam(network: nn.Cell, name: str, learning_rate: float, decay_rate: float, d
          beta2: float, epsilon: float) -> nn.Adam:
     """One Adam for one network (Kingma and Ba 2015).
 
-    A learning rate of 0 holds the network still. Otherwise it is multiplied by decay_rate^(updates / decay_steps), its
-    own updates being counted, or, with `updates.shared_counters`, those of both players. Only the optimizer's own
-    state is called `name.…`, the weights keep their names.
+    A learning rate of 0 holds the weights still, though not BatchNorm's moving statistics. Otherwise it is multiplied
+    by decay_rate^(updates / decay_steps), its own updates being counted, or, with `updates.shared_counters`, those of
+    both players. Only the optimizer's own state is called `name.…`, the weights keep their names.
     """
     weights = network.trainable_params()
     rate = learning_rate

@@ -10,11 +10,12 @@ Where this departs from the document, and why:
 - D ends in a logit and the loss is a softplus of it: the document's sigmoid and binary cross-entropy, without the
   clipping at 1e-7 that Keras needs.
 - The document's photographs are not ours: the data set is drawn pizzas, 6,000 different ones, also turned and mirrored
-  as the document turns its 20 photographs. `--dataset folder` takes your own; 64×64 is `--set data.size=64`; MNIST is
-  `--dataset mnist --set data.size=28 --set data.channels=1 --set data.rotate_and_mirror=False`, where G draws 32×32 and
-  keeps the middle, 28 being no multiple of 8.
+  as the document turns its 20 photographs, of which its GAN sees one. `--dataset folder` takes your own; 64×64 is
+  `--set data.size=64`; MNIST is `--dataset mnist --set data.size=28 --set data.channels=1
+  --set data.rotate_and_mirror=False`, where G draws 32×32 and keeps the middle, 28 being no multiple of 8.
 - The document does not print how it scales pixels: [-1, 1], G's range, is ours.
-- The sheets show the same latents after each epoch; the document draws new ones every 10 batches.
+- The sheets show the same latents after each epoch, by which change is seen; the document draws new ones every 10
+  batches.
 - The document gives neither batch size nor length, and calls a batch an epoch: 32 images a batch, 100 batches
   an epoch and 100 epochs are ours.
 - Everything random comes from counted streams (seed, step), so that a run can be resumed exactly.

@@ -3,19 +3,23 @@
 Source: "Лекция 8. Модель нейронной сети GAN", its listing `class GAN()`, built on Keras.
 
 Where this departs from the lecture, and why:
-- G and D have one Adam each; the lecture compiles one Adam object into three models, of which two train.
+- G and D have one Adam each: the lecture compiles one Adam object into three models, of which two train, and what
+  such models share of it depends on the version of Keras, which it does not give.
 - D ends in a logit and the loss is a softplus of it: the same function as Keras' sigmoid and binary
   cross-entropy, without the clipping at 1e-7 that Keras needs.
 - The sheets show the same latents each time, the first before training, and are named by epoch, with the step below;
-  the lecture draws new ones for each, and names them by step.
-- D's accuracy is logged for real and for generated images; the lecture logs the mean of the two.
-- BatchNorm keeps the unbiased variance, 32/31 of the lecture's, as everywhere in MindSpore.
+  the lecture draws new ones for each, by which nothing can be seen to change, and names them by step.
+- D's accuracy is logged for real and for generated images; the lecture logs the mean of the two, which hides which one
+  D mistakes.
+- BatchNorm's moving variance is the unbiased one, as everywhere in MindSpore; some versions of Keras keep the biased
+  one, of which it is 32/31.
 - Everything random comes from counted streams (seed, step), so that a run can be resumed exactly.
 
 Keras' constants are written out: Glorot-uniform weights and biases of 0, BatchNorm's epsilon 1e-3, Adam's 1e-7.
 An "epoch" here is the 200 steps between two of the lecture's pictures, which calls a step an epoch.
-The lecture's advice to train D alone first is `--set updates.pretraining_steps=N`; to hold a player still for a while,
-a run with `--set optimizer_discriminator.learning_rate=0`, from which another goes on with `--warm-start`.
+The lecture's advice to train D alone first is `--set updates.pretraining_steps=N`; to hold a player's weights still for
+a while, a run with `--set optimizer_discriminator.learning_rate=0`, from which another goes on with `--warm-start`, its
+Adams beginning anew.
 """
 
 RECIPE = {

@@ -1,8 +1,8 @@
 """The TF-slim GAN whose samples stayed blurred, as published: fully connected networks on MNIST.
 
 Source: the article on "Generative Adversarial Nets" with a TF-slim listing (yundeesoft.com/16237), whose
-author asks readers why its digits are blurred after 200 epochs. `slim_mlp_fixed` is the answer;
-docs/reproductions.md has the experiments.
+author asks readers why its digits are blurred after 200 epochs. `slim_mlp_fixed` mends what is
+likely to be at fault; docs/reproductions.md has the experiments.
 
 As published, and not mended: pixels in [0, 1] against a tanh output; one Adam object for both players, so that
 its powers of beta and its global step advance twice in an iteration, and the learning rate, 1e-4 × 0.9^(step / 470),
@@ -11,9 +11,10 @@ falls twice as fast as it seems to; no BatchNorm.
 Where this departs from the article, and why:
 - D ends in a logit and the loss is a softplus of it: the article's −mean(log D(x) + log(1 − D(G(z)))) without the
   log of 0.
-- 200 epochs of its 470 iterations are 94,000 steps; the article's queue ends after 93,750 (`--steps 93750`).
+- 200 epochs of its 470 iterations are 94,000 steps, whole epochs; the article's queue ends after 93,750
+  (`--steps 93750`).
 - The sheets show the same latents each time, and show pixels from 0 to 1 as black to white; the article
-  draws new latents and stretches each picture's own range.
+  draws new latents and stretches each picture's own range, which no two pictures share.
 - Everything random comes from counted streams (seed, step), so that a run can be resumed exactly.
 
 The saturating loss of the paper is `--set updates.generator_loss=saturating`; its k is `updates.discriminator_steps`.

@@ -1,12 +1,12 @@
-"""`slim_mlp` with its likely faults mended; what each does alone is in docs/reproductions.md: the answer to its author.
+"""`slim_mlp` with its likely faults mended; what each does alone is in docs/reproductions.md.
 
 Source: as `slim_mlp`, the article on "Generative Adversarial Nets" with a TF-slim listing (yundeesoft.com/16237).
 
 Where this departs from the article, and why:
 - Pixels are scaled to [-1, 1], the range of G's tanh; the article leaves them in [0, 1]. (Alone, with the rate decaying
   as published, this made it worse.)
-- G's hidden layer has BatchNorm behind its activation, momentum 0.9 and epsilon 1e-3, as the article's notes recommend
-  and its code forgets.
+- G's hidden layer has BatchNorm, as the article's notes recommend and its code forgets; that it stands behind the
+  activation, its momentum of 0.9 and its epsilon of 1e-3 are ours.
 - Each player has an Adam of its own with beta1 0.5 (Radford et al. 2016), and a learning rate that does not decay; the
   article's falls to a hundredth in 22 epochs, and training stands still from there.
 - And all that is said in `slim_mlp`: logits, fixed latents for the sheets, counted random streams.

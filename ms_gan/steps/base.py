@@ -21,15 +21,16 @@ class TrainingStep(nn.Cell):
     same.
 
     A family holds its networks as attributes that are called as in `networks`, their optimizers as
-    `optimizer_<network>`, the data Cell as `data`, and its `batch_size`.
+    `optimizer_<network>`, the data Cell as `data`, and its `batch_size`. It has a network `generator`, which draws, and
+    is built by `recipes.build.build_step`, which passes it those, and the recipe's `updates`, by their names.
     """
 
     networks: Tuple[str, ...] = ()
     scalars: Tuple[str, ...] = ()
     equilibrium: Dict[str, Tuple[float, str]] = {}  # of scalars, where players are equally strong: number and writing
     labels = "none"  # "class": each image must have a class; "any": a class, tags, or nothing
-    discriminator_names_classes = False
-    discriminator_takes_labels = False
+    discriminator_names_classes = False  # D is built with class logits, where there are classes
+    discriminator_takes_labels = False  # D is built to see an image together with its label, where there are any
     relativistic = False  # only differences of D's logits mean anything
     averages: Dict[str, nn.Cell] = {}  # of networks' weights, by the networks' names, where the recipe wants them
     average_decay = 0.0
