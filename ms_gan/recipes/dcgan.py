@@ -5,8 +5,8 @@ Radford et al. 2016, "Unsupervised Representation Learning with Deep Convolution
 
 Where this departs from the document, and why:
 - Adam's beta1 is 0.5 (Radford et al. 2016), and both rates are a fifth of the document's 1e-3 for G and 1e-4 for D. As
-  published, on drawn pizzas, G turns white within 30 batches, D knows every image, and that is the end of it; with
-  beta1 0.5 alone G turns cyan within 100: docs/reproductions.md.
+  published, on drawn pizzas, 6,000 or one, G turns white within 30 batches, D knows every image, and that is the end
+  of it; neither beta1 nor the rates alone mend that: docs/reproductions.md.
 - D ends in a logit and the loss is a softplus of it: the document's sigmoid and binary cross-entropy, without the
   clipping at 1e-7 that Keras needs.
 - The document's photographs are not ours: the data set is drawn pizzas, 6,000 different ones, also turned and mirrored
