@@ -367,7 +367,9 @@ def test_the_contract_says_what_encoder_and_generator_take(bundle):
     assert (latent["name"], latent["shape"], latent["distribution"]) == ("latent", ["batch", 6], "normal")
     assert (label["name"], label["shape"], label["type"], label["range"]) == ("label", ["batch", 9], "int32", [0, 4])
     image, same_label = encoder["inputs"]
-    assert image == generator["outputs"][0] and same_label == label
+    drawn, = generator["outputs"]
+    assert {**image, "meaning": drawn["meaning"]} == drawn and same_label == label
+    assert image["meaning"].startswith(drawn["meaning"]) and "INTER_AREA" in image["meaning"]
     assert (image["shape"], image["range"], image["layout"]) == (["batch", 3, 32, 32], [0.0, 1.0], "NCHW")
     assert [(output["name"], output["shape"]) for output in encoder["outputs"]] == [
         ("mean", ["batch", 6]), ("log_variance", ["batch", 6])]
