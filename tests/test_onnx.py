@@ -18,6 +18,7 @@ from tritonclient.grpc import model_config_pb2
 from bundles import (AUTOENCODER, CONVOLUTIONS, TAGS, labels_of, networks_of, recipe_of, write_autoencoder,
                      write_conditional)
 from commands import environment, published_recipes
+from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import example_inputs, file_of
 from ms_gan.delivery.export import models_of
 from ms_gan.delivery.formats import read_mindir, write_mindir, write_onnx
@@ -154,6 +155,26 @@ def test_the_readmes_programs_run_as_they_are(bundle):
                               env=environment(PYTHONPATH=""), capture_output=True, text=True, timeout=120)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == "4 float32 True True True"
+
+
+def test_the_readmes_program_reconstructs_and_relabels(bundle):
+    """As the bundle itself does; in a new process, and told by the files' own names."""
+    program, _ = snippets(bundle, "python")
+    if not (bundle / "encoder.mindir").exists():
+        assert "encoder" not in program
+        return
+    tail = "numpy.savez('found.npz', image=image, label=label, reconstructed=reconstructed, transferred=transferred)\n"
+    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program + tail], cwd=bundle,
+                          env=environment(PYTHONPATH=""), capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    found = np.load(bundle / "found.npz")
+    (bundle / "found.npz").unlink()
+    opened = Bundle(bundle)
+    mean = opened.encode((found["image"], found["label"]))
+    assert len(np.unique(found["label"][:, 0])) > 1
+    for name, label in (("reconstructed", found["label"]), ("transferred", np.roll(found["label"], 1, 0))):
+        np.testing.assert_allclose(found[name], opened.draw((mean, label)), rtol=0, atol=1e-5)
+    assert not np.allclose(found["transferred"], found["reconstructed"], rtol=0, atol=1e-4)
 
 
 def test_the_readme_tells_of_this_bundle(bundle):

@@ -144,6 +144,11 @@ def cross_entropy(probability, target):
     return np.mean(-target * np.log(probability) - (1 - target) * np.log(1 - probability))
 
 
+def of_real_or_not(d, x, targets):
+    """D's cross-entropy of real or not, the mean over the images."""
+    return cross_entropy(sigmoid(logit(d, x)), targets)
+
+
 def of_classes(d, x, labels):
     """The categorical cross-entropy of each image, from its softmax."""
     exponentials = np.exp(class_logits(d, x))
@@ -346,17 +351,18 @@ def test_classes_are_learnt_from_real_images_in_every_kind_of_update(update, k):
             fake = image(g.numbers, latent, wanted, False)
             of_class = np.mean(of_classes(d.numbers, real, labels))
             if update == "sum":
-                real_or_not = d_on(d.numbers, real, targets[:BATCH]) + d_on(d.numbers, fake, targets[BATCH:])
-                d.update(lambda n: d_on(n, real, targets[:BATCH]) + d_on(n, fake, targets[BATCH:])
+                real_or_not = (of_real_or_not(d.numbers, real, targets[:BATCH])
+                               + of_real_or_not(d.numbers, fake, targets[BATCH:]))
+                d.update(lambda n: of_real_or_not(n, real, targets[:BATCH]) + of_real_or_not(n, fake, targets[BATCH:])
                          + np.mean(of_classes(n, real, labels)))
             else:
-                real_or_not = 0.5 * d_on(d.numbers, real, targets[:BATCH])
-                d.update(lambda n: d_on(n, real, targets[:BATCH]) + np.mean(of_classes(n, real, labels)))
-                real_or_not += 0.5 * d.update(lambda n: d_on(n, fake, targets[BATCH:]))
+                real_or_not = 0.5 * of_real_or_not(d.numbers, real, targets[:BATCH])
+                d.update(lambda n: of_real_or_not(n, real, targets[:BATCH]) + np.mean(of_classes(n, real, labels)))
+                real_or_not += 0.5 * d.update(lambda n: of_real_or_not(n, fake, targets[BATCH:]))
                 of_class /= 2
         latent, wanted = noise[3 * k], noise[3 * k + 1].astype(int)
         loss_g_class = np.mean(of_classes(d.numbers, image(g.numbers, latent, wanted, True), wanted))
-        g.update(lambda n: d_on(d.numbers, image(n, latent, wanted, True), 1)
+        g.update(lambda n: of_real_or_not(d.numbers, image(n, latent, wanted, True), 1)
                  + np.mean(of_classes(d.numbers, image(n, latent, wanted, True), wanted)))
         found = step(on_device((indices,)), on_device(step.draw_noise(random_stream(3, "step", number)))).asnumpy()
         found = dict(zip(step.scalars, found))
@@ -365,10 +371,6 @@ def test_classes_are_learnt_from_real_images_in_every_kind_of_update(update, k):
     for key, value in d.numbers.items():
         assert float(getattr(step.discriminator, key)) == pytest.approx(value, abs=2e-4), key
     assert float(step.generator.v) == pytest.approx(g.numbers["v"], abs=2e-4)
-
-
-def d_on(d, x, targets):
-    return cross_entropy(sigmoid(logit(d, x)), targets)
 
 
 def test_pretraining_moves_d_alone():

@@ -117,15 +117,15 @@ def models_of(recipe: Recipe, labels: Optional[LabelNames], with_encoder: bool) 
     latent_shape = ["batch", latent["size"]]
     latent_facts = {"name": "latent", "shape": latent_shape, "type": "float32", "range": [None, None],
                     "distribution": latent["distribution"], "meaning": DISTRIBUTIONS[latent["distribution"]]}
-    labelled = "" if labels is None else " and labels"
+    labelled, own, relabelled = ("", "", "") if labels is None else (
+        " and labels", " and their own labels",
+        "; from the mean and another label, the generator draws the image as if it were of that label")
     models = {"generator": {"meaning": f"from latents{labelled} to images",
                             "inputs": [latent_facts, *_label_facts(labels)], "outputs": [image_facts]}}
     if with_encoder:
         meaning = "of the normal distribution of the image's latent, number by number"
         models["encoder"] = {
-            "meaning": "from images" + ("" if labels is None else " and their own labels") + " to the distributions of "
-                       "their latents" + ("" if labels is None else "; from the mean and another label, the generator "
-                                          "draws the image as if it were of that label"),
+            "meaning": f"from images{own} to the distributions of their latents{relabelled}",
             "inputs": [{**image_facts, "meaning": f"{image_facts['meaning']}; an image of another shape is first "
                         "cropped at the centre to a square and, still of 8 bits, resized as the training images were: "
                         "by area (INTER_AREA in OpenCV), or, being smaller, by INTER_CUBIC"},

@@ -194,7 +194,11 @@ def _example_arrays(facts: Facts) -> str:
             if tensor["distribution"] == "sphere":
                 lines.append("latent /= numpy.linalg.norm(latent, axis=1, keepdims=True)")
         else:
-            lines.append(f'label = numpy.zeros(({shape}), "int32")')
+            _, highest = tensor["range"]
+            if len(tensor["shape"]) == 1:
+                lines.append(f'label = (numpy.arange(4) % {highest + 1}).astype("int32")')
+            else:  # one tag each, in the first place
+                lines += [f'label = numpy.zeros(({shape}), "int32")', f"label[:, 0] = 1 + numpy.arange(4) % {highest}"]
     return "\n".join(lines)
 
 
