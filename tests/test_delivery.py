@@ -401,6 +401,11 @@ def test_a_released_bundle_draws_digits(bundle, wanted, tmp_path):
     assert ((0.03 < ink) & (ink < 0.35)).all(), "the share of ink in a digit"
     assert images[:, :, :, [0, -1]].mean() < 0.02, "nothing is drawn at the edges"
     assert np.unique(images.reshape(16, -1), axis=0).shape[0] == 16
+    if wanted:
+        from ms_gan.evaluation.judges import load_judge
+
+        read = load_judge(ROOT / "ckpt" / "judges" / "mnist").read(images)
+        assert (read == np.tile([3, 8], 8)).mean() > 0.9, "digits that were asked for, in turns"
 
 
 def test_the_contract_of_a_conditional_generator_says_what_the_labels_mean(conditional_bundle):
