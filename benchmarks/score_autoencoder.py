@@ -7,7 +7,9 @@ variance of the Laplacian (Pech-Pacheco et al. 2000) of the images' luminance, a
 reconstructions and of samples from the prior with the real images' labels. KL in nats, by its formula, and by Monte
 Carlo with its standard error. bound_K: the importance-weighted bound of log p(x) with K samples, in nats; bound_1 is
 the ELBO. For Bernoulli pixels it is one of probabilities, and meant for pixels of 0 and 1; with squared errors pixels
-are normal, of variance kl_weight / 2, and it is one of densities: only runs of the same loss compare.
+are normal, of variance kl_weight / 2, and it is one of densities: only runs of the same loss compare. With
+--forget-label also the bound of p(x) = mean over all classes of p(x | class): what the same model says of an image
+whose class nobody tells.
 """
 
 from __future__ import annotations
@@ -36,12 +38,14 @@ def main() -> None:
     parser.add_argument("--data-path")
     parser.add_argument("--images", type=int, default=1500)
     parser.add_argument("--samples", type=int, default=64)
+    parser.add_argument("--forget-label", action="store_true")
     parser.add_argument("places", nargs="+", metavar="RUN_OR_CHECKPOINT")
     options = parser.parse_args()
     if options.samples < 2:
         parser.error("--samples: takes 2 or more, since their spread is the standard error")
 
-    from ms_gan import data, runtime
+    from ms_gan import runtime
+    from ms_gan.errors import UserError
 
     runtime.set_up("CPU")
     from ms_gan.cli.trained import load_trained
@@ -51,10 +55,7 @@ def main() -> None:
 
     for place in options.places:
         trained = load_trained(place)
-        recipe = trained.recipe["data"]
-        test = data.load(trained.settings["dataset"], "test", options.data_path or trained.data_path,
-                         {**recipe, "rotate_and_mirror": False})
-        test = trained.fitting(test)
+        test = trained.fitting(trained.load("test", options.data_path, False, rotate_and_mirror=False))
         images, labels = some_of(test, options.images, SEED, trained.labels is not None)
         reconstructed = trained.draw((trained.encode((images, *labels)), *labels))
         sampled = trained.draw(seeded_inputs(trained.recipe["latent"], len(images), SEED, *labels))
@@ -73,7 +74,20 @@ def main() -> None:
         if "reconstruction" in updates:
             bounds = {k: importance_bound(weights, k) for k in (1, 4, 16, 64) if options.samples % k == 0}
             print("  " + ", ".join(f"bound_{k} {bound:.2f}" for k, bound in bounds.items()))
+        if options.forget_label:
+            if trained.labels is None or trained.labels.places:
+                raise UserError(f"{place}: --forget-label sums over classes, and it has none; leave it out")
+            of_all = [log_weights(trained.encoder.encoder, trained.generator.generator, images,
+                                  [np.full(len(images), label, np.int32)], trained.recipe["latent"]["size"],
+                                  options.samples, SEED, variance)[0] for label in range(len(trained.labels.names))]
+            of_all = np.concatenate(of_all)
+            print(f"  label forgotten: bound_{options.samples} {importance_bound(of_all, len(of_all)):.2f}")
 
 
 if __name__ == "__main__":
-    main()
+    from ms_gan.errors import UserError
+
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

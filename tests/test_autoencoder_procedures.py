@@ -219,7 +219,7 @@ def cvae_gan_as_documented(players, x, label, noise, reconstruction_layer, recon
     def loss_d(n):
         return of_probability(n, x, 1) + of_probability(n, fakes[0], 0) + of_probability(n, fakes[1], 0)
 
-    scalars["loss_d"], scalars["penalty_real"] = loss_d(before), penalty(before)
+    scalars["loss_d"], scalars["penalty_real"] = loss_d(before), penalty(before) if gamma else 0.0
     players.discriminator.update(lambda n: loss_d(n) + 0.5 * gamma * penalty(n))
     d = players.discriminator.numbers
 
@@ -247,6 +247,8 @@ DOCUMENTS = [
                             "gamma": 3.0, "penalised": 2}),
     ("cvae_gan", "classes", {"reconstruction_layer": 2, "reconstruction_weight": 0.7, "kl_weight": 0.1,
                              "gamma": 0.5, "penalised": 100}),
+    ("cvae_gan", "none", {"reconstruction_layer": 3, "reconstruction_weight": 1.0, "kl_weight": 0.5,
+                          "gamma": 0.0, "penalised": 2}),
 ]
 
 

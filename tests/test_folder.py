@@ -19,6 +19,7 @@ from PIL import Image
 
 from ms_gan.data import folder as module
 from ms_gan.data.folder import load_folder
+from ms_gan.data.folder_labels import composed
 from ms_gan.errors import UserError
 
 RED, GREEN, BLUE, WHITE, BLACK = (255, 0, 0), (0, 255, 0), (0, 0, 255), (255, 255, 255), (0, 0, 0)
@@ -202,17 +203,23 @@ def test_shrinking_takes_means_and_equal_size_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-def test_a_jpeg_that_is_decoded_coarsely_is_as_one_decoded_in_full(tmp_path, channels, monkeypatch):
-    noise = np.random.default_rng(0).integers(0, 256, (12, 16, 3), dtype=np.uint8)
-    smooth = cv2.resize(noise, (640, 480), interpolation=cv2.INTER_CUBIC)
-    Image.fromarray(smooth).save(tmp_path / "a.jpg", quality=95)
-    full = np.asarray(Image.open(tmp_path / "a.jpg").convert("L" if channels == 1 else "RGB"))[:, 80:560]
-    wanted = cv2.resize(full, (32, 32), interpolation=cv2.INTER_AREA).reshape(32, 32, channels).transpose(2, 0, 1)
-    decoded = []
+@pytest.mark.parametrize("extent, decoded", [((220, 200), 200), ((333, 500), 333), ((1280, 961), 481),
+                                             ((3024, 4032), 378)])
+def test_a_jpeg_that_is_decoded_coarsely_is_as_one_decoded_in_full(tmp_path, channels, extent, decoded, monkeypatch):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)  # as fine as what is wanted, twice
+    Image.fromarray(cv2.resize(noise, extent, interpolation=cv2.INTER_CUBIC)).save(tmp_path / "a.jpg", quality=95)
+    edge = min(extent)
+    left, top = ((length - edge) // 2 for length in extent)
+    full = np.asarray(Image.open(tmp_path / "a.jpg").convert("L" if channels == 1 else "RGB"))
+    square = full[top : top + edge, left : left + edge]
+    wanted = cv2.resize(square, (32, 32), interpolation=cv2.INTER_AREA).reshape(32, 32, channels).transpose(2, 0, 1)
+    cropped = []
     flattened = module._flattened
-    monkeypatch.setattr(module, "_flattened", lambda image, *rest: decoded.append(image) or flattened(image, *rest))
-    assert np.abs(load(tmp_path, size=32, channels=channels).images[0].astype(int) - wanted).mean() < 2
-    assert decoded[0].size == (60, 60) and decoded[0].mode == ("L" if channels == 1 else "RGB")
+    monkeypatch.setattr(module, "_flattened", lambda image, *rest: cropped.append(image) or flattened(image, *rest))
+    for finer in (False, True):
+        image = load(tmp_path, size=32, channels=channels, finer=finer).at_size(32).images[0]
+        assert np.abs(image.astype(int) - wanted).mean() < 1.5
+    assert cropped[0].size == (decoded, decoded) and cropped[0].mode == ("L" if channels == 1 else "RGB")
 
 
 def test_finer_images_if_they_fit(tmp_path, monkeypatch):
@@ -258,10 +265,10 @@ def test_names_with_anything_in_them(tmp_path):
     names = ["größe 1.png", "日本/é.PNG", "a;b,c.png", '"q".png', "tab\t.png", " .png", "line\nbreak.png", "100%.png"]
     fill(tmp_path, names)
     write(tmp_path / os.fsdecode(b"latin-\xe9.png"))
-    assert len(load(tmp_path).images) == 9
+    assert len(load(tmp_path, labelled=False).images) == 9
     for name in (*names, os.fsdecode(b"latin-\xe9.png")):
         (tmp_path / name).write_bytes(b"")
-    assert "9 of 9" in refusal(tmp_path)
+    assert "9 of 9" in refusal(tmp_path, labelled=False)
     with pytest.raises(UserError) as caught:
         load(tmp_path / "line\nbreak.png")
     assert "line\\nbreak.png: is a file" in str(caught.value)
@@ -275,19 +282,19 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path):
     (home / "file.png").symlink_to(tmp_path / "elsewhere" / "a.png")
     (tmp_path / "elsewhere" / "back").symlink_to(home)
     assert module._image_names(home, []) == ["file.png", "folder/a.png"]
-    assert len(load(home).images) == 2
+    assert len(load(home, labelled=False).images) == 2
     (home / "gone.png").symlink_to(tmp_path / "nowhere")
-    assert "No such file" in refusal(home, home / "gone.png")
+    assert "No such file" in refusal(home, home / "gone.png", labelled=False)
 
 
 def test_the_order_is_that_of_the_paths_and_the_result_the_same(tmp_path, monkeypatch):
     for number, name in enumerate(("b.png", "a/z.png", "B.png", "a.png", "c/d/e.png")):
         write(tmp_path / name, (number, 0, 0))
-    assert load(tmp_path).images[:, 0, 0, 0].tolist() == [2, 3, 1, 0, 4]
-    before = load(tmp_path).sha256
+    assert load(tmp_path, labelled=False).images[:, 0, 0, 0].tolist() == [2, 3, 1, 0, 4]
+    before = load(tmp_path, labelled=False).sha256
     files = module._files
     monkeypatch.setattr(module, "_files", lambda *arguments: reversed(list(files(*arguments))))
-    assert load(str(tmp_path)).sha256 == before
+    assert load(str(tmp_path), labelled=False).sha256 == before
 
 
 # Refusals
@@ -382,10 +389,17 @@ def test_numbers_whose_range_nobody_knows_are_refused(tmp_path):
 
 def test_a_large_image_costs_no_warning_but_a_refusal(tmp_path, monkeypatch):
     write(tmp_path / "a.png", size=(100, 100))
-    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 9_000)
+    monkeypatch.setattr(module, "MOST_PIXELS", 9_000)
+    before = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        refusal(tmp_path, "a.png", "more than 9000 pixels")
+        refusal(tmp_path, "a.png", "more than 9,000 pixels")
+    assert Image.MAX_IMAGE_PIXELS == before
+
+
+def test_as_many_pixels_as_cameras_have(tmp_path):
+    Image.new("L", (12_000, 9_000)).save(tmp_path / "a.jpg")
+    assert load(tmp_path).images.shape == (1, 3, 8, 8)
 
 
 # Classes and tags
@@ -404,6 +418,8 @@ def test_a_class_each(tmp_path, encoding, end):
     data = load(tmp_path)
     assert data.classes == ("a cat; or so", "zèbre") and data.places == 0
     assert data.labels.dtype == np.int32 and data.labels.tolist() == [1, 0, 1]
+    assert "looks like tags" in refusal(tmp_path, tmp_path / "labels.csv", "a cat; or so", places=2)
+    (tmp_path / "labels.csv").write_text((tmp_path / "labels.csv").read_text(encoding).replace(";", ""), encoding)
     data = load(tmp_path, places=2)
     assert data.places == 2 and data.labels.dtype == np.int32 and data.labels.tolist() == [[2, 0], [1, 0], [2, 0]]
 
@@ -492,8 +508,12 @@ def test_tables_come_back(tmp_path, tags, one_class):
         if one_class:
             tags = [set(sorted(image)[:1]) or {"none"} for image in tags]
         writer.writerows([name, ";".join(image)] for name, image in zip(names, tags))
+    tags = [{composed(tag) for tag in image} for image in tags]
     data = load(tmp_path, size=1, places=4)
     assert data.classes == tuple(sorted(set().union(*tags)))
+    if not data.classes:
+        assert data.labels is None
+        return
     assert [{data.classes[number - 1] for number in row if number} for row in data.labels] == tags
     for row in data.labels:
         used = row[row > 0].tolist()
@@ -524,12 +544,36 @@ def test_a_folder_for_each_class(tmp_path):
     assert "comma" in refusal(tmp_path, tmp_path / "cat, or so")
 
 
-@pytest.mark.parametrize("names", [["a.png", "b.png"], ["a.png", "sub/b.png"], ["sub/b.png", "sub/deep/c.png"]])
 @pytest.mark.parametrize("places", [0, 3])
+@pytest.mark.parametrize("names", [["a.png", "b.png"], ["sub/deep/a.png", "sub/deep/b.png"]])
 def test_no_labels(tmp_path, names, places):
     fill(tmp_path, names)
     data = load(tmp_path, places=places)
     assert data.labels is None and data.classes == () and data.places == 0
+
+
+@pytest.mark.parametrize("names, stray", [(["a.png", "sub/b.png"], "a.png"),
+                                          (["sub/b.png", "sub/deep/c.png"], "sub/deep/c.png")])
+def test_an_image_beside_the_folders_of_classes_is_named(tmp_path, names, stray):
+    fill(tmp_path, names)
+    assert "is in no class's folder, as sub/b.png" in refusal(tmp_path, tmp_path / stray)
+    assert load(tmp_path, labelled=False).labels is None
+
+
+def test_names_and_tags_are_the_same_in_every_unicode_form(tmp_path):
+    names = ["cafe\u0301.png", "jalapeño.png", "c.png"]
+    fill(tmp_path, names)
+    text = "file,tags\ncaf\xe9.png,jalapen\u0303o\njalapen\u0303o.png,jalape\xf1o;b\nc.png,b\n"
+    (tmp_path / "labels.csv").write_text(text, "utf-8")
+    data = load(tmp_path, places=2)
+    assert data.classes == ("b", "jalape\xf1o") and sorted(map(list, data.labels)) == [[1, 0], [1, 2], [2, 0]]
+
+
+def test_a_format_that_is_not_read_is_said_to_be_one(tmp_path):
+    table(tmp_path, "file,label\na.png,x\nb.png,x\nsub/c.png,y\nd.HEIC,y\n")
+    assert "there is no image 'd.HEIC'" in refusal(tmp_path, "line 5")
+    (tmp_path / "d.HEIC").write_bytes(b"?")
+    assert "format that is not read" in refusal(tmp_path, "line 5", "d.HEIC")
 
 
 def test_labels_go_with_the_images_that_are_left(tmp_path):
@@ -553,16 +597,24 @@ def test_a_tenth_is_held_out_by_name_alone(tmp_path):
     assert "3 of 39 images are held out" in " ".join(test.notes)
     (tmp_path / "6.png").write_bytes(b"?")
     assert load(tmp_path, "test", 1, skip_unreadable=True).images[:, 0, 0, 0].tolist() == [0, 33]
-    assert load(tmp_path, "train", 1).sha256 == train.sha256
+    assert "33.png" not in refusal(tmp_path, "6.png", "1 of 39")  # held out, and looked at all the same
+    again = load(tmp_path, "train", 1, skip_unreadable=True)
+    assert again.sha256 == train.sha256 and "6.png" in " ".join(again.notes)
 
 
 def test_the_held_out_ones_stay_when_others_come(tmp_path):
     names = [f"sub/{number}.png" for number in range(60)]
     for count in range(10, 60):
-        before = set(module._hold_out("test", tmp_path, names[:count], []))
-        after = set(module._hold_out("test", tmp_path, names[count::-1], []))  # one more, listed the other way round
+        before, trained_on, up_to = module._hold_out("test", tmp_path, names[:count], [], None)
+        more = names[count::-1]  # one more, listed the other way round
+        after = set(module._hold_out("test", tmp_path, more, [], None)[0])
         assert len(before) == count // 10 and len(after) == (count + 1) // 10
-        assert before <= after or after - before == {names[count]}
+        assert set(before) <= after or after - set(before) == {names[count]}
+        assert sorted(before + trained_on) == sorted(names[:count])
+        kept, others, same = module._hold_out("test", tmp_path, more, [], up_to)
+        assert same == up_to and set(before) <= set(kept) and set(trained_on) <= set(others)
+        with pytest.raises(module.NothingHeldOut):
+            module._hold_out("test", tmp_path, trained_on, [], up_to)
 
 
 def test_too_few_to_hold_out(tmp_path):
@@ -623,7 +675,7 @@ def test_what_lies_beside_the_splits_is_refused(tmp_path, name):
 # Memory
 
 
-def test_one_image_at_a_time(tmp_path, monkeypatch):
+def test_few_images_at_a_time(tmp_path, monkeypatch):
     fill(tmp_path, [f"{number}.png" for number in range(9)])
     alive, most = [], []
     read = module._flattened
@@ -639,7 +691,7 @@ def test_one_image_at_a_time(tmp_path, monkeypatch):
 
     monkeypatch.setattr(module, "_flattened", flattened)
     load(tmp_path)
-    assert len(most) == 9 and max(most) == 1
+    assert len(most) == 9 and max(most) <= module.WORKERS
 
 
 def test_many_images_take_no_more_memory_than_their_array(tmp_path):

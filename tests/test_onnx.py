@@ -157,9 +157,10 @@ def test_the_readmes_programs_run_as_they_are(bundle):
         assert done.stdout.splitlines()[-1] == "4 float32 True True True"
 
 
-def test_the_readmes_program_reconstructs_and_relabels(bundle):
+@pytest.mark.parametrize("which", [0, 1], ids=["onnxruntime", "mindspore"])
+def test_the_readmes_programs_reconstruct_and_relabel(bundle, which):
     """As the bundle itself does; in a new process, and told by the files' own names."""
-    program, _ = snippets(bundle, "python")
+    program = snippets(bundle, "python")[which]
     if not (bundle / "encoder.mindir").exists():
         assert "encoder" not in program
         return

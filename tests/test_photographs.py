@@ -213,7 +213,7 @@ def evaluated(trained, tmp_path_factory):
 def test_a_broken_photograph_is_named_and_nothing_is_left_behind(photographs, tmp_path):
     refused = run(*training("cvae_early", photographs, tmp_path / "runs"), status=2)
     assert re.fullmatch(r"error: [^\n]*/broken\.jpg: is unreadable [^\n]*--skip-unreadable[^\n]*\n", refused.stderr)
-    assert "1 of 28 images" in refused.stderr
+    assert "1 of 31 images" in refused.stderr
     assert list(tmp_path.iterdir()) == []
 
 
@@ -273,18 +273,20 @@ def test_eval_draws_what_the_checkpoint_makes_of_held_out_photographs(evaluated,
 def test_eval_decodes_held_out_photographs_with_the_labels_of_others(evaluated, model, photographs):
     _, shown = evaluated
     transfer = shown["transfer.png"]
-    cells = transfer.images.reshape(3, 3, 3, 32, 32)  # the donor on top, then two rows: real, its label, the donor's
+    cells = transfer.images.reshape(4, 5, 3, 32, 32)  # on top three donors; then rows: real, its label, the donors'
     assert (cells[0, :2] == 1).all()
-    real, donor = cells[1:, 0], cells[0, 2:]
-    assert sorted(map(number_of, [*real, *donor])) == held_out(photographs)
+    real, donors = cells[1:, 0], cells[0, 2:]
+    assert sorted(map(number_of, real)) == held_out(photographs)
+    assert np.array_equal(real, donors), "of three, each is decoded with the labels of all"
     latents = model.encode((real, own_labels(real)))
     assert np.array_equal(cells[1:, 1], model.draw((latents, own_labels(real))))
-    others = np.repeat(own_labels(donor), 2, 0)
-    assert np.array_equal(cells[1:, 2], model.draw((latents, others)))
-    assert not np.array_equal(cells[1:, 2], cells[1:, 1])
-    assert transfer.columns == 3 and transfer.column_labels == ["real", "its label", "label A"]
-    assert transfer.row_labels == ["the label of", "1", "2"]
-    assert transfer.caption.endswith(". A: " + (", ".join(tags_of(number_of(donor[0]))) or "none"))
+    for column, label in enumerate(own_labels(donors), start=2):
+        assert np.array_equal(cells[1:, column], model.draw((latents, np.repeat(label[None], 3, 0))))
+    assert not np.array_equal(cells[1:, 2], cells[1:, 3])
+    assert transfer.columns == 5 and transfer.column_labels == ["real", "its label", "label A", "label B", "label C"]
+    assert transfer.row_labels == ["the label of", "1", "2", "3"]
+    assert transfer.caption.endswith(". " + "; ".join(
+        f"{letter}: {', '.join(tags_of(number_of(donor))) or 'none'}" for letter, donor in zip("ABC", donors)))
 
 
 def test_eval_draws_the_same_pictures_for_the_same_seed(trained, evaluated, loaded, tmp_path):
@@ -323,6 +325,28 @@ def test_eval_takes_photographs_that_were_never_seen(trained, tmp_path, shown):
         write_labels(tmp_path / split, {f"{number}.png": tags_of(number) for number in numbers})
     here("eval", trained, "--reconstruct", "--data-path", tmp_path, "--output-dir", tmp_path / "eval")
     assert sorted(map(number_of, shown["reconstructions.png"].generated)) == [20, 21, 22, 23]
+
+
+def test_what_was_trained_on_is_not_called_held_out_when_the_folder_changes(trained, photographs, tmp_path, shown):
+    changed = tmp_path / "photographs"
+    shutil.copytree(photographs, changed)
+    out = held_out(photographs)
+    for number in out[1:]:
+        (changed / name_of(number)).unlink()
+    write_labels(changed, {name: tags for name, tags in table().items() if (changed / name).exists()})
+    here("eval", trained, "--reconstruct", "--data-path", changed, "--output-dir", tmp_path / "eval")
+    assert list(map(number_of, shown["reconstructions.png"].generated)) == out[:1]
+
+
+def test_without_held_out_photographs_the_pictures_say_what_they_show(trained, photographs, tmp_path, shown, capsys):
+    changed = tmp_path / "photographs"
+    shutil.copytree(photographs, changed)
+    for number in held_out(photographs):
+        (changed / name_of(number)).unlink()
+    write_labels(changed, {name: tags for name, tags in table().items() if (changed / name).exists()})
+    here("eval", trained, "--reconstruct", "--data-path", changed, "--output-dir", tmp_path / "eval")
+    assert "the pictures show training images: " in capsys.readouterr().out
+    assert shown["reconstructions.png"].generated_title == "real (folder, train split)"
 
 
 def test_transfer_with_a_single_photograph_has_a_whole_row(trained, tmp_path, shown):
@@ -565,8 +589,9 @@ def test_one_photograph_is_a_data_set(tmp_path, capsys):
     log = (tmp_path / "dcgan" / "1" / "train.log").read_text()
     assert "1 images from the folder" in log and ", turned and mirrored at random, " in log
     here("eval", tmp_path / "dcgan" / "1")
-    assert "note: no generated_beside_real.png: " in capsys.readouterr().out
-    assert {file.name for file in (tmp_path / "dcgan/1/eval").iterdir()} == {"samples.png", "interpolation.png"}
+    assert "note: the pictures show training images: " in capsys.readouterr().out
+    assert {file.name for file in (tmp_path / "dcgan/1/eval").iterdir()} == {
+        "samples.png", "interpolation.png", "generated_beside_real.png"}
 
 
 @pytest.mark.parametrize("name, more", [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 import re
 import signal
@@ -11,6 +12,8 @@ import pytest
 
 from commands import SMALL, run, start, write_mnist
 from ms_gan import cli
+from ms_gan.training import loop
+from ms_gan.training.loop import Loop
 
 STEPS = 250  # of 7 steps an epoch in `short`, so that checkpoints fall between rows of the history; 400 in `long`
 
@@ -124,6 +127,38 @@ def test_recipes_with_more_to_carry_on_resume_to_the_same_bytes(recipe, data, tm
             process = start("train", "--resume", run_folder)
     train_here("train", "--resume", run_folder)
     assert result(run_folder, 45) == result(tmp_path / "undisturbed" / recipe / "1", 45)
+
+
+def test_a_preparation_goes_on_where_it_was_saved(data, tmp_path, monkeypatch, device):
+    command = ["train", "--data-path", str(data["short"]), "--steps", "12", "--batch-size", "12", *RECIPES["keras_mlp"],
+               "--set", "updates.pretraining_steps=20", "--set", "average.decay=0.9"]
+    train_here(*command, "--output-dir", tmp_path / "undisturbed")
+
+    run_folder, run_step, prepared = tmp_path / "killed" / "keras_mlp" / "1", Loop._run, []
+
+    def killed(self, cell, purpose, number):
+        if (purpose, number) == ("preparation", 15):
+            raise SystemExit("killed")
+        return run_step(self, cell, purpose, number)
+
+    def followed(self, cell, purpose, number):
+        prepared.extend([number] * (purpose == "preparation"))
+        return run_step(self, cell, purpose, number)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Loop, "_run", killed)
+        patch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+        with pytest.raises(SystemExit):
+            train_here(*command, "--output-dir", tmp_path / "killed")
+    assert [path.name for path in run_folder.glob("checkpoints/*")] == ["step_00000000"]
+    assert json.loads((run_folder / "checkpoints/step_00000000/state.json").read_text())["prepared"] == 15
+    monkeypatch.setattr(Loop, "_run", followed)
+    train_here("train", "--resume", run_folder)
+    assert prepared == [15, 16, 17, 18, 19]
+    assert result(run_folder, 12) == result(tmp_path / "undisturbed" / "keras_mlp" / "1", 12)
+    first = [{file.name: file.read_bytes() for file in (folder / "checkpoints" / "step_00000000").iterdir()}
+             for folder in (run_folder, tmp_path / "undisturbed" / "keras_mlp" / "1")]
+    assert first[0] == first[1], "the first checkpoint is that after the preparation"
 
 
 @pytest.mark.slow

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING, Optional
 
-from ms_gan import data
 from ms_gan.cli.options import add_checkpoint, add_device, add_label, chosen_labels, free_folder, grid, seed
 from ms_gan.errors import UserError
+
+if TYPE_CHECKING:
+    from ms_gan.cli.trained import Trained
+    from ms_gan.data import ImageData
 
 SAMPLES, INTERPOLATION, BESIDE_REAL = "samples.png", "interpolation.png", "generated_beside_real.png"
 RECONSTRUCTIONS, TRANSFER = "reconstructions.png", "transfer.png"
@@ -74,15 +78,14 @@ def run(options: argparse.Namespace) -> int:
     real = train = None
     of_real = pictures & {BESIDE_REAL, RECONSTRUCTIONS, TRANSFER, METRICS}
     if of_real:
-        recipe = trained.recipe["data"]
         try:
-            where = options.data_path or trained.data_path
-            skip = options.skip_unreadable or trained.skip_unreadable
             if options.metrics:
-                train, real = trained.own_data(where, skip)
+                from ms_gan.cli import scoring
+
+                train, real = trained.own_data(options.data_path, options.skip_unreadable)
+                scoring.refuse(trained, train, real, options.seed, options.cas, options.nearest_neighbour)
             else:
-                wanted = {**recipe, "rotate_and_mirror": False}
-                real = trained.fitting(data.load(trained.settings["dataset"], "test", where, wanted, skip))
+                real = real_images(trained, options.data_path, options.skip_unreadable)
         except UserError as error:
             if options.compare_real or options.reconstruct or options.transfer or options.metrics or options.data_path:
                 raise
@@ -119,11 +122,23 @@ def run(options: argparse.Namespace) -> int:
                         labels if options.labels else None)
         print(folder / TRANSFER)
     if METRICS in pictures:
-        from ms_gan.cli.scoring import score
-
-        score(trained, train, real, where, options.seed, options.cas, options.nearest_neighbour,
-              folder / METRICS_JSON, folder / METRICS)
+        scoring.score(trained, train, real, options.data_path or trained.data_path, options.seed, options.cas,
+                      options.nearest_neighbour, folder / METRICS_JSON, folder / METRICS)
     return 0
+
+
+def real_images(trained: "Trained", data_path: Optional[str], skip_unreadable: bool) -> "ImageData":
+    """Return the test split as the model takes it; of a folder that holds nothing out, the training images."""
+    from ms_gan.data.folder import NothingHeldOut
+
+    def load(split: str) -> ImageData:
+        return trained.fitting(trained.load(split, data_path, skip_unreadable, rotate_and_mirror=False))
+
+    try:
+        return load("test")
+    except NothingHeldOut as error:
+        print(f"note: the pictures show training images: {error}")
+        return load("train")
 
 
 def wanted_pictures(options: argparse.Namespace, has_encoder: bool, has_labels: bool) -> set:

@@ -14,15 +14,16 @@ from ms_gan.evaluation import judges, score_picture, scores
 from ms_gan.training.run_folder import write_json
 
 
+def refuse(trained: Trained, train: ImageData, test: ImageData, seed: int, cas: bool, nearest_neighbour: bool) -> None:
+    """Raise UserError for what cannot be scored, such as too few images, before anything is drawn or trained."""
+    scores.Real.choose(train, test, seed)
+    scores.refuse_labelled(trained.labels is not None, train, cas, nearest_neighbour)
+
+
 def score(trained: Trained, train: ImageData, test: ImageData, data_path: Optional[str], seed: int, cas: bool,
           nearest_neighbour: bool, to_json: Path, to_picture: Path) -> None:
-    """Score the model on its own data, which lie at `data_path`; print the scores, and write them and a picture.
-
-    Raises UserError for what cannot be scored, such as too few images.
-    """
+    """Score the model on its own data, which lie at `data_path`; print the scores, and write them and a picture."""
     started = time.perf_counter()
-    scores.Real.choose(train, test, seed)  # refused before a judge is trained for nothing
-    scores.refuse_labelled(trained.labels is not None, train, cas, nearest_neighbour)
     no_judge = judges.why_no_judge(train)
     judge = None if no_judge else judges.judge_for(train, test, say)
     found = scores.measure(trained.draw, trained.recipe["latent"], trained.labels is not None, train, test, seed, judge,

@@ -31,8 +31,13 @@ class Trained:
     home: Path  # the run, beside whose files eval/ and export/ belong
     step: int
     settings: Dict[str, Any]
-    data_path: Optional[str]
+    environment: Dict[str, Any]  # as the run keeps it; empty where there is only a checkpoint
     checkpoint: Path  # from which it was loaded
+
+    @property
+    def data_path(self) -> Optional[str]:
+        """Where the run's data set lay; None where that is not known, or the data are drawn."""
+        return self.environment.get("data", {}).get("path")
 
     @property
     def recipe(self) -> Recipe:
@@ -45,11 +50,16 @@ class Trained:
         names = self.settings["classes"]
         return None if names is None else LabelNames(tuple(names), self.recipe["data"]["places"])
 
-    @property
-    def skip_unreadable(self) -> bool:
-        """Whether the run goes on without images that cannot be read."""
-        run = RunFolder(self.home)
-        return run.environment.is_file() and run.read_environment()["data"]["skip_unreadable"]
+    def load(self, split: str, data_path: Optional[str], skip_unreadable: bool, **other: Any) -> ImageData:
+        """Load a split of the run's data set from where it lay, or from `data_path`, as the recipe wants it.
+
+        Images that cannot be read are left out with `skip_unreadable`, or where the run did so. `other` are settings
+        of the recipe's data. Images that the run was trained on are not in "test", unless they were renamed since.
+        """
+        known = self.environment.get("data", {})
+        wanted = {**self.recipe["data"], "held_out_up_to": known.get("held_out_up_to"), **other}
+        return data.load(self.settings["dataset"], split, data_path or self.data_path, wanted,
+                         skip_unreadable or known.get("skip_unreadable", False))
 
     def fitting(self, images: ImageData) -> ImageData:
         """Return images at the model's size. Raises UserError for those that are not of the kind it was trained on."""
@@ -70,19 +80,15 @@ class Trained:
 
         Raises UserError where they cannot be loaded, or are not the training images that the model was trained on.
         """
-        wanted = self.recipe["data"]
-
-        def load(split: str, **other: Any) -> ImageData:
-            return data.load(self.settings["dataset"], split, data_path, {**wanted, **other}, skip_unreadable)
-
-        train = load("train")
+        train = self.load("train", data_path, skip_unreadable)
         if train.sha256 != self.settings["data_sha256"]:
             raise UserError(f"{train.name}, {train.source}: not the images that the run was trained on (their "
                             f"checksums differ); scores need the run's own data: name them with --data-path")
-        test = load("test", rotate_and_mirror=False)
-        if train.name == "folder" and not wanted["classes"]:  # nobody has looked for labels yet
+        test = self.load("test", data_path, skip_unreadable, rotate_and_mirror=False)
+        if train.name == "folder" and not self.recipe["data"]["classes"]:  # nobody has looked for labels yet
             try:
-                train, test = (load(split, rotate_and_mirror=False, classes=2) for split in ("train", "test"))
+                train, test = (self.load(split, data_path, skip_unreadable, rotate_and_mirror=False, classes=2)
+                               for split in ("train", "test"))
             except UserError:  # tags, or labels that are not whole: the model needs none
                 pass
         return self.fitting(train), self.fitting(test)
@@ -135,5 +141,5 @@ def load_trained(place: Optional[str]) -> Trained:
         encoder = build_encoder(settings["recipe"])
         load_cells(checkpoint, {leaving(settings["recipe"], "encoder"): encoder.encoder})
     run = RunFolder(home)
-    data_path = run.read_environment()["data"]["path"] if run.environment.is_file() else None
-    return Trained(generator, encoder, home, state["step"], settings, data_path, checkpoint)
+    environment = run.read_environment() if run.environment.is_file() else {}
+    return Trained(generator, encoder, home, state["step"], settings, environment, checkpoint)

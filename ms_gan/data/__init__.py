@@ -40,7 +40,7 @@ def _folder(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unread
 
     return load_folder(split, data_path, wanted["size"], wanted["channels"], wanted["places"],
                        finer=wanted["rotate_and_mirror"], skip_unreadable=skip_unreadable,
-                       labelled=wanted["classes"] > 0)
+                       labelled=wanted["classes"] > 0, held_out_up_to=wanted.get("held_out_up_to"))
 
 
 def _stacked_mnist(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
@@ -70,7 +70,8 @@ def load(dataset: str, split: str, data_path: DataPath = None, wanted: Optional[
     """Load the split "train" or "test" of the data set of that name; never anything else instead.
 
     `wanted` is a recipe's `data` section: data that have no size of their own are brought to its; where it has
-    places, classes become tags. `skip_unreadable` goes on without images that cannot be read.
+    places, classes become tags; beside these it may hold `held_out_up_to`, for folders. `skip_unreadable` goes on
+    without images that cannot be read.
     Raises UserError for an unknown name, and for data that are absent or bad.
     """
     if dataset not in DATASETS:

@@ -24,6 +24,7 @@ class ImageData:
     up to that many tags an image: int32 (N, places), 1 + the indices of its tags in rising order, then zeros.
     notes: what a user should be told about how the images were made to fit, one line each.
     channels_from: where each channel is a grey image of another data set, what `--dataset` calls that one.
+    held_out_up_to: what tells the images of "test" in a folder from those of "train", see `load_folder`.
     """
 
     name: str
@@ -35,6 +36,7 @@ class ImageData:
     places: int = 0
     notes: Tuple[str, ...] = ()
     channels_from: Optional[str] = None
+    held_out_up_to: Optional[str] = None
 
     @cached_property
     def sha256(self) -> str:
@@ -84,8 +86,9 @@ class ImageData:
             )
         if classes and self.labels is None:
             raise UserError(f"{self.name}, {self.source}: has no labels, but a conditional recipe needs them; "
-                            f"add labels (a folder: labels.csv, or each image in a sub-folder of its class), or "
-                            f"choose another --recipe")
+                            f"add labels (a folder: labels.csv, or each image in a sub-folder of its class), or do "
+                            f"without, by --set data.classes=0 --set data.places=0 where the recipe's family can, or "
+                            f"another --recipe")
         if classes and self.places != places:
             form = f"up to {self.places} tags an image" if self.places else "one class an image"
             wanted = f"up to {places} tags" if places else "one class"

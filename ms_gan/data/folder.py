@@ -5,12 +5,13 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
 
 import cv2
 import numpy as np
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, features
 
 from ms_gan.data.description import ImageData
 from ms_gan.data.folder_labels import LABELS, label_array, one_line, read_labels, user_error
@@ -18,16 +19,26 @@ from ms_gan.errors import UserError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
+if "avif" in features.modules and features.check("avif"):  # Pillow 11.3 and later
+    SUFFIXES, FORMATS = (*SUFFIXES, ".avif"), (*FORMATS, "AVIF")
 SPLITS = ("train", "test")
 HELD_OUT = 10  # one image in so many
 MOST_BYTES = 1 << 30  # of finer images
 WORTH_A_NOTE = 100_000_000  # bytes of images
+MOST_PIXELS = 250_000_000  # of one file: more than cameras make, and a gigabyte to decode
+FINENESS = 8  # times as fine as wanted a JPEG is decoded: it is cropped at whole pixels of what is decoded
+WORKERS = min(4, os.cpu_count() or 1)  # images that are decoded at a time
+BLOCK = 256  # images that wait to be decoded
 
 ORIENTATION = 0x0112  # the tag in EXIF; its values from 2 on are undone by:
 UPRIGHT = dict(enumerate((
     Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
     Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
 ), start=2))
+
+
+class NothingHeldOut(UserError):
+    """A folder has no image for "test"."""
 
 
 class _Found(NamedTuple):
@@ -39,15 +50,19 @@ class _Found(NamedTuple):
 
 
 def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, channels: int, places: int = 0,
-                finer: bool = False, skip_unreadable: bool = False, labelled: bool = True) -> ImageData:
+                finer: bool = False, skip_unreadable: bool = False, labelled: bool = True,
+                held_out_up_to: Optional[str] = None) -> ImageData:
     """Load the split "train" or "test" of a folder of images: uint8 N x `channels` x `size` x `size`, by relative path.
 
     Colours are brought to `channels`, 1 (luminance) or 3 (red, green, blue); with `finer`, images are of twice the
     size if 1 GiB holds them. Labels, if there are any, are int32: with `places` = 0 (N,), the class of each image,
     otherwise (N, places), the tags; without `labelled` nobody looks for labels. If there are train/ and test/, they
-    are the splits; otherwise "test" is a tenth of the images, chosen by their relative paths alone.
-    Raises UserError, one line that names the file, for whatever the user has to mend; images that cannot be read are
-    left out with `skip_unreadable`.
+    are the splits; otherwise "test" is a tenth of the images, chosen by their relative paths alone, or, as
+    `held_out_up_to` says, which ImageData has, the images that would have been chosen when it was made: of a folder that
+    has changed since, "test" then holds none that was in "train". Files of the other split are read, too, if only to
+    find those that cannot be.
+    Raises UserError, one line that names the file, for whatever the user has to mend, and NothingHeldOut for "test"
+    without an image; images that cannot be read are left out with `skip_unreadable`.
     """
     if not data_path:
         raise UserError("--dataset folder needs --data-path, the folder that holds the images")
@@ -57,35 +72,40 @@ def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, ch
     if _holds_splits(home, names):
         inside = {part: [name[len(part) + 1:] for name in names if name.startswith(f"{part}/")] for part in SPLITS}
         known = read_labels(home / "train", inside["train"], places) if labelled else None
+        others = [home / "test" / name for name in inside["test"]]
         home, names = home / split, inside[split]
         if not names:
             raise user_error(f"{home}: holds no images; put some there, or take both train/ and test/ away")
         rows = known if split == "train" or not labelled else read_labels(home, names, places)
     else:
         rows = known = read_labels(home, names, places) if labelled else None
-        names = _hold_out(split, home, names, notes)
+        names, others, held_out_up_to = _hold_out(split, home, names, notes, held_out_up_to)
+        others = [home / name for name in others]
     classes, labels = (), None
     if rows:
         classes = tuple(sorted({label for row in (known or {}).values() for label in row.labels}))
+    if classes:
         labels = label_array(rows, names, classes, places)
-        notes.append(_vocabulary(classes, labels, places))
 
     fits = len(names) * channels * (2 * size) ** 2 <= MOST_BYTES
     side = 2 * size if finer and fits else size
     if finer and not fits:
         notes.append(f"kept at {size}x{size}, as images of {2 * size}x{2 * size} would take more than 1 GiB")
     images, found, failures = _read_images(home, names, side, channels)
+    if labels is not None:
+        labels = labels[[home / name not in failures for name in names]]
+        notes.append(_vocabulary(classes, labels, places))
+    others = others if split == "train" else []  # are looked at once, when training begins
+    failures.update((path, reason) for path, _, _, reason in _squares(others, 1, channels) if reason)
     if failures:
-        notes.append(_without(failures, home, len(names), skip_unreadable))
-        if labels is not None:
-            labels = labels[[name not in failures for name in names]]
+        notes.append(_without(failures, len(names) + len(others), skip_unreadable, none_left=not found))
     if images.nbytes > WORTH_A_NOTE:
         notes.append(f"the images take {images.nbytes / 1e6:.0f} MB of memory")
     if side > size:
         notes.append("twice as fine as the recipe's, so that turning blurs them less")
     notes = [one_line(note) for note in _what_was_done(found, side, channels) + notes]
     return ImageData("folder", split, f"the folder {data_path}", images, labels, classes,
-                     places if labels is not None else 0, tuple(notes))
+                     places if labels is not None else 0, tuple(notes), held_out_up_to=held_out_up_to)
 
 
 def _image_names(folder: Path, notes: List[str]) -> List[str]:
@@ -135,25 +155,30 @@ def _holds_splits(folder: Path, names: Sequence[str]) -> bool:
     return True
 
 
-def _hold_out(split: str, folder: Path, names: Sequence[str], notes: List[str]) -> List[str]:
-    """Return the names that belong to the split, in their order, and add a note about it."""
-    count = len(names) // HELD_OUT
-    if split == "test" and not count:
-        raise user_error(f"{folder}: holds {len(names)} image(s), of which none is held out for \"test\"; have at "
-                         f"least {HELD_OUT}, or put other images into a folder test/ beside train/")
-    if count:
-        notes.append(f"{count} of {len(names)} images are held out for \"test\"")
+def _hold_out(split: str, folder: Path, names: Sequence[str], notes: List[str],
+              up_to: Optional[str]) -> Tuple[List[str], List[str], str]:
+    """Return the names that belong to the split, in their order, the others, and up to which digest they are held out.
+
+    Adds a note. Without `up_to`, a tenth of the names is held out.
+    """
     # A path's digest depends on no other file, nor on the order of listing, nor on the machine.
-    digests = {name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).digest() for name in names}
-    held_out = set(sorted(names, key=digests.__getitem__)[:count])
-    return [name for name in names if (name in held_out) == (split == "test")]
+    digests = {name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest() for name in names}
+    if up_to is None:
+        up_to = max(sorted(digests.values())[: len(names) // HELD_OUT], default="")
+    held_out = {name for name in names if digests[name] <= up_to}
+    if split == "test" and not held_out:
+        more = f"have at least {HELD_OUT}, or " if len(names) < HELD_OUT else ""
+        raise NothingHeldOut(one_line(f"{folder}: holds {len(names)} image(s), of which none is held out for \"test\"; "
+                                      f"{more}put other images into a folder test/ beside train/"))
+    if held_out:
+        notes.append(f"{len(held_out)} of {len(names)} images are held out for \"test\"")
+    parts = [[name for name in names if (name in held_out) == is_test] for is_test in (False, True)]
+    return (*parts, up_to) if split == "train" else (*parts[::-1], up_to)
 
 
 def _read_images(home: Path, names: Sequence[str], side: int,
-                 channels: int) -> Tuple[np.ndarray, List[_Found], Dict[str, str]]:
-    """Read one image after the other: those that can be read, what they held, and why the others cannot, by name."""
-    from tqdm import tqdm
-
+                 channels: int) -> Tuple[np.ndarray, List[_Found], Dict[Path, str]]:
+    """Read images: those that can be read, what they held, and why the others cannot, by path."""
     try:
         images = np.empty((len(names), channels, side, side), np.uint8)
     except MemoryError as error:
@@ -161,31 +186,52 @@ def _read_images(home: Path, names: Sequence[str], side: int,
         raise user_error(f"{home}: {len(names)} images of {side}x{side} take {needed:.0f} GB of memory; "
                          "give a smaller --set data.size, or fewer images") from error
     found: List[_Found] = []
-    failures: Dict[str, str] = {}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # what Pillow reads in spite of a flaw is good enough
-        warnings.simplefilter("error", Image.DecompressionBombWarning)
-        for name in tqdm(names, desc="reading images", unit=" images", delay=1, mininterval=1):
-            try:
-                square, what = _read_square(home / name, side, channels)
-            except MemoryError:
-                raise
-            except Exception as error:  # Pillow raises nearly anything for damaged files
-                failures[name] = _reason(error)
-                continue
-            if len(square) != side:
-                shrinks = len(square) > side
-                square = cv2.resize(square, (side, side), interpolation=cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC)
+    failures: Dict[Path, str] = {}
+    for path, square, what, reason in _squares([home / name for name in names], side, channels):
+        if reason:
+            failures[path] = reason
+        else:
             images[len(found)] = square.reshape(side, side, channels).transpose(2, 0, 1)
             found.append(what)
     return images[: len(found)], found, failures
 
 
+def _squares(paths: Sequence[Path], side: int,
+             channels: int) -> Iterator[Tuple[Path, Optional[np.ndarray], Optional[_Found], str]]:
+    """Yield each path, the middle square of its image, uint8 side×side or side×side×3, what it held, and "".
+
+    Or the path, None, None and why it cannot be read. Some are decoded at a time.
+    """
+    from tqdm import tqdm
+
+    def read(path: Path) -> Tuple[Path, Optional[np.ndarray], Optional[_Found], str]:
+        try:
+            return (path, *_read_square(path, side, channels), "")
+        except MemoryError:
+            raise
+        except Exception as error:  # Pillow raises nearly anything for damaged files
+            return path, None, None, _reason(error)
+
+    most_pixels, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MOST_PIXELS
+    try:
+        with warnings.catch_warnings(), ThreadPoolExecutor(WORKERS) as pool:
+            warnings.simplefilter("ignore")  # what Pillow reads in spite of a flaw is good enough
+            warnings.simplefilter("error", Image.DecompressionBombWarning)
+            with tqdm(total=len(paths), desc="reading images", unit=" images", delay=1, mininterval=1) as bar:
+                for start in range(0, len(paths), BLOCK):
+                    for square in pool.map(read, paths[start : start + BLOCK]):
+                        bar.update()
+                        yield square
+    finally:
+        Image.MAX_IMAGE_PIXELS = most_pixels
+
+
 def _read_square(path: Path, side: int, channels: int) -> Tuple[np.ndarray, _Found]:
-    """Read the middle square of an image, uint8 H×H or H×H×3, not much finer than `side` where that saves time."""
+    """Read the middle square of an image: uint8 side×side, or side×side×3."""
     with Image.open(path, formats=FORMATS) as image:
         size, grey = image.size, image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-        image.draft("L" if channels == 1 else None, (side, side))  # decodes a JPEG only as finely as is needed
+        # decodes a JPEG only as finely as is needed
+        image.draft("L" if channels == 1 else None, (FINENESS * side, FINENESS * side))
         image.load()
         orientation = _orientation(image)
         edge = min(image.size)
@@ -194,7 +240,10 @@ def _read_square(path: Path, side: int, channels: int) -> Tuple[np.ndarray, _Fou
     if orientation in UPRIGHT:
         square = square.transpose(UPRIGHT[orientation])
     seen = size[::-1] if orientation in (5, 6, 7, 8) else size
-    return np.asarray(square), _Found(seen, grey, transparent)
+    pixels = np.asarray(square)
+    if edge != side:
+        pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA if edge > side else cv2.INTER_CUBIC)
+    return pixels, _Found(seen, grey, transparent)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -227,7 +276,7 @@ def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"it is damaged, or none of {', '.join(FORMATS)}"
     if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-        return f"it has more than {Image.MAX_IMAGE_PIXELS} pixels, as decompression bombs have"
+        return f"it has more than {MOST_PIXELS:,} pixels, as decompression bombs have"
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
@@ -239,13 +288,13 @@ def _vocabulary(classes: Sequence[str], labels: np.ndarray, places: int) -> str:
     return f"{len(classes)} {'tags' if places else 'classes'}: {listed}{', …' if len(classes) > 60 else ''}"
 
 
-def _without(failures: Dict[str, str], home: Path, count: int, skip: bool) -> str:
+def _without(failures: Dict[Path, str], count: int, skip: bool, none_left: bool) -> str:
     """Return a note about the images that were left out; raise UserError if that is not wanted, or none is left."""
-    name, reason = next(iter(failures.items()))
-    if skip and len(failures) < count:
-        return f"left out {len(failures)} unreadable image(s), the first of them {home / name} ({reason})"
+    path, reason = next(iter(failures.items()))
+    if skip and not none_left:
+        return f"left out {len(failures)} unreadable image(s), the first of them {path} ({reason})"
     mend = "mend them or name another --data-path" if skip else "remove or mend them, or add --skip-unreadable"
-    raise user_error(f"{home / name}: is unreadable ({reason}), {len(failures)} of {count} images are in all; {mend}")
+    raise user_error(f"{path}: is unreadable ({reason}), {len(failures)} of {count} images are in all; {mend}")
 
 
 def _what_was_done(found: Sequence[_Found], side: int, channels: int) -> List[str]:

@@ -6,6 +6,7 @@ import csv
 import io
 import os
 import posixpath
+import unicodedata
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
 
@@ -24,18 +25,27 @@ class Row(NamedTuple):
 
 
 def read_labels(home: Path, names: Sequence[str], places: int) -> Optional[Dict[str, Row]]:
-    """Return a row for each name, from labels.csv or else from the sub-folders; None where neither says anything."""
+    """Return a row for each name, from labels.csv or else from the sub-folders; None where neither says anything.
+
+    Names and labels are compared, and labels are returned, in Unicode's composed form (NFC): one system stores the é of
+    a file's name as one character, another as two.
+    """
     if os.path.lexists(home / LABELS):
-        return _read_table(home, set(names), places)
-    if any(name.count("/") != 1 for name in names):
+        return _read_table(home, names, places)
+    in_folder, elsewhere = ([name for name in names if (name.count("/") == 1) == wanted] for wanted in (True, False))
+    if not in_folder:
         return None
+    if elsewhere:
+        raise user_error(f"{home / elsewhere[0]}: is in no class's folder, as {in_folder[0]} and {len(in_folder) - 1} "
+                         f"other image(s) are; move it into one ({len(elsewhere)} image(s) in all), or write {LABELS}")
     folders = {name: name.split("/")[0] for name in names}
     return {name: _row(folder, "label", str(home / folder)) for name, folder in folders.items()}
 
 
-def _read_table(home: Path, names: "set[str]", places: int) -> Dict[str, Row]:
+def _read_table(home: Path, names: Sequence[str], places: int) -> Dict[str, Row]:
     """Read labels.csv, which must have one row for each of the names and no other."""
     path, header, rows = home / LABELS, None, {}
+    spelt = {**{composed(name): name for name in names}, **{name: name for name in names}}
     reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
     try:
         for cells in filter(None, reader):
@@ -47,16 +57,19 @@ def _read_table(home: Path, names: "set[str]", places: int) -> Dict[str, Row]:
                 joined = ", tags joined by ;" if header[1] == "tags" else ""
                 raise user_error(f"{place}: has {len(cells)} column(s), not 2; write {','.join(header)}{joined}, with "
                                  "quotation marks around a file's name that holds a comma")
-            name = _listed_name(cells[0], names, home, place)
+            name = _listed_name(cells[0], spelt, home, place)
             if name in rows:
                 before = rows[name].place.rsplit(": ", 1)[-1]
                 raise user_error(f"{place}: lists {name} again, after {before}; leave one of the rows")
+            if places and header[1] == "label" and ";" in cells[1]:
+                raise user_error(f"{place}: {cells[1]!r} looks like tags, but under the header file,label it is one "
+                                 "class; write the header file,tags, or take the ; away")
             rows[name] = _row(cells[1], header[1], place)
     except csv.Error as error:
         raise user_error(f"{path}: line {reader.line_num}: is no CSV ({error}); mend its quotation marks") from error
     if header is None:
         _checked_header([], f"{path}: line 1", places)
-    missing = sorted(names - rows.keys())
+    missing = sorted(set(names) - rows.keys())
     if missing:
         raise user_error(f"{path}: has no row for {missing[0]} ({len(missing)} image(s) in all); add rows, or take "
                          "such images away")
@@ -86,18 +99,21 @@ def _checked_header(cells: Sequence[str], place: str, places: int) -> List[str]:
     return header
 
 
-def _listed_name(cell: str, names: "set[str]", home: Path, place: str) -> str:
+def _listed_name(cell: str, spelt: Dict[str, str], home: Path, place: str) -> str:
     """Return the image that a row lists, however its path is spelt."""
-    name = cell if cell in names else posixpath.normpath(cell.replace("\\", "/"))
+    name = cell if cell in spelt else composed(posixpath.normpath(cell.replace("\\", "/")))
     if name == ".." or name.startswith(("../", "/")) or name[1:3] == ":/":
         raise user_error(f"{place}: {cell} leaves {home}; write a path relative to that folder")
-    if name not in names:
+    if name not in spelt:
+        if os.path.isfile(home / name):
+            raise user_error(f"{place}: {cell!r} is in {home}, but in a format that is not read; save it as PNG or "
+                             "JPEG, or take the row away")
         raise user_error(f"{place}: there is no image {cell!r} in {home}; mend the name, or take the row away")
-    return name
+    return spelt[name]
 
 
 def _row(cell: str, column: str, place: str) -> Row:
-    labels = [label.strip() for label in (cell.split(";") if column == "tags" else [cell])]
+    labels = [composed(label.strip()) for label in (cell.split(";") if column == "tags" else [cell])]
     if column == "tags":
         labels = sorted(set(filter(None, labels)))
     for label in labels:
@@ -126,6 +142,11 @@ def label_array(rows: Dict[str, Row], names: Sequence[str], classes: Tuple[str, 
     for line, name in zip(labels, names):
         line[: len(rows[name].labels)] = sorted(1 + numbers[label] for label in rows[name].labels)
     return labels
+
+
+def composed(text: str) -> str:
+    """Return the text in Unicode's composed form."""
+    return unicodedata.normalize("NFC", text)
 
 
 def one_line(text: str) -> str:

@@ -123,7 +123,7 @@ import numpy, onnxruntime
 generator = onnxruntime.InferenceSession("{formats['onnx']}")
 {_example_arrays(generator)}
 image, = generator.run(["image"], {{{feeds}}})
-{_example_of_encoder(contract)}```
+{_example_of_encoder(contract, 'onnx')}```
 """)
     if "mindir" in formats:
         parts.append(f"""
@@ -135,24 +135,40 @@ from mindspore import nn
 generator = nn.GraphCell(mindspore.load("{file_of('generator', 'mindir')}"))
 {_example_arrays(generator)}
 image = generator({tensors_of}).asnumpy()
-```
+{_example_of_encoder(contract, 'mindir')}```
 """)
     return "".join(parts)
 
 
-def _example_of_encoder(contract: Facts) -> str:
+def _example_of_encoder(contract: Facts, format: str) -> str:
     """Return what makes of images their reconstructions, and, with labels, the same with another label."""
     if "encoder" not in contract["models"]:
         return ""
-    own, others = "", ""
-    if contract["labels"] is not None:
-        own, others = ', "label": label', """
+    file = contract["models"]["encoder"]["files"]["onnx"] if format == "onnx" else file_of("encoder", "mindir")
+    conditional = contract["labels"] is not None
+
+    def generate(name: str, label: str) -> str:
+        if format == "onnx":
+            more = f', "label": {label}' if conditional else ""
+            return f'{name}, = generator.run(["image"], {{"latent": mean{more}}})'
+        more = f", mindspore.Tensor({label})" if conditional else ""
+        return f"{name} = generator(mindspore.Tensor(mean){more}).asnumpy()"
+
+    if format == "onnx":
+        own = ', "label": label' if conditional else ""
+        load, encode = (f'encoder = onnxruntime.InferenceSession("{file}")',
+                        f'mean, = encoder.run(["mean"], {{"image": image{own}}})')
+    else:
+        own = ", mindspore.Tensor(label)" if conditional else ""
+        load, encode = (f'encoder = nn.GraphCell(mindspore.load("{file}"))',
+                        f"mean = encoder(mindspore.Tensor(image){own})[0].asnumpy()")
+    others = "" if not conditional else f"""
 other = numpy.roll(label, 1, 0)  # each image with the label of another: what it would be, were it of that label
-transferred, = generator.run(["image"], {"latent": mean, "label": other})"""
+{generate('transferred', 'other')}"""
     return f"""
-encoder = onnxruntime.InferenceSession("{contract['models']['encoder']['files']['onnx']}")
-mean, = encoder.run(["mean"], {{"image": image{own}}})  # of images that were drawn, or of yours
-reconstructed, = generator.run(["image"], {{"latent": mean{own}}}){others}
+{load}
+{encode}  # of images that were drawn, or of yours
+{generate('reconstructed', 'label')}{others}
 """
 
 

@@ -81,14 +81,14 @@ def transfer(path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int,
              labels: Optional[np.ndarray] = None) -> None:
     """Draw real images, each encoded with its own label and decoded with its own and with others.
 
-    The others are `labels`, or, where these are None, those of six more real images, which stand on top; of a
-    single real image, the first names.
+    The others are `labels`, or, where these are None, those of six more real images, which stand on top. Where there
+    are fewer than twelve images, some stand on both sides; fewer than three get the first names.
     """
-    if labels is None and len(real.images) == 1:
+    if labels is None and len(real.images) < 3:
         labels = names.each()[:DONORS]
     images, (own,) = some_of(real, TRANSFERRED + (DONORS if labels is None else 0), seed, True)
-    rows = min(TRANSFERRED, len(images) if labels is not None else -(-len(images) // 2))
-    others = own[rows:] if labels is None else labels
+    rows = min(TRANSFERRED, len(images))
+    donors, others = images[-DONORS:], own[-DONORS:] if labels is None else labels
     latents = encode((images[:rows], own[:rows]))
     columns: List[np.ndarray] = [images[:rows], draw((latents, own[:rows]))]
     columns += [draw((latents, np.repeat(other[None], rows, 0))) for other in others]
@@ -96,7 +96,7 @@ def transfer(path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int,
     cells = np.stack(columns, 1).reshape(-1, *images.shape[1:])
     if labels is None:
         white = np.ones((2, *images.shape[1:]), np.float32)
-        cells = np.concatenate((white, images[rows:], cells))
+        cells = np.concatenate((white, donors, cells))
         beside = ["the label of", *beside]
         above += [f"label {chr(ord('A') + number)}" for number in range(len(others))]
         about += ". " + "; ".join(f"{chr(ord('A') + number)}: {names.text(other)}"

@@ -11,6 +11,7 @@ from typing import Any, Sequence, Tuple
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from ms_gan.errors import UserError
 from ms_gan.nets.blocks import CentralCrop, Conditioned, LabelCode, initialized
 
 
@@ -72,6 +73,9 @@ class LabelChannel(nn.Cell):
         self.code = LabelCode(classes, places)
         self.size = size
         self.repeats = -(-size**2 // self.code.size) if classes else 0
+        if classes and self.code.size > size**2:
+            raise UserError(f"the code of {classes} labels is {self.code.size} numbers, too many for one more channel of "
+                            f"{size}x{size}; set encoder.label_place=late, or a larger data.size")
 
     def construct(self, maps, label=None):
         if self.classes == 0:

@@ -37,15 +37,15 @@ class CVAEGANStep(TrainingStep):
 
     Without the penalty, which keeps D's judgement from growing steep, either D told every fake by its blur and G
     learned nothing, or G, with larger steps, ran to what this D did not know. It is measured at the first `penalised`
-    real images of the batch alone.
+    real images of the batch alone; with a gamma of 0 not at all, and penalty_real is 0.
 
     D sees two fakes for each real image: at equilibrium, fakes like real ones, it says 1/3 of each, which takes all
     for fake. fool_rate and the accuracies go by 1/2 all the same.
 
     Args:
         data, encoder, generator, latent, classes, batch_size, kl_weight: as for CVAEStep.
-        discriminator: Cell from images to logits, (B, 1), without dropout and pooling; its `maps` from images and how
-            many convolutions to f.
+        discriminator: Cell from images to logits, (B, 1), without dropout, and without pooling where gamma is not 0; its
+            `maps` from images and how many convolutions to f.
         optimizer_encoder, optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
         reconstruction_layer: by the maps of which of D's convolutions images are compared, from 1.
         reconstruction_weight: how much R weighs beside what D says.
@@ -70,7 +70,7 @@ class CVAEGANStep(TrainingStep):
         super().__init__(auto_prefix=False)
         if latent["distribution"] != "normal":
             raise UserError("the latents of a variational autoencoder are normal; set latent.distribution=normal")
-        require_slopes(discriminator, "cvae_gan")
+        require_slopes(discriminator, "cvae_gan", gamma)
         convolutions = len(getattr(discriminator, "convolutions", ()))
         if reconstruction_layer > convolutions:
             raise UserError(f"a CVAE-GAN compares images by the maps of a convolution of D, which has {convolutions}; "
@@ -118,6 +118,11 @@ class CVAEGANStep(TrainingStep):
         """Return the sum of D's logits, whose gradient is each image's slope."""
         return self.discriminator(images).sum()
 
+    def penalty(self, images):
+        """Return the mean squared slope of D's logit at the images."""
+        slopes = self.slopes(images)
+        return (slopes * slopes).sum() / self.penalised
+
     def discriminator_loss(self, real, reconstructed, sampled):
         """Return D's loss on real, reconstructed and sampled images, its parts, and what D judges rightly of each."""
         count = real.shape[0]
@@ -126,8 +131,7 @@ class CVAEGANStep(TrainingStep):
             logits[:count], logits[count : 2 * count], logits[2 * count :])
         loss = (binary_cross_entropy(logits_real, 1.0) + binary_cross_entropy(logits_reconstructed, 0.0)
                 + binary_cross_entropy(logits_sampled, 0.0))
-        slopes = self.slopes(real[: self.penalised])
-        penalty = (slopes * slopes).sum() / self.penalised
+        penalty = self.penalty(real[: self.penalised]) if self.gamma else ops.zeros_like(loss)
         judged = ops.stack((share(logits_real > 0), share(logits_reconstructed < 0), share(logits_sampled < 0)))
         return loss + 0.5 * self.gamma * penalty, ops.stack((loss, penalty)), judged
 

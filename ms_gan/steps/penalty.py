@@ -7,11 +7,14 @@ from mindspore import nn
 from ms_gan.errors import UserError
 
 
-def require_slopes(discriminator: nn.Cell, family: str) -> None:
-    """Raise UserError for a discriminator whose slope, the gradient of its score, cannot be paid for in its loss."""
+def require_slopes(discriminator: nn.Cell, family: str, gamma: float) -> None:
+    """Raise UserError for a discriminator whose slope, the gradient of its score, cannot be paid for in its loss.
+
+    With a weight of that, `gamma`, of 0, only for one with dropout.
+    """
     if discriminator.dropout_shapes:
         raise UserError(f"the family {family} measures slopes of D, which dropout would change from call to call; "
                         "set discriminator.dropout_rate=0")
-    if getattr(discriminator, "pooling", "none") != "none":
+    if gamma and getattr(discriminator, "pooling", "none") != "none":
         raise UserError(f"the family {family} differentiates D twice, which MindSpore cannot do with pooling; "
-                        "set discriminator.pooling=none, and strides of 2 instead")
+                        "set discriminator.pooling=none, and strides of 2 instead, or updates.gamma=0")

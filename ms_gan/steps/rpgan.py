@@ -7,6 +7,7 @@ from typing import Any, Dict, Optional, Tuple
 
 import mindspore as ms
 import numpy as np
+from mindspore import dtype as mstype
 from mindspore import ops
 
 from ms_gan.latents import draw_latents
@@ -34,13 +35,13 @@ class RpGANStep(TrainingStep):
     Args:
         data: Cell from a batch to real images, float32, B×C×H×W; its `labels` to labels.
         generator: Cell from latents, float32, (B, latent_size), and with classes labels, to such images.
-        discriminator: Cell from images, and with classes labels, to scores, float32, (B, 1); without dropout and
-            pooling; where it has `named_classes`, to a tuple of these and class logits, (B, named_classes).
+        discriminator: Cell from images, and with classes labels, to scores, float32, (B, 1); without dropout, and
+            without pooling where gamma is not 0; where it has `named_classes`, to a tuple of these and class logits, (B, named_classes).
         optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
         latent: `size` and `distribution` of what `draw_noise` draws.
         classes: how many classes or tags there are, 0 for none; G is asked for the labels of the real images.
         batch_size: images of each kind in a step.
-        gamma: the weight of both penalties.
+        gamma: the weight of both penalties; 0 for none, which are then not measured either.
         penalised: at how many images of each kind these are measured, at all where it is more than batch_size; of
             several devices each takes that many.
         class_weight: the weight of naming classes in both losses; without a D that names them it says nothing.
@@ -61,7 +62,7 @@ class RpGANStep(TrainingStep):
                  latent: Dict[str, Any], classes: int, batch_size: int, gamma: float, penalised: int,
                  class_weight: float):
         super().__init__(auto_prefix=False)
-        require_slopes(discriminator, "rpgan")
+        require_slopes(discriminator, "rpgan", gamma)
         self.data, self.generator, self.discriminator = data, generator, discriminator
         self.optimizer_generator, self.optimizer_discriminator = optimizer_generator, optimizer_discriminator
         self.latent, self.classes, self.batch_size = latent, classes, batch_size
@@ -99,8 +100,7 @@ class RpGANStep(TrainingStep):
     def discriminator_loss(self, images, label):
         """Return D's loss on images of which the first half is real, and the values to report."""
         judged = self.judge(images, label)
-        slopes = self.slopes(self.of_both(images), tuple(map(self.of_both, label)))
-        penalties = (slopes * slopes).reshape((2, -1)).sum(1) / self.penalised
+        penalties = self.penalties(self.of_both(images), tuple(map(self.of_both, label)))
         real, fake = judged[0][: self.batch_size], judged[0][self.batch_size :]
         pairing = relativistic_pairing_loss(real - fake)
         loss = pairing + 0.5 * self.gamma * penalties.sum()
@@ -109,6 +109,13 @@ class RpGANStep(TrainingStep):
             of_class = class_cross_entropy(judged[1][: self.batch_size], label[0][: self.batch_size])
             return loss + self.class_weight * of_class, (*values, of_class)
         return loss, values
+
+    def penalties(self, images, label):
+        """Return the mean squared slopes at the first half of the images, and at the second, float32, (2,)."""
+        if not self.gamma:
+            return ops.zeros((2,), mstype.float32)
+        slopes = self.slopes(images, label)
+        return (slopes * slopes).reshape((2, -1)).sum(1) / self.penalised
 
     def of_both(self, rows):
         """Return the first `penalised` rows of each half."""

@@ -33,15 +33,16 @@ def checkpoint_steps(folder: Path) -> List[int]:
     return sorted(int(entry.name[5:]) for entry in folder.glob("step_*") if re.fullmatch(r"step_\d{8,}", entry.name))
 
 
-def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: Dict[str, Any]) -> Path:
+def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: Dict[str, Any],
+                    replace: bool = False) -> Path:
     """Save one `.ckpt` for each Cell, `state.json` and their checksums; return the new checkpoint's folder.
 
     `generator.ckpt` loads with plain `mindspore.load_checkpoint`. A checkpoint of the same step
-    that is there already is kept: a replayed run would write the same. Raises UserError for
-    values that are not finite, so that what is saved can be used, and for a disk without room.
+    that is there already is kept, since a replayed run would write the same, unless `replace` says otherwise. Raises UserError for values that are not finite, so that what is saved can be used, and for a disk
+    without room.
     """
     path = folder / checkpoint_name(step)
-    if path.exists():
+    if path.exists() and not replace:
         return path
     files = _own_parameters(cells)
     for parameters in files.values():
@@ -51,7 +52,7 @@ def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: D
                                 f"with another --seed or a smaller learning rate (--set); the checkpoints before it "
                                 f"are sound")
     _require_room(folder, sum(parameter.nbytes for parameters in files.values() for parameter in parameters))
-    with new_folder(path) as hidden:
+    with new_folder(path, replace) as hidden:
         for name, parameters in files.items():
             contents = [{"name": parameter.name, "data": parameter} for parameter in parameters]
             try:

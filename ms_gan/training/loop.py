@@ -79,8 +79,10 @@ class Loop:
         self.best = best
         self.name = settings["recipe"]["name"]
 
-    def go(self, done: Optional[int], total: int) -> None:
-        """Train from step `done`, that of a checkpoint, to step `total`; None begins, with the step's preparation.
+    def go(self, done: Optional[int], total: int, prepared: int = 0) -> None:
+        """Train from step `done`, that of a checkpoint, to step `total`.
+
+        None begins with the step's preparation, of which `prepared` updates are done.
 
         SIGINT, SIGTERM and SIGHUP let the step end, save, draw what is drawn at the end, and
         raise Interrupted; a second SIGINT stops at once. (While it runs a graph, MindSpore turns
@@ -91,19 +93,16 @@ class Loop:
                     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
                     if signal.getsignal(number) is not signal.SIG_IGN}  # nohup means it
         try:
-            done = self._steps(done, total)
+            done = self._steps(done, total, prepared)
         finally:
             self.progress.end()
             for number, handler in previous.items():
                 signal.signal(number, handler)
-        if self.run.newest_checkpoint() is not None:
+        if done is not None:
             self.finish()
-        elif self._signal is not None:
-            self.progress.say("stopped in the preparation, before the first checkpoint: nothing is saved yet; to begin "
-                              f"it again: bash scripts/run_train.sh --resume {self.run.path}")
-            raise Interrupted(self._signal)
         if self._signal is not None:
-            self.progress.say(f"stopped after step {done:,}; all is saved; to go on: "
+            where = "in the preparation" if done is None else f"after step {done:,}"
+            self.progress.say(f"stopped {where}; all is saved; to go on: "
                               f"bash scripts/run_train.sh --resume {self.run.path}")
             raise Interrupted(self._signal)
 
@@ -114,15 +113,15 @@ class Loop:
         sheets = {self._step_of_sheet(file): file for file in self.run.samples.iterdir()}
         plots.gif(self.run.progress, [sheets[step] for step in sorted(sheets) if step >= 0])
 
-    def _steps(self, done: Optional[int], total: int) -> int:
+    def _steps(self, done: Optional[int], total: int, prepared: int) -> Optional[int]:
         waiting: List[Tensor] = []  # scalars still on the device: reading them waits for it
         shown: List[np.ndarray] = []  # those since the epoch began
         if done is None:
+            if not self._prepare(prepared):
+                return None
             done = 0
-            if not self._prepare():
-                return 0
             self._sheet(0)
-            self._save(0)
+            self._save(0, replace=True)
         saved, saved_at, remark = done, time.monotonic(), None
         self.progress.begin(done, total)
 
@@ -155,26 +154,31 @@ class Loop:
     def _run(self, cell, purpose: str, number: int) -> Tensor:
         return run_cell(cell, self.step, self.batches, self.device, self.settings["seed"], purpose, number)
 
-    def _prepare(self) -> bool:
-        """Run what the step wants to have run before its first one; tell whether no signal broke it off.
+    def _prepare(self, done: int) -> bool:
+        """Run the rest of what the step wants to have run before its first one; tell whether no signal broke it off.
 
-        It is part of the first checkpoint: a run that stops in it starts again from the beginning.
+        Checkpoints within it are of step 0, the next one in place of the one before.
         """
         cell, count = self.step.preparation()
         if cell is None or count == 0:
             return True
         cell = across_devices(cell, self.device)
-        self.progress.say(f"{count:,} steps of preparation")
-        self.progress.begin(0, count)
-        for number in range(count):
-            values = self._run(cell, "preparation", number).asnumpy()
+        self.progress.say(f"{count:,} steps of preparation" + (f", from step {done:,} on" if done else ""))
+        self.progress.begin(done, count)
+        saved_at = time.monotonic()
+        while done < count:
+            values = self._run(cell, "preparation", done).asnumpy()
+            done += 1
             if not np.isfinite(values).all():
-                raise UserError(f"training diverged in step {number + 1:,} of the preparation; start again with "
+                raise UserError(f"training diverged in step {done:,} of the preparation; start again with "
                                 "another --seed or a lower learning rate")
+            if self._signal is not None or time.monotonic() - saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
+                self._save(0, prepared=done, replace=True)
+                saved_at = time.monotonic()
             if self._signal is not None:
                 return False
             if self.progress.due():
-                self.progress.count(number + 1)
+                self.progress.count(done)
         self.progress.end()
         return True
 
@@ -220,10 +224,12 @@ class Loop:
             return -1  # somebody else's file
         return int(found[2]) * (self.steps_per_epoch if found[1] == "epoch" else 1)
 
-    def _save(self, done: int) -> None:
-        state = {"step": done, "pending": self.history.pending, "best": self.best, "settings": self.settings}
+    def _save(self, done: int, prepared: Optional[int] = None, replace: bool = False) -> None:
+        """Save a checkpoint; `prepared` is how far the preparation is, None once it is over."""
+        state = {"step": done, "prepared": prepared, "pending": self.history.pending, "best": self.best,
+                 "settings": self.settings}
         self.history.sync()
-        save_checkpoint(self.run.checkpoints, done, self.step.saved(), state)
+        save_checkpoint(self.run.checkpoints, done, self.step.saved(), state, replace)
         mark_best(self.run, self.best)
         thin_out(self.run.checkpoints, self.steps_per_epoch, self.best and self.best["step"])
 
@@ -246,17 +252,17 @@ def across_devices(cell, device: Device):
     return cell if device.count == 1 else DataParallel(cell, device.count)
 
 
-def follow(step, batches, device: Device, seed: int, done: Optional[int], total: int) -> None:
+def follow(step, batches, device: Device, seed: int, done: Optional[int], total: int, prepared: int = 0) -> None:
     """Train as one of several devices, all but the first of which keep no record: they have the same numbers.
 
-    `done` and `total` are those of `Loop.go`.
+    `done`, `total` and `prepared` are those of `Loop.go`.
     """
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)  # the end of the first one's process ends this one
     if done is None:
         cell, count = step.preparation()
         cell = across_devices(cell, device) if count else None
-        for number in range(count):
+        for number in range(prepared, count):
             run_cell(cell, step, batches, device, seed, "preparation", number).asnumpy()
     cell = with_averages(across_devices(step, device), step)
     for number in range(done or 0, total):

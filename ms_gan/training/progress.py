@@ -60,7 +60,7 @@ class Progress:
             self._bar.update(step - self._bar.n)
         if now - self._spoken >= SECONDS_BETWEEN_LINES:
             self._spoken = now
-            left = (self._total - step) * (now - self._started) / max(step, 1)
+            left = (self._total - step) * (now - self._started) / max(step - self._first, 1)
             self.say(f"preparation: step {step:,} of {self._total:,}, {_duration(left)} left")
 
     def show(self, step: int, values: Sequence[float], speak: bool) -> None:

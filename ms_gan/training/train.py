@@ -60,7 +60,8 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     }
     environment = {
         "data": {"path": data_path and str(Path(data_path).absolute()), "source": images.source,
-                 "instead_of": instead_of, "skip_unreadable": skip_unreadable},
+                 "instead_of": instead_of, "skip_unreadable": skip_unreadable,
+                 "held_out_up_to": images.held_out_up_to},
         "starts": [],
     }
     if warm_start is not None:
@@ -125,12 +126,13 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
     device = runtime.set_up(device_target or settings["device_target"], device_id, together=device_num > 1)
     refuse_changes(settings, {**settings, "device_target": device.target}, "the device is")
     environment = run.read_environment()
-    images = data.load(settings["dataset"], "train", data_path or environment["data"]["path"],
-                       settings["recipe"]["data"], environment["data"]["skip_unreadable"])
+    if data_path:  # the data have moved
+        environment["data"]["path"] = str(Path(data_path).absolute())
+    images = _load(settings, environment, "train")
     classes = list(images.classes) if settings["classes"] else None
     refuse_changes(settings, {**settings, "data_sha256": images.sha256, "classes": classes}, f"{images.source} has")
-    if data_path:  # the data have moved
-        environment["data"].update(path=str(Path(data_path).absolute()), source=images.source)
+    if data_path:
+        environment["data"]["source"] = images.source
 
     require_same(device, images.sha256)
     for_training, held_out = hold_out(settings["recipe"], images, settings["seed"])
@@ -147,9 +149,10 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
     done = None
     if checkpoint is not None:
         load_cells(checkpoint, step.saved())
-        done = state["step"]
+        done = state["step"] if state.get("prepared") is None else None
+    prepared = state.get("prepared") or 0
     if device.rank > 0:
-        follow(step, batches, device, settings["seed"], done, settings["steps"])
+        follow(step, batches, device, settings["seed"], done, settings["steps"], prepared)
         return
     scores = TrainingScores(settings["recipe"], for_training, held_out, settings["seed"], steps_per_epoch)
     test = _test_split(settings, environment, scores, state["step"])
@@ -165,12 +168,12 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
         if now != before:
             progress.say(f"note: {name} was {before} and is now {now}; the bytes may differ from here on")
     _train(run, settings, environment, step, for_training, batches, steps_per_epoch, device, history, progress, scores,
-           state["best"], done)
+           state["best"], done, prepared)
 
 
 def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any], step, images: ImageData, batches,
            steps_per_epoch: int, device: runtime.Device, history: History, progress: Progress, scores: TrainingScores,
-           best: Optional[Dict[str, Any]], done: Optional[int]) -> None:
+           best: Optional[Dict[str, Any]], done: Optional[int], prepared: int = 0) -> None:
     environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": done or 0,
                                   "device": str(device), "process": os.getpid(), "command": sys.argv[1:],
                                   "versions": runtime.environment()})
@@ -183,7 +186,7 @@ def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any]
     step.set_train(True)
     loop = Loop(run, step, sampler, _sheet(recipe, images, settings["seed"]), batches, steps_per_epoch, device,
                 settings, history, progress, scores, best)
-    loop.go(done, settings["steps"])
+    loop.go(done, settings["steps"], prepared)
     progress.say(f"done: {settings['steps']:,} steps; pictures and checkpoints in {run.path}")
 
 
@@ -192,9 +195,14 @@ def _test_split(settings: Dict[str, Any], environment: Dict[str, Any], scores: T
     """Load the test split of a run that is to be scored after step `done`: to know which judge belongs to the data."""
     if not scores.columns or settings["steps"] // scores.every == done // scores.every:
         return None
-    wanted = {**settings["recipe"]["data"], "rotate_and_mirror": False}
-    return data.load(settings["dataset"], "test", environment["data"]["path"], wanted,
-                     environment["data"]["skip_unreadable"])
+    return _load(settings, environment, "test", rotate_and_mirror=False)
+
+
+def _load(settings: Dict[str, Any], environment: Dict[str, Any], split: str, **other: Any) -> ImageData:
+    """Load a split of the run's data set; `other` are settings of the recipe's data."""
+    known = environment["data"]
+    wanted = {**settings["recipe"]["data"], "held_out_up_to": known.get("held_out_up_to"), **other}
+    return data.load(settings["dataset"], split, known["path"], wanted, known["skip_unreadable"])
 
 
 def _sheet(recipe: Recipe, images: ImageData, seed: int) -> Sheet:

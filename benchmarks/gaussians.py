@@ -1,0 +1,160 @@
+"""Mode coverage on the grid of 25 Gaussians: the plain GAN and rpgan, with the same networks, on points in the plane.
+
+    python benchmarks/gaussians.py OUTPUT [--families gan rpgan] [--seeds 1 2 3] [--steps 40000]
+
+Writes into the new folder OUTPUT results.json, a row for each run, and samples.png, the samples of each run of the first
+seed. Protocol, settings and results: docs/gaussians.md.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from pathlib import Path
+from typing import Dict, Sequence, Tuple
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+CENTRES = np.stack(np.meshgrid(np.arange(-4.0, 5.0, 2.0), np.arange(-4.0, 5.0, 2.0)), -1).reshape(25, 2)
+STANDARD_DEVIATION = 0.05
+SCALE = 5.0  # of coordinates to pixels in [-1, 1]: a point is an image of two pixels
+POINTS, SAMPLES = 100_000, 2_500
+BATCH, WIDTHS, SLOPE = 128, (128, 128, 128), 0.2
+LATENT = {"size": 2, "distribution": "normal"}
+ADAM = {"learning_rate": 1e-3, "decay_rate": 0.1, "beta1": 0.0, "beta2": 0.99, "epsilon": 1e-8}
+AVERAGE_DECAY = 0.999
+UPDATES = {  # of the families in ms_gan/steps
+    "gan": {"discriminator_steps": 1, "discriminator_update": "sum", "half_batches": False, "fakes": "training",
+            "generator_latents": "shared", "generator_loss": "non_saturating", "target_real": (1.0, 1.0),
+            "target_fake": (0.0, 0.0), "shared_counters": False, "pretraining_steps": 0},
+    "rpgan": {"gamma": 0.1, "penalised": 32, "class_weight": 0.0},
+}
+
+
+def draw_points(count: int, stream: np.random.Generator) -> np.ndarray:
+    """Draw points of the mixture: float32, (count, 2)."""
+    centres = CENTRES[stream.integers(0, len(CENTRES), count)]
+    return (centres + STANDARD_DEVIATION * stream.standard_normal((count, 2))).astype(np.float32)
+
+
+def count_modes(points: np.ndarray) -> Tuple[int, float]:
+    """Return how many of the modes are found, and which share of the points, (N, 2), is of high quality.
+
+    Of high quality is a point within three standard deviations of the centre next to it, whose mode it finds.
+    """
+    distances = np.linalg.norm(points[:, None] - CENTRES, axis=2)
+    good = distances.min(1) <= 3 * STANDARD_DEVIATION
+    return len(np.unique(distances.argmin(1)[good])), float(good.mean())
+
+
+def train(family: str, seed: int, steps: int) -> Dict[str, np.ndarray]:
+    """Train one GAN; return samples, float32, (SAMPLES, 2), of its generator as "trained", and of the "average"."""
+    import mindspore as ms
+    from mindspore import nn, ops
+    from tqdm import tqdm
+
+    from ms_gan import runtime
+    from ms_gan.data.batches import EpochShuffle
+    from ms_gan.latents import draw_latents
+    from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
+    from ms_gan.recipes.build import STEPS, adam
+    from ms_gan.steps.average import begin_average, with_averages
+    from ms_gan.training.loop import run_cell
+
+    class Points(nn.Cell):
+        """All points on the device; a batch is gathered there."""
+
+        def __init__(self, points: np.ndarray):
+            super().__init__()
+            self.points = ms.Parameter(ms.Tensor(points), name="data.points", requires_grad=False)
+
+        def inputs(self, indices):
+            return (indices,)
+
+        def construct(self, indices):
+            return ops.gather(self.points, indices, 0)
+
+    def generator(name: str) -> nn.Cell:
+        norm = {"place": "none", "first_layer": False, "momentum": 0.9, "epsilon": 1e-5}
+        network = MLPGenerator(LATENT["size"], 0, 0, (1, 1, 2), WIDTHS, SLOPE, norm, "tanh", "mindspore")
+        network.update_parameters_name(f"{name}.")
+        return network
+
+    device = runtime.set_up("CPU")
+    ms.set_seed(seed)
+    networks = {"generator": generator("generator"),
+                "discriminator": MLPDiscriminator(0, (1, 1, 2), WIDTHS, SLOPE, "mindspore")}
+    networks["discriminator"].update_parameters_name("discriminator.")
+    optimizers = {f"optimizer_{name}": adam(network, f"optimizer_{name}", decay_steps=steps, **ADAM)
+                  for name, network in networks.items()}
+    updates = dict(UPDATES[family])
+    if family == "gan":
+        updates["generator_in_inference"] = networks["generator"]
+    points = draw_points(POINTS, runtime.random_stream(seed, "points")) / np.float32(SCALE)
+    step = STEPS[family](data=Points(points.reshape(-1, 1, 1, 2)), latent=LATENT, classes=0, batch_size=BATCH,
+                         **networks, **optimizers, **updates)
+    step.average_decay = AVERAGE_DECAY
+    step.averages = {"generator": generator("generator_average")}
+    begin_average(step.generator, step.averages["generator"])
+    cell = with_averages(step, step)
+
+    batches = EpochShuffle(POINTS, BATCH, seed)
+    for number in tqdm(range(steps), desc=f"{family}, seed {seed}", unit=" steps", mininterval=1.0):
+        scalars = run_cell(cell, step, batches, device, seed, "step", number)
+    if not np.isfinite(scalars.asnumpy()).all():
+        raise SystemExit(f"{family}, seed {seed}: the losses are no numbers any more")
+    latents = draw_latents(LATENT["distribution"], SAMPLES, LATENT["size"], runtime.random_stream(seed, "samples"))
+    drawing = {"trained": step.generator, "average": step.averages["generator"]}
+    return {name: network.set_train(False)(ms.Tensor(latents)).asnumpy().reshape(-1, 2) * np.float32(SCALE)
+            for name, network in drawing.items()}
+
+
+def draw(panels: Dict[str, np.ndarray], file: Path) -> None:
+    """Write a picture of points, one panel for each set of them."""
+    import matplotlib
+    matplotlib.use("Agg")
+    import matplotlib.pyplot as plt
+
+    figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 4.4), squeeze=False)
+    for panel, (title, points) in zip(axes[0], panels.items()):
+        panel.plot(*points.T, ".", markersize=1.5, color="black", alpha=0.5)
+        panel.set(xlim=(-5, 5), ylim=(-5, 5), aspect="equal", title=title, xticks=range(-4, 5, 2), yticks=range(-4, 5, 2))
+    figure.tight_layout()
+    figure.savefig(file, dpi=100)
+    plt.close(figure)
+
+
+def main(arguments: Sequence[str] = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("output", type=Path, metavar="OUTPUT", help="a folder that is not there yet")
+    parser.add_argument("--families", nargs="+", choices=list(UPDATES), default=list(UPDATES))
+    parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
+    parser.add_argument("--steps", type=int, default=40_000)
+    options = parser.parse_args(arguments)
+    options.output.mkdir(parents=True)
+
+    from ms_gan.runtime import random_stream
+
+    rows, panels = [], {"real": draw_points(SAMPLES, random_stream(0, "points"))}
+    for family in options.families:
+        for seed in options.seeds:
+            started = time.monotonic()
+            samples = train(family, seed, options.steps)
+            row = {"family": family, "seed": seed, "steps": options.steps,
+                   "minutes": round((time.monotonic() - started) / 60, 1)}
+            for name, points in samples.items():
+                row[f"modes_{name}"], row[f"share_within_3_sigma_{name}"] = count_modes(points)
+            print(json.dumps(row), flush=True)
+            rows.append(row)
+            (options.output / "results.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
+            if seed == options.seeds[0]:
+                panels[f"{family}, seed {seed}"] = samples["average"]
+    draw(panels, options.output / "samples.png")
+
+
+if __name__ == "__main__":
+    main()

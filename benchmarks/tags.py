@@ -1,0 +1,76 @@
+"""How far a conditional model of tagged images does what its tags say, and whether frequent tags do better.
+
+    python benchmarks/tags.py RUN_OR_CHECKPOINT…
+
+What a tag means is the image that a linear regression of the training images on their tags has for it. What the model
+makes of it is the mean difference of 200 images drawn with the tag and without, of the same latents, beside the other
+tags of real images. The response is the length of the second along the first, as a share of the first's own: 1 where a
+tag changes the picture as it does in real images, 0 where it does nothing.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+SEED, DRAWN = 1, 200
+
+
+def indicators(labels: np.ndarray, tags: int) -> np.ndarray:
+    """Return which tags each image has, float64 (N, tags), of labels int32 (N, places)."""
+    has = np.zeros((len(labels), tags + 1))
+    np.put_along_axis(has, labels.astype(np.int64), 1.0, 1)
+    return has[:, 1:]
+
+
+def meanings(images: np.ndarray, has: np.ndarray) -> np.ndarray:
+    """Return each tag's image, (tags, pixels), by least squares with a constant."""
+    design = np.column_stack((np.ones(len(has)), has))
+    return np.linalg.lstsq(design, images.reshape(len(images), -1), rcond=None)[0][1:]
+
+
+def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
+    """Return Spearman's rank correlation."""
+    ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
+    return float(np.corrcoef(*ranks)[0, 1])
+
+
+def main() -> None:
+    from ms_gan import runtime
+    from ms_gan.cli.trained import load_trained
+    from ms_gan.latents import draw_latents
+
+    runtime.set_up("CPU")
+    for place in sys.argv[1:]:
+        trained = load_trained(place)
+        if trained.labels is None or not trained.labels.places:
+            sys.exit(f"error: {place}: {trained.recipe['name']} takes no tags; name a model that does")
+        names, latent = trained.labels.names, trained.recipe["latent"]
+        real = trained.fitting(trained.load("train", None, False, rotate_and_mirror=False))
+        has = indicators(real.labels, len(names))
+        meaning = meanings(np.float64(real.images) / 255, has)
+        responses = np.empty(len(names))
+        for tag in range(len(names)):
+            free = np.flatnonzero((has[:, tag] == 0) & (real.labels[:, -1] == 0))
+            without = real.labels[runtime.random_stream(SEED, "tags", tag).choice(free, DRAWN)]
+            added = without.copy()
+            added[:, -1] = tag + 1
+            # a label's tags stand in rising order, before zeros
+            added = np.sort(np.where(added == 0, len(names) + 1, added), 1) % (len(names) + 1)
+            latents = draw_latents(latent["distribution"], DRAWN, latent["size"],
+                                   runtime.random_stream(SEED, "latents", tag))
+            change = (trained.draw((latents, added.astype(np.int32))) - trained.draw((latents, without))).mean(0)
+            responses[tag] = change.ravel() @ meaning[tag] / (meaning[tag] @ meaning[tag])
+        shares = has.mean(0)
+        print(f"{place}: {trained.recipe['name']}, step {trained.step:,}: mean response {responses.mean():.2f}; rank "
+              f"correlation with how frequent a tag is {rank_correlation(shares, responses):+.2f}")
+        for tag in np.argsort(-shares):
+            print(f"  {names[tag]:16} on {shares[tag]:5.1%} of the images, response {responses[tag]:5.2f}")
+
+
+if __name__ == "__main__":
+    main()
