@@ -2,8 +2,17 @@
 
     python benchmarks/gaussians.py OUTPUT [--families gan rpgan] [--seeds 1 2 3] [--steps 40000]
 
-Writes into the new folder OUTPUT results.json, a row for each run, and samples.png, the samples of each run of the first
-seed. Protocol, settings and results: docs/gaussians.md.
+Writes into the new folder OUTPUT results.json, a row for each run, and samples.png, the samples of each family's first
+seed.
+
+Protocol (Srivastava et al. 2017, "VEEGAN"; Lin et al. 2018, "PacGAN"): the data are 100,000 points of a mixture of 25 equal
+Gaussians of standard deviation 0.05 about the points of {-4, -2, 0, 2, 4}²; the latent is normal, of two numbers. Of 2,500
+samples one within three standard deviations of the centre next to it is of high quality, and finds that mode. A perfect
+sampler finds 25, with 1 - exp(-9/2) = 98.9% of high quality. Counted are the samples of the generator as it is trained, and
+of its average.
+
+The settings were chosen by rpgan with seed 0, 10,000 steps: 61% of high quality with batches of 128, 76% of 512; other
+weights of the penalty, more layers, wider ones, batch normalisation and other learning rates gave no more.
 """
 
 from __future__ import annotations
@@ -23,7 +32,7 @@ CENTRES = np.stack(np.meshgrid(np.arange(-4.0, 5.0, 2.0), np.arange(-4.0, 5.0, 2
 STANDARD_DEVIATION = 0.05
 SCALE = 5.0  # of coordinates to pixels in [-1, 1]: a point is an image of two pixels
 POINTS, SAMPLES = 100_000, 2_500
-BATCH, WIDTHS, SLOPE = 128, (128, 128, 128), 0.2
+BATCH, WIDTHS, SLOPE = 512, (128, 128, 128), 0.2
 LATENT = {"size": 2, "distribution": "normal"}
 ADAM = {"learning_rate": 1e-3, "decay_rate": 0.1, "beta1": 0.0, "beta2": 0.99, "epsilon": 1e-8}
 AVERAGE_DECAY = 0.999
@@ -31,7 +40,7 @@ UPDATES = {  # of the families in ms_gan/steps
     "gan": {"discriminator_steps": 1, "discriminator_update": "sum", "half_batches": False, "fakes": "training",
             "generator_latents": "shared", "generator_loss": "non_saturating", "target_real": (1.0, 1.0),
             "target_fake": (0.0, 0.0), "shared_counters": False, "pretraining_steps": 0},
-    "rpgan": {"gamma": 0.1, "penalised": 32, "class_weight": 0.0},
+    "rpgan": {"gamma": 0.1, "penalised": 128, "class_weight": 0.0},
 }
 
 

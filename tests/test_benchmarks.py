@@ -1,0 +1,55 @@
+"""What the benchmarks compute, by known answers; they are no part of the package."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
+
+
+def load(name):
+    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture(scope="module")
+def tags():
+    return load("tags")
+
+
+@pytest.fixture(scope="module")
+def gaussians():
+    return load("gaussians")
+
+
+def test_what_a_tag_means_is_found_again(tags):
+    random = np.random.default_rng(0)
+    of_tags, ground = random.random((3, 2, 2)), random.random((2, 2))
+    labels = np.int32([[1, 3], [2, 0], [0, 0], [1, 2], [3, 0], [1, 0], [2, 3]])
+    has = tags.indicators(labels, 3)
+    assert has.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 1]]
+    images = ground + np.einsum("nt,thw->nhw", has, of_tags)
+    np.testing.assert_allclose(tags.meanings(images, has), of_tags.reshape(3, 4), atol=1e-12)
+
+
+def test_rank_correlation(tags):
+    assert tags.rank_correlation(np.array([1.0, 5, 2]), np.array([10.0, 11, 10.5])) == pytest.approx(1)
+    assert tags.rank_correlation(np.array([1.0, 5, 2]), -np.array([10.0, 11, 10.5])) == pytest.approx(-1)
+
+
+def test_a_perfect_sampler_of_the_mixture_finds_all_modes(gaussians):
+    points = gaussians.draw_points(100_000, np.random.default_rng(1))
+    modes, share = gaussians.count_modes(points)
+    assert modes == 25 and share == pytest.approx(1 - np.exp(-4.5), abs=0.001)  # P(radius < 3 sigma) in the plane
+
+
+def test_modes_are_counted_by_good_points_alone(gaussians):
+    points = np.array([[0, 0], [0.14, 0], [0.16, 0], [2, 2.149], [4, 4.2], [1, 1], [-4, -4.05]])
+    assert gaussians.count_modes(points) == (3, 4 / 7)
+    assert gaussians.count_modes(np.full((5, 2), 1.0)) == (0, 0.0)
