@@ -5,11 +5,11 @@
 Writes into the new folder OUTPUT results.json, a row for each run, and samples.png, the samples of each family's first
 seed.
 
-Protocol (Srivastava et al. 2017, "VEEGAN"; Lin et al. 2018, "PacGAN"): the data are 100,000 points of a mixture of 25 equal
-Gaussians of standard deviation 0.05 about the points of {-4, -2, 0, 2, 4}²; the latent is normal, of two numbers. Of 2,500
-samples one within three standard deviations of the centre next to it is of high quality, and finds that mode. A perfect
-sampler finds 25, with 1 - exp(-9/2) = 98.9% of high quality. Counted are the samples of the generator as it is trained, and
-of its average.
+Protocol (Srivastava et al. 2017, "VEEGAN"; Lin et al. 2018, "PacGAN"): the data are 100,000 points of a mixture of 25
+equal Gaussians of standard deviation 0.05 about the points of {-4, -2, 0, 2, 4}²; the latent is normal, of two numbers.
+Of 2,500 samples one within three standard deviations of the centre next to it is of high quality, and finds its mode.
+A perfect sampler finds 25, with 1 - exp(-9/2) = 98.9% of high quality. Counted are the samples of the generator as it is
+trained, and of its average.
 
 The settings were chosen by rpgan with seed 0, 10,000 steps: 61% of high quality with batches of 128, 76% of 512; other
 weights of the penalty, more layers, wider ones, batch normalisation and other learning rates gave no more.
@@ -131,7 +131,8 @@ def draw(panels: Dict[str, np.ndarray], file: Path) -> None:
     figure, axes = plt.subplots(1, len(panels), figsize=(4 * len(panels), 4.4), squeeze=False)
     for panel, (title, points) in zip(axes[0], panels.items()):
         panel.plot(*points.T, ".", markersize=1.5, color="black", alpha=0.5)
-        panel.set(xlim=(-5, 5), ylim=(-5, 5), aspect="equal", title=title, xticks=range(-4, 5, 2), yticks=range(-4, 5, 2))
+        ticks = range(-4, 5, 2)
+        panel.set(xlim=(-5, 5), ylim=(-5, 5), aspect="equal", title=title, xticks=ticks, yticks=ticks)
     figure.tight_layout()
     figure.savefig(file, dpi=100)
     plt.close(figure)

@@ -57,10 +57,9 @@ def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, ch
     Colours are brought to `channels`, 1 (luminance) or 3 (red, green, blue); with `finer`, images are of twice the
     size if 1 GiB holds them. Labels, if there are any, are int32: with `places` = 0 (N,), the class of each image,
     otherwise (N, places), the tags; without `labelled` nobody looks for labels. If there are train/ and test/, they
-    are the splits; otherwise "test" is a tenth of the images, chosen by their relative paths alone, or, as
-    `held_out_up_to` says, which ImageData has, the images that would have been chosen when it was made: of a folder that
-    has changed since, "test" then holds none that was in "train". Files of the other split are read, too, if only to
-    find those that cannot be.
+    are the splits; otherwise "test" is a tenth of the images, chosen by their relative paths alone, or those that the
+    `held_out_up_to` of an earlier ImageData would have chosen: of a folder that has changed since, "test" then holds
+    none that was in "train". With "train" the files of "test" are read, too, if only to find those that cannot be.
     Raises UserError, one line that names the file, for whatever the user has to mend, and NothingHeldOut for "test"
     without an image; images that cannot be read are left out with `skip_unreadable`.
     """

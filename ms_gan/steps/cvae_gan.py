@@ -44,8 +44,8 @@ class CVAEGANStep(TrainingStep):
 
     Args:
         data, encoder, generator, latent, classes, batch_size, kl_weight: as for CVAEStep.
-        discriminator: Cell from images to logits, (B, 1), without dropout, and without pooling where gamma is not 0; its
-            `maps` from images and how many convolutions to f.
+        discriminator: Cell from images to logits, (B, 1), without dropout, and without pooling where gamma is not 0;
+            its `maps` from images and how many convolutions to f.
         optimizer_encoder, optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
         reconstruction_layer: by the maps of which of D's convolutions images are compared, from 1.
         reconstruction_weight: how much R weighs beside what D says.

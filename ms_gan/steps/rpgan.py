@@ -36,7 +36,8 @@ class RpGANStep(TrainingStep):
         data: Cell from a batch to real images, float32, B×C×H×W; its `labels` to labels.
         generator: Cell from latents, float32, (B, latent_size), and with classes labels, to such images.
         discriminator: Cell from images, and with classes labels, to scores, float32, (B, 1); without dropout, and
-            without pooling where gamma is not 0; where it has `named_classes`, to a tuple of these and class logits, (B, named_classes).
+            without pooling where gamma is not 0; where it has `named_classes`, to a tuple of these and class logits,
+            (B, named_classes).
         optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
         latent: `size` and `distribution` of what `draw_noise` draws.
         classes: how many classes or tags there are, 0 for none; G is asked for the labels of the real images.

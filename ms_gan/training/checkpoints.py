@@ -38,8 +38,9 @@ def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: D
     """Save one `.ckpt` for each Cell, `state.json` and their checksums; return the new checkpoint's folder.
 
     `generator.ckpt` loads with plain `mindspore.load_checkpoint`. A checkpoint of the same step
-    that is there already is kept, since a replayed run would write the same, unless `replace` says otherwise. Raises UserError for values that are not finite, so that what is saved can be used, and for a disk
-    without room.
+    that is there already is kept, since a replayed run would write the same, unless `replace` says
+    otherwise. Raises UserError for values that are not finite, so that what is saved can be used,
+    and for a disk without room.
     """
     path = folder / checkpoint_name(step)
     if path.exists() and not replace:
