@@ -17,9 +17,10 @@ Where this departs from the document, and why:
   reconstruction, summed over the maps, weighs so much more than what D says that G cannot please D alone.
 - D pays for its slope at real images (R1, Mescheder et al. 2018), which the document's does not: without it D told
   every picture of the decoder by its blur and led it nowhere, or was outrun into stripes: docs/reproductions.md.
-- Encoder and generator are first an autoencoder of pixels alone, as in `cvae_early`, for 3,000 steps: from scratch, in
-  the 600 steps that were measured, without that penalty, D led the generator to stains before it drew pizzas.
-- These settings were tried with a smaller D, for 1,800 steps, from networks that were pretrained at 1e-3.
+- Encoder and generator are first an autoencoder of pixels alone, as in `cvae_early`, for 9,000 steps: from scratch, in
+  the 600 steps that were measured, without that penalty, D led the generator to stains before it drew pizzas; and after
+  3,000 the pictures came out less sharp.
+- These settings were tried with a smaller D, for 2,400 steps: docs/reproductions.md.
 - The same places as in `cvae_late`, for the same reasons: data, batch and initial weights, the order of ingredients,
   counted random streams. The document shows 64×64: `--set data.size=64`.
 
@@ -53,7 +54,7 @@ RECIPE = {
     "optimizer_discriminator": {"learning_rate": 3e-4, "decay_rate": 1.0, "decay_steps": 1, "beta1": 0.5,
                                "beta2": 0.999, "epsilon": 1e-7},
     "updates": {"reconstruction_layer": 2, "reconstruction_weight": 15.0, "kl_weight": 0.03,
-                "gamma": 1.0, "penalised": 8, "pretraining_steps": 3000},
+                "gamma": 1.0, "penalised": 8, "pretraining_steps": 9000},
     "average": {"decay": 0.0},
     "scores": {"every_epochs": 0, "images": 2000, "held_out": 0},
     "schedule": {"batch_size": 32, "sampling": "replacement", "steps_per_epoch": 100, "epochs": 100},
