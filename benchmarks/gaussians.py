@@ -145,6 +145,10 @@ def main(arguments: Sequence[str] = None) -> None:
     parser.add_argument("--seeds", nargs="+", type=int, default=[1, 2, 3])
     parser.add_argument("--steps", type=int, default=40_000)
     options = parser.parse_args(arguments)
+    if options.output.exists():
+        parser.error(f"{options.output}: is there already; name another folder")
+    if options.steps < 1:
+        parser.error("--steps: takes 1 or more")
     options.output.mkdir(parents=True)
 
     from ms_gan.runtime import random_stream

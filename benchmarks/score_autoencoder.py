@@ -55,6 +55,11 @@ def main() -> None:
 
     for place in options.places:
         trained = load_trained(place)
+        if trained.encoder is None:
+            raise UserError(f"{place}: {trained.recipe['name']} is no autoencoder; name one that is")
+        if options.forget_label and (trained.labels is None or trained.labels.places
+                                     or "reconstruction" not in trained.recipe["updates"]):
+            raise UserError(f"{place}: --forget-label sums the bound over classes: it takes a CVAE that has them")
         test = trained.fitting(trained.load("test", options.data_path, False, rotate_and_mirror=False))
         images, labels = some_of(test, options.images, SEED, trained.labels is not None)
         reconstructed = trained.draw((trained.encode((images, *labels)), *labels))
@@ -75,8 +80,6 @@ def main() -> None:
             bounds = {k: importance_bound(weights, k) for k in (1, 4, 16, 64) if options.samples % k == 0}
             print("  " + ", ".join(f"bound_{k} {bound:.2f}" for k, bound in bounds.items()))
         if options.forget_label:
-            if trained.labels is None or trained.labels.places:
-                raise UserError(f"{place}: --forget-label sums over classes, and it has none; leave it out")
             of_all = [log_weights(trained.encoder.encoder, trained.generator.generator, images,
                                   [np.full(len(images), label, np.int32)], trained.recipe["latent"]["size"],
                                   options.samples, SEED, variance)[0] for label in range(len(trained.labels.names))]

@@ -10,6 +10,7 @@ tag changes the picture as it does in real images, 0 where it does nothing.
 
 from __future__ import annotations
 
+import argparse
 import sys
 from pathlib import Path
 
@@ -34,21 +35,27 @@ def meanings(images: np.ndarray, has: np.ndarray) -> np.ndarray:
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
-    """Return Spearman's rank correlation."""
-    ranks = [np.argsort(np.argsort(values)) for values in (first, second)]
+    """Return Spearman's rank correlation; equal values share the mean of their ranks."""
+    ranks = [np.array([(values < value).sum() + (values == value).sum() / 2 for value in values])
+             for values in (first, second)]
     return float(np.corrcoef(*ranks)[0, 1])
 
 
 def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("places", nargs="+", metavar="RUN_OR_CHECKPOINT")
+    options = parser.parse_args()
+
     from ms_gan import runtime
     from ms_gan.cli.trained import load_trained
+    from ms_gan.errors import UserError
     from ms_gan.latents import draw_latents
 
     runtime.set_up("CPU")
-    for place in sys.argv[1:]:
+    for place in options.places:
         trained = load_trained(place)
         if trained.labels is None or not trained.labels.places:
-            sys.exit(f"error: {place}: {trained.recipe['name']} takes no tags; name a model that does")
+            raise UserError(f"{place}: {trained.recipe['name']} takes no tags; name a model that does")
         names, latent = trained.labels.names, trained.recipe["latent"]
         real = trained.fitting(trained.load("train", None, False, rotate_and_mirror=False))
         has = indicators(real.labels, len(names))
@@ -56,6 +63,8 @@ def main() -> None:
         responses = np.empty(len(names))
         for tag in range(len(names)):
             free = np.flatnonzero((has[:, tag] == 0) & (real.labels[:, -1] == 0))
+            if not len(free):
+                raise UserError(f"{place}: no image has room for the tag {names[tag]!r}; raise data.places")
             without = real.labels[runtime.random_stream(SEED, "tags", tag).choice(free, DRAWN)]
             added = without.copy()
             added[:, -1] = tag + 1
@@ -73,4 +82,9 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    from ms_gan.errors import UserError
+
+    try:
+        main()
+    except UserError as error:
+        sys.exit(f"error: {error}")

@@ -41,6 +41,8 @@ def test_what_a_tag_means_is_found_again(tags):
 def test_rank_correlation(tags):
     assert tags.rank_correlation(np.array([1.0, 5, 2]), np.array([10.0, 11, 10.5])) == pytest.approx(1)
     assert tags.rank_correlation(np.array([1.0, 5, 2]), -np.array([10.0, 11, 10.5])) == pytest.approx(-1)
+    assert tags.rank_correlation(np.array([1.0, 1, 2, 2]), np.array([4.0, 1, 3, 2])) == pytest.approx(0)  # ties share
+    assert tags.rank_correlation(np.array([7, 5, 5, 1]), np.array([3, 2, 1, 0])) == pytest.approx(0.9486833)
 
 
 def test_a_perfect_sampler_of_the_mixture_finds_all_modes(gaussians):

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from ms_gan.data import folder as module
+from ms_gan.data.description import NothingHeldOut
 from ms_gan.data.folder import load_folder
 from ms_gan.data.folder_labels import composed
 from ms_gan.errors import UserError
@@ -566,7 +567,7 @@ def test_names_and_tags_are_the_same_in_every_unicode_form(tmp_path):
     text = "file,tags\ncaf\xe9.png,jalapen\u0303o\njalapen\u0303o.png,jalape\xf1o;b\nc.png,b\n"
     (tmp_path / "labels.csv").write_text(text, "utf-8")
     data = load(tmp_path, places=2)
-    assert data.classes == ("b", "jalape\xf1o") and sorted(map(list, data.labels)) == [[1, 0], [1, 2], [2, 0]]
+    assert data.classes == ("b", "jalape\xf1o") and data.labels.tolist() == [[1, 0], [2, 0], [1, 2]]
 
 
 def test_a_format_that_is_not_read_is_said_to_be_one(tmp_path):
@@ -597,8 +598,9 @@ def test_a_tenth_is_held_out_by_name_alone(tmp_path):
     assert "3 of 39 images are held out" in " ".join(test.notes)
     (tmp_path / "6.png").write_bytes(b"?")
     assert load(tmp_path, "test", 1, skip_unreadable=True).images[:, 0, 0, 0].tolist() == [0, 33]
-    assert "33.png" not in refusal(tmp_path, "6.png", "1 of 39")  # held out, and looked at all the same
-    again = load(tmp_path, "train", 1, skip_unreadable=True)
+    assert load(tmp_path, "train", 1).sha256 == train.sha256
+    assert "33.png" not in refusal(tmp_path, "6.png", "1 of 39", verify=True)  # held out, and looked at all the same
+    again = load(tmp_path, "train", 1, skip_unreadable=True, verify=True)
     assert again.sha256 == train.sha256 and "6.png" in " ".join(again.notes)
 
 
@@ -613,8 +615,10 @@ def test_the_held_out_ones_stay_when_others_come(tmp_path):
         assert sorted(before + trained_on) == sorted(names[:count])
         kept, others, same = module._hold_out("test", tmp_path, more, [], up_to)
         assert same == up_to and set(before) <= set(kept) and set(trained_on) <= set(others)
-        with pytest.raises(module.NothingHeldOut):
+        with pytest.raises(NothingHeldOut):
             module._hold_out("test", tmp_path, trained_on, [], up_to)
+        with pytest.raises(UserError, match="held out when the run began"):
+            module._hold_out("train", tmp_path, before, [], up_to)
 
 
 def test_too_few_to_hold_out(tmp_path):

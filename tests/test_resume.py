@@ -48,6 +48,13 @@ def train_here(*arguments):
     assert cli.main([str(argument) for argument in arguments]) == 0
 
 
+def refused_here(capsys, *arguments):
+    """Run a command in this process that refuses; return the line with which it does."""
+    capsys.readouterr()
+    assert cli.main([str(argument) for argument in arguments]) == 2
+    return capsys.readouterr().err
+
+
 def result(run_folder, steps=STEPS):
     """All that must be the same: every byte of the last checkpoint, and the history."""
     last = max((run_folder / "checkpoints").glob("step_*"))
@@ -129,7 +136,7 @@ def test_recipes_with_more_to_carry_on_resume_to_the_same_bytes(recipe, data, tm
     assert result(run_folder, 45) == result(tmp_path / "undisturbed" / recipe / "1", 45)
 
 
-def test_a_preparation_goes_on_where_it_was_saved(data, tmp_path, monkeypatch, device):
+def test_a_preparation_goes_on_where_it_was_saved(data, tmp_path, monkeypatch, capsys, device):
     command = ["train", "--data-path", str(data["short"]), "--steps", "12", "--batch-size", "12", *RECIPES["keras_mlp"],
                "--set", "updates.pretraining_steps=20", "--set", "average.decay=0.9"]
     train_here(*command, "--output-dir", tmp_path / "undisturbed")
@@ -150,8 +157,9 @@ def test_a_preparation_goes_on_where_it_was_saved(data, tmp_path, monkeypatch, d
         patch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
         with pytest.raises(SystemExit):
             train_here(*command, "--output-dir", tmp_path / "killed")
-    assert [path.name for path in run_folder.glob("checkpoints/*")] == ["step_00000000"]
-    assert json.loads((run_folder / "checkpoints/step_00000000/state.json").read_text())["prepared"] == 15
+    assert [path.name for path in run_folder.glob("checkpoints/*")] == ["preparation_00000015"]
+    assert "no checkpoint in it yet" in refused_here(capsys, "eval", run_folder)
+    (run_folder / "checkpoints" / ".preparation_00000012.x.part").mkdir()  # as a killed process leaves them
     monkeypatch.setattr(Loop, "_run", followed)
     train_here("train", "--resume", run_folder)
     assert prepared == [15, 16, 17, 18, 19]
@@ -159,6 +167,7 @@ def test_a_preparation_goes_on_where_it_was_saved(data, tmp_path, monkeypatch, d
     first = [{file.name: file.read_bytes() for file in (folder / "checkpoints" / "step_00000000").iterdir()}
              for folder in (run_folder, tmp_path / "undisturbed" / "keras_mlp" / "1")]
     assert first[0] == first[1], "the first checkpoint is that after the preparation"
+    assert not list(run_folder.glob("checkpoints/*preparation*")) and not list(run_folder.glob("checkpoints/.*"))
 
 
 @pytest.mark.slow

@@ -128,8 +128,8 @@ def run(options: argparse.Namespace) -> int:
 
 
 def real_images(trained: "Trained", data_path: Optional[str], skip_unreadable: bool) -> "ImageData":
-    """Return the test split as the model takes it; of a folder that holds nothing out, the training images."""
-    from ms_gan.data.folder import NothingHeldOut
+    """Return the test split as the model takes it; of a folder that holds nothing out, all images."""
+    from ms_gan.data.description import NothingHeldOut
 
     def load(split: str) -> ImageData:
         return trained.fitting(trained.load(split, data_path, skip_unreadable, rotate_and_mirror=False))
@@ -137,7 +137,7 @@ def real_images(trained: "Trained", data_path: Optional[str], skip_unreadable: b
     try:
         return load("test")
     except NothingHeldOut as error:
-        print(f"note: the pictures show training images: {error}")
+        print(f"note: the pictures may show images that were trained on: {error}")
         return load("train")
 
 

@@ -54,7 +54,8 @@ class Trained:
         """Load a split of the run's data set from where it lay, or from `data_path`, as the recipe wants it.
 
         Images that cannot be read are left out with `skip_unreadable`, or where the run did so. `other` are settings
-        of the recipe's data. Images that the run was trained on are not in "test", unless they were renamed since.
+        of the recipe's data. Images that the run was trained on are not in "test", unless they were renamed since, or
+        the run's folder, which knows, is not there.
         """
         known = self.environment.get("data", {})
         wanted = {**self.recipe["data"], "held_out_up_to": known.get("held_out_up_to"), **other}

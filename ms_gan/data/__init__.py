@@ -40,7 +40,8 @@ def _folder(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unread
 
     return load_folder(split, data_path, wanted["size"], wanted["channels"], wanted["places"],
                        finer=wanted["rotate_and_mirror"], skip_unreadable=skip_unreadable,
-                       labelled=wanted["classes"] > 0, held_out_up_to=wanted.get("held_out_up_to"))
+                       labelled=wanted["classes"] > 0, held_out_up_to=wanted.get("held_out_up_to"),
+                       verify="held_out_up_to" not in wanted)
 
 
 def _stacked_mnist(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
@@ -70,8 +71,8 @@ def load(dataset: str, split: str, data_path: DataPath = None, wanted: Optional[
     """Load the split "train" or "test" of the data set of that name; never anything else instead.
 
     `wanted` is a recipe's `data` section: data that have no size of their own are brought to its; where it has
-    places, classes become tags; beside these it may hold `held_out_up_to`, for folders. `skip_unreadable` goes on
-    without images that cannot be read.
+    places, classes become tags; of a run that has begun it also holds the `held_out_up_to` of its data, for folders.
+    `skip_unreadable` goes on without images that cannot be read.
     Raises UserError for an unknown name, and for data that are absent or bad.
     """
     if dataset not in DATASETS:

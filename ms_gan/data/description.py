@@ -12,6 +12,10 @@ import numpy as np
 from ms_gan.errors import UserError
 
 
+class NothingHeldOut(UserError):
+    """A folder has no image for "test"."""
+
+
 @dataclass(frozen=True, eq=False)
 class ImageData:
     """One split of an image data set, in memory.

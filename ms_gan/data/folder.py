@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
+import threading
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +15,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
-from ms_gan.data.description import ImageData
+from ms_gan.data.description import ImageData, NothingHeldOut
 from ms_gan.data.folder_labels import LABELS, label_array, one_line, read_labels, user_error
 from ms_gan.errors import UserError
 
@@ -25,7 +27,8 @@ SPLITS = ("train", "test")
 HELD_OUT = 10  # one image in so many
 MOST_BYTES = 1 << 30  # of finer images
 WORTH_A_NOTE = 100_000_000  # bytes of images
-MOST_PIXELS = 250_000_000  # of one file: more than cameras make, and a gigabyte to decode
+MOST_PIXELS = 130_000_000  # of one file: as cameras make; 2 GB while it is decoded
+ONE_AT_A_TIME = 25_000_000  # pixels from which on files are decoded one after the other
 FINENESS = 8  # times as fine as wanted a JPEG is decoded: it is cropped at whole pixels of what is decoded
 WORKERS = min(4, os.cpu_count() or 1)  # images that are decoded at a time
 BLOCK = 256  # images that wait to be decoded
@@ -37,8 +40,7 @@ UPRIGHT = dict(enumerate((
 ), start=2))
 
 
-class NothingHeldOut(UserError):
-    """A folder has no image for "test"."""
+_large_file = threading.Lock()
 
 
 class _Found(NamedTuple):
@@ -51,7 +53,7 @@ class _Found(NamedTuple):
 
 def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, channels: int, places: int = 0,
                 finer: bool = False, skip_unreadable: bool = False, labelled: bool = True,
-                held_out_up_to: Optional[str] = None) -> ImageData:
+                held_out_up_to: Optional[str] = None, verify: bool = False) -> ImageData:
     """Load the split "train" or "test" of a folder of images: uint8 N x `channels` x `size` x `size`, by relative path.
 
     Colours are brought to `channels`, 1 (luminance) or 3 (red, green, blue); with `finer`, images are of twice the
@@ -59,7 +61,7 @@ def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, ch
     otherwise (N, places), the tags; without `labelled` nobody looks for labels. If there are train/ and test/, they
     are the splits; otherwise "test" is a tenth of the images, chosen by their relative paths alone, or those that the
     `held_out_up_to` of an earlier ImageData would have chosen: of a folder that has changed since, "test" then holds
-    none that was in "train". With "train" the files of "test" are read, too, if only to find those that cannot be.
+    none that was in "train". With "train" and `verify` the files of "test" are read, too, to find those that cannot be.
     Raises UserError, one line that names the file, for whatever the user has to mend, and NothingHeldOut for "test"
     without an image; images that cannot be read are left out with `skip_unreadable`.
     """
@@ -94,7 +96,7 @@ def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, ch
     if labels is not None:
         labels = labels[[home / name not in failures for name in names]]
         notes.append(_vocabulary(classes, labels, places))
-    others = others if split == "train" else []  # are looked at once, when training begins
+    others = others if verify and split == "train" else []
     failures.update((path, reason) for path, _, _, reason in _squares(others, 1, channels) if reason)
     if failures:
         notes.append(_without(failures, len(names) + len(others), skip_unreadable, none_left=not found))
@@ -165,6 +167,9 @@ def _hold_out(split: str, folder: Path, names: Sequence[str], notes: List[str],
     if up_to is None:
         up_to = max(sorted(digests.values())[: len(names) // HELD_OUT], default="")
     held_out = {name for name in names if digests[name] <= up_to}
+    if split == "train" and len(held_out) == len(names):  # in a folder that has changed
+        raise user_error(f"{folder}: all of its {len(names)} image(s) were held out when the run began; put those back "
+                         "that it was trained on")
     if split == "test" and not held_out:
         more = f"have at least {HELD_OUT}, or " if len(names) < HELD_OUT else ""
         raise NothingHeldOut(one_line(f"{folder}: holds {len(names)} image(s), of which none is held out for \"test\"; "
@@ -231,11 +236,18 @@ def _read_square(path: Path, side: int, channels: int) -> Tuple[np.ndarray, _Fou
         size, grey = image.size, image.mode in ("1", "L", "LA") or image.mode.startswith("I")
         # decodes a JPEG only as finely as is needed
         image.draft("L" if channels == 1 else None, (FINENESS * side, FINENESS * side))
-        image.load()
-        orientation = _orientation(image)
-        edge = min(image.size)
-        left, top = ((length - edge) // 2 for length in image.size)
-        square, transparent = _flattened(image.crop((left, top, left + edge, top + edge)), channels)
+        with _large_file if image.size[0] * image.size[1] > ONE_AT_A_TIME else contextlib.nullcontext():
+            return _decoded(image, size, grey, side, channels)
+
+
+def _decoded(image: Image.Image, size: Tuple[int, int], grey: bool, side: int,
+             channels: int) -> Tuple[np.ndarray, _Found]:
+    """Return what `_read_square` does, of an opened file that says to be of that size, and to be grey or not."""
+    image.load()
+    orientation = _orientation(image)
+    edge = min(image.size)
+    left, top = ((length - edge) // 2 for length in image.size)
+    square, transparent = _flattened(image.crop((left, top, left + edge, top + edge)), channels)
     if orientation in UPRIGHT:
         square = square.transpose(UPRIGHT[orientation])
     seen = size[::-1] if orientation in (5, 6, 7, 8) else size

@@ -106,8 +106,8 @@ def _listed_name(cell: str, spelt: Dict[str, str], home: Path, place: str) -> st
         raise user_error(f"{place}: {cell} leaves {home}; write a path relative to that folder")
     if name not in spelt:
         if os.path.isfile(home / name):
-            raise user_error(f"{place}: {cell!r} is in {home}, but in a format that is not read; save it as PNG or "
-                             "JPEG, or take the row away")
+            raise user_error(f"{place}: {cell!r} is in {home}, but hidden, spelt otherwise, or in a format that is not "
+                             "read; mend that, or take the row away")
         raise user_error(f"{place}: there is no image {cell!r} in {home}; mend the name, or take the row away")
     return spelt[name]
 

@@ -19,6 +19,7 @@ from ms_gan.files import new_folder, verify_checksums, write_checksums
 STATE = "state.json"
 NEWEST_KEPT = 3
 SPREAD_KEPT = 10
+PREPARATION = "preparation_"
 
 
 def checkpoint_name(step: int) -> str:
@@ -33,27 +34,58 @@ def checkpoint_steps(folder: Path) -> List[int]:
     return sorted(int(entry.name[5:]) for entry in folder.glob("step_*") if re.fullmatch(r"step_\d{8,}", entry.name))
 
 
-def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: Dict[str, Any],
-                    replace: bool = False) -> Path:
+def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: Dict[str, Any]) -> Path:
     """Save one `.ckpt` for each Cell, `state.json` and their checksums; return the new checkpoint's folder.
 
     `generator.ckpt` loads with plain `mindspore.load_checkpoint`. A checkpoint of the same step
-    that is there already is kept, since a replayed run would write the same, unless `replace` says
-    otherwise. Raises UserError for values that are not finite, so that what is saved can be used,
-    and for a disk without room.
+    that is there already is kept: a replayed run would write the same. Raises UserError for
+    values that are not finite, so that what is saved can be used, and for a disk without room.
     """
     path = folder / checkpoint_name(step)
-    if path.exists() and not replace:
-        return path
+    return path if path.exists() else _save(path, f"step {step:,}", cells, state)
+
+
+def save_preparation(folder: Path, done: int, cells: Dict[str, nn.Cell], state: Dict[str, Any]) -> None:
+    """Save the same after `done` updates of a run's preparation, in place of what was saved in it before.
+
+    It serves to go on with the run alone, and is no checkpoint of a step.
+    """
+    path = folder / f"{PREPARATION}{done:08d}"
+    if not path.exists():
+        _save(path, f"step {done:,} of the preparation", cells, {**state, "prepared": done})
+    remove_preparations(folder, but=path)
+
+
+def newest_preparation(folder: Path) -> Optional[Path]:
+    """Return what was saved last in a run's preparation, or None."""
+    return max(folder.glob(f"{PREPARATION}*"), default=None)
+
+
+def remove_preparations(folder: Path, but: Optional[Path] = None) -> None:
+    """Remove what was saved in a run's preparation, and what a killed process left of it."""
+    for path in {*folder.glob(f"{PREPARATION}*"), *folder.glob(f".{PREPARATION}*")} - {but}:
+        _remove(path)
+
+
+def _remove(path: Path) -> None:
+    """Remove a folder, which vanishes whole."""
+    doomed = path.parent / f".{path.name.lstrip('.')}.removed"
+    if doomed != path:
+        os.replace(path, doomed)
+    shutil.rmtree(doomed)
+
+
+def _save(path: Path, when: str, cells: Dict[str, nn.Cell], state: Dict[str, Any]) -> Path:
+    folder = path.parent
     files = _own_parameters(cells)
     for parameters in files.values():
         for parameter in parameters:
             if not np.isfinite(parameter.asnumpy()).all():
-                raise UserError(f"training diverged: {parameter.name} is not finite after step {step:,}; start again "
+                raise UserError(f"training diverged: {parameter.name} is not finite after {when}; start again "
                                 f"with another --seed or a smaller learning rate (--set); the checkpoints before it "
                                 f"are sound")
     _require_room(folder, sum(parameter.nbytes for parameters in files.values() for parameter in parameters))
-    with new_folder(path, replace) as hidden:
+    with new_folder(path) as hidden:
         for name, parameters in files.items():
             contents = [{"name": parameter.name, "data": parameter} for parameter in parameters]
             try:
@@ -121,9 +153,7 @@ def thin_out(folder: Path, steps_per_epoch: int, best: Optional[int]) -> None:
         shutil.rmtree(leftover, ignore_errors=True)
     steps = checkpoint_steps(folder)
     for step in sorted(set(steps) - kept_steps(steps, steps_per_epoch) - {best}):
-        doomed = folder / f".{checkpoint_name(step)}.removed"
-        os.replace(folder / checkpoint_name(step), doomed)  # it vanishes whole, too
-        shutil.rmtree(doomed)
+        _remove(folder / checkpoint_name(step))
 
 
 def kept_steps(steps: List[int], steps_per_epoch: int) -> Set[int]:

@@ -19,7 +19,7 @@ from ms_gan.nets.blocks import UnitRange
 from ms_gan.runtime import Device, random_stream
 from ms_gan.steps.average import with_averages
 from ms_gan.steps.parallel import DataParallel
-from ms_gan.training.checkpoints import save_checkpoint, thin_out
+from ms_gan.training.checkpoints import remove_preparations, save_checkpoint, save_preparation, thin_out
 from ms_gan.training.history import History
 from ms_gan.training.progress import Progress
 from ms_gan.training.run_folder import RunFolder
@@ -121,7 +121,8 @@ class Loop:
                 return None
             done = 0
             self._sheet(0)
-            self._save(0, replace=True)
+            self._save(0)
+            remove_preparations(self.run.checkpoints)
         saved, saved_at, remark = done, time.monotonic(), None
         self.progress.begin(done, total)
 
@@ -157,7 +158,7 @@ class Loop:
     def _prepare(self, done: int) -> bool:
         """Run the rest of what the step wants to have run before its first one; tell whether no signal broke it off.
 
-        Checkpoints within it are of step 0, the next one in place of the one before.
+        What is saved within it is no checkpoint, and serves to go on alone.
         """
         cell, count = self.step.preparation()
         if cell is None or count == 0:
@@ -173,7 +174,7 @@ class Loop:
                 raise UserError(f"training diverged in step {done:,} of the preparation; start again with "
                                 "another --seed or a lower learning rate")
             if self._signal is not None or time.monotonic() - saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
-                self._save(0, prepared=done, replace=True)
+                save_preparation(self.run.checkpoints, done, self.step.saved(), self._state(0))
                 saved_at = time.monotonic()
             if self._signal is not None:
                 return False
@@ -224,12 +225,12 @@ class Loop:
             return -1  # somebody else's file
         return int(found[2]) * (self.steps_per_epoch if found[1] == "epoch" else 1)
 
-    def _save(self, done: int, prepared: Optional[int] = None, replace: bool = False) -> None:
-        """Save a checkpoint; `prepared` is how far the preparation is, None once it is over."""
-        state = {"step": done, "prepared": prepared, "pending": self.history.pending, "best": self.best,
-                 "settings": self.settings}
+    def _state(self, done: int) -> Dict[str, Any]:
+        return {"step": done, "pending": self.history.pending, "best": self.best, "settings": self.settings}
+
+    def _save(self, done: int) -> None:
         self.history.sync()
-        save_checkpoint(self.run.checkpoints, done, self.step.saved(), state, replace)
+        save_checkpoint(self.run.checkpoints, done, self.step.saved(), self._state(done))
         mark_best(self.run, self.best)
         thin_out(self.run.checkpoints, self.steps_per_epoch, self.best and self.best["step"])
 

@@ -11,7 +11,7 @@ from typing import Any, Dict, Optional, Tuple
 from ms_gan.errors import UserError
 from ms_gan.files import CHECKSUMS, new_folder, write_file
 from ms_gan.recipes import flatten
-from ms_gan.training.checkpoints import STATE, checkpoint_name, checkpoint_steps
+from ms_gan.training.checkpoints import STATE, checkpoint_name, checkpoint_steps, newest_preparation
 
 SETTINGS = {"recipe", "seed", "dataset", "data_sha256", "device_target", "device_num", "classes", "steps",
             "warm_start"}
@@ -82,6 +82,10 @@ class RunFolder:
         """Return the newest checkpoint's folder, or None when the run was stopped before there was any."""
         steps = checkpoint_steps(self.checkpoints)
         return self.checkpoints / checkpoint_name(steps[-1]) if steps else None
+
+    def newest_saved(self) -> Optional[Path]:
+        """Return the newest checkpoint's folder, or what was saved in the preparation before there was any, or None."""
+        return self.newest_checkpoint() or newest_preparation(self.checkpoints)
 
     def write_settings(self, settings: Dict[str, Any]) -> None:
         """Write `recipe.json`: the recipe as it runs, and the seed, data and length of this run."""

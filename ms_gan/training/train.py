@@ -13,7 +13,7 @@ import numpy as np
 from mindspore import nn
 
 from ms_gan import data, runtime
-from ms_gan.data.description import ImageData
+from ms_gan.data.description import ImageData, NothingHeldOut
 from ms_gan.errors import UserError
 from ms_gan.evaluation import plots
 from ms_gan.evaluation.sampling import seeded_inputs
@@ -107,7 +107,7 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
     if runtime.rank() == 0:
         run.lock()
     settings = run.read_settings()
-    checkpoint = run.newest_checkpoint()
+    checkpoint = run.newest_saved()
     if checkpoint is None:  # stopped before its first checkpoint
         if settings["warm_start"]:
             raise UserError(f"{path}: stopped before its first checkpoint; start it again with --warm-start")
@@ -149,8 +149,8 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
     done = None
     if checkpoint is not None:
         load_cells(checkpoint, step.saved())
-        done = state["step"] if state.get("prepared") is None else None
-    prepared = state.get("prepared") or 0
+        done = None if "prepared" in state else state["step"]
+    prepared = state.get("prepared", 0)
     if device.rank > 0:
         follow(step, batches, device, settings["seed"], done, settings["steps"], prepared)
         return
@@ -195,7 +195,11 @@ def _test_split(settings: Dict[str, Any], environment: Dict[str, Any], scores: T
     """Load the test split of a run that is to be scored after step `done`: to know which judge belongs to the data."""
     if not scores.columns or settings["steps"] // scores.every == done // scores.every:
         return None
-    return _load(settings, environment, "test", rotate_and_mirror=False)
+    try:
+        return _load(settings, environment, "test", rotate_and_mirror=False)
+    except NothingHeldOut as error:
+        raise UserError(f"{error.args[0].partition(';')[0]}; a run that is scored on the way needs them: put them "
+                        "back") from error
 
 
 def _load(settings: Dict[str, Any], environment: Dict[str, Any], split: str, **other: Any) -> ImageData:
