@@ -77,7 +77,7 @@ def test_a_conditional_run_records_its_classes_and_shows_those_of_real_images(
     from ms_gan.training import train
 
     loops = []
-    monkeypatch.setattr(train.Loop, "go", lambda loop, done, total: loops.append(loop))
+    monkeypatch.setattr(train.Loop, "go", lambda loop, *_: loops.append(loop))
     train.start(small_conditional_recipe, random_data, device, 1, tmp_path, steps=1)
     assert RunFolder.open(tmp_path / "acgan" / "1").read_settings()["classes"] == list("0123456789")
     (latents, labels), real = loops[0].sheet.inputs, loops[0].sheet.real
