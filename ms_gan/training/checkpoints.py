@@ -53,7 +53,7 @@ def save_preparation(folder: Path, done: int, cells: Dict[str, nn.Cell], state: 
     path = folder / f"{PREPARATION}{done:08d}"
     if not path.exists():
         _save(path, f"step {done:,} of the preparation", cells, {**state, "prepared": done})
-    remove_preparations(folder, but=path)
+    _remove_preparations(folder, but=path)
 
 
 def newest_preparation(folder: Path) -> Optional[Path]:
@@ -61,17 +61,18 @@ def newest_preparation(folder: Path) -> Optional[Path]:
     return max(folder.glob(f"{PREPARATION}*"), default=None)
 
 
-def remove_preparations(folder: Path, but: Optional[Path] = None) -> None:
+def _remove_preparations(folder: Path, but: Optional[Path] = None) -> None:
     """Remove what was saved in a run's preparation, and what a killed process left of it."""
-    for path in {*folder.glob(f"{PREPARATION}*"), *folder.glob(f".{PREPARATION}*")} - {but}:
+    for leftover in folder.glob(f".{PREPARATION}*"):
+        shutil.rmtree(leftover, ignore_errors=True)
+    for path in set(folder.glob(f"{PREPARATION}*")) - {but}:
         _remove(path)
 
 
 def _remove(path: Path) -> None:
-    """Remove a folder, which vanishes whole."""
-    doomed = path.parent / f".{path.name.lstrip('.')}.removed"
-    if doomed != path:
-        os.replace(path, doomed)
+    """Remove a folder, which vanishes whole, too."""
+    doomed = path.parent / f".{path.name}.removed"
+    os.replace(path, doomed)
     shutil.rmtree(doomed)
 
 
@@ -148,7 +149,11 @@ def load_cells(path: Path, cells: Dict[str, nn.Cell]) -> None:
 
 
 def thin_out(folder: Path, steps_per_epoch: int, best: Optional[int]) -> None:
-    """Remove the checkpoints that are not the `best`, nor kept by `kept_steps`, and what a killed process left."""
+    """Remove the checkpoints that are not the `best`, nor kept by `kept_steps`, and what a killed process left.
+
+    What was saved in the preparation goes as well: there is a checkpoint now.
+    """
+    _remove_preparations(folder)
     for leftover in folder.glob(".step_*"):
         shutil.rmtree(leftover, ignore_errors=True)
     steps = checkpoint_steps(folder)

@@ -19,7 +19,7 @@ from ms_gan.nets.blocks import UnitRange
 from ms_gan.runtime import Device, random_stream
 from ms_gan.steps.average import with_averages
 from ms_gan.steps.parallel import DataParallel
-from ms_gan.training.checkpoints import remove_preparations, save_checkpoint, save_preparation, thin_out
+from ms_gan.training.checkpoints import save_checkpoint, save_preparation, thin_out
 from ms_gan.training.history import History
 from ms_gan.training.progress import Progress
 from ms_gan.training.run_folder import RunFolder
@@ -122,7 +122,6 @@ class Loop:
             done = 0
             self._sheet(0)
             self._save(0)
-            remove_preparations(self.run.checkpoints)
         saved, saved_at, remark = done, time.monotonic(), None
         self.progress.begin(done, total)
 
