@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from statistics import NormalDist
+
 import numpy as np
 
+LARGEST = float(np.finfo(np.float32).max)
 DISTRIBUTIONS = {
     "normal": "independent standard normal, N(0, 1)",
     "uniform": "independent uniform, U(-1, 1)",
@@ -25,6 +28,22 @@ def draw_latents(distribution: str, count: int, size: int, stream: np.random.Gen
         normal = stream.standard_normal((count, size), dtype=np.float32)
         return normal / np.linalg.norm(normal, axis=1, keepdims=True)
     raise ValueError(f"unknown latent distribution {distribution!r}; known: {', '.join(DISTRIBUTIONS)}")
+
+
+def thresholds(distribution: str, shares: np.ndarray) -> np.ndarray:
+    """Return where to part one number of a latent, so that it lies in each part with the given probability.
+
+    `shares`, (K,), add up to 1; returns float32, (K − 1,), ascending, the largest numbers there are standing for
+    infinity. Raises ValueError for a distribution whose numbers are not independent of each other.
+    """
+    below = np.cumsum(shares)[:-1].clip(0, 1)
+    if distribution == "normal":
+        parts = [NormalDist().inv_cdf(part) if 0 < part < 1 else np.inf * (part - 0.5) for part in below]
+    elif distribution == "uniform":
+        parts = [2 * part - 1 for part in below]
+    else:
+        raise ValueError(f"the numbers of a latent of the distribution {distribution!r} are not independent")
+    return np.nan_to_num(np.array(parts), posinf=LARGEST, neginf=-LARGEST).astype(np.float32)
 
 
 def interpolate(distribution: str, start: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:

@@ -34,7 +34,7 @@ DRAWN = [
     ("mlp", ()),
     ("mlp", (*DENSE, "generator.batch_norm.place=after", "data.size=30", "data.channels=3")),
     ("keras_mlp", DENSE), ("slim_mlp", DENSE), ("slim_mlp_fixed", DENSE),
-    ("rpgan", (*DENSE, "data.classes=10")), ("stacked_mnist", DENSE),
+    ("rpgan", (*DENSE, "data.classes=10")), ("rpgan", (*DENSE, "data.clusters=5")), ("stacked_mnist", DENSE),
     ("acgan", CONVOLUTIONS), ("acgan", (*CONVOLUTIONS, "data.size=30", "latent.distribution=sphere")),
     ("dcgan", LARGE), ("dcgan", (*LARGE, "data.size=31")), ("dcgan", (*LARGE, "data.size=28", "data.channels=1")),
     ("cvae_late", (*AUTOENCODER, *FLAT)), ("cvae_late", (*AUTOENCODER, *TAGS, "data.size=30")),

@@ -40,7 +40,8 @@ def test_every_recipe_takes_a_step(name, device):
     from ms_gan.runtime import random_stream
 
     recipe = recipes.override(recipes.load(name), ["schedule.batch_size=4"])
-    count, data = 4 * recipe["updates"].get("discriminator_steps", 1), recipe["data"]
+    data = recipe["data"]
+    count = max(4 * recipe["updates"].get("discriminator_steps", 1), data["clusters"])
     images = np.random.default_rng(0).integers(0, 256, (count, data["channels"], data["size"], data["size"]), np.uint8)
     labels = np.arange(count, dtype=np.int32) % max(data["classes"], 1)
     classes = tuple(map(str, range(data["classes"])))

@@ -108,15 +108,18 @@ class Trained:
         return STEPS[self.recipe["family"]].relativistic
 
     def discriminator(self) -> Optional[Discriminate]:
-        """Load the model's discriminator, if any, a function of images, uint8, and labels to logits, (N, 1).
+        """Load the model's discriminator, a function of images, uint8, and labels to logits, (N, 1).
 
-        The labels are for one that judges by them.
+        The labels are for one that judges by them. None where there is no discriminator, or one that judges by
+        clusters, which new images do not come with.
         """
-        if "discriminator" not in FAMILIES[self.recipe["family"]]:
+        judging = STEPS[self.recipe["family"]].discriminator_takes_labels
+        of_clusters = judging and self.recipe["data"]["clusters"] and not self.recipe["data"]["classes"]
+        if "discriminator" not in FAMILIES[self.recipe["family"]] or of_clusters:
             return None
         network = build_discriminator(self.recipe)
         load_cells(self.checkpoint, {"discriminator": network.discriminator})
-        judge, judging = on_arrays(network), STEPS[self.recipe["family"]].discriminator_takes_labels
+        judge = on_arrays(network)
 
         def discriminate(images: np.ndarray, labels: Optional[np.ndarray]) -> np.ndarray:
             inputs = (images, labels) if judging and labels is not None else (images,)

@@ -24,9 +24,9 @@ class ResidentImages(nn.Cell):
         low, high = pixel_range
         self.count = len(images)
         self.images = Parameter(Tensor(images), name="data.images", requires_grad=False)
-        self.all_labels = None
+        self.all_labels = labels
         if labels is not None:
-            self.all_labels = Parameter(Tensor(labels.astype(np.int32)), name="data.labels", requires_grad=False)
+            self.resident_labels = Parameter(Tensor(labels.astype(np.int32)), name="data.labels", requires_grad=False)
         self.scale = (high - low) / 255.0
         self.low = low
 
@@ -40,7 +40,7 @@ class ResidentImages(nn.Cell):
 
     def labels(self, indices):
         """Return the labels at `indices`, int32, (B,) or (B, places)."""
-        return ops.gather(self.all_labels, indices, 0)
+        return ops.gather(self.resident_labels, indices, 0)
 
 
 class TurnedImages(nn.Cell):
@@ -61,7 +61,7 @@ class TurnedImages(nn.Cell):
         self.count = VARIANTS * len(images)
         self.size = size
         self.stored = np.ascontiguousarray(images.transpose(0, 2, 3, 1))  # as OpenCV wants them
-        self.stored_labels = labels
+        self.all_labels = labels
         self.scale = (high - low) / 255.0
         self.low = low
 
@@ -71,7 +71,7 @@ class TurnedImages(nn.Cell):
         turned = [turn(self.stored[number], variant // 2, bool(variant % 2), self.size)
                   for number, variant in zip(numbers, variants)]
         pixels = np.ascontiguousarray(np.stack(turned).transpose(0, 3, 1, 2))
-        return (pixels,) if self.stored_labels is None else (pixels, self.stored_labels[numbers])
+        return (pixels,) if self.all_labels is None else (pixels, self.all_labels[numbers])
 
     def construct(self, pixels, labels=None):
         """Return the images as float32, B×C×H×W, in the pixel range."""

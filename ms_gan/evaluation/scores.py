@@ -120,7 +120,7 @@ def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageD
     _by_training_images(scores, real, images, of)
     _by_density(scores, real, images, of)
     if discriminate is None:
-        scores.left_out["discriminator"] = "the model has no discriminator"
+        scores.left_out["discriminator"] = "the model has no discriminator that judges an image by itself"
     else:
         _by_discriminator(scores, discriminate, real.test, images, labels, relativistic)
     if nearest_neighbour or cas:

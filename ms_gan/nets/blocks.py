@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Tuple
 
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
-from mindspore import nn, ops
 from mindspore.common.initializer import Normal
 
 INITIALIZERS = {
@@ -120,6 +121,28 @@ class Conditioned(nn.Cell):
         if self.classes == 0:
             return features
         return ops.concat((features, self.code(label)), 1)
+
+
+class ChosenByLatent(nn.Cell):
+    """A generator whose latent chooses the label that the network within is asked for (Sage et al. 2018).
+
+    So a generator of unlabelled images can draw groups that have nothing in common without drawing what lies between
+    them. The latent's first number chooses, by the `thresholds` that lie below it; the others are the network's own
+    latent.
+
+    Inputs: latent, float32, (N, 1 + latent_size of the network); and the label, int32, (N,), 0 to labels − 1, to be
+    drawn instead of the chosen one. Output: the network's.
+    """
+
+    def __init__(self, network: nn.Cell, labels: int):
+        super().__init__()
+        self.network, self.pixel_range = network, network.pixel_range
+        self.thresholds = Parameter(Tensor(np.zeros(labels - 1, np.float32)), name="thresholds", requires_grad=False)
+
+    def construct(self, latent, label=None):
+        if label is None:
+            label = (latent[:, :1] > self.thresholds).astype(mstype.float32).sum(1).astype(mstype.int32)
+        return self.network(latent[:, 1:], label)
 
 
 class CentralCrop(nn.Cell):

@@ -28,7 +28,8 @@ FAMILIES = {  # how an update goes: one step Cell each; the networks that it tra
 # The sections of every recipe, beside one for each network of its family and one for each one's optimizer; where None
 # stands, as for those, the arguments of what is built say the rest.
 SECTIONS = {
-    "data": {"dataset", "fallback", "size", "channels", "classes", "places", "pixel_range", "rotate_and_mirror"},
+    "data": {"dataset", "fallback", "size", "channels", "classes", "places", "clusters", "pixel_range",
+             "rotate_and_mirror"},
     "latent": {"size", "distribution"},
     "updates": None,
     "average": {"decay"},
@@ -56,7 +57,7 @@ CHOICES = {
 AT_LEAST_ONE = {"epochs", "size", "channels", "decay_steps", "kernel_size", "start_channels", "discriminator_steps",
                 "rows", "columns", "dense_width", "reconstruction_layer", "penalised"}
 AT_MOST_100 = {"rows", "columns"}
-AT_LEAST_ZERO = {"classes", "places", "steps_per_epoch", "pretraining_steps", "every_epochs", "held_out"}
+AT_LEAST_ZERO = {"classes", "places", "clusters", "steps_per_epoch", "pretraining_steps", "every_epochs", "held_out"}
 AT_LEAST_100 = {"images"}  # fewer say nothing
 FROM_ZERO = {"kl_weight", "reconstruction_weight", "gamma", "class_weight", "learning_rate"}
 ABOVE_ZERO = {"decay_rate"}
@@ -170,6 +171,8 @@ def check(recipe: Recipe) -> None:
         raise UserError(f"recipe {name}: data.pixel_range must be [low, high] with low < high")
     if data["classes"] == 1 and not data["places"]:
         raise UserError(f"recipe {name}: data.classes must be 0 for none, or at least 2, not 1")
+    if data["clusters"] == 1:
+        raise UserError(f"recipe {name}: data.clusters must be 0 for none, or at least 2, not 1")
     if data["places"] and not data["classes"]:
         raise UserError(f"recipe {name}: data.places is how many of data.classes tags an image has, and there are none")
     for network in (recipe[network] for network in networks):

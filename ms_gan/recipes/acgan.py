@@ -31,7 +31,7 @@ RECIPE = {
     "summary": "conditional GAN with a classifying discriminator, 28x28 grey, ten classes",
     "family": "acgan",
     "data": {"dataset": "mnist", "fallback": "digits", "size": 28, "channels": 1, "classes": 10, "places": 0,
-             "pixel_range": [0.0, 1.0], "rotate_and_mirror": False},
+             "clusters": 0, "pixel_range": [0.0, 1.0], "rotate_and_mirror": False},
     "latent": {"size": 100, "distribution": "normal"},
     "generator": {
         "network": "conv_generator", "start_channels": 40, "widths": [80, 80, 80, 80], "strides": [2, 1, 1, 1, 2],

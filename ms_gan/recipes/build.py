@@ -6,14 +6,17 @@ import inspect
 from typing import Any, Callable, Dict, Optional, Tuple
 
 import mindspore as ms
+import numpy as np
 from mindspore import nn
 
 from ms_gan.data.batches import SAMPLINGS
+from ms_gan.data.clusters import find_clusters
 from ms_gan.data.description import ImageData
 from ms_gan.data.resident import ResidentImages, TurnedImages
 from ms_gan.errors import UserError
+from ms_gan.latents import thresholds
 from ms_gan.nets.autoencoder import ConvDecoder, ConvEncoder
-from ms_gan.nets.blocks import DiscriminatorOfUnitRange, EncoderOfUnitRange, UnitRange
+from ms_gan.nets.blocks import ChosenByLatent, DiscriminatorOfUnitRange, EncoderOfUnitRange, UnitRange
 from ms_gan.nets.conv import ConvDiscriminator, ConvGenerator
 from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
 from ms_gan.recipes import FAMILIES, SMALLEST_FLOAT32, Recipe, nearest, share_of_batch
@@ -100,6 +103,7 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
     such as `optimizer_generator.`, or `data.`.
     """
     _check_labels(recipe)
+    _check_clusters(recipe, images)
     _check_counters(recipe)
     ms.set_seed(seed)
     networks = {name: _network(recipe, name) for name in FAMILIES[recipe["family"]]}
@@ -112,8 +116,9 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
         if more["fakes"] == "inference":
             more["generator_in_inference"] = _sharing_weights(networks["generator"], _network(recipe, "generator"))
     step = _call(recipe, "updates", STEPS, recipe["family"], data=_data(recipe, images), latent=recipe["latent"],
-                 classes=recipe["data"]["classes"], batch_size=share_of_batch(recipe, devices),
+                 classes=recipe["data"]["classes"] or _clusters(recipe), batch_size=share_of_batch(recipe, devices),
                  **networks, **optimizers, **more)
+    choose_as_often(step, recipe)
     if recipe["average"]["decay"]:
         step.average_decay = recipe["average"]["decay"]
         step.averages = {name: _average(recipe, name, networks[name]) for name in LEAVING if name in networks}
@@ -121,6 +126,14 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
         for name in optimizers:
             setattr(step, name, AveragedGradients(getattr(step, name), devices))
     return step
+
+
+def choose_as_often(step: TrainingStep, recipe: Recipe) -> None:
+    """Let a generator of clusters choose each as often as the step's images are in it."""
+    if not _clusters(recipe):
+        return
+    shares = np.bincount(step.data.all_labels, minlength=_clusters(recipe)) / len(step.data.all_labels)
+    step.generator.thresholds.set_data(ms.Tensor(thresholds(recipe["latent"]["distribution"], shares)))
 
 
 def build_sampler(recipe: Recipe, count: int, images_per_step: int, seed: int) -> Tuple[Any, int]:
@@ -157,8 +170,9 @@ def _check_labels(recipe: Recipe) -> None:
         others = [family for family, step in STEPS.items() if step.labels != "none"]
         fault = (f"data.classes must be 0 for the family {recipe['family']}, not {data['classes']}; families that take "
                  f"labels are {', '.join(others)}")
-    elif wanted == "class" and not data["classes"]:
-        fault = f"data.classes must be at least 2 for the family {recipe['family']}, not 0"
+    elif wanted == "class" and not (data["classes"] or data["clusters"]):
+        fault = (f"data.classes must be at least 2 for the family {recipe['family']}, not 0, or, of images without "
+                 f"labels, data.clusters")
     elif wanted == "class" and data["places"]:
         fault = f"data.places must be 0 for the family {recipe['family']}, which takes one class an image"
     if fault:
@@ -176,9 +190,34 @@ def _check_counters(recipe: Recipe) -> None:
                             f"{theirs[key]}; set them equal, or updates.shared_counters=False")
 
 
+def _clusters(recipe: Recipe) -> int:
+    """Return into how many groups unlabelled images are put, to stand for classes; 0 where there are labels."""
+    return 0 if recipe["data"]["classes"] else recipe["data"]["clusters"]
+
+
+def _check_clusters(recipe: Recipe, images: ImageData) -> None:
+    count, family = _clusters(recipe), STEPS[recipe["family"]]
+    if not count:
+        return
+    fault = None
+    if family.labels == "none" or "encoder" in family.networks:
+        others = [name for name, step in STEPS.items() if step.labels != "none" and "encoder" not in step.networks]
+        fault = f"must be 0 for the family {recipe['family']}; families that take clusters are {', '.join(others)}"
+    elif recipe["latent"]["distribution"] == "sphere":
+        fault = "must be 0 with latent.distribution=sphere, of whose numbers none is independent of the others"
+    elif recipe["latent"]["size"] < 2:
+        fault = "must be 0 with a latent of one number, which would only choose the cluster; give more latent.size"
+    elif count > len(images.images):
+        fault = f"must be at most {len(images.images)}, the number of the images, or 0 for none, not {count}"
+    if fault:
+        raise UserError(f"recipe {recipe['name']}: data.clusters {fault}")
+
+
 def _data(recipe: Recipe, images: ImageData) -> nn.Cell:
     data = recipe["data"]
     labels = images.labels if data["classes"] else None
+    if _clusters(recipe):
+        labels = find_clusters(images.at_size(data["size"]).images, _clusters(recipe))
     if data["rotate_and_mirror"]:
         return TurnedImages(images.images, labels, data["pixel_range"], data["size"])
     return ResidentImages(images.at_size(data["size"]).images, labels, data["pixel_range"])
@@ -188,15 +227,20 @@ def _network(recipe: Recipe, player: str, prefix: Optional[str] = None) -> nn.Ce
     settings = dict(recipe[player])
     kind = settings.pop("network")
     data = recipe["data"]
-    given = {"image_shape": (data["channels"], data["size"], data["size"]), "classes": data["classes"]}
+    clusters = _clusters(recipe)
+    classes = data["classes"] or clusters
+    given = {"image_shape": (data["channels"], data["size"], data["size"]), "classes": classes}
     if player == "discriminator":
         family = STEPS[recipe["family"]]
         naming = family.discriminator_names_classes and not data["places"]  # of several tags none is the class
-        given["classes"] = data["classes"] if naming else 0
-        given["judging"] = (data["classes"], data["places"]) if family.discriminator_takes_labels else (0, 0)
+        given["classes"] = classes if naming else 0
+        given["judging"] = (classes, data["places"]) if family.discriminator_takes_labels else (0, 0)
     else:
-        given.update(latent_size=recipe["latent"]["size"], places=data["places"])
+        chosen = player == "generator" and clusters > 0  # by the latent's first number
+        given.update(latent_size=recipe["latent"]["size"] - chosen, places=data["places"])
     network = _call(recipe, player, NETWORKS[player], kind, **given, **settings)
+    if player == "generator" and clusters:
+        network = ChosenByLatent(network, clusters)
     if player == "generator":
         (low, high), (data_low, data_high) = network.pixel_range, data["pixel_range"]
         if not low <= data_low < data_high <= high:

@@ -15,7 +15,7 @@ RECIPE = {
     "summary": "conditional variational autoencoder of the pizza articles, the label early, 32x32 colour",
     "family": "cvae",
     "data": {"dataset": "pizza", "fallback": "pizza", "size": 32, "channels": 3, "classes": 28, "places": 9,
-             "pixel_range": [0.0, 1.0], "rotate_and_mirror": True},
+             "clusters": 0, "pixel_range": [0.0, 1.0], "rotate_and_mirror": True},
     "latent": {"size": 512, "distribution": "normal"},
     "encoder": {
         "network": "conv_encoder", "label_place": "early", "widths": [32, 16], "kernel_size": 3, "dense_width": 1024,

@@ -31,7 +31,7 @@ RECIPE = {
     "summary": "convolutional GAN of the pizza articles, 32x32 colour; large and slow",
     "family": "gan",
     "data": {"dataset": "pizza", "fallback": "pizza", "size": 32, "channels": 3, "classes": 0, "places": 0,
-             "pixel_range": [-1.0, 1.0], "rotate_and_mirror": True},
+             "clusters": 0, "pixel_range": [-1.0, 1.0], "rotate_and_mirror": True},
     "latent": {"size": 512, "distribution": "uniform"},
     "generator": {
         "network": "conv_generator", "start_channels": 256, "widths": [256, 128, 64], "strides": [2, 2, 2, 1],

@@ -19,7 +19,7 @@ RECIPE = {
     "summary": "the TF-slim article's GAN with its faults mended, 28x28 grey",
     "family": "gan",
     "data": {"dataset": "mnist", "fallback": "digits", "size": 28, "channels": 1, "classes": 0, "places": 0,
-             "pixel_range": [-1.0, 1.0], "rotate_and_mirror": False},
+             "clusters": 0, "pixel_range": [-1.0, 1.0], "rotate_and_mirror": False},
     "latent": {"size": 100, "distribution": "normal"},
     "generator": {
         "network": "mlp_generator", "widths": [256], "slope": 0.2,

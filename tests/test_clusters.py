@@ -1,0 +1,214 @@
+"""Groups of unlabelled images, and a generator whose latent chooses one."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from commands import SMALL, start, write_mnist
+from test_recipes import refused
+from test_resume import kill_when, result, train_here
+
+from ms_gan import cli, recipes
+from ms_gan.data import clusters
+from ms_gan.data.clusters import find_clusters
+from ms_gan.latents import draw_latents, thresholds
+
+COUNT = 5
+GROUP_SIZES, GROUPS = [105, 33, 57, 41, 97, 86, 81], "6f768f0f546b04f2"  # of the noise of one test
+DENSE = ("generator.widths=[16, 32]", "discriminator.widths=[16]", "schedule.batch_size=8")
+
+
+def blobs(count, channels=1, size=28, seed=0):
+    """Images of three kinds, nothing alike, in no order, and which kind each is."""
+    random = np.random.default_rng(seed)
+    kinds = random.integers(0, 3, count)
+    images = random.integers(0, 40, (count, channels, size, size))
+    for kind, rows in enumerate((slice(0, 5), slice(8, 14), slice(18, 24))):
+        images[kinds == kind, :, rows] += 180
+    return images.astype(np.uint8), kinds
+
+
+@pytest.mark.parametrize("channels, size", [(1, 28), (3, 28), (1, 30), (3, 64), (1, 24)])
+def test_what_looks_alike_comes_together(channels, size):
+    images, kinds = blobs(200, channels, size)
+    groups = find_clusters(images, 3)
+    assert groups.dtype == np.int32 and groups.shape == (200,)
+    assert len({(kind, group) for kind, group in zip(kinds, groups)}) == 3 == len(set(groups))
+
+
+def test_more_images_than_the_centres_are_found_by_are_all_put_into_a_group(monkeypatch):
+    images, kinds = blobs(300)
+    monkeypatch.setattr(clusters, "FITTED", 50)
+    monkeypatch.setattr(clusters, "BLOCK", 70)
+    groups = find_clusters(images, 3)
+    assert len(set(zip(kinds, groups))) == 3
+
+
+def test_the_groups_are_the_same_everywhere():
+    """No number is rounded on the way to a group, so no machine may find others: the bytes are known."""
+    groups = find_clusters(np.random.default_rng(3).integers(0, 256, (500, 1, 28, 28), dtype=np.uint8), 7)
+    assert np.bincount(groups).tolist() == GROUP_SIZES
+    assert hashlib.sha256(groups.astype("<i4").tobytes()).hexdigest()[:16] == GROUPS
+    features = clusters._features(blobs(20, 3, 64)[0])
+    assert (features == np.rint(features)).all()
+
+
+
+def test_images_that_are_all_alike_leave_groups_empty():
+    assert set(find_clusters(np.full((9, 1, 28, 28), 7, np.uint8), 4)) == {0}
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+def test_a_latents_number_lies_in_each_part_as_often_as_wanted(distribution):
+    shares = np.array([0.0, 0.5, 0.2, 0.0, 0.3, 0.0])
+    parted = thresholds(distribution, shares)
+    assert parted.dtype == np.float32 and np.isfinite(parted).all() and (np.diff(parted) >= 0).all()
+    numbers = draw_latents(distribution, 100_000, 3, np.random.default_rng(0))[:, 0]
+    found = np.bincount((numbers[:, None] > parted).sum(1), minlength=6) / len(numbers)
+    assert found == pytest.approx(shares, abs=0.01) and found[[0, 3, 5]].tolist() == [0, 0, 0]
+
+
+def test_numbers_that_hang_together_are_not_parted():
+    with pytest.raises(ValueError, match="sphere"):
+        thresholds("sphere", np.array([0.5, 0.5]))
+
+
+def of_clusters(*settings):
+    return recipes.override(recipes.load("rpgan"), [*DENSE, f"data.clusters={COUNT}", *settings])
+
+
+@pytest.fixture
+def built(random_data, device):
+    from ms_gan.recipes.build import build_step
+
+    return build_step(of_clusters(), replace(random_data, labels=None), seed=1)
+
+
+def test_the_latents_first_number_chooses_as_often_as_the_groups_are(built, random_data):
+    from mindspore import Tensor
+
+    groups = find_clusters(random_data.images, COUNT)
+    parted = built.generator.thresholds.asnumpy()
+    assert np.array_equal(parted, thresholds("normal", np.bincount(groups, minlength=COUNT) / len(groups)))
+    assert np.array_equal(built.averages["generator"].thresholds.asnumpy(), parted)
+    assert np.array_equal(built.data.labels(Tensor(np.arange(64, dtype=np.int32))).asnumpy(), groups)
+
+    latents = draw_latents("normal", 64, 64, np.random.default_rng(5))
+    chosen = (latents[:, :1] > parted).sum(1).astype(np.int32)
+    assert len(set(chosen)) == COUNT
+    generator = built.generator.set_train(False)
+    drawn = generator(Tensor(latents)).asnumpy()
+    assert np.array_equal(drawn, generator.network(Tensor(latents[:, 1:]), Tensor(chosen)).asnumpy())
+    others = (chosen + 1) % COUNT
+    asked = generator(Tensor(latents), Tensor(others)).asnumpy()
+    assert np.array_equal(asked, generator.network(Tensor(latents[:, 1:]), Tensor(others)).asnumpy())
+    assert not np.array_equal(asked, drawn)
+
+
+def test_the_step_is_that_of_labelled_images(built, random_data):
+    """Trained with labels that say the same, and the same weights, the network within comes to the same."""
+    from ms_gan.recipes.build import build_sampler, build_step
+    from ms_gan.runtime import Device
+    from ms_gan.training.loop import run_cell
+
+    labelled = replace(random_data, labels=find_clusters(random_data.images, COUNT), classes=tuple("abcde"))
+    recipe = of_clusters(f"data.classes={COUNT}", "latent.size=63")
+    conditional = build_step(recipe, labelled, seed=1)
+    for one, other in ((built.generator.network, conditional.generator),
+                       (built.discriminator, conditional.discriminator)):
+        for parameter, same in zip(one.get_parameters(), other.get_parameters()):
+            assert parameter.name.replace("network.", "") == same.name
+            same.set_data(parameter.value())
+    built.draw_noise = lambda stream: (np.insert(conditional.draw_noise(stream)[0], 0, 9.0, axis=1),)
+    batches, _ = build_sampler(recipe, 64, 8, seed=1)
+    for number in range(3):
+        reported = [run_cell(step, step, batches, Device("CPU", 0), 1, "step", number).asnumpy()
+                    for step in (built, conditional)]
+        assert np.array_equal(*reported)
+    for parameter, same in zip(built.generator.network.get_parameters(), conditional.generator.get_parameters()):
+        assert np.array_equal(parameter.asnumpy(), same.asnumpy())
+
+
+def test_with_labels_clusters_say_nothing(random_data, device):
+    from ms_gan.recipes.build import build_step
+
+    names = [{parameter.name for parameter in build_step(of_clusters(*settings), random_data, 1).get_parameters()}
+             for settings in (["data.classes=10"], ["data.classes=10", "data.clusters=0"])]
+    assert names[0] == names[1] and not any("thresholds" in name for name in names[0])
+
+
+def test_a_classifying_discriminator_names_the_groups(small_conditional_recipe, random_data, device):
+    from ms_gan.recipes.build import build_step
+
+    step = build_step(recipes.override(small_conditional_recipe, ["data.classes=0", "data.clusters=3"]),
+                      replace(random_data, labels=None), seed=1)
+    assert step.discriminator.named_classes == 3 and step.generator.thresholds.shape == (2,)
+
+
+@pytest.mark.parametrize("name, settings, named", [
+    ("mlp", ["data.clusters=4"], "families that take clusters are acgan, rpgan"),
+    ("cvae_early", ["data.clusters=4", "data.classes=0", "data.places=0"], "families that take clusters"),
+    ("rpgan", ["latent.distribution=sphere"], "latent.distribution=sphere"),
+    ("rpgan", ["latent.size=1"], "give more latent.size"),
+    ("rpgan", ["data.clusters=65"], "at most 64"),
+    ("acgan", ["data.classes=0"], "data.clusters"),
+])
+def test_what_cannot_go_with_clusters_is_refused(name, settings, named, random_data, device):
+    from ms_gan.recipes.build import build_step
+
+    message = refused(build_step, recipes.override(recipes.load(name), settings), random_data, 1)
+    assert named in message and "\n" not in message
+
+
+def test_one_cluster_is_none(device):
+    assert "0 for none, or at least 2" in refused(recipes.override, recipes.load("rpgan"), ["data.clusters=1"])
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_mnist(tmp_path_factory.mktemp("clusters") / "data", 120)
+
+
+def arguments(data, root):
+    return ["train", "--recipe", "rpgan", "--data-path", str(data), *SMALL, "--batch-size", "10", "--steps", "36",
+            "--set", f"data.clusters={COUNT}", "--output-dir", str(root)]
+
+
+def test_a_warm_start_chooses_as_often_as_its_own_images_are(data, tmp_path):
+    from mindspore import load_checkpoint
+
+    from ms_gan.data.mnist import load_mnist
+
+    train_here(*arguments(data, tmp_path / "first"))
+    others = write_mnist(tmp_path / "others", 90)
+    train_here(*arguments(others, tmp_path / "second"),
+               "--warm-start", tmp_path / "first" / "rpgan" / "1")
+    groups = find_clusters(load_mnist("train", others).images, COUNT)
+    wanted = thresholds("normal", np.bincount(groups, minlength=COUNT) / 90)
+    begun = tmp_path / "second" / "rpgan" / "1" / "checkpoints" / "step_00000000"
+    for name in ("generator", "generator_average"):
+        found = load_checkpoint(str(begun / f"{name}.ckpt"))[f"{name}.thresholds"].asnumpy()
+        assert np.array_equal(found, wanted), name
+
+
+def test_a_killed_run_finds_the_groups_again_and_leaves_as_any_generator(data, tmp_path):
+    train_here(*arguments(data, tmp_path / "whole"))
+    whole = tmp_path / "whole" / "rpgan" / "1"
+    killed = tmp_path / "killed" / "rpgan" / "1"
+    kill_when((killed / "checkpoints" / "step_00000012").exists, start(*arguments(data, tmp_path / "killed")))
+    train_here("train", "--resume", str(killed))
+    assert result(killed, 36) == result(whole, 36)
+
+    assert cli.main(["export", str(whole)]) == 0
+    drawn = tmp_path / "drawn.npy"
+    assert cli.main(["infer", str(whole / "export"), "--num", "6", "--output", str(drawn)]) == 0
+    from ms_gan.cli.trained import load_trained
+    from ms_gan.evaluation.sampling import seeded_inputs
+
+    trained = load_trained(str(whole))
+    assert trained.discriminator() is None and trained.labels is None
+    assert np.array_equal(np.load(drawn), trained.draw(seeded_inputs(trained.recipe["latent"], 6, 1)))
