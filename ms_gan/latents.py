@@ -6,6 +6,7 @@ from statistics import NormalDist
 
 import numpy as np
 
+INDEPENDENT = ("normal", "uniform")  # those whose numbers are independent of each other
 LARGEST = float(np.finfo(np.float32).max)
 DISTRIBUTIONS = {
     "normal": "independent standard normal, N(0, 1)",

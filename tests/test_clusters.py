@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 from dataclasses import replace
 
 import numpy as np
@@ -54,7 +55,8 @@ def test_the_groups_are_the_same_everywhere():
     assert np.bincount(groups).tolist() == GROUP_SIZES
     assert hashlib.sha256(groups.astype("<i4").tobytes()).hexdigest()[:16] == GROUPS
     features = clusters._features(blobs(20, 3, 64)[0])
-    assert (features == np.rint(features)).all()
+    assert features.shape == (20, 3 * 14 * 14) and (features == np.rint(features)).all()
+    assert features[0, 0] == blobs(20, 3, 64)[0][0, 0, 4:8, 4:8].sum()
 
 
 
@@ -141,21 +143,13 @@ def test_with_labels_clusters_say_nothing(random_data, device):
     assert names[0] == names[1] and not any("thresholds" in name for name in names[0])
 
 
-def test_a_classifying_discriminator_names_the_groups(small_conditional_recipe, random_data, device):
-    from ms_gan.recipes.build import build_step
-
-    step = build_step(recipes.override(small_conditional_recipe, ["data.classes=0", "data.clusters=3"]),
-                      replace(random_data, labels=None), seed=1)
-    assert step.discriminator.named_classes == 3 and step.generator.thresholds.shape == (2,)
-
-
 @pytest.mark.parametrize("name, settings, named", [
-    ("mlp", ["data.clusters=4"], "families that take clusters are acgan, rpgan"),
-    ("cvae_early", ["data.clusters=4", "data.classes=0", "data.places=0"], "families that take clusters"),
+    ("mlp", ["data.clusters=4"], "clusters are for rpgan"),
+    ("cvae_early", ["data.clusters=4", "data.classes=0", "data.places=0"], "clusters are for rpgan"),
     ("rpgan", ["latent.distribution=sphere"], "latent.distribution=sphere"),
     ("rpgan", ["latent.size=1"], "give more latent.size"),
     ("rpgan", ["data.clusters=65"], "at most 64"),
-    ("acgan", ["data.classes=0"], "data.clusters"),
+    ("acgan", ["data.classes=0", "data.clusters=4"], "data.classes must be at least 2"),
 ])
 def test_what_cannot_go_with_clusters_is_refused(name, settings, named, random_data, device):
     from ms_gan.recipes.build import build_step
@@ -164,8 +158,16 @@ def test_what_cannot_go_with_clusters_is_refused(name, settings, named, random_d
     assert named in message and "\n" not in message
 
 
-def test_one_cluster_is_none(device):
+def test_one_cluster_is_none():
     assert "0 for none, or at least 2" in refused(recipes.override, recipes.load("rpgan"), ["data.clusters=1"])
+    assert "at most 1,000" in refused(recipes.override, recipes.load("rpgan"), ["data.clusters=1001"])
+
+
+@pytest.mark.parametrize("images, clusters", [(60_000, 64), (3_200, 64), (3_199, 63), (100, 2), (99, 0), (4, 0)])
+def test_few_images_make_fewer_clusters(images, clusters):
+    recipe = recipes.load("rpgan")
+    assert recipes.clusters_for(recipe, images) == clusters
+    assert recipes.clusters_for(recipes.override(recipe, ["data.classes=10"]), images) == 0
 
 
 @pytest.fixture(scope="module")
@@ -178,7 +180,27 @@ def arguments(data, root):
             "--set", f"data.clusters={COUNT}", "--output-dir", str(root)]
 
 
-def test_a_warm_start_chooses_as_often_as_its_own_images_are(data, tmp_path):
+def test_what_nobody_said_is_fitted_to_the_images_and_written_down(data, tmp_path, capsys):
+    train_here("train", "--recipe", "rpgan", "--data-path", data, *SMALL, "--batch-size", "10", "--steps", "1",
+               "--output-dir", tmp_path)
+    assert "in 2 clusters of such as look alike" in capsys.readouterr().out
+    recipe = json.loads((tmp_path / "rpgan" / "1" / "recipe.json").read_text())["recipe"]
+    assert recipe["data"]["clusters"] == 2
+    both = ["train", "--recipe", "rpgan", "--data-path", str(data), "--set", "data.classes=10", "--set",
+            "data.clusters=4", "--output-dir", str(tmp_path / "both")]
+    assert cli.main(both) == 2 and not (tmp_path / "both").exists()
+    assert "leave out --set data.classes or --set data.clusters" in capsys.readouterr().err
+
+
+def test_a_run_whose_images_fall_into_other_clusters_is_not_resumed(data, tmp_path, capsys, monkeypatch):
+    train_here(*arguments(data, tmp_path))
+    capsys.readouterr()
+    monkeypatch.setattr(clusters, "ROUNDS", 1)
+    assert cli.main(["train", "--resume", str(tmp_path / "rpgan" / "1"), "--steps", "40"]) == 2
+    assert "other clusters than when it began" in capsys.readouterr().err
+
+
+def test_a_warm_start_chooses_as_often_as_its_own_images_are(data, tmp_path, capsys):
     from mindspore import load_checkpoint
 
     from ms_gan.data.mnist import load_mnist
@@ -187,6 +209,7 @@ def test_a_warm_start_chooses_as_often_as_its_own_images_are(data, tmp_path):
     others = write_mnist(tmp_path / "others", 90)
     train_here(*arguments(others, tmp_path / "second"),
                "--warm-start", tmp_path / "first" / "rpgan" / "1")
+    assert "other clusters than those that the networks of the warm start know" in capsys.readouterr().out
     groups = find_clusters(load_mnist("train", others).images, COUNT)
     wanted = thresholds("normal", np.bincount(groups, minlength=COUNT) / 90)
     begun = tmp_path / "second" / "rpgan" / "1" / "checkpoints" / "step_00000000"

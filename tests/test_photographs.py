@@ -40,7 +40,7 @@ DEEP = (*AUTOENCODER, "encoder.widths=[4, 4]", "generator.widths=[4, 4]")
 DISCRIMINATOR = ("discriminator.widths=[4]", "discriminator.strides=[1]", "discriminator.dense_widths=[8]")
 SMALL = {
     "mlp": DENSE, "keras_mlp": DENSE, "slim_mlp": DENSE, "slim_mlp_fixed": DENSE,
-    "rpgan": (*DENSE, "data.clusters=3"), "stacked_mnist": DENSE,
+    "rpgan": DENSE, "stacked_mnist": DENSE,
     "acgan": ("generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]",
               "discriminator.widths=[4]", "discriminator.strides=[2]", "sheet.rows=1", "sheet.columns=3"),
     "dcgan": (*DISCRIMINATOR, "generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]",

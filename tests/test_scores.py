@@ -109,6 +109,33 @@ def test_the_test_split_is_scored_and_never_trained_on(train, test):
     assert some.count == 150 == len(some.some)
 
 
+def test_real_stands_beside_as_a_mean_of_draws(train, test, judge):
+    found = scored(train, test, judge)
+    draws = found.protocol["fd_of_real_draws"]
+    assert len(draws) == len(Real.choose(train, test, 1, as_labelled=True).draws) > 1
+    assert found.real["fd_200_test"] == pytest.approx(np.mean(draws)) and np.std(draws) > 0
+    assert found.real["fd_200_test"] < scored(train, test, judge, draw=lambda inputs: np.zeros(
+        (len(inputs[0]), 1, 28, 28), np.float32)).generated["fd_200_test"] / 10
+
+
+@pytest.mark.parametrize("as_labelled", [False, True])
+def test_draws_of_real_images_share_none(train, test, as_labelled):
+    images = np.arange(1200, dtype=np.int32).view(np.uint8).reshape(1200, 1, 2, 2)  # each says its number
+    numbered = replace(train, images=images, labels=np.resize(train.labels, 1200))
+    real = Real.choose(numbered, test, 1, as_labelled)
+    found = [draw.reshape(-1, 4).copy().view(np.int32)[:, 0] for draw in real.draws]
+    assert 1 < len(found) <= 5 and {len(draw) for draw in found} == {200}
+    assert len(set(np.concatenate(found))) == 200 * len(found) and np.concatenate(found).max() < 1000
+    shares = [np.bincount(numbered.labels[draw], minlength=10).tolist() for draw in found]
+    assert (shares == [np.bincount(real.test.labels, minlength=10).tolist()] * len(found)) == as_labelled
+
+
+def test_where_a_class_is_too_rare_draws_are_as_they_come(train, test):
+    rare = replace(train, labels=np.where(train.labels == 3, 4, train.labels))
+    drawn = [Real.choose(rare, test, 1, as_labelled).some for as_labelled in (False, True)]
+    assert np.array_equal(*drawn)
+
+
 def test_every_class_is_asked_for_equally_often_in_class_accuracy_and_as_in_the_test_split_otherwise(test):
     labels, balanced = scores._wanted_labels(test, 1)
     assert sorted(labels[:200]) == sorted(test.labels)
@@ -137,8 +164,22 @@ def test_cas_and_nearest_neighbour_on_request(train, test, judge):
     found = scored(train, test, judge, draw=random, cas=True, nearest_neighbour=True)
     name = "one_nearest_neighbour_error_1k_test"
     assert found.generated[name] > 0.5 > found.real[name]
-    assert 0 <= found.generated["cas_1k_test"] <= 1 and found.real["cas_1k_test"] > 0.1
     assert not {"cas", "one_nearest_neighbour_error"} & set(found.left_out)
+
+
+def test_cas_is_that_of_a_classifier_of_the_generated_images_and_of_one_of_real_ones(train, test, judge, monkeypatch):
+    def of_label(inputs):
+        return np.repeat(np.float32(inputs[1])[:, None], 784, axis=1).reshape(-1, 1, 28, 28) / 255
+
+    trained = []
+    monkeypatch.setattr(scores, "train_network", lambda name, images, seed, say: trained.append(images) or len(trained))
+    monkeypatch.setattr(scores, "accuracy", lambda network, images: network / 10)
+    found = scored(train, test, judge, draw=of_label, cas=True)
+    assert (found.generated["cas_1k_test"], found.real["cas_1k_test"]) == (0.1, 0.2)
+    generated, real = trained
+    assert np.array_equal(generated.labels, train.labels[:1000]) and np.array_equal(real.labels, generated.labels)
+    assert np.array_equal(generated.images[:, 0, 5, 5], generated.labels), "each was asked for its label"
+    assert np.array_equal(real.images, train.images[:1000])
 
 
 def test_a_quick_look_while_training(train, judge):
@@ -228,6 +269,23 @@ def test_metrics_are_printed_and_written(place, tmp_path, capsys):
     assert evaluate(place, "runs/mlp/1", "--metrics", "--output-dir", str(again), "--seed", "3") == 0
     assert "training a judge" not in capsys.readouterr().out
     assert (again / "metrics.json").read_bytes() == (tmp_path / "out/metrics.json").read_bytes()
+
+
+@pytest.mark.parametrize("setting", ["data.classes=10", "data.clusters=4", "data.clusters=0"])
+def test_the_house_recipe_is_scored_with_classes_with_clusters_and_with_neither(setting, place, tmp_path):
+    assert cli.main(["train", "--recipe", "rpgan", "--dataset", "mnist", "--data-path", str(place / "data"), *SMALL,
+                     "--steps", "2", "--set", setting, "--output-dir", str(tmp_path / "runs")]) == 0
+    run = tmp_path / "runs" / "rpgan" / "1"
+    assert cli.main(["eval", str(run), "--metrics", "--output-dir", str(tmp_path / "out")]) == 0
+    record = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    of_d = {name for name in record["generated"] if name.startswith("discriminator")}
+    if setting == "data.clusters=4":
+        assert not of_d and "cluster" in record["left_out"]["discriminator"]
+    else:
+        assert "discriminator_accuracy_pairs" in of_d and "discriminator_accuracy_generated" not in of_d
+        assert "differences of logits" in record["left_out"]["discriminator_accuracy_generated"]
+    assert ("class_accuracy_20_per_class" in record["generated"]) == (setting == "data.classes=10")
+    assert len(record["protocol"]["fd_of_real_draws"]) > 1
 
 
 @pytest.mark.slow

@@ -40,6 +40,9 @@ def score(trained: Trained, train: ImageData, test: ImageData, data_path: Option
     about = (f"{count:,} generated images of seed {seed} against {count:,} of the test split of {test.name}. The "
              f"column \"real\" holds what {count:,} training images score in their place; for memorisation and the "
              f"judge's reading, the test images.")
+    draws = found.protocol.get("fd_of_real_draws", [])
+    if len(draws) > 1:
+        about += (f" Their Fréchet distance is the mean of {len(draws)} draws, {min(draws):.2f} to {max(draws):.2f}.")
     told = f"Judge: {by['text']}." if by else f"No judge: {no_judge}; so there are no scores that need one."
     notes = _notes(trained, train, judge)
     print(f"\n{title}\n" + "\n".join(textwrap.wrap(f"{about} {told}", 110)))

@@ -91,11 +91,23 @@ def _start(options: argparse.Namespace) -> None:
     if images.name == "folder" and recipe["data"]["classes"] and images.classes and "data.classes" not in said:
         recipe["data"]["classes"] = len(images.classes)  # the vocabulary is what the folder holds
         recipes.check(recipe)
+    _fit_clusters(recipe, len(images.images), "data.clusters" in said)
     train.start(recipe, images, device, SEED if options.seed is None else options.seed,
                 Path(options.output_dir or OUTPUT), options.steps, options.data_path,
                 instead_of=wanted if images.name != wanted else None,
                 warm_start=find_checkpoint(options.warm_start)[0] if options.warm_start else None,
                 skip_unreadable=options.skip_unreadable)
+
+
+def _fit_clusters(recipe: Dict[str, Any], count: int, said: bool) -> None:
+    """Write into the recipe how many clusters `count` images make, where the user has not said it."""
+    from ms_gan import recipes
+
+    if recipe["data"]["classes"] and recipe["data"]["clusters"] and said:
+        raise UserError("images with classes are not put into clusters, too; leave out --set data.classes or "
+                        "--set data.clusters")
+    if not said:
+        recipe["data"]["clusters"] = recipes.clusters_for(recipe, count)
 
 
 def _resume(options: argparse.Namespace) -> None:

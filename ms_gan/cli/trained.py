@@ -15,7 +15,7 @@ from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks, on_arrays
 from ms_gan.evaluation.scores import Discriminate
 from ms_gan.labels import LabelNames
 from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
-from ms_gan.recipes import FAMILIES, Recipe, check
+from ms_gan.recipes import FAMILIES, Recipe, check, clusters_of
 from ms_gan.recipes.build import (STEPS, build_discriminator, build_encoder, build_unit_range_generator,
                                   leaving)
 from ms_gan.training.checkpoints import load_cells, read_state
@@ -114,8 +114,7 @@ class Trained:
         clusters, which new images do not come with.
         """
         judging = STEPS[self.recipe["family"]].discriminator_takes_labels
-        of_clusters = judging and self.recipe["data"]["clusters"] and not self.recipe["data"]["classes"]
-        if "discriminator" not in FAMILIES[self.recipe["family"]] or of_clusters:
+        if "discriminator" not in FAMILIES[self.recipe["family"]] or (judging and clusters_of(self.recipe)):
             return None
         network = build_discriminator(self.recipe)
         load_cells(self.checkpoint, {"discriminator": network.discriminator})

@@ -4,23 +4,22 @@ from __future__ import annotations
 
 import numpy as np
 
-SIDE = 14  # blocks, across and down, whose sums an image is compared by
+SIDE = 14  # blocks, across and down, by whose sums images are compared
 FITTED = 10_000  # images by which the centres are found, at most
 ROUNDS = 50  # of moving them, at most
-BLOCK = 20_000  # images whose distances are in memory at once
+BLOCK = 10_000  # images whose sums are in memory at once
 
 
 def find_clusters(images: np.ndarray, count: int) -> np.ndarray:
     """Put images, uint8, N×C×S×S, into `count` groups of such as look alike: int32 (N,), 0 to count − 1.
 
     k-means (Lloyd 1982) on sums of blocks of pixels, begun by k-means++ (Arthur and Vassilvitskii 2007), always with
-    the same choices. All numbers are whole, and small enough for float64 to add up in any order without rounding: the
-    same images make the same groups on every machine, so these are found again when a run goes on elsewhere, and mean
-    the same to a run that begins with another's networks. A group may be empty where images are alike or few.
+    the same choices. Pixels and centres are whole numbers, and distances between them small enough for float64 to add
+    up in any order without rounding: the same images make the same groups on every machine, and so are found again when
+    a run goes on elsewhere. Other images, be it one less, make other groups. One may be empty where images are alike.
     """
-    features = _features(images)
     stream = np.random.Generator(np.random.Philox(key=0))
-    some = features[np.sort(stream.permutation(len(features))[:FITTED])]
+    some = _features(images[np.sort(stream.permutation(len(images))[:FITTED])])
     centres = _begin(some, count, stream)
     groups = None
     for _ in range(ROUNDS):
@@ -30,16 +29,19 @@ def find_clusters(images: np.ndarray, count: int) -> np.ndarray:
         sizes = np.bincount(groups, minlength=count)
         sums = np.stack([some[groups == number].sum(0) for number in range(count)])
         centres = np.where(sizes[:, None] > 0, np.rint(sums / np.maximum(sizes, 1)[:, None]), centres)
-    return np.concatenate([_nearest(features[start:start + BLOCK], centres)
-                           for start in range(0, len(features), BLOCK)])
+    return np.concatenate([_nearest(_features(images[start:start + BLOCK]), centres)
+                           for start in range(0, len(images), BLOCK)])
 
 
 def _features(images: np.ndarray) -> np.ndarray:
-    """Return the sums of blocks of pixels, whole numbers, float64 (N, C·blocks)."""
-    size = images.shape[-1]
-    edges = np.unique(np.arange(min(SIDE, size)) * size // min(SIDE, size))
-    down = np.add.reduceat(images, edges, axis=2, dtype=np.int32)
-    return np.add.reduceat(down, edges, axis=3).reshape(len(images), -1).astype(np.float64)
+    """Return the sums of equal blocks of pixels of the images' middle, whole numbers, float64 (N, C·blocks)."""
+    count, channels, size, _ = images.shape
+    side = min(SIDE, size)
+    block = size // side
+    start = (size - side * block) // 2
+    middle = images[:, :, start:start + side * block, start:start + side * block]
+    sums = middle.reshape(count, channels, side, block, side, block).sum((3, 5), dtype=np.int32)
+    return sums.reshape(count, -1).astype(np.float64)
 
 
 def _begin(features: np.ndarray, count: int, stream: np.random.Generator) -> np.ndarray:

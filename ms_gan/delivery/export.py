@@ -18,7 +18,7 @@ from ms_gan.files import CHECKSUMS, new_folder, read_checksums, sha256_of_file, 
 from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
 from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
-from ms_gan.recipes import Recipe
+from ms_gan.recipes import Recipe, clusters_of
 from ms_gan.runtime import Device, environment
 
 PARITY_BATCHES = (1, 7, 64)
@@ -117,6 +117,8 @@ def models_of(recipe: Recipe, labels: Optional[LabelNames], with_encoder: bool) 
     latent_shape = ["batch", latent["size"]]
     latent_facts = {"name": "latent", "shape": latent_shape, "type": "float32", "range": [None, None],
                     "distribution": latent["distribution"], "meaning": DISTRIBUTIONS[latent["distribution"]]}
+    if clusters_of(recipe):
+        latent_facts["meaning"] += f"; the first number chooses one of {clusters_of(recipe)} clusters of images"
     labelled, own, relabelled = ("", "", "") if labels is None else (
         " and labels", " and their own labels",
         "; from the mean and another label, the generator draws the image as if it were of that label")

@@ -2,8 +2,8 @@
 
 Generated images are compared with the test split, which no network was trained on. Training images serve for three
 things alone: memorisation, which is about them; the Parzen window's width; and the column "real", in which as many of
-them, or for memorisation the test images, stand where the generated ones do: what perfect samples would score. A
-score's name says its protocol, such as fd_10k_test: 10,000 images, against as many of the test split.
+them, or for memorisation the test images, stand where the generated ones do, with a conditional model each class as
+often as there. A score's name says its protocol, such as fd_10k_test: 10,000 images, against as many of the test split.
 """
 
 from __future__ import annotations
@@ -31,6 +31,7 @@ MOST, FEWEST = 10_000, 100  # images of each kind
 OF_TRAINING = 6  # one in so many of the training split, its end, is for the Parzen window's width: 50,000 to 60,000
 VALIDATION = 1000  # at most so many of them
 LABELLED = 5  # times as many samples for CAS and 1-NN: 50,000
+DRAWS = 5  # of real images for the Fréchet distance of real to real, at most: one alone is as much luck as measure
 DISCRIMINATED = 2000  # images of each kind that D judges: enough for two digits
 DRAWN_AT_ONCE = 1000
 
@@ -60,12 +61,15 @@ class Real:
 
     test: ImageData
     train: ImageData
-    some: np.ndarray  # as many training images as there are test images, which stand where the generated ones do
+    draws: Tuple[np.ndarray, ...]  # disjoint, of as many training images each, which stand where the generated ones do
     validation: np.ndarray
 
     @classmethod
-    def choose(cls, train: ImageData, test: ImageData, seed: int) -> "Real":
-        """Choose, by the seed, as many of each as both splits hold, at most MOST. Raises UserError for too few."""
+    def choose(cls, train: ImageData, test: ImageData, seed: int, as_labelled: bool = False) -> "Real":
+        """Choose, by the seed, as many of each as both splits hold, at most MOST. Raises UserError for too few.
+
+        With `as_labelled` each draw of training images has the classes of the test images, where there are enough.
+        """
         kept = len(train.images) - len(train.images) // OF_TRAINING
         count = min(MOST, len(test.images), kept)
         if count < FEWEST:
@@ -74,9 +78,17 @@ class Real:
                             f"{FEWEST * 6 // 5}")
         chosen = np.sort(random_stream(seed, "test images").permutation(len(test.images))[:count])
         labels = None if test.labels is None else test.labels[chosen]
-        of_train = random_stream(seed, "real against real").permutation(kept)[:count]
-        return cls(replace(test, images=test.images[chosen], labels=labels), train, train.images[of_train],
-                   train.images[kept:][:VALIDATION])
+        order = random_stream(seed, "real against real").permutation(kept)
+        draws = np.split(order[:kept // count * count], kept // count)
+        if as_labelled:
+            draws = _with_labels(train.labels[order], labels, order) or draws
+        return cls(replace(test, images=test.images[chosen], labels=labels), train,
+                   tuple(train.images[draw] for draw in draws[:DRAWS]), train.images[kept:][:VALIDATION])
+
+    @property
+    def some(self) -> np.ndarray:
+        """The first draw."""
+        return self.draws[0]
 
     @property
     def count(self) -> int:
@@ -94,7 +106,7 @@ def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageD
     with `relativistic` one that was trained on differences alone.
     """
     refuse_labelled(conditional, train, cas, nearest_neighbour)
-    real = Real.choose(train, test, seed)
+    real = Real.choose(train, test, seed, as_labelled=conditional and not test.places)
     count, of, scores = real.count, of_count(real.count), Scores()
     labels, balanced = _wanted_labels(real.test, seed) if conditional else (None, None)
     scores.protocol = {
@@ -120,7 +132,7 @@ def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageD
     _by_training_images(scores, real, images, of)
     _by_density(scores, real, images, of)
     if discriminate is None:
-        scores.left_out["discriminator"] = "the model has no discriminator that judges an image by itself"
+        scores.left_out["discriminator"] = "the model has no discriminator, or one that judges an image with its cluster alone"
     else:
         _by_discriminator(scores, discriminate, real.test, images, labels, relativistic)
     if nearest_neighbour or cas:
@@ -210,13 +222,25 @@ def _wanted_labels(test: ImageData, seed: int) -> Tuple[np.ndarray, Optional[np.
     return labels, np.concatenate([np.flatnonzero(labels == number)[:of_each] for number in range(len(test.classes))])
 
 
+def _with_labels(labels: np.ndarray, wanted: np.ndarray, numbers: np.ndarray) -> List[np.ndarray]:
+    """Return disjoint draws of `numbers`, (N,), each with as many of every label as `wanted`; none, where they lack.
+
+    `labels`, (N,), are those of the numbers.
+    """
+    of_each = [(numbers[labels == label], count) for label, count in zip(*np.unique(wanted, return_counts=True))]
+    draws = min(len(some) // count for some, count in of_each)
+    return [np.concatenate([some[draw * count:(draw + 1) * count] for some, count in of_each])
+            for draw in range(draws)]
+
+
 def _by_features(scores: Scores, judge: Judge, real: Real, images: np.ndarray, of: str) -> None:
-    of_test, of_real, of_images = (judge.features(some) for some in (real.test.images, real.some, images))
-    distance, perfect = (frechet_distance(moments(some), moments(of_test)) for some in (of_images, of_real))
-    scores.add(f"fd_{of}_test", distance, perfect)
-    scores.add(f"fd_{of}_test_ratio", distance / perfect, 1.0)
+    of_test, of_images, *of_draws = (judge.features(some) for some in (real.test.images, images, *real.draws))
+    distance, *of_real = (frechet_distance(moments(some), moments(of_test)) for some in (of_images, *of_draws))
+    scores.protocol["fd_of_real_draws"] = of_real
+    scores.add(f"fd_{of}_test", distance, float(np.mean(of_real)))
+    scores.add(f"fd_{of}_test_ratio", distance / float(np.mean(of_real)), 1.0)
     of_generated = metrics.precision_recall_density_coverage(of_test, of_images)
-    of_training = metrics.precision_recall_density_coverage(of_test, of_real)
+    of_training = metrics.precision_recall_density_coverage(of_test, of_draws[0])
     for name, score in of_generated.items():
         scores.add(f"{name}_{of}_test", score, of_training[name])
 

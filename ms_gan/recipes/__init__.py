@@ -56,7 +56,7 @@ CHOICES = {
 }
 AT_LEAST_ONE = {"epochs", "size", "channels", "decay_steps", "kernel_size", "start_channels", "discriminator_steps",
                 "rows", "columns", "dense_width", "reconstruction_layer", "penalised"}
-AT_MOST_100 = {"rows", "columns"}
+AT_MOST = {"rows": 100, "columns": 100, "clusters": 1000}
 AT_LEAST_ZERO = {"classes", "places", "clusters", "steps_per_epoch", "pretraining_steps", "every_epochs", "held_out"}
 AT_LEAST_100 = {"images"}  # fewer say nothing
 FROM_ZERO = {"kl_weight", "reconstruction_weight", "gamma", "class_weight", "learning_rate"}
@@ -69,6 +69,7 @@ WHOLE_NUMBERS = AT_LEAST_ONE | AT_LEAST_ZERO | AT_LEAST_100 | {"batch_size"}
 NUMBERS = ABOVE_ZERO | FROM_ZERO | FROM_ZERO_TO_BELOW_ONE | {"epsilon", "slope"}
 BATCH_NORM = {"place", "first_layer", "momentum", "epsilon"}
 
+IMAGES_IN_A_CLUSTER = 50  # at least, in the mean: of a few images D would know each by the cluster's number
 SMALLEST_BATCH = 4  # BatchNorm needs a variance, also in half a batch
 LARGEST_FLOAT32, SMALLEST_FLOAT32 = 3.4028235e38, 1e-37
 
@@ -188,6 +189,17 @@ def nearest(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
+def clusters_of(recipe: Recipe) -> int:
+    """Return into how many groups images are put, that stand for classes; 0 for none, as where there are classes."""
+    return 0 if recipe["data"]["classes"] else recipe["data"]["clusters"]
+
+
+def clusters_for(recipe: Recipe, count: int) -> int:
+    """Return how many clusters `count` images are put into: as many as the recipe says, or fewer, each of some size."""
+    clusters = min(clusters_of(recipe), count // IMAGES_IN_A_CLUSTER)
+    return clusters if clusters > 1 else 0
+
+
 def share_of_batch(recipe: Recipe, devices: int) -> int:
     """Return how many images of a batch each of several devices takes.
 
@@ -231,8 +243,8 @@ def _fault(key: str, value: Any) -> Optional[str]:
         return f"one of {', '.join(CHOICES[key])}"
     if key in AT_LEAST_ONE and not 1 <= value < 2**31:
         return "greater than 0, and below 2^31"
-    if key in AT_MOST_100 and value > 100:
-        return "at most 100"
+    if key in AT_MOST and value > AT_MOST[key]:
+        return f"at most {AT_MOST[key]:,}"
     if key in AT_LEAST_ZERO and not 0 <= value < 2**31:
         return "at least 0, and below 2^31"
     if key in AT_LEAST_100 and not 100 <= value < 2**31:

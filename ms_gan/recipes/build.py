@@ -14,12 +14,12 @@ from ms_gan.data.clusters import find_clusters
 from ms_gan.data.description import ImageData
 from ms_gan.data.resident import ResidentImages, TurnedImages
 from ms_gan.errors import UserError
-from ms_gan.latents import thresholds
+from ms_gan.latents import INDEPENDENT, thresholds
 from ms_gan.nets.autoencoder import ConvDecoder, ConvEncoder
 from ms_gan.nets.blocks import ChosenByLatent, DiscriminatorOfUnitRange, EncoderOfUnitRange, UnitRange
 from ms_gan.nets.conv import ConvDiscriminator, ConvGenerator
 from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
-from ms_gan.recipes import FAMILIES, SMALLEST_FLOAT32, Recipe, nearest, share_of_batch
+from ms_gan.recipes import FAMILIES, SMALLEST_FLOAT32, Recipe, clusters_of, nearest, share_of_batch
 from ms_gan.steps.acgan import ACGANStep
 from ms_gan.steps.average import begin_average
 from ms_gan.steps.base import TrainingStep, average_of
@@ -116,7 +116,7 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
         if more["fakes"] == "inference":
             more["generator_in_inference"] = _sharing_weights(networks["generator"], _network(recipe, "generator"))
     step = _call(recipe, "updates", STEPS, recipe["family"], data=_data(recipe, images), latent=recipe["latent"],
-                 classes=recipe["data"]["classes"] or _clusters(recipe), batch_size=share_of_batch(recipe, devices),
+                 classes=recipe["data"]["classes"] or clusters_of(recipe), batch_size=share_of_batch(recipe, devices),
                  **networks, **optimizers, **more)
     choose_as_often(step, recipe)
     if recipe["average"]["decay"]:
@@ -130,10 +130,18 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
 
 def choose_as_often(step: TrainingStep, recipe: Recipe) -> None:
     """Let a generator of clusters choose each as often as the step's images are in it."""
-    if not _clusters(recipe):
-        return
-    shares = np.bincount(step.data.all_labels, minlength=_clusters(recipe)) / len(step.data.all_labels)
-    step.generator.thresholds.set_data(ms.Tensor(thresholds(recipe["latent"]["distribution"], shares)))
+    if clusters_of(recipe):
+        step.generator.thresholds.set_data(ms.Tensor(_thresholds(step, recipe)))
+
+
+def knows_clusters(step: TrainingStep, recipe: Recipe) -> bool:
+    """Tell whether the step's images are in the clusters, as far as their sizes tell, that its generator learned."""
+    return not clusters_of(recipe) or np.array_equal(step.generator.thresholds.asnumpy(), _thresholds(step, recipe))
+
+
+def _thresholds(step: TrainingStep, recipe: Recipe) -> np.ndarray:
+    shares = np.bincount(step.data.all_labels, minlength=clusters_of(recipe)) / len(step.data.all_labels)
+    return thresholds(recipe["latent"]["distribution"], shares)
 
 
 def build_sampler(recipe: Recipe, count: int, images_per_step: int, seed: int) -> Tuple[Any, int]:
@@ -170,9 +178,8 @@ def _check_labels(recipe: Recipe) -> None:
         others = [family for family, step in STEPS.items() if step.labels != "none"]
         fault = (f"data.classes must be 0 for the family {recipe['family']}, not {data['classes']}; families that take "
                  f"labels are {', '.join(others)}")
-    elif wanted == "class" and not (data["classes"] or data["clusters"]):
-        fault = (f"data.classes must be at least 2 for the family {recipe['family']}, not 0, or, of images without "
-                 f"labels, data.clusters")
+    elif wanted == "class" and not data["classes"]:
+        fault = f"data.classes must be at least 2 for the family {recipe['family']}, not 0"
     elif wanted == "class" and data["places"]:
         fault = f"data.places must be 0 for the family {recipe['family']}, which takes one class an image"
     if fault:
@@ -190,25 +197,22 @@ def _check_counters(recipe: Recipe) -> None:
                             f"{theirs[key]}; set them equal, or updates.shared_counters=False")
 
 
-def _clusters(recipe: Recipe) -> int:
-    """Return into how many groups unlabelled images are put, to stand for classes; 0 where there are labels."""
-    return 0 if recipe["data"]["classes"] else recipe["data"]["clusters"]
-
-
 def _check_clusters(recipe: Recipe, images: ImageData) -> None:
-    count, family = _clusters(recipe), STEPS[recipe["family"]]
+    count, latent = clusters_of(recipe), recipe["latent"]
     if not count:
         return
     fault = None
-    if family.labels == "none" or "encoder" in family.networks:
-        others = [name for name, step in STEPS.items() if step.labels != "none" and "encoder" not in step.networks]
-        fault = f"must be 0 for the family {recipe['family']}; families that take clusters are {', '.join(others)}"
-    elif recipe["latent"]["distribution"] == "sphere":
-        fault = "must be 0 with latent.distribution=sphere, of whose numbers none is independent of the others"
-    elif recipe["latent"]["size"] < 2:
+    if not STEPS[recipe["family"]].takes_clusters:
+        others = [name for name, step in STEPS.items() if step.takes_clusters]
+        fault = f"must be 0 for the family {recipe['family']}; clusters are for {', '.join(others)}"
+    elif latent["distribution"] not in INDEPENDENT:
+        fault = (f"must be 0 with latent.distribution={latent['distribution']}, of whose numbers none is independent "
+                 f"of the others")
+    elif latent["size"] < 2:
         fault = "must be 0 with a latent of one number, which would only choose the cluster; give more latent.size"
     elif count > len(images.images):
-        fault = f"must be at most {len(images.images)}, the number of the images, or 0 for none, not {count}"
+        fault = (f"must be at most {len(images.images)}, the number of the images, not {count}; give fewer by --set "
+                 f"data.clusters, or 0 for none")
     if fault:
         raise UserError(f"recipe {recipe['name']}: data.clusters {fault}")
 
@@ -216,8 +220,8 @@ def _check_clusters(recipe: Recipe, images: ImageData) -> None:
 def _data(recipe: Recipe, images: ImageData) -> nn.Cell:
     data = recipe["data"]
     labels = images.labels if data["classes"] else None
-    if _clusters(recipe):
-        labels = find_clusters(images.at_size(data["size"]).images, _clusters(recipe))
+    if clusters_of(recipe):
+        labels = find_clusters(images.at_size(data["size"]).images, clusters_of(recipe))
     if data["rotate_and_mirror"]:
         return TurnedImages(images.images, labels, data["pixel_range"], data["size"])
     return ResidentImages(images.at_size(data["size"]).images, labels, data["pixel_range"])
@@ -227,7 +231,7 @@ def _network(recipe: Recipe, player: str, prefix: Optional[str] = None) -> nn.Ce
     settings = dict(recipe[player])
     kind = settings.pop("network")
     data = recipe["data"]
-    clusters = _clusters(recipe)
+    clusters = clusters_of(recipe)
     classes = data["classes"] or clusters
     given = {"image_shape": (data["channels"], data["size"], data["size"]), "classes": classes}
     if player == "discriminator":

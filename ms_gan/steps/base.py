@@ -31,6 +31,7 @@ class TrainingStep(nn.Cell):
     labels = "none"  # "class": each image must have a class; "any": a class, tags, or nothing
     discriminator_names_classes = False  # D is built with class logits, where there are classes
     discriminator_takes_labels = False  # D is built to see an image together with its label, where there are any
+    takes_clusters = False  # it asks G for the labels of real images, for which clusters may stand
     relativistic = False  # only differences of D's logits mean anything
     averages: Dict[str, nn.Cell] = {}  # of networks' weights, by the networks' names, where the recipe wants them
     average_decay = 0.0

@@ -57,6 +57,7 @@ class RpGANStep(TrainingStep):
     labels = "any"
     discriminator_takes_labels = True
     discriminator_names_classes = True
+    takes_clusters = True
     relativistic = True
 
     def __init__(self, data, generator, discriminator, optimizer_generator, optimizer_discriminator,

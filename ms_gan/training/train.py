@@ -18,8 +18,8 @@ from ms_gan.errors import UserError
 from ms_gan.evaluation import plots
 from ms_gan.evaluation.sampling import seeded_inputs
 from ms_gan.nets.blocks import UnitRange
-from ms_gan.recipes import Recipe
-from ms_gan.recipes.build import build_sampler, build_step, choose_as_often
+from ms_gan.recipes import Recipe, clusters_of
+from ms_gan.recipes.build import build_sampler, build_step, choose_as_often, knows_clusters
 from ms_gan.steps.average import begin_average
 from ms_gan.steps.parallel import require_same
 from ms_gan.training.checkpoints import load_cells, read_state
@@ -64,9 +64,11 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
                  "held_out_up_to": images.held_out_up_to},
         "starts": [],
     }
+    new_clusters = False
     if warm_start is not None:
         state = read_state(warm_start)
         load_cells(warm_start, {name: getattr(step, name) for name in step.networks})
+        new_clusters = not knows_clusters(step, recipe)
         choose_as_often(step, recipe)
         for name, average in step.averages.items():
             begin_average(getattr(step, name), average)
@@ -85,12 +87,15 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     progress = Progress(run.log, step.scalars, steps_per_epoch)
     scores.prepare(images, test, progress.say)
     turned = ", turned and mirrored at random" if recipe["data"]["rotate_and_mirror"] else ""
+    grouped = f", in {clusters_of(recipe)} clusters of such as look alike" if clusters_of(recipe) else ""
     progress.say(f"recipe {recipe['name']}, seed {seed}, {device}, {len(images.images):,} images from "
-                 f"{images.source}{turned}, {settings['steps']:,} steps; all in {run.path}")
+                 f"{images.source}{turned}{grouped}, {settings['steps']:,} steps; all in {run.path}")
     for note in images.notes:
         progress.say(note)
     if instead_of:
         progress.say(f"note: the data set is {images.name}, because {instead_of} could not be fetched")
+    if new_clusters:
+        progress.say("note: these images make other clusters than those that the networks of the warm start know")
     if scores.why_none:
         progress.say(f"note: no scores on the way: {scores.why_none}")
     _train(run, settings, environment, step, for_training, batches, steps_per_epoch, device, history, progress, scores,
@@ -150,6 +155,9 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
     done = None
     if checkpoint is not None:
         load_cells(checkpoint, step.saved())
+        if not knows_clusters(step, settings["recipe"]):
+            raise UserError(f"{path}: its images fall into other clusters than when it began; go on with the versions "
+                            f"of numpy and ms_gan that its environment.json names")
         done = None if "prepared" in state else state["step"]
     prepared = state.get("prepared", 0)
     if device.rank > 0:
