@@ -11,9 +11,9 @@ Of 2,500 samples one within three standard deviations of the centre next to it i
 mode. A perfect sampler finds 25, with 1 - exp(-9/2) = 98.9% of high quality. Counted are the samples of the generator
 as it is trained, and of its average.
 
-The settings were chosen by rpgan with seed 0: of 10,000 steps 61% are of high quality with batches of 128, 76% of 512, 80%
-with a layer more; of 40,000 steps 93%, and 96% with the layer more. Other weights of the penalty, wider layers, batch
-normalisation and other learning rates gave no more.
+The settings were chosen by rpgan with seed 0: of 10,000 steps 61% are of high quality with batches of 128, 76% of 512,
+80% with a layer more; of 40,000 steps 93%, and 96% with the layer more. Other weights of the penalty, wider layers,
+batch normalisation and other learning rates gave no more.
 """
 
 from __future__ import annotations

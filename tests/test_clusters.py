@@ -8,6 +8,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from commands import SMALL, start, write_mnist
 from test_recipes import refused
@@ -146,8 +147,8 @@ def test_with_labels_clusters_say_nothing(random_data, device):
 @pytest.mark.parametrize("name, settings, named", [
     ("mlp", ["data.clusters=4"], "clusters are for rpgan"),
     ("cvae_early", ["data.clusters=4", "data.classes=0", "data.places=0"], "clusters are for rpgan"),
-    ("rpgan", ["latent.distribution=sphere"], "latent.distribution=sphere"),
-    ("rpgan", ["latent.size=1"], "give more latent.size"),
+    ("rpgan", ["data.clusters=4", "latent.distribution=sphere"], "latent.distribution=sphere"),
+    ("rpgan", ["data.clusters=4", "latent.size=1"], "give more latent.size"),
     ("rpgan", ["data.clusters=65"], "at most 64"),
     ("acgan", ["data.classes=0", "data.clusters=4"], "data.classes must be at least 2"),
 ])
@@ -165,7 +166,7 @@ def test_one_cluster_is_none():
 
 @pytest.mark.parametrize("images, clusters", [(60_000, 64), (3_200, 64), (3_199, 63), (100, 2), (99, 0), (4, 0)])
 def test_few_images_make_fewer_clusters(images, clusters):
-    recipe = recipes.load("rpgan")
+    recipe = recipes.load("stacked_mnist")
     assert recipes.clusters_for(recipe, images) == clusters
     assert recipes.clusters_for(recipes.override(recipe, ["data.classes=10"]), images) == 0
 
@@ -181,10 +182,14 @@ def arguments(data, root):
 
 
 def test_what_nobody_said_is_fitted_to_the_images_and_written_down(data, tmp_path, capsys):
-    train_here("train", "--recipe", "rpgan", "--data-path", data, *SMALL, "--batch-size", "10", "--steps", "1",
-               "--output-dir", tmp_path)
+    pictures = tmp_path / "pictures"
+    pictures.mkdir()
+    for number, image in enumerate(blobs(130, 3)[0]):
+        Image.fromarray(image.transpose(1, 2, 0)).save(pictures / f"{number}.png")
+    train_here("train", "--recipe", "stacked_mnist", "--dataset", "folder", "--data-path", pictures, *SMALL,
+               "--batch-size", "10", "--steps", "1", "--output-dir", tmp_path)
     assert "in 2 clusters of such as look alike" in capsys.readouterr().out
-    recipe = json.loads((tmp_path / "rpgan" / "1" / "recipe.json").read_text())["recipe"]
+    recipe = json.loads((tmp_path / "stacked_mnist" / "1" / "recipe.json").read_text())["recipe"]
     assert recipe["data"]["clusters"] == 2
     both = ["train", "--recipe", "rpgan", "--data-path", str(data), "--set", "data.classes=10", "--set",
             "data.clusters=4", "--output-dir", str(tmp_path / "both")]

@@ -66,7 +66,7 @@ def perfect(test):
 def scored(train, test, judge=None, draw=None, conditional=True, discriminate=None, **more):
     arguments = {"relativistic": False, "cas": False, "nearest_neighbour": False, **more}
     return measure(draw or perfect(test), LATENT, conditional, train, test, 1, judge, None if judge else "no labels",
-                   discriminate, say=quiet, **arguments)
+                   discriminate, None if discriminate else "no discriminator", say=quiet, **arguments)
 
 
 def test_names_say_the_protocol_and_perfect_samples_stand_beside(train, test, judge):

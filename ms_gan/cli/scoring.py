@@ -27,7 +27,8 @@ def score(trained: Trained, train: ImageData, test: ImageData, data_path: Option
     no_judge = judges.why_no_judge(train)
     judge = None if no_judge else judges.judge_for(train, test, say)
     found = scores.measure(trained.draw, trained.recipe["latent"], trained.labels is not None, train, test, seed, judge,
-                           no_judge, trained.discriminator(), trained.relativistic, cas, nearest_neighbour, say)
+                           no_judge, trained.discriminator(), trained.why_no_discriminator, trained.relativistic, cas,
+                           nearest_neighbour, say)
     if train.channels_from:
         say(f"drawing {scores.STACKED:,} images, and counting the modes among them")
         splits = (data.load(train.channels_from, split, data_path) for split in ("train", "test"))

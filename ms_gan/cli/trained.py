@@ -107,15 +107,23 @@ class Trained:
         """Whether only differences of the discriminator's logits mean anything."""
         return STEPS[self.recipe["family"]].relativistic
 
+    @property
+    def why_no_discriminator(self) -> Optional[str]:
+        """Why none can judge the model's images, or None where one can."""
+        if "discriminator" not in FAMILIES[self.recipe["family"]]:
+            return "the model has no discriminator"
+        if STEPS[self.recipe["family"]].discriminator_takes_labels and clusters_of(self.recipe):
+            return "the discriminator judges an image together with its cluster, which new images do not come with"
+        return None
+
     def discriminator(self) -> Optional[Discriminate]:
         """Load the model's discriminator, a function of images, uint8, and labels to logits, (N, 1).
 
-        The labels are for one that judges by them. None where there is no discriminator, or one that judges by
-        clusters, which new images do not come with.
+        The labels are for one that judges by them. None where `why_no_discriminator` says why.
         """
-        judging = STEPS[self.recipe["family"]].discriminator_takes_labels
-        if "discriminator" not in FAMILIES[self.recipe["family"]] or (judging and clusters_of(self.recipe)):
+        if self.why_no_discriminator is not None:
             return None
+        judging = STEPS[self.recipe["family"]].discriminator_takes_labels
         network = build_discriminator(self.recipe)
         load_cells(self.checkpoint, {"discriminator": network.discriminator})
         judge = on_arrays(network)

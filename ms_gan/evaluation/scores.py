@@ -98,12 +98,12 @@ class Real:
 
 def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageData, test: ImageData, seed: int,
             judge: Optional[Judge], no_judge: Optional[str], discriminate: Optional[Discriminate],
-            relativistic: bool, cas: bool, nearest_neighbour: bool, say: Say) -> Scores:
+            no_discriminator: Optional[str], relativistic: bool, cas: bool, nearest_neighbour: bool, say: Say) -> Scores:
     """Score a generator. Raises UserError for too few real images, and for CAS or 1-NN of one without classes.
 
     `latent` holds the latents' distribution and size; a `conditional` generator gets the labels of the test images.
-    `judge` belongs to the data, or `no_judge` says why there is none; `discriminate` is the model's own D, if any, and
-    with `relativistic` one that was trained on differences alone.
+    `judge` belongs to the data, or `no_judge` says why there is none; `discriminate` is the model's own D, or
+    `no_discriminator` says why there is none; with `relativistic` it was trained on differences alone.
     """
     refuse_labelled(conditional, train, cas, nearest_neighbour)
     real = Real.choose(train, test, seed, as_labelled=conditional and not test.places)
@@ -132,7 +132,7 @@ def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageD
     _by_training_images(scores, real, images, of)
     _by_density(scores, real, images, of)
     if discriminate is None:
-        scores.left_out["discriminator"] = "the model has no discriminator, or one that judges an image with its cluster alone"
+        scores.left_out["discriminator"] = no_discriminator
     else:
         _by_discriminator(scores, discriminate, real.test, images, labels, relativistic)
     if nearest_neighbour or cas:

@@ -118,7 +118,7 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
     step = _call(recipe, "updates", STEPS, recipe["family"], data=_data(recipe, images), latent=recipe["latent"],
                  classes=recipe["data"]["classes"] or clusters_of(recipe), batch_size=share_of_batch(recipe, devices),
                  **networks, **optimizers, **more)
-    choose_as_often(step, recipe)
+    match_cluster_shares(step, recipe)
     if recipe["average"]["decay"]:
         step.average_decay = recipe["average"]["decay"]
         step.averages = {name: _average(recipe, name, networks[name]) for name in LEAVING if name in networks}
@@ -128,7 +128,7 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
     return step
 
 
-def choose_as_often(step: TrainingStep, recipe: Recipe) -> None:
+def match_cluster_shares(step: TrainingStep, recipe: Recipe) -> None:
     """Let a generator of clusters choose each as often as the step's images are in it."""
     if clusters_of(recipe):
         step.generator.thresholds.set_data(ms.Tensor(_thresholds(step, recipe)))

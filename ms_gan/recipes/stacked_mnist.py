@@ -6,6 +6,9 @@ each channel read by a classifier of digits. The system is that of the recipe rp
 
 Where this departs from them, and why:
 - Networks are fully connected; the papers' are convolutional.
+- Images are put into 64 groups of such as look alike, which take the place of classes while training; drawing, a
+  number of the latent chooses the group (Sage et al. 2018, "Logo Synthesis and Manipulation with Clustered Generative
+  Adversarial Networks").
 - The classifier is the judge of the digits, which `eval --metrics` uses elsewhere.
 """
 

@@ -19,7 +19,7 @@ from ms_gan.evaluation import plots
 from ms_gan.evaluation.sampling import seeded_inputs
 from ms_gan.nets.blocks import UnitRange
 from ms_gan.recipes import Recipe, clusters_of
-from ms_gan.recipes.build import build_sampler, build_step, choose_as_often, knows_clusters
+from ms_gan.recipes.build import build_sampler, build_step, knows_clusters, match_cluster_shares
 from ms_gan.steps.average import begin_average
 from ms_gan.steps.parallel import require_same
 from ms_gan.training.checkpoints import load_cells, read_state
@@ -69,7 +69,7 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
         state = read_state(warm_start)
         load_cells(warm_start, {name: getattr(step, name) for name in step.networks})
         new_clusters = not knows_clusters(step, recipe)
-        choose_as_often(step, recipe)
+        match_cluster_shares(step, recipe)
         for name, average in step.averages.items():
             begin_average(getattr(step, name), average)
         settings["warm_start"] = f"{state['settings']['recipe']['name']} at step {state['step']}"
