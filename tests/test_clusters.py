@@ -16,12 +16,15 @@ from test_resume import kill_when, result, train_here
 
 from ms_gan import cli, recipes
 from ms_gan.data import clusters
-from ms_gan.data.clusters import find_clusters
 from ms_gan.latents import draw_latents, thresholds
 
 COUNT = 5
-GROUP_SIZES, GROUPS = [105, 33, 57, 41, 97, 86, 81], "6f768f0f546b04f2"  # of the noise of one test
+GROUP_SIZES, GROUPS = [404, 51, 8, 14, 8, 8, 7], "42478591590c36cc"  # of the noise of one test
 DENSE = ("generator.widths=[16, 32]", "discriminator.widths=[16]", "schedule.batch_size=8")
+
+
+def grouped(images, count):
+    return clusters.find_clusters(images, count).of(images)
 
 
 def blobs(count, channels=1, size=28, seed=0):
@@ -37,32 +40,72 @@ def blobs(count, channels=1, size=28, seed=0):
 @pytest.mark.parametrize("channels, size", [(1, 28), (3, 28), (1, 30), (3, 64), (1, 24)])
 def test_what_looks_alike_comes_together(channels, size):
     images, kinds = blobs(200, channels, size)
-    groups = find_clusters(images, 3)
+    groups = grouped(images, 3)
     assert groups.dtype == np.int32 and groups.shape == (200,)
     assert len({(kind, group) for kind, group in zip(kinds, groups)}) == 3 == len(set(groups))
 
 
 def test_more_images_than_the_centres_are_found_by_are_all_put_into_a_group(monkeypatch):
     images, kinds = blobs(300)
-    monkeypatch.setattr(clusters, "FITTED", 50)
+    monkeypatch.setattr(clusters, "FITTED", 200)
     monkeypatch.setattr(clusters, "BLOCK", 70)
-    groups = find_clusters(images, 3)
+    groups = grouped(images, 3)
     assert len(set(zip(kinds, groups))) == 3
 
 
 def test_the_groups_are_the_same_everywhere():
     """No number is rounded on the way to a group, so no machine may find others: the bytes are known."""
-    groups = find_clusters(np.random.default_rng(3).integers(0, 256, (500, 1, 28, 28), dtype=np.uint8), 7)
+    groups = grouped(np.random.default_rng(3).integers(0, 256, (500, 1, 28, 28), dtype=np.uint8), 7)
     assert np.bincount(groups).tolist() == GROUP_SIZES
     assert hashlib.sha256(groups.astype("<i4").tobytes()).hexdigest()[:16] == GROUPS
     features = clusters._features(blobs(20, 3, 64)[0])
     assert features.shape == (20, 3 * 14 * 14) and (features == np.rint(features)).all()
-    assert features[0, 0] == blobs(20, 3, 64)[0][0, 0, 4:8, 4:8].sum()
+    assert features[0, 0] == int(blobs(20, 3, 64)[0][0, 0, 4:8, 4:8].mean() * 168 / 255)
 
+
+@pytest.mark.parametrize("channels, size", [(1, 28), (3, 28), (3, 64), (1, 9)])
+def test_no_sum_is_rounded_whatever_the_order(channels, size):
+    """White images have the largest sums: float32 still knows each whole number there."""
+    features = clusters._features(np.full((2, channels, size, size), 255, np.uint8))
+    exact = (features.astype(np.int64)**2).sum(1)
+    assert exact.max() <= clusters.EXACT and ((features**2).sum(1) == exact).all()
+    random = np.random.default_rng(0)
+    features = clusters._features(random.integers(0, 256, (300, channels, size, size), dtype=np.uint8))
+    centres = features[:20]
+    found = clusters._two_nearest(features, centres)
+    whole = ((features[:, None].astype(np.int64) - centres.astype(np.int64))**2).sum(2)
+    assert np.array_equal(found, np.argsort(whole, axis=1, kind="stable")[:, :2])
+    mixed = random.permutation(features.shape[1])
+    assert np.array_equal(found, clusters._two_nearest(features[:, mixed], centres[:, mixed]))
+
+
+def rings(count, seed=0):
+    """Images of a bright square on one of two tracks around the middle, and which: like their neighbours alone."""
+    random = np.random.default_rng(seed)
+    angles, tracks = random.uniform(0, 2 * np.pi, count), random.integers(0, 2, count)
+    across, down = np.meshgrid(np.arange(28), np.arange(28))
+    radius = np.where(tracks, 11.0, 4.0)
+    squared = sum((axis - (13.5 + radius * turn(angles))[:, None, None])**2
+                  for axis, turn in ((across, np.cos), (down, np.sin)))
+    return (255 * np.exp(-squared / 6)).astype(np.uint8)[:, None], tracks
+
+
+def test_a_group_reaches_as_far_as_images_are_like_the_next():
+    images, tracks = rings(3000)
+    groups = grouped(images, 2)
+    assert max((groups == tracks).mean(), (groups != tracks).mean()) == 1
+
+
+def test_the_groups_that_most_images_lie_between_are_joined_first():
+    near = np.repeat([[0, 1], [1, 0], [1, 2], [2, 1], [3, 2], [3, 4], [4, 3]], [30, 30, 2, 30, 3, 27, 30], axis=0)
+    # links for sizes: 0-1 60/960, 1-2 32/960, 2-3 3/900, 3-4 57/900, joined in this order: 3-4, 0-1, and 2 to 0-1
+    assert clusters._join(near, 5, 4).tolist() == [0, 1, 2, 3, 3]
+    assert clusters._join(near, 5, 3).tolist() == [0, 0, 1, 2, 2]
+    assert clusters._join(near, 5, 2).tolist() == [0, 0, 0, 1, 1]
 
 
 def test_images_that_are_all_alike_leave_groups_empty():
-    assert set(find_clusters(np.full((9, 1, 28, 28), 7, np.uint8), 4)) == {0}
+    assert set(grouped(np.full((9, 1, 28, 28), 7, np.uint8), 4)) == {0}
 
 
 @pytest.mark.parametrize("distribution", ["normal", "uniform"])
@@ -94,13 +137,13 @@ def built(random_data, device):
 def test_the_latents_first_number_chooses_as_often_as_the_groups_are(built, random_data):
     from mindspore import Tensor
 
-    groups = find_clusters(random_data.images, COUNT)
+    groups = grouped(random_data.images, COUNT)
     parted = built.generator.thresholds.asnumpy()
     assert np.array_equal(parted, thresholds("normal", np.bincount(groups, minlength=COUNT) / len(groups)))
     assert np.array_equal(built.averages["generator"].thresholds.asnumpy(), parted)
     assert np.array_equal(built.data.labels(Tensor(np.arange(64, dtype=np.int32))).asnumpy(), groups)
 
-    latents = draw_latents("normal", 64, 64, np.random.default_rng(5))
+    latents = draw_latents("normal", 400, 64, np.random.default_rng(5))
     chosen = (latents[:, :1] > parted).sum(1).astype(np.int32)
     assert len(set(chosen)) == COUNT
     generator = built.generator.set_train(False)
@@ -118,7 +161,7 @@ def test_the_step_is_that_of_labelled_images(built, random_data):
     from ms_gan.runtime import Device
     from ms_gan.training.loop import run_cell
 
-    labelled = replace(random_data, labels=find_clusters(random_data.images, COUNT), classes=tuple("abcde"))
+    labelled = replace(random_data, labels=grouped(random_data.images, COUNT), classes=tuple("abcde"))
     recipe = of_clusters(f"data.classes={COUNT}", "latent.size=63")
     conditional = build_step(recipe, labelled, seed=1)
     for one, other in ((built.generator.network, conditional.generator),
@@ -215,7 +258,7 @@ def test_a_warm_start_chooses_as_often_as_its_own_images_are(data, tmp_path, cap
     train_here(*arguments(others, tmp_path / "second"),
                "--warm-start", tmp_path / "first" / "rpgan" / "1")
     assert "other clusters than those that the networks of the warm start know" in capsys.readouterr().out
-    groups = find_clusters(load_mnist("train", others).images, COUNT)
+    groups = grouped(load_mnist("train", others).images, COUNT)
     wanted = thresholds("normal", np.bincount(groups, minlength=COUNT) / 90)
     begun = tmp_path / "second" / "rpgan" / "1" / "checkpoints" / "step_00000000"
     for name in ("generator", "generator_average"):
@@ -238,5 +281,32 @@ def test_a_killed_run_finds_the_groups_again_and_leaves_as_any_generator(data, t
     from ms_gan.evaluation.sampling import seeded_inputs
 
     trained = load_trained(str(whole))
-    assert trained.discriminator() is None and trained.labels is None
+    assert trained.labels is None
     assert np.array_equal(np.load(drawn), trained.draw(seeded_inputs(trained.recipe["latent"], 6, 1)))
+
+
+def test_the_discriminator_judges_an_image_with_the_cluster_it_falls_into(data, tmp_path):
+    from mindspore import Tensor
+
+    from ms_gan.cli.trained import load_trained
+    from ms_gan.data.mnist import load_mnist
+    from ms_gan.recipes.build import build_discriminator
+    from ms_gan.training.checkpoints import load_cells
+
+    train_here(*arguments(data, tmp_path))
+    trained = load_trained(str(tmp_path / "rpgan" / "1"))
+    train, test = (load_mnist(split, data) for split in ("train", "test"))
+    discriminate, reason = trained.discriminator(train)
+    assert reason is None
+    network = build_discriminator(trained.recipe)
+    load_cells(trained.checkpoint, {"discriminator": network.discriminator})
+    network.set_train(False)
+    groups = clusters.find_clusters(train.images, COUNT).of(test.images[:9])
+    assert len(set(groups)) > 1
+    expected = network(Tensor(np.float32(test.images[:9]) / 255), Tensor(groups)).asnumpy()
+    np.testing.assert_allclose(discriminate(test.images[:9], None), expected, atol=1e-6)
+    others = network(Tensor(np.float32(test.images[:9]) / 255), Tensor((groups + 1) % COUNT)).asnumpy()
+    assert np.abs(others - expected).max() > 1e-4
+    fewer = replace(train, images=train.images[:100])
+    discriminate, reason = trained.discriminator(fewer)
+    assert discriminate is None and "other clusters" in reason

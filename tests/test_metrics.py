@@ -1,6 +1,7 @@
 """Each metric against an existing library's value, against known answers, and for how it moves with sample size.
 
-The recorded values were computed once, by other code on the very arrays that `features` and `pixels` draw here:
+The recorded values were computed by other code on the very arrays that `features` and `pixels` draw here
+(benchmarks/other_libraries.py does it again):
 scipy 1.17.1 (`linalg.sqrtm` in the formula as Heusel et al. publish it), torch-fidelity 0.4.0
 (`fid_statistics_to_metric`), prdc 0.2 (`compute_prdc`), scikit-learn 1.9.1
 (`KernelDensity` with rtol=0 and leaf_size=1000, as with smaller leaves its sums leave some samples out;

@@ -17,6 +17,7 @@ from ms_gan.data.digits import CLASSES, draw_digits
 from ms_gan.errors import UserError
 from ms_gan.evaluation import judges, score_picture, scores
 from ms_gan.evaluation.scores import QuickScores, Real, measure
+from ms_gan.files import write_checksums
 
 pytestmark = pytest.mark.usefixtures("device")
 LATENT = {"distribution": "normal", "size": 4}
@@ -279,11 +280,8 @@ def test_the_house_recipe_is_scored_with_classes_with_clusters_and_with_neither(
     assert cli.main(["eval", str(run), "--metrics", "--output-dir", str(tmp_path / "out")]) == 0
     record = json.loads((tmp_path / "out" / "metrics.json").read_text())
     of_d = {name for name in record["generated"] if name.startswith("discriminator")}
-    if setting == "data.clusters=4":
-        assert not of_d and "cluster" in record["left_out"]["discriminator"]
-    else:
-        assert "discriminator_accuracy_pairs" in of_d and "discriminator_accuracy_generated" not in of_d
-        assert "differences of logits" in record["left_out"]["discriminator_accuracy_generated"]
+    assert "discriminator_accuracy_pairs" in of_d and "discriminator_accuracy_generated" not in of_d
+    assert "differences of logits" in record["left_out"]["discriminator_accuracy_generated"]
     assert ("class_accuracy_20_per_class" in record["generated"]) == (setting == "data.classes=10")
     assert len(record["protocol"]["fd_of_real_draws"]) > 1
 
@@ -302,6 +300,49 @@ def test_unlabelled_images_get_what_needs_no_judge(place, tmp_path, capsys):
     assert "No judge: folder, the folder" in printed and "has no labels to train a judge on" in printed
     record = json.loads((tmp_path / "out/metrics.json").read_text())
     assert record["judge"] is None and "memorisation_100_median" in record["generated"]
+
+
+def test_models_are_chosen_by_training_images(place, tmp_path):
+    assert evaluate(place, "runs/mlp/1", "--against", "train", "--output-dir", str(tmp_path / "out")) == 0
+    record = json.loads((tmp_path / "out/metrics.json").read_text())
+    assert record["protocol"]["split"] == "train" and record["protocol"]["other_training_images"] == 1000
+    assert {"fd_200_train", "fd_200_train_ratio", "coverage_200_train", "parzen_200_train",
+            "discriminator_accuracy_real_train"} <= set(record["generated"])
+    assert not [name for name in record["generated"] if "test" in name or "memorisation" in name]
+    assert "memorisation" in record["left_out"]
+
+
+def test_images_to_choose_by_are_of_the_training_split_and_no_others_of_it(train, test):
+    numbered = replace(train, images=np.arange(1200, dtype=np.uint16).reshape(-1, 1, 1, 1))
+    other, compared = scores.among_training_images(numbered, test, 1)
+    assert len(compared.images) == 200 and compared.split == "train"
+    assert sorted(np.concatenate([other.images, compared.images]).ravel()) == list(range(1200))
+    np.testing.assert_array_equal(compared.labels, train.labels[compared.images.ravel()])
+    again = scores.among_training_images(numbered, test, 2)[1]
+    assert (again.images != compared.images).any()
+    few = replace(train, images=train.images[:400], labels=train.labels[:400])
+    assert len(scores.among_training_images(few, test, 1)[1].images) == 100
+
+
+def test_another_judge_of_the_same_data_may_be_named(place, tmp_path, capsys):
+    judge = tmp_path / "judge"
+    assert cli.main(["judge", "--data-path", str(place / "data"), "--output-dir", str(judge), "--seed", "7"]) == 0
+    for name, more in (("own", ["--metrics"]), ("other", ["--judge", str(judge)])):
+        assert evaluate(place, "runs/mlp/1", *more, "--output-dir", str(tmp_path / name)) == 0
+    own, other = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("own", "other"))
+    assert other["judge"]["folder"] == str(judge) and other["judge"]["training"]["seeds"]["features"] == 7
+    assert own["generated"]["fd_200_test"] != other["generated"]["fd_200_test"]
+    assert own["generated"]["parzen_200_test"] == other["generated"]["parzen_200_test"]
+    about = json.loads((judge / "judge.json").read_text())
+    about["data"]["test_sha256"] = "0" * 64
+    (judge / "judge.json").write_text(json.dumps(about))
+    write_checksums(judge)
+    capsys.readouterr()
+    for run, named in (("runs/mlp/1", "a judge of other data (mnist)"), ("runs/mlp/2", "has no labels")):
+        assert evaluate(place, run, "--judge", str(judge), "--output-dir", str(tmp_path / "none")) == 2
+        error = capsys.readouterr().err
+        assert re.fullmatch(r"error: [^\n]+\n", error) and named in error
+    assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize("arguments, named", [

@@ -48,6 +48,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--nearest-neighbour", action="store_true",
                          help="--metrics, and how often the nearest of 50,000 samples has a test image's class; of a "
                               "generator with classes")
+    command.add_argument("--against", choices=("test", "train"),
+                         help="--metrics, compared with images of this split; train is for choosing models or settings, "
+                              "which the test split must not decide (default: test)")
+    command.add_argument("--judge", metavar="DIR",
+                         help="--metrics, by the judge in this folder (default: the shipped one, or one that is trained "
+                              "once and kept)")
     command.add_argument("--data-path", metavar="DIR",
                          help="where the run's data set lies now (default: as in the run)")
     command.add_argument("--skip-unreadable", action="store_true",
@@ -65,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     runtime.set_up(options.device_target or "auto", options.device_id or 0)
     trained = load_trained(options.checkpoint)
     names, encoder = trained.labels, trained.encoder
-    options.metrics |= options.cas or options.nearest_neighbour
+    options.metrics |= bool(options.cas or options.nearest_neighbour or options.against or options.judge)
     labels = chosen_labels(options.labels, names)
     if (options.reconstruct or options.transfer) and encoder is None:
         raise UserError(f"{trained.recipe['name']} has no encoder, so it can neither reconstruct nor transfer")
@@ -83,7 +89,9 @@ def run(options: argparse.Namespace) -> int:
                 from ms_gan.cli import scoring
 
                 train, real = trained.own_data(options.data_path, options.skip_unreadable)
-                scoring.refuse(trained, train, real, options.seed, options.cas, options.nearest_neighbour)
+                wanted = scoring.Wanted(options.seed, options.against or "test", options.judge, options.cas,
+                                        options.nearest_neighbour, options.data_path or trained.data_path)
+                scoring.refuse(trained, train, real, wanted)
             else:
                 real = real_images(trained, options.data_path, options.skip_unreadable)
         except UserError as error:
@@ -122,8 +130,7 @@ def run(options: argparse.Namespace) -> int:
                         labels if options.labels else None)
         print(folder / TRANSFER)
     if METRICS in pictures:
-        scoring.score(trained, train, real, options.data_path or trained.data_path, options.seed, options.cas,
-                      options.nearest_neighbour, folder / METRICS_JSON, folder / METRICS)
+        scoring.score(trained, train, real, wanted, folder / METRICS_JSON, folder / METRICS)
     return 0
 
 

@@ -4,43 +4,74 @@ from __future__ import annotations
 
 import textwrap
 import time
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Optional
+from typing import Optional, Tuple
 
 from ms_gan import data, runtime
 from ms_gan.cli.trained import Trained
 from ms_gan.data import ImageData
+from ms_gan.errors import UserError
 from ms_gan.evaluation import judges, score_picture, scores
 from ms_gan.training.run_folder import write_json
 
 
-def refuse(trained: Trained, train: ImageData, test: ImageData, seed: int, cas: bool, nearest_neighbour: bool) -> None:
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be scored, and how: the options of `eval`."""
+
+    seed: int
+    against: str  # "test", or "train" to choose by
+    judge: Optional[str]  # its folder; None for the one that is found
+    cas: bool
+    nearest_neighbour: bool
+    data_path: Optional[str]
+
+    def compared(self, train: ImageData, test: ImageData) -> Tuple[ImageData, ImageData]:
+        """Return the training images, and those to compare with."""
+        return (train, test) if self.against == "test" else scores.among_training_images(train, test, self.seed)
+
+
+def refuse(trained: Trained, train: ImageData, test: ImageData, wanted: Wanted) -> None:
     """Raise UserError for what cannot be scored, such as too few images, before anything is drawn or trained."""
-    scores.Real.choose(train, test, seed)
-    scores.refuse_labelled(trained.labels is not None, train, cas, nearest_neighbour)
+    scores.Real.choose(*wanted.compared(train, test), wanted.seed)
+    scores.refuse_labelled(trained.labels is not None, train, wanted.cas, wanted.nearest_neighbour)
+    no_judge = judges.why_no_judge(train)
+    if wanted.judge and no_judge and not train.channels_from:
+        raise UserError(f"--judge: {no_judge}; leave it out")
+    if wanted.judge and not no_judge:
+        _judge_of(train, test, wanted)
 
 
-def score(trained: Trained, train: ImageData, test: ImageData, data_path: Optional[str], seed: int, cas: bool,
-          nearest_neighbour: bool, to_json: Path, to_picture: Path) -> None:
-    """Score the model on its own data, which lie at `data_path`; print the scores, and write them and a picture."""
+def score(trained: Trained, train: ImageData, test: ImageData, wanted: Wanted, to_json: Path,
+          to_picture: Path) -> None:
+    """Score the model on its own data; print the scores, and write them and a picture.
+
+    Raises UserError for a judge of other data.
+    """
     started = time.perf_counter()
     no_judge = judges.why_no_judge(train)
-    judge = None if no_judge else judges.judge_for(train, test, say)
-    found = scores.measure(trained.draw, trained.recipe["latent"], trained.labels is not None, train, test, seed, judge,
-                           no_judge, trained.discriminator(), trained.why_no_discriminator, trained.relativistic, cas,
-                           nearest_neighbour, say)
+    judge = None if no_judge else _judge_of(train, test, wanted)
+    other, compared = wanted.compared(train, test)
+    found = scores.measure(trained.draw, trained.recipe["latent"], trained.labels is not None, other, compared,
+                           wanted.seed, judge, no_judge, *trained.discriminator(train), trained.relativistic,
+                           wanted.cas, wanted.nearest_neighbour, say)
     if train.channels_from:
         say(f"drawing {scores.STACKED:,} images, and counting the modes among them")
-        splits = (data.load(train.channels_from, split, data_path) for split in ("train", "test"))
-        judge = judges.judge_for(*splits, say)
-        scores.count_modes(found, trained.draw, trained.recipe["latent"], judge, test, seed,
-                           None if trained.labels is None else test.labels)
-    by = _judge(judge) if judge else None
+        judge = _judge_of(*(data.load(train.channels_from, split, wanted.data_path) for split in ("train", "test")),
+                          wanted)
+        scores.count_modes(found, trained.draw, trained.recipe["latent"], judge, compared, wanted.seed,
+                           None if trained.labels is None else compared.labels)
+    by = _about(judge) if judge else None
     count = found.protocol["generated"]
     title = f"scores of {trained.recipe['name']} at step {trained.step:,}"
-    about = (f"{count:,} generated images of seed {seed} against {count:,} of the test split of {test.name}. The "
-             f"column \"real\" holds what {count:,} training images score in their place; for memorisation and the "
-             f"judge's reading, the test images.")
+    about = f"{count:,} generated images of seed {wanted.seed} against {count:,} of the {compared.split} split of " \
+            f"{test.name}. "
+    if wanted.against == "test":
+        about += (f"The column \"real\" holds what {count:,} training images score in their place; for memorisation "
+                  f"and the judge's reading, the test images.")
+    else:
+        about += f"The column \"real\" holds what {count:,} other training images score in their place."
     draws = found.protocol.get("fd_of_real_draws", [])
     if len(draws) > 1:
         about += (f" Their Fréchet distance is the mean of {len(draws)} draws, {min(draws):.2f} to {max(draws):.2f}.")
@@ -69,7 +100,18 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _judge(judge: judges.Judge) -> dict:
+def _judge_of(train: ImageData, test: ImageData, wanted: Wanted) -> judges.Judge:
+    """Return the judge that was asked for, or the one that is found."""
+    if wanted.judge is None:
+        return judges.judge_for(train, test, say)
+    judge = judges.load_judge(Path(wanted.judge))
+    if not judges.fits(judge.about, train, test):
+        raise UserError(f"{wanted.judge}: a judge of other data ({judge.about['data']['name']}); leave --judge out, or "
+                        f"train one of these: python -m ms_gan judge")
+    return judge
+
+
+def _about(judge: judges.Judge) -> dict:
     """Say which judge this is, for the record."""
     right = judge.about["accuracy_test"]
     return {"folder": str(judge.home), "sha256": judge.sha256, "accuracy_test": right,

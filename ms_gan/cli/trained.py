@@ -10,6 +10,7 @@ import numpy as np
 
 from ms_gan import data
 from ms_gan.data import ImageData
+from ms_gan.data.clusters import find_clusters
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks, on_arrays
 from ms_gan.evaluation.scores import Discriminate
@@ -17,9 +18,10 @@ from ms_gan.labels import LabelNames
 from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
 from ms_gan.recipes import FAMILIES, Recipe, check, clusters_of
 from ms_gan.recipes.build import (STEPS, build_discriminator, build_encoder, build_unit_range_generator,
-                                  leaving)
+                                  knows_clusters, leaving)
 from ms_gan.training.checkpoints import load_cells, read_state
 from ms_gan.training.run_folder import SETTINGS, RunFolder, find_checkpoint
+from ms_gan.training.scoring import hold_out
 
 
 @dataclass(frozen=True)
@@ -107,32 +109,31 @@ class Trained:
         """Whether only differences of the discriminator's logits mean anything."""
         return STEPS[self.recipe["family"]].relativistic
 
-    @property
-    def why_no_discriminator(self) -> Optional[str]:
-        """Why none can judge the model's images, or None where one can."""
-        if "discriminator" not in FAMILIES[self.recipe["family"]]:
-            return "the model has no discriminator"
-        if STEPS[self.recipe["family"]].discriminator_takes_labels and clusters_of(self.recipe):
-            return "the discriminator judges an image together with its cluster, which new images do not come with"
-        return None
+    def discriminator(self, train: ImageData) -> Tuple[Optional[Discriminate], Optional[str]]:
+        """Load the model's discriminator, a function of images, uint8, and labels to logits, (N, 1); or say why not.
 
-    def discriminator(self) -> Optional[Discriminate]:
-        """Load the model's discriminator, a function of images, uint8, and labels to logits, (N, 1).
-
-        The labels are for one that judges by them. None where `why_no_discriminator` says why.
+        The labels are for one that judges by them. One that judges by clusters gets those that images fall into, among
+        the clusters of the run's training images, `train`.
         """
-        if self.why_no_discriminator is not None:
-            return None
+        if "discriminator" not in FAMILIES[self.recipe["family"]]:
+            return None, "the model has no discriminator"
         judging = STEPS[self.recipe["family"]].discriminator_takes_labels
+        clusters = None
+        if clusters_of(self.recipe):
+            learned, _ = hold_out(self.recipe, train, self.settings["seed"])
+            clusters = find_clusters(learned.images, clusters_of(self.recipe))
+            if not knows_clusters(self.generator.generator, clusters.of(learned.images), self.recipe):
+                return None, "the training images fall into other clusters here than those that it judges by"
         network = build_discriminator(self.recipe)
         load_cells(self.checkpoint, {"discriminator": network.discriminator})
         judge = on_arrays(network)
 
         def discriminate(images: np.ndarray, labels: Optional[np.ndarray]) -> np.ndarray:
+            labels = labels if clusters is None else clusters.of(images)
             inputs = (images, labels) if judging and labels is not None else (images,)
             return in_chunks(lambda some, *label: judge(np.float32(some) / 255, *label), inputs)[0]
 
-        return discriminate
+        return discriminate, None
 
 
 def load_trained(place: Optional[str]) -> Trained:

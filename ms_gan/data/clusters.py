@@ -2,63 +2,121 @@
 
 from __future__ import annotations
 
+import math
+from dataclasses import dataclass
+from typing import Tuple
+
 import numpy as np
 
-SIDE = 14  # blocks, across and down, by whose sums images are compared
-FITTED = 10_000  # images by which the centres are found, at most
-ROUNDS = 50  # of moving them, at most
-BLOCK = 10_000  # images whose sums are in memory at once
+SIDE = 14  # blocks, across and down, by whose means images are compared
+FITTED = 60_000  # images by which groups are found, at most
+SMALL_GROUPS, IMAGES_IN_ONE = 1000, 20  # small groups that are joined: at most, and fewer where images are few
+ROUNDS = 20  # of moving their centres, at most
+BLOCK = 2000  # images whose distances are in memory at once
+EXACT = 2**24  # up to here float32 knows every whole number
 
 
-def find_clusters(images: np.ndarray, count: int) -> np.ndarray:
-    """Put images, uint8, N×C×S×S, into `count` groups of such as look alike: int32 (N,), 0 to count − 1.
+@dataclass(frozen=True)
+class Clusters:
+    """Groups that were found: the centres of small groups, float32 (K, D), and which group each is in, int32 (K,)."""
 
-    k-means (Lloyd 1982) on sums of blocks of pixels, begun by k-means++ (Arthur and Vassilvitskii 2007), always with
-    the same choices. Pixels and centres are whole numbers, and distances between them small enough for float64 to add
-    up in any order without rounding: the same images make the same groups on every machine, and so are found again when
-    a run goes on elsewhere. Other images, be it one less, make other groups. One may be empty where images are alike.
+    centres: np.ndarray
+    joined: np.ndarray
+
+    def of(self, images: np.ndarray) -> np.ndarray:
+        """Return the group that each image falls into: uint8, N×C×S×S, as those it was found in; int32 (N,)."""
+        return self.joined[_two_nearest(_features(images), self.centres)[:, 0]]
+
+
+def find_clusters(images: np.ndarray, count: int) -> Clusters:
+    """Find `count` groups, 0 to count − 1, of images that look alike, in such images: uint8, N×C×S×S.
+
+    k-means (Lloyd 1982) makes many small groups; then those are joined, two at a time, that the most images lie
+    between, for their sizes: an image links its nearest centre with the next (Martinetz and Schulten 1994), and of two
+    groups the mean number of links counts (average linkage, Sokal and Michener 1958). So a group may reach far, through
+    images of which each is like the next, where k-means would cut it: with MNIST 20 of them part the digits better
+    than 64 by k-means alone.
+
+    Pixels and centres are whole numbers, small enough for float32 to add them up in any order without rounding: the
+    same images make the same groups on every machine, and so are found again when a run goes on elsewhere. Other
+    images, be it one less, make other groups. There may be fewer where images are alike.
     """
     stream = np.random.Generator(np.random.Philox(key=0))
     some = _features(images[np.sort(stream.permutation(len(images))[:FITTED])])
-    centres = _begin(some, count, stream)
-    groups = None
+    centres = some[stream.permutation(len(some))[:max(count, min(SMALL_GROUPS, len(some) // IMAGES_IN_ONE))]]
+    near = None
     for _ in range(ROUNDS):
-        before, groups = groups, _nearest(some, centres)
-        if before is not None and (groups == before).all():
+        before, near = near, _two_nearest(some, centres)
+        if before is not None and (near == before).all():
             break
-        sizes = np.bincount(groups, minlength=count)
-        sums = np.stack([some[groups == number].sum(0) for number in range(count)])
-        centres = np.where(sizes[:, None] > 0, np.rint(sums / np.maximum(sizes, 1)[:, None]), centres)
-    return np.concatenate([_nearest(_features(images[start:start + BLOCK]), centres)
-                           for start in range(0, len(images), BLOCK)])
+        centres = _means(some, near[:, 0], centres)
+    near = _two_nearest(some, centres)
+    return Clusters(centres, _join(near, len(centres), count))
 
 
 def _features(images: np.ndarray) -> np.ndarray:
-    """Return the sums of equal blocks of pixels of the images' middle, whole numbers, float64 (N, C·blocks)."""
+    """Return the means of equal blocks of pixels of the images' middle, whole numbers, float32 (N, C·blocks).
+
+    The largest is such that a sum of their products stays EXACT.
+    """
     count, channels, size, _ = images.shape
     side = min(SIDE, size)
     block = size // side
     start = (size - side * block) // 2
     middle = images[:, :, start:start + side * block, start:start + side * block]
-    sums = middle.reshape(count, channels, side, block, side, block).sum((3, 5), dtype=np.int32)
-    return sums.reshape(count, -1).astype(np.float64)
+    sums = middle.reshape(count, channels, side, block, side, block).sum((3, 5), dtype=np.int32).reshape(count, -1)
+    most = min(255, math.isqrt(EXACT // sums.shape[1]))
+    return (sums * np.int64(most) // (255 * block**2)).astype(np.float32)
 
 
-def _begin(features: np.ndarray, count: int, stream: np.random.Generator) -> np.ndarray:
-    """Choose `count` features as centres, each the likelier, the farther it is from those before, squared."""
-    centres = [features[stream.integers(len(features))]]
-    left = _squared_distances(features, centres[0][None])[:, 0]
-    while len(centres) < count:
-        sums = np.cumsum(left)
-        centres.append(features[np.searchsorted(sums, stream.random() * sums[-1], side="right") % len(features)])
-        left = np.minimum(left, _squared_distances(features, centres[-1][None])[:, 0])
-    return np.stack(centres)
+def _two_nearest(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return the numbers of each feature's nearest centre and of the next: int32 (N, 2); of equally near the first."""
+    lengths = (centres**2).sum(1)
+    found = np.empty((len(features), 2), np.int32)
+    for start in range(0, len(features), BLOCK):
+        distances = lengths - 2 * (features[start:start + BLOCK] @ centres.T)  # squared, less the feature's own length
+        first = distances.argmin(1)
+        distances[np.arange(len(first)), first] = np.inf
+        found[start:start + BLOCK] = np.stack((first, distances.argmin(1)), 1)
+    return found
 
 
-def _nearest(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Return the number of each feature's nearest centre, of equally near ones the first: int32 (N,)."""
-    return _squared_distances(features, centres).argmin(1).astype(np.int32)
+def _means(features: np.ndarray, groups: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return the mean of each group's features, rounded; of an empty group its centre as it was."""
+    moved = centres.copy()
+    order = np.argsort(groups, kind="stable")
+    numbers, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+    sums = np.add.reduceat(features[order].astype(np.float64), starts)
+    moved[numbers] = np.rint(sums / sizes[:, None])
+    return moved
 
 
-def _squared_distances(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    return (features**2).sum(1)[:, None] - 2 * features @ centres.T + (centres**2).sum(1)
+def _join(near: np.ndarray, small: int, count: int) -> np.ndarray:
+    """Join `small` groups until `count` are left: which of those each is in, int32 (small,).
+
+    `near`, (N, 2), holds the numbers of the two groups that each image is nearest to.
+    """
+    sizes = np.bincount(near[:, 0], minlength=small).astype(np.float64)
+    links = np.zeros((small, small))
+    np.add.at(links, (near[:, 0], near[:, 1]), 1)
+    links += links.T
+    joined, left = np.arange(small), sizes > 0
+    means = np.where(left[:, None] & left, links / np.maximum(np.outer(sizes, sizes), 1), -1.0)
+    np.fill_diagonal(means, -1.0)
+    for _ in range(left.sum() - count):
+        one, other = _largest(means)
+        joined[joined == other] = one
+        links[one] += links[other]
+        links[:, one] += links[:, other]
+        sizes[one] += sizes[other]
+        left[other] = False
+        row = np.where(left, links[one] / np.maximum(sizes[one] * sizes, 1), -1.0)
+        row[one] = -1.0
+        means[one], means[:, one] = row, row
+        means[other], means[:, other] = -1.0, -1.0
+    return np.searchsorted(np.flatnonzero(left), joined).clip(max=count - 1).astype(np.int32)
+
+
+def _largest(means: np.ndarray) -> Tuple[int, int]:
+    one, other = divmod(int(means.argmax()), len(means))
+    return one, other

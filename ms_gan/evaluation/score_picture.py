@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import textwrap
 from pathlib import Path
@@ -38,8 +39,9 @@ def picture(path: Path, scores: Scores, classes: Sequence[str], title: str, capt
     """
     from matplotlib.figure import Figure
 
+    logits = functools.partial(_logits, relative="discriminator_accuracy_real" in scores.left_out)
     panels = [(draw, values) for draw, values in (
-        (_classes, scores.shares), (_nearest, scores.nearest), (_logits, scores.logits)) if values is not None]
+        (_classes, scores.shares), (_nearest, scores.nearest), (logits, scores.logits)) if values is not None]
     lines = table(scores)
     caption = "\n".join(textwrap.wrap(caption, 125))
     text_height = 0.19 * (len(lines) + caption.count("\n") + 3)
@@ -76,12 +78,13 @@ def _nearest(axes, nearest, classes: Sequence[str]) -> None:
     axes.set(xlabel="distance to the nearest training image", ylabel="density", xlim=(0, None))
 
 
-def _logits(axes, logits, classes: Sequence[str]) -> None:
+def _logits(axes, logits, classes: Sequence[str], relative: bool) -> None:
     values = np.concatenate([some.ravel() for some in logits.values()])
     low, high = float(values.min()), float(values.max())
     bins = np.linspace(low, high if high > low else low + 1, 80)
     for kind, some in logits.items():
-        axes.hist(some.ravel(), bins, density=True, histtype="step", linewidth=1.6, color=COLOURS[kind],
-                  label=kind if kind == "generated" else "real, of the test split")
-    axes.axvline(0, color="#777777", linestyle="--", linewidth=1)
-    axes.set(xlabel="logit of the model's discriminator: above 0 it says real", ylabel="density")
+        axes.hist(some.ravel(), bins, density=True, histtype="step", linewidth=1.6, color=COLOURS[kind], label=kind)
+    axes.set(xlabel="logit of the model's discriminator: the higher, the more real", ylabel="density")
+    if not relative:
+        axes.axvline(0, color="#777777", linestyle="--", linewidth=1)
+        axes.set(xlabel="logit of the model's discriminator: above 0 it says real")

@@ -4,6 +4,9 @@ Generated images are compared with the test split, which no network was trained 
 things alone: memorisation, which is about them; the Parzen window's width; and the column "real", in which as many of
 them, or for memorisation the test images, stand where the generated ones do, with a conditional model each class as
 often as there. A score's name says its protocol, such as fd_10k_test: 10,000 images, against as many of the test split.
+
+Whoever chooses among models or settings compares with training images (`among_training_images`), since a score that
+something was chosen by says too much of what was chosen; such scores are called fd_10k_train.
 """
 
 from __future__ import annotations
@@ -29,6 +32,7 @@ Say = Callable[[str], None]
 STACKED = 26_000  # samples whose modes are counted
 MOST, FEWEST = 10_000, 100  # images of each kind
 OF_TRAINING = 6  # one in so many of the training split, its end, is for the Parzen window's width: 50,000 to 60,000
+OF_THOSE_COMPARED_WITH = 4  # at most one in so many training images stands for the test split
 VALIDATION = 1000  # at most so many of them
 LABELLED = 5  # times as many samples for CAS and 1-NN: 50,000
 DRAWS = 5  # of real images for the Fréchet distance of real to real, at most: one alone is as much luck as measure
@@ -96,24 +100,38 @@ class Real:
         return len(self.test.images)
 
 
+def among_training_images(train: ImageData, test: ImageData, seed: int) -> Tuple[ImageData, ImageData]:
+    """Return other training images, and those, by the seed, to compare with in place of the test split's.
+
+    They are as many as the test split has, at most one in OF_THOSE_COMPARED_WITH.
+    """
+    order = random_stream(seed, "training images to compare with").permutation(len(train.images))
+    count = min(len(test.images), len(order) // OF_THOSE_COMPARED_WITH)
+    other, compared = (replace(train, images=train.images[chosen],
+                               labels=None if train.labels is None else train.labels[chosen])
+                       for chosen in (np.sort(order[count:]), np.sort(order[:count])))
+    return other, compared
+
+
 def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageData, test: ImageData, seed: int,
             judge: Optional[Judge], no_judge: Optional[str], discriminate: Optional[Discriminate],
             no_discriminator: Optional[str], relativistic: bool, cas: bool, nearest_neighbour: bool, say: Say) -> Scores:
     """Score a generator. Raises UserError for too few real images, and for CAS or 1-NN of one without classes.
 
+    `train` and `test` are the splits, or what `among_training_images` makes of them, which leaves out memorisation.
     `latent` holds the latents' distribution and size; a `conditional` generator gets the labels of the test images.
     `judge` belongs to the data, or `no_judge` says why there is none; `discriminate` is the model's own D, or
     `no_discriminator` says why there is none; with `relativistic` it was trained on differences alone.
     """
     refuse_labelled(conditional, train, cas, nearest_neighbour)
     real = Real.choose(train, test, seed, as_labelled=conditional and not test.places)
-    count, of, scores = real.count, of_count(real.count), Scores()
+    count, of, scores = real.count, f"{of_count(real.count)}_{test.split}", Scores()
     labels, balanced = _wanted_labels(real.test, seed) if conditional else (None, None)
     scores.protocol = {
-        "generated": count, "real": count, "split": "test", "seed": seed, "neighbours": metrics.NEIGHBOURS,
-        "test_images": len(test.images), "training_images": len(train.images),
+        "generated": count, "real": count, "split": test.split, "seed": seed, "neighbours": metrics.NEIGHBOURS,
+        "images_to_compare_with": len(test.images), "other_training_images": len(train.images),
         "pixels": "generated images are rounded to 256 levels, as files and the real ones are",
-        "labels": "as often as in the test split; class accuracy: each class equally often" if conditional else None}
+        "labels": "as often as in the images compared with; class accuracy: each class equally often" if conditional else None}
 
     say(f"drawing {count if labels is None else len(labels):,} images")
     everything = draw_bytes(draw, latent, count if labels is None else len(labels), seed, labels)
@@ -128,8 +146,11 @@ def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageD
         scores.left_out["class_accuracy"] = "the generator takes no class"
     elif test.places:
         scores.left_out["class_accuracy"] = "the generator takes tags, and a judge reads one class"
-    say(f"comparing them with {len(train.images):,} training images")
-    _by_training_images(scores, real, images, of)
+    if test.split == "train":
+        scores.left_out["memorisation"] = "real images that were trained on tell nothing about copies"
+    else:
+        say(f"comparing them with {len(train.images):,} training images")
+        _by_training_images(scores, real, images, of_count(count))
     _by_density(scores, real, images, of)
     if discriminate is None:
         scores.left_out["discriminator"] = no_discriminator
@@ -237,12 +258,12 @@ def _by_features(scores: Scores, judge: Judge, real: Real, images: np.ndarray, o
     of_test, of_images, *of_draws = (judge.features(some) for some in (real.test.images, images, *real.draws))
     distance, *of_real = (frechet_distance(moments(some), moments(of_test)) for some in (of_images, *of_draws))
     scores.protocol["fd_of_real_draws"] = of_real
-    scores.add(f"fd_{of}_test", distance, float(np.mean(of_real)))
-    scores.add(f"fd_{of}_test_ratio", distance / float(np.mean(of_real)), 1.0)
+    scores.add(f"fd_{of}", distance, float(np.mean(of_real)))
+    scores.add(f"fd_{of}_ratio", distance / float(np.mean(of_real)), 1.0)
     of_generated = metrics.precision_recall_density_coverage(of_test, of_images)
     of_training = metrics.precision_recall_density_coverage(of_test, of_draws[0])
     for name, score in of_generated.items():
-        scores.add(f"{name}_{of}_test", score, of_training[name])
+        scores.add(f"{name}_{of}", score, of_training[name])
 
 
 def _by_classes(scores: Scores, judge: Judge, real: Real, images: np.ndarray, everything: np.ndarray,
@@ -269,7 +290,7 @@ def _by_density(scores: Scores, real: Real, images: np.ndarray, of: str) -> None
     of_generated, of_real = (metrics.parzen_log_likelihood(samples, real.validation, real.test.images)
                              for samples in (images, real.some))
     for name, key in (("", "log_likelihood"), ("_error", "error"), ("_sigma", "sigma")):
-        scores.add(f"parzen_{of}_test{name}", of_generated[key], of_real[key])
+        scores.add(f"parzen_{of}{name}", of_generated[key], of_real[key])
 
 
 def _by_discriminator(scores: Scores, discriminate: Discriminate, test: ImageData, images: np.ndarray,
@@ -282,19 +303,19 @@ def _by_discriminator(scores: Scores, discriminate: Discriminate, test: ImageDat
         if relativistic and name in ("accuracy_real", "accuracy_generated"):
             scores.left_out[f"discriminator_{name}"] = "of a relativistic D only differences of logits mean anything"
             continue
-        scores.add(f"discriminator_{name}_test" if name.endswith("real") else f"discriminator_{name}", score)
+        scores.add(f"discriminator_{name}_{test.split}" if name.endswith("real") else f"discriminator_{name}", score)
 
 
 def _by_labels(scores: Scores, draw: Draw, latent: Dict[str, Any], real: Real, seed: int, cas: bool,
                nearest_neighbour: bool, say: Say) -> None:
     count = min(LABELLED * real.count, len(real.train.images))
-    labels, of = real.train.labels[:count], of_count(count)
+    labels, of = real.train.labels[:count], f"{of_count(count)}_{real.test.split}"
     say(f"drawing {count:,} images with the labels of as many training images")
     drawn = replace(real.train, images=draw_bytes(draw, latent, count, seed, labels), labels=labels)
     same = replace(real.train, images=real.train.images[:count], labels=labels)
     if nearest_neighbour:
         say("looking for the nearest of them to each test image")
-        scores.add(f"one_nearest_neighbour_error_{of}_test", *(
+        scores.add(f"one_nearest_neighbour_error_{of}", *(
             metrics.one_nearest_neighbour_error(some.images, labels, real.test.images, real.test.labels)
             for some in (drawn, same)))
     if cas:
@@ -302,4 +323,4 @@ def _by_labels(scores: Scores, draw: Draw, latent: Dict[str, Any], real: Real, s
         for some, kind in ((drawn, "generated"), (same, "real")):
             say(f"training a classifier on {count:,} {kind} images")
             accuracies.append(accuracy(train_network("classes", some, seed, say), real.test))
-        scores.add(f"cas_{of}_test", *accuracies)
+        scores.add(f"cas_{of}", *accuracies)

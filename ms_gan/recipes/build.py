@@ -131,16 +131,16 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
 def match_cluster_shares(step: TrainingStep, recipe: Recipe) -> None:
     """Let a generator of clusters choose each as often as the step's images are in it."""
     if clusters_of(recipe):
-        step.generator.thresholds.set_data(ms.Tensor(_thresholds(step, recipe)))
+        step.generator.thresholds.set_data(ms.Tensor(_thresholds(step.data.all_labels, recipe)))
 
 
-def knows_clusters(step: TrainingStep, recipe: Recipe) -> bool:
-    """Tell whether the step's images are in the clusters, as far as their sizes tell, that its generator learned."""
-    return not clusters_of(recipe) or np.array_equal(step.generator.thresholds.asnumpy(), _thresholds(step, recipe))
+def knows_clusters(generator: nn.Cell, found: np.ndarray, recipe: Recipe) -> bool:
+    """Tell whether the clusters that images are in, int (N,), are those of the generator, as far as sizes tell."""
+    return np.array_equal(generator.thresholds.asnumpy(), _thresholds(found, recipe))
 
 
-def _thresholds(step: TrainingStep, recipe: Recipe) -> np.ndarray:
-    shares = np.bincount(step.data.all_labels, minlength=clusters_of(recipe)) / len(step.data.all_labels)
+def _thresholds(found: np.ndarray, recipe: Recipe) -> np.ndarray:
+    shares = np.bincount(found, minlength=clusters_of(recipe)) / len(found)
     return thresholds(recipe["latent"]["distribution"], shares)
 
 
@@ -221,7 +221,8 @@ def _data(recipe: Recipe, images: ImageData) -> nn.Cell:
     data = recipe["data"]
     labels = images.labels if data["classes"] else None
     if clusters_of(recipe):
-        labels = find_clusters(images.at_size(data["size"]).images, clusters_of(recipe))
+        some = images.at_size(data["size"]).images
+        labels = find_clusters(some, clusters_of(recipe)).of(some)
     if data["rotate_and_mirror"]:
         return TurnedImages(images.images, labels, data["pixel_range"], data["size"])
     return ResidentImages(images.at_size(data["size"]).images, labels, data["pixel_range"])

@@ -19,7 +19,7 @@ RECIPE = {
     "summary": "relativistic pairing GAN with gradient penalties, the house recipe, 28x28 grey",
     "family": "rpgan",
     "data": {"dataset": "mnist", "fallback": "digits", "size": 28, "channels": 1, "classes": 0, "places": 0,
-             "clusters": 0, "pixel_range": [-1.0, 1.0], "rotate_and_mirror": False},
+             "clusters": 20, "pixel_range": [-1.0, 1.0], "rotate_and_mirror": False},
     "latent": {"size": 64, "distribution": "normal"},
     "generator": {
         "network": "mlp_generator", "widths": [256, 512, 512], "slope": 0.2,

@@ -45,6 +45,7 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     images.require(*(recipe["data"][key] for key in ("size", "channels", "classes", "places")))
     require_same(device, images.sha256)
     for_training, held_out = hold_out(recipe, images, seed)
+    _announce_clusters(recipe, for_training, device)
     step = build_step(recipe, for_training, seed, device.count)
     batches, steps_per_epoch = build_sampler(recipe, step.data.count, step.images_per_step * device.count, seed)
     settings = {
@@ -68,7 +69,7 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     if warm_start is not None:
         state = read_state(warm_start)
         load_cells(warm_start, {name: getattr(step, name) for name in step.networks})
-        new_clusters = not knows_clusters(step, recipe)
+        new_clusters = clusters_of(recipe) and not knows_clusters(step.generator, step.data.all_labels, recipe)
         match_cluster_shares(step, recipe)
         for name, average in step.averages.items():
             begin_average(getattr(step, name), average)
@@ -142,6 +143,7 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
 
     require_same(device, images.sha256)
     for_training, held_out = hold_out(settings["recipe"], images, settings["seed"])
+    _announce_clusters(settings["recipe"], for_training, device)
     step = build_step(settings["recipe"], for_training, settings["seed"], device.count)
     batches, steps_per_epoch = build_sampler(settings["recipe"], step.data.count,
                                              step.images_per_step * device.count, settings["seed"])
@@ -155,7 +157,8 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
     done = None
     if checkpoint is not None:
         load_cells(checkpoint, step.saved())
-        if not knows_clusters(step, settings["recipe"]):
+        if clusters_of(settings["recipe"]) and not knows_clusters(step.generator, step.data.all_labels,
+                                                                  settings["recipe"]):
             raise UserError(f"{path}: its images fall into other clusters than when it began; go on with the versions "
                             f"of numpy and ms_gan that its environment.json names")
         done = None if "prepared" in state else state["step"]
@@ -197,6 +200,12 @@ def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any]
                 settings, history, progress, scores, best)
     loop.go(done, settings["steps"], prepared)
     progress.say(f"done: {settings['steps']:,} steps; pictures and checkpoints in {run.path}")
+
+
+def _announce_clusters(recipe: Recipe, images: ImageData, device: runtime.Device) -> None:
+    """Say what is about to take some seconds."""
+    if clusters_of(recipe) and device.rank == 0:
+        print(f"finding {clusters_of(recipe)} clusters of {len(images.images):,} images", flush=True)
 
 
 def _test_split(settings: Dict[str, Any], environment: Dict[str, Any], scores: TrainingScores,
