@@ -1,34 +1,18 @@
 """Print what other libraries say of the arrays in tests/test_metrics.py: the values that are recorded there.
 
     python -m venv other && other/bin/pip install numpy==1.26.4 scipy==1.17.1 scikit-learn==1.9.1 prdc==0.2 \\
-        torch-fidelity==0.4.0 pytest
+        torch-fidelity==0.4.0
     other/bin/python benchmarks/other_libraries.py
 
 In an environment of its own, so that ms_gan needs none of them. A library that is missing is left out, by name.
 """
 
-import ast
 import sys
 from pathlib import Path
 
 import numpy as np
 
-TESTS = Path(__file__).resolve().parent.parent / "tests" / "test_metrics.py"
-
-
-def arrays() -> tuple:
-    """Return the features, real and generated, and the pixels with labels that the tests draw.
-
-    The functions that draw them are taken out of the tests' source, as importing it would need MindSpore.
-    """
-    wanted = {"features", "pixels"}
-    tree = ast.parse(TESTS.read_text(encoding="utf-8"))
-    tree.body = [node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name in wanted]
-    for node in tree.body:
-        node.decorator_list = []
-    found = {"np": np}
-    exec(compile(tree, str(TESTS), "exec"), found)
-    return found["features"](1, 1500), found["features"](2, 1200, 0.5, 0.8), found["pixels"]()
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
 
 def by_scipy(real: np.ndarray, generated: np.ndarray, pixels: tuple) -> None:
@@ -74,10 +58,11 @@ def by_scikit_learn(real: np.ndarray, generated: np.ndarray, pixels: tuple) -> N
 
 
 def main() -> None:
-    drawn = arrays()
+    from metric_arrays import GENERATED, REAL, draw_pixels
+
     for ask in (by_scipy, by_torch_fidelity, by_prdc, by_scikit_learn):
         try:
-            ask(*drawn)
+            ask(REAL, GENERATED, draw_pixels())
         except ImportError as error:
             print(f"{ask.__name__}: left out: {error}", file=sys.stderr)
 

@@ -55,12 +55,3 @@ def test_modes_are_counted_by_good_points_alone(gaussians):
     points = np.array([[0, 0], [0.14, 0], [0.16, 0], [2, 2.149], [4, 4.2], [1, 1], [-4, -4.05]])
     assert gaussians.count_modes(points) == (3, 4 / 7)
     assert gaussians.count_modes(np.full((5, 2), 1.0)) == (0, 0.0)
-
-
-def test_other_libraries_are_asked_about_the_arrays_of_the_tests():
-    import test_metrics
-
-    real, generated, pixels = load("other_libraries").arrays()
-    np.testing.assert_array_equal(real, test_metrics.REAL)
-    np.testing.assert_array_equal(generated, test_metrics.GENERATED)
-    assert [part.shape for part in pixels] == [(400, 6, 6), (100, 6, 6), (150, 6, 6), (400,), (150,)]

@@ -1,8 +1,7 @@
 """Each metric against an existing library's value, against known answers, and for how it moves with sample size.
 
-The recorded values were computed by other code on the very arrays that `features` and `pixels` draw here
-(benchmarks/other_libraries.py does it again):
-scipy 1.17.1 (`linalg.sqrtm` in the formula as Heusel et al. publish it), torch-fidelity 0.4.0
+The recorded values were computed by other code on the very arrays of metric_arrays.py, and benchmarks/other_libraries.py
+computes them again: scipy 1.17.1 (`linalg.sqrtm` in the formula as Heusel et al. publish it), torch-fidelity 0.4.0
 (`fid_statistics_to_metric`), prdc 0.2 (`compute_prdc`), scikit-learn 1.9.1
 (`KernelDensity` with rtol=0 and leaf_size=1000, as with smaller leaves its sums leave some samples out;
 `KNeighborsClassifier(1)`; `NearestNeighbors`), all with NumPy 1.26.4.
@@ -13,26 +12,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from metric_arrays import GENERATED, REAL, draw_pixels, features
+
 from ms_gan.evaluation import metrics
 from ms_gan.evaluation.metrics import frechet_distance, moments, precision_recall_density_coverage
 
 
-def features(seed, count, shift=0.0, spread=1.0, dimensions=16):
-    """Like a classifier's behind a ReLU: correlated, many of them 0."""
-    mix = np.random.default_rng(99).normal(size=(dimensions, dimensions))
-    normal = np.random.default_rng(seed).standard_normal((count, dimensions))
-    return np.maximum(normal @ mix * spread + shift, 0)
-
-
-REAL, GENERATED = features(1, 1500), features(2, 1200, 0.5, 0.8)
-
-
 @pytest.fixture(scope="module")
 def pixels():
-    """Samples, validation and test images, float32, and labels of the samples and of the test images."""
-    stream = np.random.default_rng(3)
-    images = [np.float32(stream.random((count, 6, 6))) for count in (400, 100, 150)]
-    return (*images, stream.integers(0, 4, 400), stream.integers(0, 4, 150))
+    return draw_pixels()
 
 
 def fd(first, second):

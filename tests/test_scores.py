@@ -322,6 +322,18 @@ def test_images_to_choose_by_are_of_the_training_split_and_no_others_of_it(train
     assert (again.images != compared.images).any()
     few = replace(train, images=train.images[:400], labels=train.labels[:400])
     assert len(scores.among_training_images(few, test, 1)[1].images) == 100
+    too_few = replace(train, images=train.images[:399], labels=train.labels[:399])
+    with pytest.raises(UserError, match="399 training images and 200 test images are too few .* at least 400 and 100"):
+        scores.among_training_images(too_few, test, 1)
+
+
+def test_images_that_a_run_held_out_are_what_it_is_chosen_by(place, tmp_path):
+    assert cli.main(["train", "--recipe", "mlp", "--dataset", "mnist", "--data-path", str(place / "data"), *SMALL,
+                     "--steps", "2", "--set", "scores.held_out=150", "--output-dir", str(tmp_path)]) == 0
+    assert cli.main(["eval", str(tmp_path / "mlp" / "1"), "--against", "train"]) == 0
+    record = json.loads((tmp_path / "mlp/1/eval/metrics.json").read_text())
+    assert record["protocol"]["split"] == "held_out" and record["protocol"]["other_training_images"] == 1050
+    assert {"fd_150_held_out", "memorisation_150_median", "parzen_150_held_out"} <= set(record["generated"])
 
 
 def test_another_judge_of_the_same_data_may_be_named(place, tmp_path, capsys):
@@ -338,8 +350,9 @@ def test_another_judge_of_the_same_data_may_be_named(place, tmp_path, capsys):
     (judge / "judge.json").write_text(json.dumps(about))
     write_checksums(judge)
     capsys.readouterr()
-    for run, named in (("runs/mlp/1", "a judge of other data (mnist)"), ("runs/mlp/2", "has no labels")):
-        assert evaluate(place, run, "--judge", str(judge), "--output-dir", str(tmp_path / "none")) == 2
+    for run, folder, named in (("runs/mlp/1", judge, "a judge of other data (mnist)"),
+                               ("runs/mlp/2", judge, "has no labels"), ("runs/mlp/1", tmp_path / "own", "no judge")):
+        assert evaluate(place, run, "--judge", str(folder), "--output-dir", str(tmp_path / "none")) == 2
         error = capsys.readouterr().err
         assert re.fullmatch(r"error: [^\n]+\n", error) and named in error
     assert not (tmp_path / "none").exists()

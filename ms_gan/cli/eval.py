@@ -49,8 +49,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                          help="--metrics, and how often the nearest of 50,000 samples has a test image's class; of a "
                               "generator with classes")
     command.add_argument("--against", choices=("test", "train"),
-                         help="--metrics, compared with images of this split; train is for choosing models or settings, "
-                              "which the test split must not decide (default: test)")
+                         help="--metrics, compared with images of this split (default: test); train, with such as the "
+                              "run held out, if any, is for choosing models or settings, which the test split must "
+                              "not decide")
     command.add_argument("--judge", metavar="DIR",
                          help="--metrics, by the judge in this folder (default: the shipped one, or one that is trained "
                               "once and kept)")

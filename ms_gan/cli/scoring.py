@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import textwrap
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Optional, Tuple
 
@@ -13,7 +13,9 @@ from ms_gan.cli.trained import Trained
 from ms_gan.data import ImageData
 from ms_gan.errors import UserError
 from ms_gan.evaluation import judges, score_picture, scores
+from ms_gan.recipes import clusters_of
 from ms_gan.training.run_folder import write_json
+from ms_gan.training.scoring import hold_out
 
 
 @dataclass(frozen=True)
@@ -27,19 +29,27 @@ class Wanted:
     nearest_neighbour: bool
     data_path: Optional[str]
 
-    def compared(self, train: ImageData, test: ImageData) -> Tuple[ImageData, ImageData]:
-        """Return the training images, and those to compare with."""
-        return (train, test) if self.against == "test" else scores.among_training_images(train, test, self.seed)
+    def compared(self, trained: Trained, train: ImageData, test: ImageData) -> Tuple[ImageData, ImageData]:
+        """Return training images, and those to compare with: the test split, or others of the training split.
+
+        Those are what the run held out, if anything. Raises UserError for too few.
+        """
+        if self.against == "test":
+            return train, test
+        learned, held_out = hold_out(trained.recipe, train, trained.settings["seed"])
+        if held_out is not None:
+            return learned, replace(held_out, split="held_out")
+        return scores.among_training_images(train, test, self.seed)
+
+
+COMPARED = {"test": "of the test split", "train": "training images", "held_out": "that were held out from training,"}
 
 
 def refuse(trained: Trained, train: ImageData, test: ImageData, wanted: Wanted) -> None:
     """Raise UserError for what cannot be scored, such as too few images, before anything is drawn or trained."""
-    scores.Real.choose(*wanted.compared(train, test), wanted.seed)
+    scores.Real.choose(*wanted.compared(trained, train, test), wanted.seed)
     scores.refuse_labelled(trained.labels is not None, train, wanted.cas, wanted.nearest_neighbour)
-    no_judge = judges.why_no_judge(train)
-    if wanted.judge and no_judge and not train.channels_from:
-        raise UserError(f"--judge: {no_judge}; leave it out")
-    if wanted.judge and not no_judge:
+    if wanted.judge:
         _judge_of(train, test, wanted)
 
 
@@ -52,26 +62,23 @@ def score(trained: Trained, train: ImageData, test: ImageData, wanted: Wanted, t
     started = time.perf_counter()
     no_judge = judges.why_no_judge(train)
     judge = None if no_judge else _judge_of(train, test, wanted)
-    other, compared = wanted.compared(train, test)
+    other, compared = wanted.compared(trained, train, test)
+    if clusters_of(trained.recipe):
+        say(f"finding the run's {clusters_of(trained.recipe)} clusters of {len(train.images):,} images")
     found = scores.measure(trained.draw, trained.recipe["latent"], trained.labels is not None, other, compared,
                            wanted.seed, judge, no_judge, *trained.discriminator(train), trained.relativistic,
                            wanted.cas, wanted.nearest_neighbour, say)
     if train.channels_from:
         say(f"drawing {scores.STACKED:,} images, and counting the modes among them")
-        judge = _judge_of(*(data.load(train.channels_from, split, wanted.data_path) for split in ("train", "test")),
-                          wanted)
+        judge = _judge_of(train, test, wanted)
         scores.count_modes(found, trained.draw, trained.recipe["latent"], judge, compared, wanted.seed,
                            None if trained.labels is None else compared.labels)
     by = _about(judge) if judge else None
     count = found.protocol["generated"]
     title = f"scores of {trained.recipe['name']} at step {trained.step:,}"
-    about = f"{count:,} generated images of seed {wanted.seed} against {count:,} of the {compared.split} split of " \
-            f"{test.name}. "
-    if wanted.against == "test":
-        about += (f"The column \"real\" holds what {count:,} training images score in their place; for memorisation "
-                  f"and the judge's reading, the test images.")
-    else:
-        about += f"The column \"real\" holds what {count:,} other training images score in their place."
+    about = (f"{count:,} generated images of seed {wanted.seed} against {count:,} {COMPARED[compared.split]} of "
+             f"{test.name}. The column \"real\" holds what {count:,} {'other ' if compared.split == 'train' else ''}"
+             f"training images score in their place; for memorisation and the judge's reading, those compared with.")
     draws = found.protocol.get("fd_of_real_draws", [])
     if len(draws) > 1:
         about += (f" Their Fréchet distance is the mean of {len(draws)} draws, {min(draws):.2f} to {max(draws):.2f}.")
@@ -101,9 +108,20 @@ def say(line: str) -> None:
 
 
 def _judge_of(train: ImageData, test: ImageData, wanted: Wanted) -> judges.Judge:
-    """Return the judge that was asked for, or the one that is found."""
+    """Return the judge of the images, or of their channels, that was asked for, or the one that is found.
+
+    Raises UserError for one of other data, or where there can be none.
+    """
+    if train.channels_from:
+        train, test = (data.load(train.channels_from, split, wanted.data_path) for split in ("train", "test"))
     if wanted.judge is None:
         return judges.judge_for(train, test, say)
+    no_judge = judges.why_no_judge(train)
+    if no_judge:
+        raise UserError(f"--judge: {no_judge}; leave it out")
+    if not (Path(wanted.judge) / judges.FILE).is_file():
+        raise UserError(f"--judge {wanted.judge}: no judge ({judges.FILE} is not there); train one: "
+                        f"python -m ms_gan judge")
     judge = judges.load_judge(Path(wanted.judge))
     if not judges.fits(judge.about, train, test):
         raise UserError(f"{wanted.judge}: a judge of other data ({judge.about['data']['name']}); leave --judge out, or "

@@ -90,8 +90,8 @@ class Trained:
         test = self.load("test", data_path, skip_unreadable, rotate_and_mirror=False)
         if train.name == "folder" and not self.recipe["data"]["classes"]:  # nobody has looked for labels yet
             try:
-                train, test = (self.load(split, data_path, skip_unreadable, rotate_and_mirror=False, classes=2)
-                               for split in ("train", "test"))
+                train = self.load("train", data_path, skip_unreadable, classes=2)
+                test = self.load("test", data_path, skip_unreadable, rotate_and_mirror=False, classes=2)
             except UserError:  # tags, or labels that are not whole: the model needs none
                 pass
         return self.fitting(train), self.fitting(test)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Tuple
 
 import numpy as np
 
@@ -34,24 +33,25 @@ def find_clusters(images: np.ndarray, count: int) -> Clusters:
     k-means (Lloyd 1982) makes many small groups; then those are joined, two at a time, that the most images lie
     between, for their sizes: an image links its nearest centre with the next (Martinetz and Schulten 1994), and of two
     groups the mean number of links counts (average linkage, Sokal and Michener 1958). So a group may reach far, through
-    images of which each is like the next, where k-means would cut it: with MNIST 20 of them part the digits better
-    than 64 by k-means alone.
+    images of which each is like the next, where k-means would cut it: 20 of MNIST part its digits better than 64 by
+    k-means alone. With fewer than IMAGES_IN_ONE images for each of `count` nothing is joined.
 
-    Pixels and centres are whole numbers, small enough for float32 to add them up in any order without rounding: the
-    same images make the same groups on every machine, and so are found again when a run goes on elsewhere. Other
-    images, be it one less, make other groups. There may be fewer where images are alike.
+    FITTED images, at most, take part; others fall into the groups that these make. Pixels and centres are whole
+    numbers, small enough for float32 to add them up in any order without rounding: the same images make the same groups
+    on every machine with the same version of NumPy (whose permutations they follow), and so are found again when a run
+    goes on elsewhere. Other images, be it one less, make other groups. There may be fewer where images are alike.
     """
     stream = np.random.Generator(np.random.Philox(key=0))
     some = _features(images[np.sort(stream.permutation(len(images))[:FITTED])])
     centres = some[stream.permutation(len(some))[:max(count, min(SMALL_GROUPS, len(some) // IMAGES_IN_ONE))]]
-    near = None
+    nearest = None
     for _ in range(ROUNDS):
-        before, near = near, _two_nearest(some, centres)
-        if before is not None and (near == before).all():
+        before, nearest = nearest, _two_nearest(some, centres)[:, 0]
+        if before is not None and (nearest == before).all():
             break
-        centres = _means(some, near[:, 0], centres)
-    near = _two_nearest(some, centres)
-    return Clusters(centres, _join(near, len(centres), count))
+        centres = _means(some, nearest)
+    centres = centres[np.unique(_two_nearest(some, centres)[:, 0])]  # such as no image is nearest to would not be joined
+    return Clusters(centres, _join(_two_nearest(some, centres), count))
 
 
 def _features(images: np.ndarray) -> np.ndarray:
@@ -72,7 +72,7 @@ def _features(images: np.ndarray) -> np.ndarray:
 def _two_nearest(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
     """Return the numbers of each feature's nearest centre and of the next: int32 (N, 2); of equally near the first."""
     lengths = (centres**2).sum(1)
-    found = np.empty((len(features), 2), np.int32)
+    found = np.zeros((len(features), 2), np.int32)
     for start in range(0, len(features), BLOCK):
         distances = lengths - 2 * (features[start:start + BLOCK] @ centres.T)  # squared, less the feature's own length
         first = distances.argmin(1)
@@ -81,30 +81,28 @@ def _two_nearest(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
     return found
 
 
-def _means(features: np.ndarray, groups: np.ndarray, centres: np.ndarray) -> np.ndarray:
-    """Return the mean of each group's features, rounded; of an empty group its centre as it was."""
-    moved = centres.copy()
+def _means(features: np.ndarray, groups: np.ndarray) -> np.ndarray:
+    """Return the mean of each group's features, rounded, float32; of groups without any none."""
     order = np.argsort(groups, kind="stable")
-    numbers, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
+    _, starts, sizes = np.unique(groups[order], return_index=True, return_counts=True)
     sums = np.add.reduceat(features[order].astype(np.float64), starts)
-    moved[numbers] = np.rint(sums / sizes[:, None])
-    return moved
+    return np.rint(sums / sizes[:, None]).astype(np.float32)
 
 
-def _join(near: np.ndarray, small: int, count: int) -> np.ndarray:
-    """Join `small` groups until `count` are left: which of those each is in, int32 (small,).
+def _join(near: np.ndarray, count: int) -> np.ndarray:
+    """Join small groups until `count` are left: which of those each is in, int32 (K,).
 
-    `near`, (N, 2), holds the numbers of the two groups that each image is nearest to.
+    `near`, (N, 2), holds the numbers, 0 to K − 1, of the two groups that each image is nearest to, none of them empty.
     """
-    sizes = np.bincount(near[:, 0], minlength=small).astype(np.float64)
-    links = np.zeros((small, small))
+    sizes = np.bincount(near[:, 0]).astype(np.float64)
+    links = np.zeros((len(sizes), len(sizes)))
     np.add.at(links, (near[:, 0], near[:, 1]), 1)
     links += links.T
-    joined, left = np.arange(small), sizes > 0
-    means = np.where(left[:, None] & left, links / np.maximum(np.outer(sizes, sizes), 1), -1.0)
+    joined, left = np.arange(len(sizes)), np.full(len(sizes), True)
+    means = links / np.outer(sizes, sizes)
     np.fill_diagonal(means, -1.0)
-    for _ in range(left.sum() - count):
-        one, other = _largest(means)
+    for _ in range(len(sizes) - count):
+        one, other = divmod(int(means.argmax()), len(means))
         joined[joined == other] = one
         links[one] += links[other]
         links[:, one] += links[:, other]
@@ -114,9 +112,4 @@ def _join(near: np.ndarray, small: int, count: int) -> np.ndarray:
         row[one] = -1.0
         means[one], means[:, one] = row, row
         means[other], means[:, other] = -1.0, -1.0
-    return np.searchsorted(np.flatnonzero(left), joined).clip(max=count - 1).astype(np.int32)
-
-
-def _largest(means: np.ndarray) -> Tuple[int, int]:
-    one, other = divmod(int(means.argmax()), len(means))
-    return one, other
+    return np.searchsorted(np.flatnonzero(left), joined).astype(np.int32)

@@ -1,12 +1,13 @@
 """The protocol: what is compared with what, how many, and what perfect samples would score.
 
-Generated images are compared with the test split, which no network was trained on. Training images serve for three
+Generated images are compared with the test split, which no network was trained on. Training images then serve for three
 things alone: memorisation, which is about them; the Parzen window's width; and the column "real", in which as many of
 them, or for memorisation the test images, stand where the generated ones do, with a conditional model each class as
 often as there. A score's name says its protocol, such as fd_10k_test: 10,000 images, against as many of the test split.
 
-Whoever chooses among models or settings compares with training images (`among_training_images`), since a score that
-something was chosen by says too much of what was chosen; such scores are called fd_10k_train.
+Whoever chooses among models or settings compares with training images (`among_training_images`), or with such as were
+held out, since a score that something was chosen by says too much of what was chosen; then names end otherwise, such as
+fd_10k_train. "test" in the names of this module stands for whatever is compared with.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ class Scores:
 
 @dataclass(frozen=True)
 class Real:
-    """The real images of a comparison, uint8: test; training, of which `unseen` are not for Parzen's width."""
+    """The real images of a comparison, uint8: those compared with, and others, which were trained on."""
 
     test: ImageData
     train: ImageData
@@ -96,17 +97,21 @@ class Real:
 
     @property
     def count(self) -> int:
-        """How many test images there are, and how many are generated."""
+        """How many images are compared with, and as many are generated."""
         return len(self.test.images)
 
 
 def among_training_images(train: ImageData, test: ImageData, seed: int) -> Tuple[ImageData, ImageData]:
     """Return other training images, and those, by the seed, to compare with in place of the test split's.
 
-    They are as many as the test split has, at most one in OF_THOSE_COMPARED_WITH.
+    They are as many as the test split has, at most one in OF_THOSE_COMPARED_WITH. Raises UserError for too few.
     """
     order = random_stream(seed, "training images to compare with").permutation(len(train.images))
     count = min(len(test.images), len(order) // OF_THOSE_COMPARED_WITH)
+    if count < FEWEST:
+        raise UserError(f"{train.name}, {train.source}: {len(train.images):,} training images and {len(test.images):,} "
+                        f"test images are too few to compare with some of the training images, which needs at least "
+                        f"{FEWEST * OF_THOSE_COMPARED_WITH} and {FEWEST}")
     other, compared = (replace(train, images=train.images[chosen],
                                labels=None if train.labels is None else train.labels[chosen])
                        for chosen in (np.sort(order[count:]), np.sort(order[:count])))
@@ -118,7 +123,8 @@ def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageD
             no_discriminator: Optional[str], relativistic: bool, cas: bool, nearest_neighbour: bool, say: Say) -> Scores:
     """Score a generator. Raises UserError for too few real images, and for CAS or 1-NN of one without classes.
 
-    `train` and `test` are the splits, or what `among_training_images` makes of them, which leaves out memorisation.
+    `train` and `test` are the splits, or what `among_training_images` makes of them, which leaves out memorisation; or
+    `test` is such as were held out.
     `latent` holds the latents' distribution and size; a `conditional` generator gets the labels of the test images.
     `judge` belongs to the data, or `no_judge` says why there is none; `discriminate` is the model's own D, or
     `no_discriminator` says why there is none; with `relativistic` it was trained on differences alone.

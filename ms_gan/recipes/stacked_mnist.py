@@ -6,7 +6,7 @@ each channel read by a classifier of digits. The system is that of the recipe rp
 
 Where this departs from them, and why:
 - Networks are fully connected; the papers' are convolutional.
-- Images are put into 64 groups of such as look alike, which take the place of classes while training; drawing, a
+- Images are put into 20 groups of such as look alike, which take the place of classes while training; drawing, a
   number of the latent chooses the group (Sage et al. 2018, "Logo Synthesis and Manipulation with Clustered Generative
   Adversarial Networks").
 - The classifier is the judge of the digits, which `eval --metrics` uses elsewhere.
@@ -17,7 +17,7 @@ RECIPE = {
     "summary": "rpgan on three digits in one image, 1,000 modes, 28x28 colour",
     "family": "rpgan",
     "data": {"dataset": "stacked_mnist", "fallback": "stacked_digits", "size": 28, "channels": 3, "classes": 0,
-             "places": 0, "clusters": 64, "pixel_range": [-1.0, 1.0], "rotate_and_mirror": False},
+             "places": 0, "clusters": 20, "pixel_range": [-1.0, 1.0], "rotate_and_mirror": False},
     "latent": {"size": 64, "distribution": "normal"},
     "generator": {
         "network": "mlp_generator", "widths": [512, 512, 512], "slope": 0.2,
