@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from dataclasses import replace
 
 import numpy as np
@@ -18,6 +19,7 @@ from ms_gan import cli, recipes
 from ms_gan.data import clusters
 from ms_gan.latents import draw_latents, thresholds
 
+MNIST = os.environ.get("MS_GAN_MNIST")
 COUNT = 5
 GROUP_SIZES, GROUPS = [404, 51, 8, 14, 8, 8, 7], "42478591590c36cc"  # of the noise of one test
 DENSE = ("generator.widths=[16, 32]", "discriminator.widths=[16]", "schedule.batch_size=8")
@@ -105,6 +107,19 @@ def test_a_group_reaches_as_far_as_images_are_like_the_next():
     images, tracks = rings(3000)
     groups = grouped(images, 2)
     assert max((groups == tracks).mean(), (groups != tracks).mean()) == 1
+
+
+@pytest.mark.skipif(not MNIST, reason="MS_GAN_MNIST does not name a folder with MNIST")
+@pytest.mark.parametrize("small, share", [(1000, 0.923), (0, 0.706)], ids=["joined", "k-means alone"])
+def test_twenty_groups_of_mnist_follow_its_digits(small, share, monkeypatch):
+    from ms_gan.data.mnist import load_mnist
+
+    train = load_mnist("train", MNIST)
+    monkeypatch.setattr(clusters, "SMALL_GROUPS", small)
+    groups = grouped(train.images, 20)
+    digits = np.zeros((20, 10))
+    np.add.at(digits, (groups, train.labels), 1)
+    assert digits.max(1).sum() / len(groups) == pytest.approx(share, abs=0.001)
 
 
 def test_the_groups_that_most_images_lie_between_are_joined_first():
