@@ -168,7 +168,7 @@ def main(arguments: Sequence[str] = None) -> None:
             (options.output / "results.json").write_text(json.dumps(rows, indent=1) + "\n", encoding="utf-8")
             if seed == options.seeds[0]:
                 panels[f"{family}, seed {seed}"] = samples["average"]
-    draw(panels, options.output / "samples.png")
+                draw(panels, options.output / "samples.png")
 
 
 if __name__ == "__main__":

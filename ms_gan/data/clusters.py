@@ -24,7 +24,9 @@ class Clusters:
 
     def of(self, images: np.ndarray) -> np.ndarray:
         """Return the group that each image falls into: uint8, N×C×S×S, as those it was found in; int32 (N,)."""
-        return self.joined[_two_nearest(_features(images), self.centres)[:, 0]]
+        nearest = [_two_nearest(_features(images[start:start + BLOCK]), self.centres)[:, 0]
+                   for start in range(0, len(images), BLOCK)]
+        return self.joined[np.concatenate(nearest)]
 
 
 def find_clusters(images: np.ndarray, count: int) -> Clusters:
@@ -66,7 +68,7 @@ def _features(images: np.ndarray) -> np.ndarray:
     middle = images[:, :, start:start + side * block, start:start + side * block]
     sums = middle.reshape(count, channels, side, block, side, block).sum((3, 5), dtype=np.int32).reshape(count, -1)
     most = min(255, math.isqrt(EXACT // sums.shape[1]))
-    return (sums * np.int64(most) // (255 * block**2)).astype(np.float32)
+    return (sums * np.int32(most) // (255 * block**2)).astype(np.float32)
 
 
 def _two_nearest(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
