@@ -215,7 +215,8 @@ def test_the_shipped_judge_on_mnist():
                                     ("repeated", 2.876, 0.945, 0.000, 0.966, 0.367)):
         scores = found[name]
         assert scores.pop("fd") == pytest.approx(distance, rel=0.01), name
-        assert scores == pytest.approx(dict(zip(("precision", "recall", "density", "coverage"), others)), abs=0.005), name
+        recorded = dict(zip(("precision", "recall", "density", "coverage"), others))
+        assert scores == pytest.approx(recorded, abs=0.005), name
 
 
 @pytest.mark.skipif(not MNIST, reason="MS_GAN_MNIST does not name a folder with MNIST")

@@ -1,8 +1,8 @@
 """Each metric against an existing library's value, against known answers, and for how it moves with sample size.
 
-The recorded values were computed by other code on the very arrays of metric_arrays.py, and benchmarks/other_libraries.py
-computes them again: scipy 1.17.1 (`linalg.sqrtm` in the formula as Heusel et al. publish it), torch-fidelity 0.4.0
-(`fid_statistics_to_metric`), prdc 0.2 (`compute_prdc`), scikit-learn 1.9.1
+The recorded values were computed by other code on the very arrays of metric_arrays.py, as
+benchmarks/other_libraries.py does again: scipy 1.17.1 (`linalg.sqrtm` in the formula as Heusel et al. publish it),
+torch-fidelity 0.4.0 (`fid_statistics_to_metric`), prdc 0.2 (`compute_prdc`), scikit-learn 1.9.1
 (`KernelDensity` with rtol=0 and leaf_size=1000, as with smaller leaves its sums leave some samples out;
 `KNeighborsClassifier(1)`; `NearestNeighbors`), all with NumPy 1.26.4.
 """

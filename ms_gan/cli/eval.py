@@ -53,8 +53,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
                               "run held out, if any, is for choosing models or settings, which the test split must "
                               "not decide")
     command.add_argument("--judge", metavar="DIR",
-                         help="--metrics, by the judge in this folder (default: the shipped one, or one that is trained "
-                              "once and kept)")
+                         help="--metrics, by the judge in this folder (default: the shipped one, or one that is "
+                              "trained once and kept)")
     command.add_argument("--data-path", metavar="DIR",
                          help="where the run's data set lies now (default: as in the run)")
     command.add_argument("--skip-unreadable", action="store_true",

@@ -52,7 +52,7 @@ def find_clusters(images: np.ndarray, count: int) -> Clusters:
         if before is not None and (nearest == before).all():
             break
         centres = _means(some, nearest)
-    centres = centres[np.unique(_two_nearest(some, centres)[:, 0])]  # such as no image is nearest to would not be joined
+    centres = centres[np.unique(_two_nearest(some, centres)[:, 0])]  # an empty small group has no links to be joined by
     return Clusters(centres, _join(_two_nearest(some, centres), count))
 
 

@@ -20,7 +20,7 @@ class NothingHeldOut(UserError):
 class ImageData:
     """One split of an image data set, in memory.
 
-    name: what `--dataset` calls it. split: "train" or "test".
+    name: what `--dataset` calls it. split: "train" or "test"; where training images are compared with, "held_out", too.
     source: a sentence fragment for logs and records, such as "the folder X".
     images: uint8, N x C x H x W, 0 to 255.
     classes: the name of each class, or, where an image may have several, of each tag.
@@ -53,6 +53,10 @@ class ImageData:
                 digest.update(f"{array.dtype.str}{array.shape};".encode())
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
+
+    def only(self, chosen: np.ndarray) -> "ImageData":
+        """Return the data with those images alone, and their labels, that the indices say, int (M,), in their order."""
+        return replace(self, images=self.images[chosen], labels=None if self.labels is None else self.labels[chosen])
 
     def at_size(self, size: int) -> "ImageData":
         """Return the data with images of size×size, the means of squares of pixels; theirs must be a multiple of it."""

@@ -81,14 +81,13 @@ class Real:
             raise UserError(f"{test.name}, {test.source}: {len(test.images):,} test images and {len(train.images):,} "
                             f"training images are too few for --metrics, which needs at least {FEWEST} and "
                             f"{FEWEST * 6 // 5}")
-        chosen = np.sort(random_stream(seed, "test images").permutation(len(test.images))[:count])
-        labels = None if test.labels is None else test.labels[chosen]
+        chosen = test.only(np.sort(random_stream(seed, "test images").permutation(len(test.images))[:count]))
         order = random_stream(seed, "real against real").permutation(kept)
         draws = np.split(order[:kept // count * count], kept // count)
         if as_labelled:
-            draws = _with_labels(train.labels[order], labels, order) or draws
-        return cls(replace(test, images=test.images[chosen], labels=labels), train,
-                   tuple(train.images[draw] for draw in draws[:DRAWS]), train.images[kept:][:VALIDATION])
+            draws = _with_labels(train.labels[order], chosen.labels, order) or draws
+        return cls(chosen, train, tuple(train.images[draw] for draw in draws[:DRAWS]),
+                   train.images[kept:][:VALIDATION])
 
     @property
     def some(self) -> np.ndarray:
@@ -112,15 +111,13 @@ def among_training_images(train: ImageData, test: ImageData, seed: int) -> Tuple
         raise UserError(f"{train.name}, {train.source}: {len(train.images):,} training images and {len(test.images):,} "
                         f"test images are too few to compare with some of the training images, which needs at least "
                         f"{FEWEST * OF_THOSE_COMPARED_WITH} and {FEWEST}")
-    other, compared = (replace(train, images=train.images[chosen],
-                               labels=None if train.labels is None else train.labels[chosen])
-                       for chosen in (np.sort(order[count:]), np.sort(order[:count])))
-    return other, compared
+    return train.only(np.sort(order[count:])), train.only(np.sort(order[:count]))
 
 
 def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageData, test: ImageData, seed: int,
             judge: Optional[Judge], no_judge: Optional[str], discriminate: Optional[Discriminate],
-            no_discriminator: Optional[str], relativistic: bool, cas: bool, nearest_neighbour: bool, say: Say) -> Scores:
+            no_discriminator: Optional[str], relativistic: bool, cas: bool, nearest_neighbour: bool,
+            say: Say) -> Scores:
     """Score a generator. Raises UserError for too few real images, and for CAS or 1-NN of one without classes.
 
     `train` and `test` are the splits, or what `among_training_images` makes of them, which leaves out memorisation; or
@@ -137,7 +134,8 @@ def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageD
         "generated": count, "real": count, "split": test.split, "seed": seed, "neighbours": metrics.NEIGHBOURS,
         "images_to_compare_with": len(test.images), "other_training_images": len(train.images),
         "pixels": "generated images are rounded to 256 levels, as files and the real ones are",
-        "labels": "as often as in the images compared with; class accuracy: each class equally often" if conditional else None}
+        "labels": ("as often as in the images compared with; class accuracy: each class equally often"
+                   if conditional else None)}
 
     say(f"drawing {count if labels is None else len(labels):,} images")
     everything = draw_bytes(draw, latent, count if labels is None else len(labels), seed, labels)

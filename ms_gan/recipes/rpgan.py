@@ -4,10 +4,10 @@ Source: Huang et al. 2024, "The GAN is dead; long live the GAN! A Modern GAN Bas
 penalties; Yazıcı et al. 2019, "The Unusual Effectiveness of Averaging in GAN Training", for the averaged weights that
 draw. With `--set data.classes=10` it is conditional: G is asked for a class, D judges an image together with its label
 by projection (Miyato and Koyama 2018), and both are held a little to the classes that D names (Odena et al. 2017).
-Without classes, images are put into groups of such as look alike (ms_gan/data/clusters.py), which take their place while
-training; drawing, the latent's first number chooses one (Sage et al. 2018, "Logo Synthesis and Manipulation with
-Clustered Generative Adversarial Networks"). On MNIST that brings the Fréchet distance, as a ratio to that of real images,
-from 1.8 to 1.2 (docs/results.md); `--set data.clusters=0` does without.
+Without classes, images are put into groups of such as look alike (ms_gan/data/clusters.py), which take their place
+while training; drawing, the latent's first number chooses one (Sage et al. 2018, "Logo Synthesis and Manipulation with
+Clustered Generative Adversarial Networks"). On MNIST that brings the Fréchet distance, as a ratio to that of real
+images, from 1.8 to 1.2 (docs/results.md); `--set data.clusters=0` does without.
 
 Where this departs from R3GAN, and why:
 - Networks are fully connected: in trials of some minutes on a CPU convolutions came no nearer to MNIST in as many

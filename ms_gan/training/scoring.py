@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from dataclasses import replace
 from typing import Any, Callable, Dict, List, Optional, Tuple
 
 import numpy as np
@@ -33,7 +32,7 @@ def hold_out(recipe: Recipe, images: ImageData, seed: int) -> Tuple[ImageData, O
         raise UserError(f"{images.name}, {images.source}: cannot hold out {count:,} of {len(images.images):,} images; "
                         f"give a smaller --set scores.held_out")
     order = random_stream(seed, "held out").permutation(len(images.images))
-    return _some(images, np.sort(order[count:])), _some(images, np.sort(order[:count]))
+    return images.only(np.sort(order[count:])), images.only(np.sort(order[:count]))
 
 
 class TrainingScores:
@@ -110,11 +109,6 @@ def _disjoint(images: ImageData, held_out: Optional[ImageData], count: int, seed
     order = random_stream(seed, "scores").permutation(len(images.images))
     if held_out is None:
         count = min(count, len(order) // 2)
-        return _some(images, order[count:2 * count]), _some(images, order[:count])
+        return images.only(order[count:2 * count]), images.only(order[:count])
     count = min(count, len(order), len(held_out.images))
-    return _some(held_out, np.arange(count)), _some(images, order[:count])
-
-
-def _some(images: ImageData, chosen: np.ndarray) -> ImageData:
-    labels = None if images.labels is None else images.labels[chosen]
-    return replace(images, images=images.images[chosen], labels=labels)
+    return held_out.only(np.arange(count)), images.only(order[:count])
