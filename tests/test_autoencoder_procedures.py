@@ -22,6 +22,8 @@ from ms_gan.steps.cvae import CVAEStep
 from ms_gan.steps.cvae_gan import CVAEGANStep
 from ms_gan.training.loop import on_device
 
+REAL_FROM = np.log((1 / 3) / (2 / 3))  # where a D that sees two fakes for each real image stands at equilibrium
+
 pytestmark = pytest.mark.usefixtures("device")
 
 COUNT, PIXELS, LATENTS = 12, 3, 2
@@ -209,9 +211,9 @@ def cvae_gan_as_documented(players, x, label, noise, reconstruction_layer, recon
         return draw(g, prior, label)
 
     fakes = reconstructed(e, g), sampled(g)
-    scalars = {"accuracy_real": np.mean(logits_of(before, x) > 0),
-               "accuracy_reconstructed": np.mean(logits_of(before, fakes[0]) < 0),
-               "accuracy_sampled": np.mean(logits_of(before, fakes[1]) < 0)}
+    scalars = {"accuracy_real": np.mean(logits_of(before, x) > REAL_FROM),
+               "accuracy_reconstructed": np.mean(logits_of(before, fakes[0]) < REAL_FROM),
+               "accuracy_sampled": np.mean(logits_of(before, fakes[1]) < REAL_FROM)}
 
     def penalty(n):
         return (slopes_of(n, x[:penalised]) ** 2).sum(1).mean()
@@ -230,7 +232,7 @@ def cvae_gan_as_documented(players, x, label, noise, reconstruction_layer, recon
     def adversarial(e, g):
         return 0.5 * (of_probability(d, reconstructed(e, g), 1) + of_probability(d, sampled(g), 1))
 
-    scalars["fool_rate"] = np.mean(np.concatenate([logits_of(d, fake) for fake in fakes]) > 0)
+    scalars["fool_rate"] = np.mean(np.concatenate([logits_of(d, fake) for fake in fakes]) > REAL_FROM)
     scalars["loss_reconstruction"], scalars["loss_kl"] = distance(e, g), encode(e, x, label, epsilon)[1]
     scalars["loss_g"] = adversarial(e, g)
     players.encoder.update(

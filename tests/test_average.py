@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from commands import SMALL, start, write_mnist
-from test_resume import kill_when, result, train_here
+from commands import SMALL, write_mnist
+from test_resume import train_here
 
 from ms_gan import cli, recipes
 from ms_gan.recipes.build import LEAVING, build_sampler, build_step
@@ -27,7 +27,7 @@ def averaged(device, small_recipe, random_data):
     recipe = recipes.override(small_recipe, [f"average.decay={DECAY}"])
     step = build_step(recipe, random_data, seed=1)
     batches, _ = build_sampler(recipe, step.data.count, step.images_per_step, seed=1)
-    return step, with_averages(step, step), batches
+    return step, with_averages(step, step, 0), batches
 
 
 def go(cell, step, batches, number):
@@ -38,9 +38,10 @@ def test_it_begins_as_the_network_and_follows_it(averaged):
     step, cell, batches = averaged
     expected = numbers(step.generator)
     assert all(map(np.array_equal, numbers(step.averages["generator"]), expected))
-    for number in range(5):
+    for number in range(25):  # the warm-up ends after 23
         go(cell, step, batches, number)
-        expected = [DECAY * average + (1 - DECAY) * now for average, now in zip(expected, numbers(step.generator))]
+        decay = min(DECAY, (1 + number) / (10 + number))
+        expected = [decay * average + (1 - decay) * now for average, now in zip(expected, numbers(step.generator))]
         for found, wanted in zip(numbers(step.averages["generator"]), expected):
             assert found == pytest.approx(wanted, rel=1e-5, abs=1e-6)
     moved = [np.abs(average - now).max() for average, now in zip(expected, numbers(step.generator))]
@@ -48,10 +49,22 @@ def test_it_begins_as_the_network_and_follows_it(averaged):
     assert {"moving_mean", "moving_variance"} <= {name for name, by in zip(names, moved) if by > 1e-4}
 
 
+def test_it_goes_on_where_it_stood(averaged, small_recipe, random_data):
+    """A run resumed at step 3 moves its average as the fourth step does, not as the first."""
+    step, cell, batches = averaged
+    for number in range(3):
+        go(cell, step, batches, number)
+    before = numbers(step.averages["generator"])
+    go(with_averages(step, step, 3), step, batches, 3)
+    decay = 4 / 13
+    for average, now, found in zip(before, numbers(step.generator), numbers(step.averages["generator"])):
+        assert found == pytest.approx(decay * average + (1 - decay) * now, rel=1e-5, abs=1e-6)
+
+
 def test_training_is_that_without_it(averaged, small_recipe, random_data):
     step, cell, batches = averaged
     plain = build_step(small_recipe, random_data, seed=1)
-    assert plain.averages == {} and with_averages(plain, plain) is plain
+    assert plain.averages == {} and with_averages(plain, plain, 0) is plain
     for number in range(3):
         assert np.array_equal(go(cell, step, batches, number), go(plain, plain, batches, number))
     for name in step.networks:

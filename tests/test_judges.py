@@ -16,7 +16,7 @@ from ms_gan.data.description import ImageData
 from ms_gan.data.digits import CLASSES, draw_digits
 from ms_gan.errors import UserError
 from ms_gan.evaluation import judges, metrics
-from ms_gan.evaluation.judges import fits, judge_for, load_judge, train_judge, why_no_judge
+from ms_gan.evaluation.judges import fits, judge_for, keep_judge, load_judge, train_judge, why_no_judge
 from ms_gan.evaluation.metrics import frechet_distance, moments
 from ms_gan.files import sha256_of_file, verify_checksums
 from ms_gan.runtime import random_stream
@@ -62,7 +62,7 @@ def shortest(monkeypatch):
 
 @pytest.fixture(scope="module")
 def judge(train, test, short, tmp_path_factory):
-    return train_judge(tmp_path_factory.mktemp("judges") / "digits", train, test, 1, "a test", quiet)
+    return keep_judge(train_judge(train, test, 1, "a test", quiet), tmp_path_factory.mktemp("judges") / "digits")
 
 
 def test_a_judge_is_a_folder_that_says_how_it_was_made(judge, train, test):
@@ -87,7 +87,7 @@ def test_a_judge_reads_what_its_record_says(judge, test):
 def test_the_same_seed_gives_the_same_bytes_whatever_was_trained_before(train, test, shortest, tmp_path):
     small = replace(train, images=train.images[:300], labels=train.labels[:300])
     for name, seed in (("one", 5), ("two", 5), ("three", 6)):
-        train_judge(tmp_path / name, small, test, seed, "a test", quiet)
+        keep_judge(train_judge(small, test, seed, "a test", quiet), tmp_path / name)
     files = {name: [sha256_of_file(tmp_path / name / f"{kind}.ckpt") for kind in judges.NETWORKS]
              for name in ("one", "two", "three")}
     assert files["one"] == files["two"] and not set(files["one"]) & set(files["three"])
@@ -103,8 +103,17 @@ def test_data_without_a_class_an_image_get_no_judge_and_a_sentence_why(train, te
                          (replace(train, labels=0 * train.labels, classes=("0",)), "single class")):
         assert named in why_no_judge(wrong)
         with pytest.raises(UserError, match=named):
-            train_judge(tmp_path / "none", wrong, test, 1, "a test", quiet)
-    assert why_no_judge(train) is None and not (tmp_path / "none").exists()
+            train_judge(wrong, test, 1, "a test", quiet)
+    assert why_no_judge(train) is None
+
+
+def test_test_images_without_labels_get_no_judge(train, test):
+    """Compared with nothing, no image would be read rightly, and that number would be kept."""
+    flat = replace(test, labels=None, why_unlabelled="test/ has no class's folder")
+    with pytest.raises(UserError, match="its test images have no usable labels.* .test/ has no class's folder."):
+        train_judge(train, flat, 1, "a test", quiet)
+    with pytest.raises(ValueError):
+        judges.accuracy(judges.build_network("classes", (1, 28, 28), 10, 1), flat)
 
 
 def test_a_judge_fits_its_own_data_and_copies_that_were_rounded_otherwise(judge, train, test):
@@ -137,6 +146,32 @@ def test_own_data_get_a_judge_once(train, test, shortest, tmp_path, monkeypatch)
     assert any("damaged" in line and "trained again" in line for line in said)
 
 
+@pytest.mark.parametrize("broken", ["a file stands in the way", "there is no home"])
+def test_a_cache_that_cannot_be_used_costs_a_note(broken, train, test, shortest, tmp_path, monkeypatch):
+    """(A read-only folder would stop nobody who is root.)"""
+    small, said = replace(train, images=train.images[:300], labels=train.labels[:300]), []
+    if broken == "there is no home":
+        monkeypatch.delenv("MS_GAN_CACHE")
+        monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
+        monkeypatch.setattr(judges.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+    else:
+        (tmp_path / "cache").write_text("a file")
+        monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
+    judge = judge_for(small, test, said.append)
+    assert judge.home is None and len(judge.sha256) == 64 and judge.read(test.images[:5]).shape == (5,)
+    assert any("MS_GAN_CACHE" in line for line in said)
+
+
+def test_a_shipped_judge_that_is_damaged_is_passed_over(judge, train, test, shortest, tmp_path, monkeypatch):
+    shutil.copytree(judge.home, tmp_path / "shipped" / "digits")
+    (tmp_path / "shipped/digits/classes.ckpt").chmod(0o644)
+    (tmp_path / "shipped/digits/classes.ckpt").write_bytes(b"damaged")
+    monkeypatch.setattr(judges, "SHIPPED", (tmp_path / "nowhere", tmp_path / "shipped"))
+    said = []
+    assert judge_for(train, test, said.append).home.parent != tmp_path / "shipped"
+    assert "damaged" in said[0]
+
+
 def test_a_judge_of_another_version_is_refused(judge, tmp_path):
     shutil.copytree(judge.home, tmp_path / "other")
     about = json.loads((judge.home / "judge.json").read_text())
@@ -152,7 +187,7 @@ def test_colour_images_of_another_size_have_judges_too(shortest, tmp_path):
     stream = np.random.default_rng(1)
     some = ImageData("folder", "train", "noise", stream.integers(0, 256, (40, 3, 20, 20), dtype=np.uint8),
                      np.arange(40, dtype=np.int32) % 3, ("a", "b", "c"))
-    judge = train_judge(tmp_path / "judge", some, some, 1, "a test", quiet)
+    judge = keep_judge(train_judge(some, some, 1, "a test", quiet), tmp_path / "judge")
     assert load_judge(judge.home).features(some.images).shape == (40, 84)
 
 
@@ -190,19 +225,19 @@ def test_what_is_wrong_with_images_shows_in_the_right_number(judge, train, test)
 
 
 def test_the_shipped_judge_is_whole_small_and_good():
-    folder = judges.SHIPPED / "mnist"
+    folder = judges.SHIPPED[-1] / "mnist"
     judge = load_judge(folder)
     assert min(judge.about["accuracy_test"].values()) >= judges.TRUSTED
     assert judge.about["data"]["name"] == "mnist" and "python -m ms_gan judge" in judge.about["training"]["command"]
     assert sum(file.stat().st_size for file in folder.iterdir()) < 1_000_000
-    assert (judges.SHIPPED.parent / "README.md").read_text().count(judge.about["training"]["command"]) == 1
+    assert (judges.SHIPPED[-1].parent / "README.md").read_text().count(judge.about["training"]["command"]) == 1
 
 
 @pytest.mark.skipif(not MNIST, reason="MS_GAN_MNIST does not name a folder with MNIST")
 def test_the_shipped_judge_on_mnist():
     train, test = (data.load("mnist", split, MNIST) for split in ("train", "test"))
     judge = judge_for(train, test, pytest.fail)
-    assert judge.home == judges.SHIPPED / "mnist"
+    assert judge.home in [home / "mnist" for home in judges.SHIPPED]
     for kind, network in judge.networks.items():
         assert judges.accuracy(network, test) == pytest.approx(judge.about["accuracy_test"][kind], abs=2e-4)
     order = random_stream(1, "real against real").permutation(50_000)[:10_000]

@@ -91,6 +91,30 @@ def test_the_frechet_distance_of_a_feature_that_never_changes():
     assert fd(dead, np.concatenate((GENERATED, np.zeros((len(GENERATED), 3))), 1)) == pytest.approx(fd(REAL, GENERATED))
 
 
+@pytest.mark.parametrize("seed", range(8))
+def test_no_distance_is_below_0(seed):
+    """Copies in other numbers: rounding alone is left, of either sign."""
+    stream = np.random.default_rng(seed)
+    pictures = np.float32(10 * stream.standard_normal((3, 84)))
+    distance = fd(np.repeat(pictures, 50, 0), np.repeat(pictures[::-1], 50, 0))
+    assert distance >= 0 and distance == pytest.approx(0, abs=1e-2)
+
+
+@pytest.mark.parametrize("kind", ["one picture", "two pictures", "black pictures"])
+def test_there_is_no_ratio_to_a_distance_that_is_rounding_alone(kind):
+    stream = np.random.default_rng(1)
+    pictures = np.float32(stream.standard_normal((2 if kind == "two pictures" else 1, 84))) * (kind[:5] != "black")
+    copies = moments(np.repeat(pictures, 200, 0))
+    of_real = frechet_distance(copies, moments(np.repeat(pictures, 100, 0)))
+    assert metrics.distance_ratio(3.0, of_real, copies) is None
+
+
+def test_the_ratio_of_images_that_differ_is_the_quotient():
+    reference = moments(REAL)
+    of_real = frechet_distance(moments(GENERATED), reference)
+    assert metrics.distance_ratio(3 * of_real, of_real, reference) == pytest.approx(3)
+
+
 @pytest.mark.parametrize("count", [500, 1000, 2000])
 def test_the_bias_of_the_frechet_distance_halves_as_the_sample_doubles(count):
     size = 16
@@ -199,6 +223,13 @@ def test_a_dead_discriminator_is_told_from_one_at_equilibrium():
     assert (dead["accuracy_real"], dead["accuracy_generated"], dead["logit_spread_real"]) == (1, 0, 0)
     assert alive["accuracy_pairs"] == pytest.approx(0.5, abs=0.05) and dead["accuracy_pairs"] == 0.5
     assert metrics.equilibrium(np.array([2, 3, 5]), np.array([1, 3]))["accuracy_pairs"] == pytest.approx(4.5 / 6)
+
+
+def test_accuracies_go_by_the_threshold():
+    real, generated = np.array([-0.5, 0.2, 1.0, 2.0]), np.array([-2.0, -1.0, -0.5, 0.2])
+    found = metrics.equilibrium(real, generated, threshold=-0.7)
+    assert (found["accuracy_real"], found["accuracy_generated"]) == (1.0, 0.5)
+    assert metrics.equilibrium(real, generated)["accuracy_real"] == 0.75
 
 
 def test_counts_in_names():

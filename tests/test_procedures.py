@@ -12,6 +12,7 @@ import pytest
 from mindspore import Parameter, Tensor, nn, ops
 
 from ms_gan import recipes
+from ms_gan.errors import UserError
 from ms_gan.recipes.build import adam
 from ms_gan.runtime import random_stream
 from ms_gan.steps.acgan import ACGANStep
@@ -402,6 +403,23 @@ def test_smoothed_targets_and_masks_are_drawn_as_said():
     assert kept.dtype == bool and kept.shape[1:] == (2 * BATCH, 1, 1, 1) and abs(kept.mean() - 0.8) < 0.03
     wanted = np.array([noise[1] for noise in drawn])
     assert set(wanted.ravel()) == {0, 1, 2} and wanted.dtype == np.int32
+
+
+@pytest.mark.parametrize("real, fake, logit_of", [
+    ([1.0, 1.0], [0.0, 0.0], 0.5), ([0.8, 1.0], [0.0, 0.2], 0.5), ([0.9, 0.9], [0.0, 0.0], 0.45),
+    ([1.0, 1.0], [0.1, 0.3], 0.6)])
+def test_accuracies_go_by_what_d_says_at_equilibrium(real, fake, logit_of):
+    """With one-sided smoothing D says .45 of images that may be either, and would be right about none of the real."""
+    threshold = GANStep.threshold({"target_real": real, "target_fake": fake})
+    assert threshold == pytest.approx(np.log(logit_of / (1 - logit_of)), abs=1e-12)
+    step, _ = make_step("mlp", target_real=real, target_fake=fake)
+    assert step.real_from == threshold
+
+
+@pytest.mark.parametrize("real, fake", [([0.0, 0.0], [1.0, 1.0]), ([0.5, 0.5], [0.5, 0.5]), ([0.2, 0.4], [0.1, 0.6])])
+def test_targets_that_are_turned_round_are_refused(real, fake):
+    with pytest.raises(UserError, match="must be greater in the mean"):
+        make_step("mlp", target_real=real, target_fake=fake)
 
 
 def test_one_player_overpowering_the_other_is_remarked():

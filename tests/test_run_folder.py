@@ -22,7 +22,7 @@ ENVIRONMENT = {"data": {"path": None}, "starts": []}
 
 
 def create(root):
-    return RunFolder.create(root, SETTINGS, ENVIRONMENT)
+    return RunFolder.create(root, SETTINGS, ENVIRONMENT, {})
 
 
 def add_checkpoint(run, step, newest=0):

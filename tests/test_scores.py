@@ -53,7 +53,8 @@ def short():
 
 @pytest.fixture(scope="module")
 def judge(train, test, short, tmp_path_factory):
-    return judges.train_judge(tmp_path_factory.mktemp("judges") / "digits", train, test, 1, "a test", quiet)
+    return judges.keep_judge(judges.train_judge(train, test, 1, "a test", quiet),
+                             tmp_path_factory.mktemp("judges") / "digits")
 
 
 def perfect(test):
@@ -65,7 +66,7 @@ def perfect(test):
 
 
 def scored(train, test, judge=None, draw=None, conditional=True, discriminate=None, **more):
-    arguments = {"relativistic": False, "cas": False, "nearest_neighbour": False, **more}
+    arguments = {"threshold": 0.0, "cas": False, "nearest_neighbour": False, **more}
     return measure(draw or perfect(test), LATENT, conditional, train, test, 1, judge, None if judge else "no labels",
                    discriminate, None if discriminate else "no discriminator", say=quiet, **arguments)
 
@@ -191,6 +192,23 @@ def test_a_quick_look_while_training(train, judge):
     assert perfect["class_accuracy"] == pytest.approx(right, abs=0.02)
     noise = quick(np.random.default_rng(1).random((400, 1, 28, 28), np.float32))
     assert noise["fd_ratio"] > 2 and "class_accuracy" not in noise
+
+
+def copies_of(some, count):
+    """One picture of each of two classes, and copies of them."""
+    chosen = np.arange(count) % 2
+    return replace(some, images=some.images[chosen], labels=chosen.astype(np.int32))
+
+
+def test_copies_of_two_pictures_have_no_ratio_and_a_sentence_why(train, test, judge):
+    copies, others = copies_of(train, 400), replace(copies_of(train, 200), split="test")
+    quick = QuickScores(judge, copies.images, copies.images[:200])
+    assert not quick.has_ratio
+    assert quick(np.float32(test.images) / 255, np.arange(len(test.images)) % 2)["fd_ratio"] is None
+    found = scored(copies, others, judge, draw=lambda inputs: np.float32(test.images[np.arange(len(inputs[0])) % 200])
+                   / 255)
+    assert "fd_200_test_ratio" not in found.generated and "nothing to divide by" in found.left_out["fd_200_test_ratio"]
+    assert found.generated["fd_200_test"] > 0 and 0 <= found.real["fd_200_test"] < 1e-2
 
 
 def test_too_few_images_are_refused(train, test):

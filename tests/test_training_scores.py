@@ -12,6 +12,7 @@ from commands import SMALL, write_mnist
 from ms_gan import cli, data, recipes
 from ms_gan.errors import UserError
 from ms_gan.evaluation import judges
+from ms_gan.training import scoring
 from ms_gan.training.checkpoints import read_state
 from ms_gan.training.run_folder import find_checkpoint
 from ms_gan.training.scoring import TrainingScores, hold_out
@@ -28,6 +29,7 @@ def short():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(judges, "EPOCHS", 1)
         patch.setattr(judges, "LEAST_STEPS", 20)
+        patch.setattr(scoring, "STEPS_BETWEEN_LOOKS", 1)  # the short epochs of these runs are to be scored
         yield
 
 
@@ -96,11 +98,11 @@ def test_a_run_that_was_killed_scores_again_what_it_had_lost(last, undisturbed, 
 
 def test_the_best_is_kept_and_found(folder, tmp_path, monkeypatch):
     values = iter([3.0, 1.0, *[2.0] * 30])
-    monkeypatch.setattr(TrainingScores, "__call__", lambda self, sampler: [next(values)])
+    monkeypatch.setattr(TrainingScores, "__call__", lambda self, draw, say: [next(values)])
     run = train(folder, tmp_path, epochs=14, every=1)
     assert json.loads((run / "best.json").read_text())["step"] == 20
     kept = sorted(int(path.name[5:]) // STEPS for path in (run / "checkpoints").glob("step_*"))
-    assert 2 in kept and 1 not in kept and 3 not in kept
+    assert kept == [0, 2, 10, 12, 13, 14], "the best, the last three, and one every hundred steps"
     checkpoint, home = find_checkpoint(str(run / "checkpoints" / "best"))
     assert read_state(checkpoint)["step"] == 20 and home.resolve() == run.resolve()
 
@@ -137,3 +139,14 @@ def test_data_that_cannot_score_are_told_once_and_trained_on(tmp_path, capsys):
     assert capsys.readouterr().out.count("note: no scores on the way: mnist") == 1
     header = (run / "history.csv").read_text().splitlines()[0]
     assert header == "step,epoch,loss_d,loss_g,fool_rate,accuracy_real,accuracy_fake"
+
+
+def test_scores_keep_a_distance_of_steps_but_for_runs_that_began_without(folder, monkeypatch):
+    monkeypatch.setattr(scoring, "STEPS_BETWEEN_LOOKS", 100)
+    images = data.load("mnist", "train", str(folder), recipes.load("mlp")["data"])
+    recipe = recipes.override(recipes.load("mlp"), ["scores.every_epochs=3", "scores.images=100"])
+    scores = TrainingScores(recipe, images, None, 1, 10)
+    assert scores.every == 120 and scores.keep_to(None) == (scores.columns, 120)
+    assert scores.keep_to(scores.columns, 120) == (scores.columns, 120)
+    assert scores.keep_to(scores.columns, 30) == (scores.columns, 30) and scores.due(60)
+    assert TrainingScores(recipe, images, None, 1, 400).every == 1200

@@ -67,12 +67,16 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draw the pictures; return the exit status."""
     from ms_gan import runtime
+
+    runtime.import_mindspore()
     from ms_gan.cli.trained import load_trained
 
     runtime.set_up(options.device_target or "auto", options.device_id or 0)
     trained = load_trained(options.checkpoint)
     names, encoder = trained.labels, trained.encoder
     options.metrics |= bool(options.cas or options.nearest_neighbour or options.against or options.judge)
+    if trained.maturity.note() and not options.metrics:  # which says so with the scores
+        print(f"note: {trained.maturity.note()}")
     labels = chosen_labels(options.labels, names)
     if (options.reconstruct or options.transfer) and encoder is None:
         raise UserError(f"{trained.recipe['name']} has no encoder, so it can neither reconstruct nor transfer")

@@ -60,13 +60,13 @@ def score(trained: Trained, train: ImageData, test: ImageData, wanted: Wanted, t
     Raises UserError for a judge of other data.
     """
     started = time.perf_counter()
-    no_judge = judges.why_no_judge(train)
+    no_judge = _why_no_judge(train, test)
     judge = None if no_judge else _judge_of(train, test, wanted)
     other, compared = wanted.compared(trained, train, test)
     if clusters_of(trained.recipe):
         say(f"finding the run's {clusters_of(trained.recipe)} clusters of {len(train.images):,} images")
     found = scores.measure(trained.draw, trained.recipe["latent"], trained.labels is not None, other, compared,
-                           wanted.seed, judge, no_judge, *trained.discriminator(train), trained.relativistic,
+                           wanted.seed, judge, no_judge, *trained.discriminator(train), trained.threshold,
                            wanted.cas, wanted.nearest_neighbour, say)
     if train.channels_from:
         say(f"drawing {scores.STACKED:,} images, and counting the modes among them")
@@ -107,6 +107,11 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
+def _why_no_judge(train: ImageData, test: ImageData) -> Optional[str]:
+    """Say why there can be no judge of these data: it needs a class an image in both splits."""
+    return judges.why_no_judge(train) or judges.why_no_judge(test)
+
+
 def _judge_of(train: ImageData, test: ImageData, wanted: Wanted) -> judges.Judge:
     """Return the judge of the images, or of their channels, that was asked for, or the one that is found.
 
@@ -116,7 +121,7 @@ def _judge_of(train: ImageData, test: ImageData, wanted: Wanted) -> judges.Judge
         train, test = (data.load(train.channels_from, split, wanted.data_path) for split in ("train", "test"))
     if wanted.judge is None:
         return judges.judge_for(train, test, say)
-    no_judge = judges.why_no_judge(train)
+    no_judge = _why_no_judge(train, test)
     if no_judge:
         raise UserError(f"--judge: {no_judge}; leave it out")
     if not (Path(wanted.judge) / judges.FILE).is_file():
@@ -132,14 +137,15 @@ def _judge_of(train: ImageData, test: ImageData, wanted: Wanted) -> judges.Judge
 def _about(judge: judges.Judge) -> dict:
     """Say which judge this is, for the record."""
     right = judge.about["accuracy_test"]
-    return {"folder": str(judge.home), "sha256": judge.sha256, "accuracy_test": right,
+    name = "kept in memory alone" if judge.home is None else judge.home.name
+    return {"folder": judge.home and str(judge.home), "sha256": judge.sha256, "accuracy_test": right,
             "data": judge.about["data"], "training": judge.about["training"],
-            "text": f"{judge.home.name} ({judge.sha256[:12]}), which reads {right['features']:.2%} (features) and "
+            "text": f"{name} ({judge.sha256[:12]}), which reads {right['features']:.2%} (features) and "
                     f"{right['classes']:.2%} (class accuracy) of the test split rightly"}
 
 
 def _notes(trained: Trained, train: ImageData, judge) -> list:
-    notes = []
+    notes = [trained.maturity.note()] if trained.maturity.note() else []
     if judge is not None:
         weak = [f"{share:.1%}" for share in judge.about["accuracy_test"].values() if share < judges.TRUSTED]
         if weak:

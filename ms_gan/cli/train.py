@@ -61,7 +61,10 @@ def run(options: argparse.Namespace) -> int:
             if options.resume is None:  # what can be refused before there are processes is
                 share_of_batch(_apply(load(options.recipe or RECIPE), options), devices)
             return launch(devices, options.arguments)
-    from ms_gan.training.loop import Interrupted  # from here on it takes seconds
+    from ms_gan import runtime
+
+    runtime.import_mindspore()  # from here on it takes seconds
+    from ms_gan.training.loop import Interrupted
 
     try:
         (_start if options.resume is None else _resume)(options)
@@ -96,7 +99,7 @@ def _start(options: argparse.Namespace) -> None:
                 Path(options.output_dir or OUTPUT), options.steps, options.data_path,
                 instead_of=wanted if images.name != wanted else None,
                 warm_start=find_checkpoint(options.warm_start)[0] if options.warm_start else None,
-                skip_unreadable=options.skip_unreadable)
+                skip_unreadable=options.skip_unreadable, command=options.arguments)
 
 
 def _fit_clusters(recipe: Dict[str, Any], count: int, said: bool) -> None:
@@ -119,6 +122,8 @@ def _resume(options: argparse.Namespace) -> None:
     recorded = run_folder.read_settings()["recipe"]
     try:
         recipes.check(recorded)
+    except recipes.UnknownFamily as error:
+        raise UserError(f"{run_folder.recipe}: {error}") from error
     except UserError as error:
         raise UserError(f"{run_folder.recipe}: damaged, or written by another version of ms_gan ({error}); use that "
                         f"one, or put the run's own file back") from error
@@ -137,7 +142,7 @@ def _resume(options: argparse.Namespace) -> None:
     target = None if options.device_target == "auto" else options.device_target
     devices = options.device_num or run_folder.read_settings()["device_num"]
     train.resume(run_folder.path, target, options.device_id or 0, devices, wanted, options.data_path,
-                 options.epochs, options.steps)
+                 options.epochs, options.steps, options.arguments)
 
 
 def recorded_devices(run: str) -> int:

@@ -8,19 +8,20 @@ from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 
-from ms_gan import data
 from ms_gan.data import ImageData
+from ms_gan.data.changes import what_changed
 from ms_gan.data.clusters import find_clusters
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import Inputs, draw_images, in_chunks, on_arrays
 from ms_gan.evaluation.scores import Discriminate
 from ms_gan.labels import LabelNames
 from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
-from ms_gan.recipes import FAMILIES, Recipe, check, clusters_of
+from ms_gan.recipes import FAMILIES, Recipe, UnknownFamily, check, clusters_of
 from ms_gan.recipes.build import (STEPS, build_discriminator, build_encoder, build_unit_range_generator,
                                   knows_clusters, leaving)
 from ms_gan.training.checkpoints import load_cells, read_state
-from ms_gan.training.run_folder import SETTINGS, RunFolder, find_checkpoint
+from ms_gan.training.maturity import Maturity, maturity
+from ms_gan.training.run_folder import SETTINGS, RunFolder, find_checkpoint, load_recorded
 from ms_gan.training.scoring import hold_out
 
 
@@ -35,6 +36,7 @@ class Trained:
     settings: Dict[str, Any]
     environment: Dict[str, Any]  # as the run keeps it; empty where there is only a checkpoint
     checkpoint: Path  # from which it was loaded
+    maturity: Maturity  # of what draws
 
     @property
     def data_path(self) -> Optional[str]:
@@ -55,18 +57,16 @@ class Trained:
     def load(self, split: str, data_path: Optional[str], skip_unreadable: bool, **other: Any) -> ImageData:
         """Load a split of the run's data set from where it lay, or from `data_path`, as the recipe wants it.
 
-        Images that cannot be read are left out with `skip_unreadable`, or where the run did so. `other` are settings
-        of the recipe's data. Images that the run was trained on are not in "test", unless they were renamed since, or
-        the run's folder, which knows, is not there.
+        The arguments are those of `load_recorded`.
         """
-        known = self.environment.get("data", {})
-        wanted = {**self.recipe["data"], "held_out_up_to": known.get("held_out_up_to"), **other}
-        return data.load(self.settings["dataset"], split, data_path or self.data_path, wanted,
-                         skip_unreadable or known.get("skip_unreadable", False))
+        return load_recorded(self.settings, self.environment, split, data_path, skip_unreadable, **other)
 
     def fitting(self, images: ImageData) -> ImageData:
         """Return images at the model's size. Raises UserError for those that are not of the kind it was trained on."""
         recipe = self.recipe["data"]
+        if recipe["classes"] and images.why_unlabelled:
+            raise UserError(f"{images.name}, {images.source}: the {images.split} images have no labels "
+                            f"({images.why_unlabelled}), which this model needs; label them as its training images are")
         try:
             images.require(*(recipe[key] for key in ("size", "channels", "classes", "places")))
         except UserError as error:  # what it says behind the semicolon is for training
@@ -81,20 +81,16 @@ class Trained:
     def own_data(self, data_path: Optional[str], skip_unreadable: bool) -> Tuple[ImageData, ImageData]:
         """Load the training and the test images of the run, with labels where there are any, at the model's size.
 
-        Raises UserError where they cannot be loaded, or are not the training images that the model was trained on.
+        Labels that a folder has though the recipe takes none are there, too. Raises UserError where the images cannot be
+        loaded, or are not the training images that the model was trained on.
         """
         train = self.load("train", data_path, skip_unreadable)
         if train.sha256 != self.settings["data_sha256"]:
-            raise UserError(f"{train.name}, {train.source}: not the images that the run was trained on (their "
-                            f"checksums differ); scores need the run's own data: name them with --data-path")
+            changed = what_changed(RunFolder(self.home).read_fingerprint(), train)
+            raise UserError(f"{train.name}, {train.source}: not the images that the run was trained on: {changed}; scores "
+                            f"need the run's own data: name them with --data-path")
         test = self.load("test", data_path, skip_unreadable, rotate_and_mirror=False)
-        if train.name == "folder" and not self.recipe["data"]["classes"]:  # nobody has looked for labels yet
-            try:
-                train = self.load("train", data_path, skip_unreadable, classes=2)
-                test = self.load("test", data_path, skip_unreadable, rotate_and_mirror=False, classes=2)
-            except UserError:  # tags, or labels that are not whole: the model needs none
-                pass
-        return self.fitting(train), self.fitting(test)
+        return self.fitting(train).labelled(), self.fitting(test).labelled()
 
     def draw(self, inputs: Inputs) -> np.ndarray:
         """Return the images of the generator's inputs, float32 in [0, 1], N×C×H×W."""
@@ -105,9 +101,9 @@ class Trained:
         return in_chunks(on_arrays(self.encoder), inputs)[0]
 
     @property
-    def relativistic(self) -> bool:
-        """Whether only differences of the discriminator's logits mean anything."""
-        return STEPS[self.recipe["family"]].relativistic
+    def threshold(self) -> Optional[float]:
+        """The logit above which the discriminator takes an image for real; None where only differences count."""
+        return STEPS[self.recipe["family"]].threshold(self.recipe["updates"])
 
     def discriminator(self, train: ImageData) -> Tuple[Optional[Discriminate], Optional[str]]:
         """Load the model's discriminator, a function of images, uint8, and labels to logits, (N, 1); or say why not.
@@ -145,6 +141,8 @@ def load_trained(place: Optional[str]) -> Trained:
         raise UserError(f"{checkpoint}: written by another version of ms_gan; use that one")
     try:
         check(settings["recipe"])
+    except UnknownFamily as error:
+        raise UserError(f"{checkpoint}: {error}") from error
     except UserError as error:
         raise UserError(f"{checkpoint}: written by another version of ms_gan ({error}); use that one") from error
     generator, encoder = build_unit_range_generator(settings["recipe"]), None
@@ -154,4 +152,5 @@ def load_trained(place: Optional[str]) -> Trained:
         load_cells(checkpoint, {leaving(settings["recipe"], "encoder"): encoder.encoder})
     run = RunFolder(home)
     environment = run.read_environment() if run.environment.is_file() else {}
-    return Trained(generator, encoder, home, state["step"], settings, environment, checkpoint)
+    return Trained(generator, encoder, home, state["step"], settings, environment, checkpoint,
+                   maturity(settings["recipe"], state["step"], state.get("initial_share")))

@@ -11,9 +11,9 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional
+from typing import Any, Callable, Dict, Iterator, Optional
 
 import mindspore as ms
 import numpy as np
@@ -26,7 +26,7 @@ from ms_gan.data.description import ImageData
 from ms_gan.data.resident import ResidentImages
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import in_chunks, on_arrays
-from ms_gan.files import cache_folder, new_folder, verify_checksums, write_checksums
+from ms_gan.files import CHECKSUMS, cache_folder, new_folder, verify_checksums, write_checksums
 from ms_gan.losses import class_cross_entropy
 from ms_gan.nets.judge import JudgeNetwork
 
@@ -38,18 +38,23 @@ EPOCHS, LEAST_STEPS, BATCH, LEARNING_RATE = 8, 1000, 128, 2e-3
 SEED = 1
 FILE = "judge.json"
 KEYS = {"networks", "classes", "image_shape", "data", "training", "accuracy_test"}
-SHIPPED = Path(ms_gan.__file__).resolve().parent.parent / "ckpt" / "judges"
+_PACKAGE = Path(ms_gan.__file__).resolve().parent
+SHIPPED = (_PACKAGE / "judges", _PACKAGE.parent / "ckpt" / "judges")  # of an installed package; of a clone
 READ_AT_ONCE = 500  # images
 TRUSTED = 0.99  # share of the test split that a judge should read rightly
 
 
 @dataclass(frozen=True)
 class Judge:
-    """Two trained classifiers, and what `judge.json` says about them."""
+    """Two trained classifiers, and what `judge.json` says about them.
 
-    home: Path
+    home: its folder; None for one that could not be kept. sha256: what identifies it, that of its list of checksums.
+    """
+
+    home: Optional[Path]
     about: Dict[str, Any]
     networks: Dict[str, JudgeNetwork]
+    sha256: str
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the features of images, uint8 or float32 in [0, 1], N×C×H×W: float32, (N, 84)."""
@@ -58,11 +63,6 @@ class Judge:
     def read(self, images: np.ndarray) -> np.ndarray:
         """Return the class that the second network reads in each image: int64, (N,)."""
         return run(self.networks["classes"], images)[1].argmax(1)
-
-    @property
-    def sha256(self) -> str:
-        """What identifies the judge: the SHA-256 of its list of checksums."""
-        return hashlib.sha256((self.home / "SHA256SUMS").read_bytes()).hexdigest()
 
 
 def run(network: JudgeNetwork, images: np.ndarray):
@@ -107,7 +107,10 @@ def why_no_judge(data: ImageData) -> Optional[str]:
     if data.channels_from:
         return f"{data.name}: its channels are read, one by one, by the judge of {data.channels_from}, to count modes"
     if data.labels is None:
-        return f"{data.name}, {data.source}, has no labels to train a judge on"
+        what = "has no labels to train a judge on"
+        if data.split == "test":
+            what = "its test images have no usable labels, by which a judge is tested"
+        return f"{data.name}, {data.source}: {what}" + (f" ({data.why_unlabelled})" if data.why_unlabelled else "")
     if data.places:
         return f"{data.name}, {data.source}, has several tags an image, and a judge reads one class"
     if len(data.classes) < 2:
@@ -134,17 +137,18 @@ def train_network(kind: str, train: ImageData, seed: int, say: Callable[[str], N
 
 
 def accuracy(network: JudgeNetwork, test: ImageData) -> float:
-    """Return the share of images whose class a network reads."""
+    """Return the share of images whose class a network reads. Raises ValueError for images without a class each."""
+    if test.labels is None or test.places:
+        raise ValueError("these images have no class each that could be read rightly")
     return float(np.mean(run(network, test.images)[1].argmax(1) == test.labels))
 
 
-def train_judge(folder: Path, train: ImageData, test: ImageData, seed: int, command: str,
-                say: Callable[[str], None]) -> Judge:
-    """Train both networks on `train`, score them on `test`, and write them to a new folder.
+def train_judge(train: ImageData, test: ImageData, seed: int, command: str, say: Callable[[str], None]) -> Judge:
+    """Train both networks on `train`, and score them on `test`.
 
     No choice is made on the test split: it is read at the end. Raises UserError for data without one class an image.
     """
-    reason = why_no_judge(train)
+    reason = why_no_judge(train) or why_no_judge(test)
     if reason:
         raise UserError(reason)
     networks, accuracies = {}, {}
@@ -161,13 +165,30 @@ def train_judge(folder: Path, train: ImageData, test: ImageData, seed: int, comm
                      "versions": {name: runtime.environment()[name] for name in ("ms_gan", "mindspore", "numpy")}},
         "accuracy_test": accuracies,
     }
+    digest = hashlib.sha256()
+    for network in networks.values():
+        for parameter in network.get_parameters():
+            digest.update(parameter.asnumpy().tobytes())
+    return Judge(None, about, networks, digest.hexdigest())
+
+
+def keep_judge(judge: Judge, folder: Path) -> Judge:
+    """Write a judge to a new folder, and return it as the one that lies there. Raises OSError."""
     with new_folder(folder) as hidden:
-        for kind, network in networks.items():
-            ms.save_checkpoint([{"name": parameter.name, "data": parameter} for parameter in network.get_parameters()],
-                               str(hidden / f"{kind}.ckpt"))
-        (hidden / FILE).write_text(json.dumps(about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        for kind, network in judge.networks.items():
+            contents = [{"name": parameter.name, "data": parameter} for parameter in network.get_parameters()]
+            try:
+                ms.save_checkpoint(contents, str(hidden / f"{kind}.ckpt"))
+            except RuntimeError as error:  # MindSpore wraps what the file system said
+                cause = error.__cause__ or error.__context__
+                raise (cause if isinstance(cause, OSError) else error)
+        (hidden / FILE).write_text(json.dumps(judge.about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         write_checksums(hidden)
-    return Judge(folder, about, networks)
+    return replace(judge, home=folder, sha256=_identifier(folder))
+
+
+def _identifier(folder: Path) -> str:
+    return hashlib.sha256((folder / CHECKSUMS).read_bytes()).hexdigest()
 
 
 def load_judge(folder: Path) -> Judge:
@@ -185,7 +206,7 @@ def load_judge(folder: Path) -> Judge:
         for name, parameter in own.items():
             parameter.set_data(stored[name])
         networks[kind] = network
-    return Judge(folder, about, networks)
+    return Judge(folder, about, networks, _identifier(folder))
 
 
 def identity(train: ImageData, test: ImageData) -> Dict[str, str]:
@@ -211,29 +232,56 @@ def fits(about: Dict[str, Any], train: ImageData, test: ImageData) -> bool:
 def judge_for(train: ImageData, test: ImageData, say: Callable[[str], None]) -> Judge:
     """Return the judge of these data: the shipped one if there is one, that of the cache, or a new one, which is kept.
 
-    Data must have one class an image. A judge in the cache that is damaged is trained again.
+    Data must have one class an image. A judge that is damaged is passed over, and where it is in the cache trained
+    again. Where the cache cannot be used, the judge is trained all the same, and kept in memory alone, which is said.
     """
-    for folder in sorted(SHIPPED.iterdir()) if SHIPPED.is_dir() else ():
-        if (folder / FILE).is_file() and fits(_about(folder), train, test):
-            return load_judge(folder)
+    for folder in _shipped():
+        try:
+            if fits(_about(folder), train, test):
+                return load_judge(folder)
+        except UserError as error:
+            say(f"note: {error}; another judge is looked for")
     key = hashlib.sha256(json.dumps([identity(train, test), NETWORKS, EPOCHS, LEAST_STEPS, BATCH, LEARNING_RATE,
                                      SEED]).encode()).hexdigest()
-    folder = cache_folder() / "judges" / f"{train.name}-{key[:16]}"
-    if folder.is_dir():
-        try:
-            judge = load_judge(folder)
-            if fits(judge.about, train, test):
-                return judge
-        except UserError as error:
-            say(f"note: {error}; the judge is trained again")
-        shutil.rmtree(folder)
-    say(f"training a judge of {train.name}, {train.source}, once; it is kept in {folder}")
     try:
-        return train_judge(folder, train, test, SEED, "eval --metrics", say)
-    except OSError:
-        if folder.is_dir():  # another process has just kept the same
-            return load_judge(folder)
-        raise
+        folder = cache_folder() / "judges" / f"{train.name}-{key[:16]}"
+    except UserError as error:
+        say(f"note: the judge is trained for this run alone, since {error}")
+        return train_judge(train, test, SEED, "eval --metrics", say)
+    kept = _kept(folder, train, test, say)
+    if kept is not None:
+        return kept
+    say(f"training a judge of {train.name}, {train.source}, once, to be kept in {folder}")
+    judge = train_judge(train, test, SEED, "eval --metrics", say)
+    try:
+        kept = _kept(folder, train, test, say)  # another process may just have kept the same
+        if kept is None and folder.is_dir():
+            shutil.rmtree(folder)
+        return kept or keep_judge(judge, folder)
+    except OSError as error:
+        say(f"note: {folder} cannot be written ({error.strerror or error}), so the judge serves now and is trained again "
+            f"next time; set MS_GAN_CACHE to a folder that can")
+        return judge
+
+
+def _kept(folder: Path, train: ImageData, test: ImageData, say: Callable[[str], None]) -> Optional[Judge]:
+    """Return the judge in a folder, if there is one of these data that can be read."""
+    if not folder.is_dir():
+        return None
+    try:
+        judge = load_judge(folder)
+        return judge if fits(judge.about, train, test) else None
+    except (UserError, OSError) as error:
+        say(f"note: {error}; the judge is trained again")
+        return None
+
+
+def _shipped() -> Iterator[Path]:
+    for home in SHIPPED:
+        try:
+            yield from (folder for folder in sorted(home.iterdir()) if (folder / FILE).is_file())
+        except OSError:  # there is none, as beside an installed package
+            continue
 
 
 def _about(folder: Path) -> Dict[str, Any]:

@@ -10,12 +10,13 @@ was computed from belongs to its name, such as fd_10k_test.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, NamedTuple, Sequence, Tuple
+from typing import Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
 
 import numpy as np
 
 BLOCK = 1000  # rows whose distances are taken at once
 NEIGHBOURS = 5
+NOTHING = 1e-5  # of the features' variance: distances below are rounding, of features in float32
 SIGMAS = tuple(np.logspace(-1, 0, 10))
 
 
@@ -50,12 +51,24 @@ def frechet_distance(first: Moments, second: Moments) -> float:
     variances score about 2d/N + d(d + 1)/(2N), so only distances of equal N compare; hence the ratio to real
     against real.
     """
+    # rounding may leave 0 by a last digit, and a distance is none below it
     values, vectors = np.linalg.eigh(first.covariance)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
     inner = np.linalg.eigvalsh(root @ second.covariance @ root)
     difference = first.mean - second.mean
-    return float(difference @ difference + np.trace(first.covariance) + np.trace(second.covariance)
-                 - 2 * np.sqrt(np.clip(inner, 0, None)).sum())
+    distance = (difference @ difference + np.trace(first.covariance) + np.trace(second.covariance)
+                - 2 * np.sqrt(np.clip(inner, 0, None)).sum())
+    return max(0.0, float(distance))
+
+
+def distance_ratio(distance: float, of_real: float, reference: Moments) -> Optional[float]:
+    """Return a Fréchet distance over that of real images to the same `reference`; None where the latter is nothing.
+
+    Nothing is what rounding alone may make of it: less than NOTHING of the variance and the squared mean of the
+    reference. Real images are so near to each other where they are copies.
+    """
+    scale = float(np.trace(reference.covariance) + reference.mean @ reference.mean)
+    return distance / of_real if of_real > NOTHING * scale else None
 
 
 def precision_recall_density_coverage(real: np.ndarray, generated: np.ndarray,
@@ -171,18 +184,19 @@ def one_nearest_neighbour_error(samples: np.ndarray, labels: np.ndarray, test: n
     return float(np.mean(labels[nearest(test, samples)[1]] != test_labels))
 
 
-def equilibrium(real_logits: np.ndarray, generated_logits: np.ndarray) -> Dict[str, float]:
+def equilibrium(real_logits: np.ndarray, generated_logits: np.ndarray, threshold: float = 0.0) -> Dict[str, float]:
     """Return how a discriminator judges images that it was not trained on, by its logits, (N,) or (N, 1).
 
-    The part of the real and of the generated ones that it judges rightly, by the sign; the part of all pairs of one and
-    the other in which it scores the real one higher, equal ones counting half; the spread, the standard deviation of
-    each kind's logits; and the gap between their means. A D that has died says .5 and .5, or 1 and 0, as one at
+    The part of the real and of the generated ones that it judges rightly, taking those above the `threshold` for real;
+    the part of all pairs of one and the other in which it scores the real one higher, equal ones counting half; the
+    spread, the standard deviation of each kind's logits; and the gap between their means. A D that has died says .5 and .5, or 1 and 0, as one at
     equilibrium does, but with a spread of 0. Unbiased in N.
     """
     real, generated = (logits.astype(np.float64).ravel() for logits in (real_logits, generated_logits))
     ascending = np.sort(generated)
     below = (np.searchsorted(ascending, real, "left") + np.searchsorted(ascending, real, "right")) / 2
-    return {"accuracy_real": float((real > 0).mean()), "accuracy_generated": float((generated < 0).mean()),
+    return {"accuracy_real": float((real > threshold).mean()),
+            "accuracy_generated": float((generated < threshold).mean()),
             "accuracy_pairs": float(below.mean() / len(generated)),
             "logit_spread_real": float(real.std()), "logit_spread_generated": float(generated.std()),
             "logit_gap": float(real.mean() - generated.mean())}

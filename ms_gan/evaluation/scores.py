@@ -21,7 +21,7 @@ from ms_gan.data.description import ImageData
 from ms_gan.errors import UserError
 from ms_gan.evaluation import metrics
 from ms_gan.evaluation.judges import Judge, accuracy, train_network
-from ms_gan.evaluation.metrics import frechet_distance, moments, of_count
+from ms_gan.evaluation.metrics import distance_ratio, frechet_distance, moments, of_count
 from ms_gan.evaluation.sampling import Inputs, seeded_inputs
 from ms_gan.runtime import random_stream
 
@@ -39,6 +39,7 @@ LABELLED = 5  # times as many samples for CAS and 1-NN: 50,000
 DRAWS = 5  # of real images for the Fréchet distance of real to real, at most: one alone is as much luck as measure
 DISCRIMINATED = 2000  # images of each kind that D judges: enough for two digits
 DRAWN_AT_ONCE = 1000
+NO_RATIO = "real images have no distance to each other, as copies of one image have none, so there is nothing to divide by"
 
 
 @dataclass
@@ -52,6 +53,7 @@ class Scores:
     shares: Optional[Dict[str, Sequence[float]]] = None  # of the classes that the judge reads
     nearest: Optional[Dict[str, np.ndarray]] = None  # distances to the nearest training image
     logits: Optional[Dict[str, np.ndarray]] = None  # of D
+    threshold: Optional[float] = None  # of these logits, above which D says real; None where they only compare
 
     def add(self, name: str, generated: float, real: Optional[float] = None) -> None:
         """Keep one score, and that of real images where there is one."""
@@ -116,7 +118,7 @@ def among_training_images(train: ImageData, test: ImageData, seed: int) -> Tuple
 
 def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageData, test: ImageData, seed: int,
             judge: Optional[Judge], no_judge: Optional[str], discriminate: Optional[Discriminate],
-            no_discriminator: Optional[str], relativistic: bool, cas: bool, nearest_neighbour: bool,
+            no_discriminator: Optional[str], threshold: Optional[float], cas: bool, nearest_neighbour: bool,
             say: Say) -> Scores:
     """Score a generator. Raises UserError for too few real images, and for CAS or 1-NN of one without classes.
 
@@ -124,7 +126,7 @@ def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageD
     `test` is such as were held out.
     `latent` holds the latents' distribution and size; a `conditional` generator gets the labels of the test images.
     `judge` belongs to the data, or `no_judge` says why there is none; `discriminate` is the model's own D, or
-    `no_discriminator` says why there is none; with `relativistic` it was trained on differences alone.
+    `no_discriminator` says why there is none; above the `threshold` its logits say real, None where they only compare.
     """
     refuse_labelled(conditional, train, cas, nearest_neighbour)
     real = Real.choose(train, test, seed, as_labelled=conditional and not test.places)
@@ -159,7 +161,7 @@ def measure(draw: Draw, latent: Dict[str, Any], conditional: bool, train: ImageD
     if discriminate is None:
         scores.left_out["discriminator"] = no_discriminator
     else:
-        _by_discriminator(scores, discriminate, real.test, images, labels, relativistic)
+        _by_discriminator(scores, discriminate, real.test, images, labels, threshold)
     if nearest_neighbour or cas:
         _by_labels(scores, draw, latent, real, seed, cas, nearest_neighbour, say)
     for wanted, name in ((cas, "cas"), (nearest_neighbour, "one_nearest_neighbour_error")):
@@ -203,8 +205,8 @@ class QuickScores:
 
     Built once, from the images to compare with and as many others, uint8, N×C×H×W, for real against real; called with
     as many generated ones, float32 in [0, 1], and for a conditional generator the classes asked for, int (N,). It
-    returns `fd_ratio`, the Fréchet distance as a ratio to that of real against real and, with classes,
-    `class_accuracy`. With few images such a ratio says little of a good generator, as the distance of real to real is
+    returns `fd_ratio`, the Fréchet distance as a ratio to that of real against real, None where that is nothing, and,
+    with classes, `class_accuracy`. With few images such a ratio says little of a good generator, as the distance of real to real is
     mostly bias.
     """
 
@@ -212,9 +214,11 @@ class QuickScores:
         self.judge, self.classes = judge, len(judge.about["classes"])
         self.reference, real = (moments(judge.features(images)) for images in (reference, others))
         self.real = frechet_distance(real, self.reference)
+        self.has_ratio = distance_ratio(0.0, self.real, self.reference) is not None
 
-    def __call__(self, images: np.ndarray, labels: Optional[np.ndarray] = None) -> Dict[str, float]:
-        scores = {"fd_ratio": frechet_distance(moments(self.judge.features(images)), self.reference) / self.real}
+    def __call__(self, images: np.ndarray, labels: Optional[np.ndarray] = None) -> Dict[str, Optional[float]]:
+        distance = frechet_distance(moments(self.judge.features(images)), self.reference)
+        scores = {"fd_ratio": distance_ratio(distance, self.real, self.reference)}
         if labels is not None:
             scores["class_accuracy"] = metrics.class_accuracy(self.judge.read(images), labels, self.classes)
         return scores
@@ -260,10 +264,15 @@ def _with_labels(labels: np.ndarray, wanted: np.ndarray, numbers: np.ndarray) ->
 
 def _by_features(scores: Scores, judge: Judge, real: Real, images: np.ndarray, of: str) -> None:
     of_test, of_images, *of_draws = (judge.features(some) for some in (real.test.images, images, *real.draws))
-    distance, *of_real = (frechet_distance(moments(some), moments(of_test)) for some in (of_images, *of_draws))
+    reference = moments(of_test)
+    distance, *of_real = (frechet_distance(moments(some), reference) for some in (of_images, *of_draws))
     scores.protocol["fd_of_real_draws"] = of_real
     scores.add(f"fd_{of}", distance, float(np.mean(of_real)))
-    scores.add(f"fd_{of}_ratio", distance / float(np.mean(of_real)), 1.0)
+    ratio = distance_ratio(distance, float(np.mean(of_real)), reference)
+    if ratio is None:
+        scores.left_out[f"fd_{of}_ratio"] = NO_RATIO
+    else:
+        scores.add(f"fd_{of}_ratio", ratio, 1.0)
     of_generated = metrics.precision_recall_density_coverage(of_test, of_images)
     of_training = metrics.precision_recall_density_coverage(of_test, of_draws[0])
     for name, score in of_generated.items():
@@ -298,13 +307,14 @@ def _by_density(scores: Scores, real: Real, images: np.ndarray, of: str) -> None
 
 
 def _by_discriminator(scores: Scores, discriminate: Discriminate, test: ImageData, images: np.ndarray,
-                      labels: Optional[np.ndarray], relativistic: bool) -> None:
+                      labels: Optional[np.ndarray], threshold: Optional[float]) -> None:
     some = slice(0, DISCRIMINATED)
     of_images, of_test = (None, None) if labels is None else (labels[: len(images)][some], test.labels[some])
     scores.logits = {"real": discriminate(test.images[some], of_test),
                      "generated": discriminate(images[some], of_images)}
-    for name, score in metrics.equilibrium(scores.logits["real"], scores.logits["generated"]).items():
-        if relativistic and name in ("accuracy_real", "accuracy_generated"):
+    scores.threshold = threshold
+    for name, score in metrics.equilibrium(scores.logits["real"], scores.logits["generated"], threshold or 0.0).items():
+        if threshold is None and name in ("accuracy_real", "accuracy_generated"):
             scores.left_out[f"discriminator_{name}"] = "of a relativistic D only differences of logits mean anything"
             continue
         scores.add(f"discriminator_{name}_{test.split}" if name.endswith("real") else f"discriminator_{name}", score)

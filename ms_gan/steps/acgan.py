@@ -43,4 +43,4 @@ class ACGANStep(GANStep):
         adversarial = self.adversarial_loss(logits)
         of_class = class_cross_entropy(class_logits, labels)
         right = share(ops.argmax(class_logits, 1) == labels)
-        return adversarial + of_class, ops.stack((adversarial, of_class, share(logits > 0), right))
+        return adversarial + of_class, ops.stack((adversarial, of_class, share(logits > self.real_from), right))

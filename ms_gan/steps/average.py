@@ -5,27 +5,48 @@ from __future__ import annotations
 from typing import Any, Dict
 
 import mindspore as ms
-from mindspore import nn, ops
+import numpy as np
+from mindspore import Parameter, Tensor, nn, ops
+
+WARM_UP = 10  # the first update keeps a tenth of what was there before
+
+
+def rate_of(decay: float, updates: int) -> float:
+    """Return how much of the average an update replaces, when `updates` were done before it.
+
+    1 − min(decay, (1 + updates) / (10 + updates)), the warm-up of TensorFlow's ExponentialMovingAverage: without it the
+    average would be mostly the untrained weights for about 1 / (1 − decay) updates.
+    """
+    return max(1.0 - decay, (WARM_UP - 1) / (WARM_UP + updates))
+
+
+def warm_up_steps(decay: float) -> int:
+    """Return after how many updates the average moves as slowly as `decay` says."""
+    return max(0, round((WARM_UP - 1) / (1.0 - decay)) - WARM_UP)
 
 
 class AveragedWeights(nn.Cell):
-    """A step, after which averages of its networks follow them: average ← average + (1 − decay) · (now − average).
+    """A step, after which averages of its networks follow them: average ← average + rate · (now − average).
 
-    The averages are networks of the same form as those that they follow, in inference mode. BatchNorm's moving
-    statistics are averaged as weights are: the statistics of an average of weights are not those of any one moment.
-    Half of what an average holds is younger than ln 2 / (1 − decay) steps; it begins as the untrained network.
+    The rate is that of `rate_of`: 1 − decay after a warm-up. The averages are networks of the same form as those that
+    they follow, in inference mode. BatchNorm's moving statistics are averaged as weights are: the statistics of an
+    average of weights are not those of any one moment.
 
     Args:
         cell: a Cell with a step's signature.
         networks: those whose averages are kept.
         averages: the average of each, by the same names.
         decay: from 0, the newest weights alone, to below 1.
+        updates: how many updates the averages have had.
     """
 
-    def __init__(self, cell: nn.Cell, networks: Dict[str, nn.Cell], averages: Dict[str, nn.Cell], decay: float):
+    def __init__(self, cell: nn.Cell, networks: Dict[str, nn.Cell], averages: Dict[str, nn.Cell], decay: float,
+                 updates: int):
         super().__init__(auto_prefix=False)
         self.cell = cell
-        self.rate = 1.0 - decay
+        self.least_rate = 1.0 - decay
+        # float32 counts no further than 2^24; long before, the rate no longer depends on the count
+        self.updates = Parameter(Tensor(np.float32(min(updates, 2**24))), name="average_updates", requires_grad=False)
         self.now = ms.ParameterTuple([parameter for name in averages for parameter in networks[name].get_parameters()])
         self.averages = ms.ParameterTuple([parameter for average in averages.values()
                                            for parameter in average.get_parameters()])
@@ -33,10 +54,12 @@ class AveragedWeights(nn.Cell):
     def construct(self, batch, noise):
         """Do one update of the step, and one of the averages; return the step's scalars."""
         scalars = self.cell(batch, noise)
+        updates = self.updates.value()
+        rate = ops.maximum(self.least_rate, (WARM_UP - 1.0) / (WARM_UP + updates))
         for average, now in zip(self.averages, self.now):
-            updated = average + self.rate * (ops.depend(now.value(), scalars) - average)
+            updated = average + rate * (ops.depend(now.value(), scalars) - average)
             scalars = ops.depend(scalars, ops.assign(average, updated))
-        return scalars
+        return ops.depend(scalars, ops.assign(self.updates, updates + 1.0))
 
 
 def begin_average(network: nn.Cell, average: nn.Cell) -> None:
@@ -45,9 +68,9 @@ def begin_average(network: nn.Cell, average: nn.Cell) -> None:
         to.set_data(ms.Tensor(now.asnumpy()))
 
 
-def with_averages(cell: nn.Cell, step: Any) -> nn.Cell:
-    """Return the Cell with the averages that the step keeps, if any."""
+def with_averages(cell: nn.Cell, step: Any, updates: int) -> nn.Cell:
+    """Return the Cell with the averages that the step keeps, if any, after so many updates."""
     if not step.averages:
         return cell
     networks = {name: getattr(step, name) for name in step.averages}
-    return AveragedWeights(cell, networks, step.averages, step.average_decay)
+    return AveragedWeights(cell, networks, step.averages, step.average_decay, updates)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Dict, Optional, Tuple
+from typing import Any, Dict, Optional, Tuple
 
 import numpy as np
 from mindspore import nn
@@ -32,9 +32,17 @@ class TrainingStep(nn.Cell):
     discriminator_names_classes = False  # D is built with class logits, where there are classes
     discriminator_takes_labels = False  # D is built to see an image together with its label, where there are any
     takes_clusters = False  # it asks G for the labels of real images, for which clusters may stand
-    relativistic = False  # only differences of D's logits mean anything
     averages: Dict[str, nn.Cell] = {}  # of networks' weights, by the networks' names, where the recipe wants them
     average_decay = 0.0
+
+    @staticmethod
+    def threshold(updates: Dict[str, Any]) -> Optional[float]:
+        """Return the logit above which D takes an image for real, of a recipe's `updates`.
+
+        Where real and generated images are equally likely, D is right about half of each by it. None where only
+        differences of logits mean anything, and for a family without D.
+        """
+        return 0.0
 
     @property
     def images_per_step(self) -> int:

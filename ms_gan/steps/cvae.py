@@ -62,6 +62,11 @@ class CVAEStep(TrainingStep):
         self.gradient = ms.value_and_grad(self.loss, None, weights, has_aux=True)
         self.set_train()
 
+    @staticmethod
+    def threshold(updates: Dict[str, Any]) -> Optional[float]:
+        """Return None: there is no D."""
+        return None
+
     def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
         """Return all that is random in one step: the reparametrisation's ε, float32, (B, latent_size)."""
         return (draw_latents("normal", self.batch_size, self.latent["size"], stream),)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, Dict, Optional, Tuple
 
 import mindspore as ms
@@ -17,6 +18,7 @@ from ms_gan.steps.cvae import CVAEStep
 from ms_gan.steps.gan import share
 from ms_gan.steps.penalty import require_slopes
 
+REAL_FROM = -math.log(2)  # the logit of 1/3
 PIXEL_KL_WEIGHT = 0.05  # of the KL beside the squared error of pixels while D waits: that of `cvae_early`
 
 
@@ -39,8 +41,8 @@ class CVAEGANStep(TrainingStep):
     learned nothing, or G, with larger steps, ran to what this D did not know. It is measured at the first `penalised`
     real images of the batch alone; with a gamma of 0 not at all, and penalty_real is 0.
 
-    D sees two fakes for each real image: at equilibrium, fakes like real ones, it says 1/3 of each, which takes all
-    for fake. fool_rate and the accuracies go by 1/2 all the same.
+    D sees two fakes for each real image: at equilibrium, fakes like real ones, it says 1/3 of each. So fool_rate and the
+    accuracies go by 1/3: above it, D takes an image for real.
 
     Args:
         data, encoder, generator, latent, classes, batch_size, kl_weight: as for CVAEStep.
@@ -89,6 +91,11 @@ class CVAEGANStep(TrainingStep):
                                   (self.generator_loss, generator)))
         self.set_train()
 
+    @staticmethod
+    def threshold(updates: Dict[str, Any]) -> float:
+        """Return the logit of 1/3, which D says at equilibrium: it sees two fakes for each real image."""
+        return REAL_FROM
+
     def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
         """Return all that is random in one step: ε and latents from the prior, float32, (B, latent_size) each."""
         return tuple(draw_latents("normal", self.batch_size, self.latent["size"], stream) for _ in range(2))
@@ -132,7 +139,8 @@ class CVAEGANStep(TrainingStep):
         loss = (binary_cross_entropy(logits_real, 1.0) + binary_cross_entropy(logits_reconstructed, 0.0)
                 + binary_cross_entropy(logits_sampled, 0.0))
         penalty = self.penalty(real[: self.penalised]) if self.gamma else ops.zeros_like(loss)
-        judged = ops.stack((share(logits_real > 0), share(logits_reconstructed < 0), share(logits_sampled < 0)))
+        judged = ops.stack((share(logits_real > REAL_FROM), share(logits_reconstructed < REAL_FROM),
+                            share(logits_sampled < REAL_FROM)))
         return loss + 0.5 * self.gamma * penalty, ops.stack((loss, penalty)), judged
 
     def encoder_loss(self, real, label, epsilon, maps_real):
@@ -148,7 +156,7 @@ class CVAEGANStep(TrainingStep):
         logits = ops.concat((self.discriminator(reconstructed), self.discriminator(sampled)))
         adversarial = non_saturating_generator_loss(logits)  # of as many of the one as of the other
         return (self.reconstruction_weight * reconstruction + adversarial,
-                ops.stack((adversarial, share(logits > 0))))
+                ops.stack((adversarial, share(logits > REAL_FROM))))
 
     def construct(self, batch, noise):
         """Do one update.

@@ -10,6 +10,7 @@ import numpy as np
 from mindspore import nn, ops
 from mindspore import dtype as mstype
 
+from ms_gan.errors import UserError
 from ms_gan.latents import draw_latents
 from ms_gan.losses import binary_cross_entropy, non_saturating_generator_loss, saturating_generator_loss
 from ms_gan.steps.base import TrainingStep
@@ -68,6 +69,9 @@ class GANStep(TrainingStep):
         super().__init__(auto_prefix=False)  # the networks have their prefixes; nothing may rename them
         if shared_counters:
             share_counters(optimizer_discriminator, optimizer_generator)
+        if sum(target_real) <= sum(target_fake):
+            raise UserError(f"updates.target_real {list(target_real)} must be greater in the mean than "
+                            f"updates.target_fake {list(target_fake)}: G learns to be taken for real, and real is above")
         self.data = data
         self.generator = generator
         self.generator_for_discriminator = generator_in_inference if fakes == "inference" else generator
@@ -88,6 +92,7 @@ class GANStep(TrainingStep):
         self.half_of_shared = self.shared and half_batches
         self.adversarial_loss = GENERATOR_LOSSES[generator_loss]
         self.targets = (target_real, target_fake)
+        self.real_from = self.threshold({"target_real": target_real, "target_fake": target_fake})
         self.pretraining_steps = pretraining_steps
         ln_2 = math.log(2)
         self.equilibrium = {  # of the losses, were D everywhere at 1/2
@@ -108,6 +113,13 @@ class GANStep(TrainingStep):
         self.gradient_images = ms.value_and_grad(self.generator_loss, 0, None, has_aux=True)
         self.gradient_generator = ops.GradOperation(get_by_list=True, sens_param=True)
         self.set_train()
+
+    @staticmethod
+    def threshold(updates: Dict[str, Any]) -> float:
+        """Return the logit of the mean of both mean targets: what D says where both kinds are equally likely."""
+        middle = sum((*updates["target_real"], *updates["target_fake"])) / 4
+        middle = min(max(middle, 1e-6), 1 - 1e-6)
+        return math.log(middle / (1 - middle))
 
     def set_train(self, mode: bool = True) -> "GANStep":
         """Set training or inference mode; the generator in inference keeps its own."""
@@ -159,7 +171,7 @@ class GANStep(TrainingStep):
         """Return G's loss on its images, and the values to report: the loss, and how often D is fooled."""
         logits = self.discriminator(fake, *kept)
         loss = self.adversarial_loss(logits)
-        return loss, ops.stack((loss, share(logits > 0)))
+        return loss, ops.stack((loss, share(logits > self.real_from)))
 
     def update_discriminator(self, batch, noise, number: int, drawn):
         """Do the update of D that has this number in the step, against what G has drawn for it.
@@ -187,7 +199,7 @@ class GANStep(TrainingStep):
                 ops.concat((real, fake)), count, labels, targets, kept)
             logits_real, logits_fake = logits[:count], logits[count:]
         losses = ops.depend(losses, self.optimizer_discriminator(gradients))
-        return losses, ops.stack((share(logits_real > 0), share(logits_fake < 0)))
+        return losses, ops.stack((share(logits_real > self.real_from), share(logits_fake < self.real_from)))
 
     def construct(self, batch, noise):
         """Do one update.

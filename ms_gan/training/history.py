@@ -7,7 +7,7 @@ import io
 import math
 import os
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence
+from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -21,6 +21,7 @@ class History:
     """The mean of each scalar over ten steps, appended to a CSV file as the run goes.
 
     A step with `scores`, each `every` steps, adds a row with these alone, behind that of its scalars, if it has one.
+    With `every` 0 no more of them come; rows of a file that exists stay.
     `pending` holds the values of the steps since the last row, float32, and belongs
     into a checkpoint: with it, a resumed run writes the rows of an undisturbed one.
     """
@@ -39,9 +40,13 @@ class History:
         Raises UserError for a file that does not hold just the rows that lead to `step`.
         """
         steps = list(range(STEPS_PER_ROW, step + 1, STEPS_PER_ROW))
-        steps += range(self.every, step + 1, self.every) if self.scores else ()
+        rows = self._rows() if self.path.exists() else []
+        if self.scores and self.every:
+            steps += range(self.every, step + 1, self.every)
+        elif self.scores:  # whichever there are
+            steps += [int(row[0]) for row in rows if row[0].isdecimal() and not row[2] and int(row[0]) <= step]
         wanted = [str(row) for row in sorted(steps)]
-        rows = self._rows()[: len(wanted)] if self.path.exists() else []
+        rows = rows[: len(wanted)]
         if [row[0] for row in rows] != wanted or len(pending) != step % STEPS_PER_ROW:
             raise UserError(f"{self.path}: damaged or missing, the rows up to step {step:,} are not all there; "
                             f"put the run's own file back")
@@ -63,9 +68,25 @@ class History:
             self._append(step, [*(f"{mean:.7g}" for mean in means), *[""] * len(self.scores)])
             self.pending = []
 
-    def add_scores(self, step: int, values: Sequence[float]) -> None:
-        """Write a row of the scores after step number `step`, whose scalars were added."""
-        self._append(step, [*[""] * len(self.scalars), *(f"{value:.7g}" for value in values)])
+    def add_scores(self, step: int, values: Sequence[Optional[float]]) -> None:
+        """Write a row of the scores after step number `step`, whose scalars were added; None stands for no value."""
+        numbers = ["" if value is None else f"{value:.7g}" for value in values]
+        self._append(step, [*[""] * len(self.scalars), *numbers])
+
+    def first_scored(self) -> Optional[int]:
+        """Return the step of the first row of scores, None where the file has none."""
+        if not self.path.exists():
+            return None
+        return next((int(row[0]) for row in csv.reader(io.StringIO(self.path.read_text(errors="replace")))
+                     if len(row) > 2 and row[0].isdecimal() and not row[2]), None)
+
+    def recorded_scores(self) -> Optional[Tuple[str, ...]]:
+        """Return which scores the file has columns for; None where there is no file, or its header is damaged."""
+        if not self.path.exists():
+            return None
+        header = next(csv.reader(io.StringIO(self.path.read_text(encoding="utf-8", errors="replace"))), [])
+        known = len(self.scalars) + 2
+        return tuple(header[known:]) if tuple(header[:known]) == self.columns[:known] else None
 
     def sync(self) -> None:
         """Put the rows on the disk: a checkpoint relies on those before it."""

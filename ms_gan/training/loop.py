@@ -7,12 +7,12 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
 from mindspore import Tensor, mutable
 
-from ms_gan.errors import UserError
+from ms_gan.errors import UserError, quoted
 from ms_gan.evaluation import plots
 from ms_gan.evaluation.sampling import Inputs, draw_images
 from ms_gan.nets.blocks import UnitRange
@@ -21,11 +21,14 @@ from ms_gan.steps.average import with_averages
 from ms_gan.steps.parallel import DataParallel
 from ms_gan.training.checkpoints import save_checkpoint, save_preparation, thin_out
 from ms_gan.training.history import History
+from ms_gan.training.maturity import left_of, maturity
 from ms_gan.training.progress import Progress
 from ms_gan.training.run_folder import RunFolder
-from ms_gan.training.scoring import TrainingScores, mark_best
+from ms_gan.training.scoring import STEPS_BETWEEN_LOOKS, TrainingScores, mark_best
+from ms_gan.training.signals import ASKING, STEP, StopSignals
 
-SECONDS_BETWEEN_CHECKPOINTS = 300.0  # at the latest; else at each epoch's end
+SECONDS_BETWEEN_CHECKPOINTS = 300.0  # at the latest; else at an epoch's end
+SECONDS_BETWEEN_CURVES = 30.0  # at least, between two drawings of losses.png
 
 
 class Interrupted(Exception):
@@ -57,13 +60,17 @@ class Loop:
         steps_per_epoch: how many steps make an epoch.
         device: what it runs on.
         settings: the run's settings; a checkpoint carries them.
+        history: takes the step's scalars, and scores.
+        progress: takes what a person is told.
         scores: what scores the generator on the way, if anything.
         best: what is known about the best checkpoint so far, if there is any.
+        initial_share: how much of the average of the weights, if there is one, is as it was before the first step; None
+            for a run of the time when averages had no warm-up.
     """
 
     def __init__(self, run: RunFolder, step, sampler: UnitRange, sheet: Sheet, batches, steps_per_epoch: int,
                  device: Device, settings: Dict[str, Any], history: History, progress: Progress,
-                 scores: TrainingScores, best: Optional[Dict[str, Any]]):
+                 scores: TrainingScores, best: Optional[Dict[str, Any]], initial_share: Optional[float]):
         self.run = run
         self.step = step
         self.sampler = sampler
@@ -71,13 +78,17 @@ class Loop:
         self.batches = batches
         self.steps_per_epoch = steps_per_epoch
         self.device = device
-        self.cell = with_averages(across_devices(step, device), step)
         self.settings = settings
         self.history = history
         self.progress = progress
         self.scores = scores
         self.best = best
         self.name = settings["recipe"]["name"]
+        self.look_every = -(-STEPS_BETWEEN_LOOKS // steps_per_epoch) * steps_per_epoch
+        self._initial_share, self._share_of_step = initial_share, 0
+        self._warned_of_beginning = False
+        self._seconds_a_save = 0.0
+        self._curves_drawn: Optional[float] = None
 
     def go(self, done: Optional[int], total: int, prepared: int = 0) -> None:
         """Train from step `done`, that of a checkpoint, to step `total`.
@@ -85,33 +96,34 @@ class Loop:
         None begins with the step's preparation, of which `prepared` updates are done.
 
         SIGINT, SIGTERM and SIGHUP let the step end, save, draw what is drawn at the end, and
-        raise Interrupted; a second SIGINT stops at once. (While it runs a graph, MindSpore turns
-        SIGINT into SIGTERM: which of the two was sent cannot be told.)
+        raise Interrupted; see StopSignals.
         """
-        self._signal = None
-        previous = {number: signal.signal(number, self._note_signal)
-                    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
-                    if signal.getsignal(number) is not signal.SIG_IGN}  # nohup means it
-        try:
-            done = self._steps(done, total, prepared)
-        finally:
-            self.progress.end()
-            for number, handler in previous.items():
-                signal.signal(number, handler)
-        if done is not None:
-            self.finish()
-        if self._signal is not None:
+        self.cell = with_averages(across_devices(self.step, self.device), self.step, done or 0)
+        self._share_of_step = done or 0
+        with StopSignals() as self.signals:
+            self._keeps("what was saved before")
+            try:
+                done = self._steps(done, total, prepared)
+            finally:
+                self.progress.end()
+            if done is not None:
+                self.signals.doing = "the last picture"
+                self.finish(done)
+        if self.signals.number is not None and (done is None or done < total):
             where = "in the preparation" if done is None else f"after step {done:,}"
-            self.progress.say(f"stopped {where}; all is saved; to go on: "
-                              f"bash scripts/run_train.sh --resume {self.run.path}")
-            raise Interrupted(self._signal)
+            self.progress.say(f"stopped {where}; all is saved; to go on: {self._resume()}")
+            raise Interrupted(self.signals.number)
 
-    def finish(self) -> None:
-        """Draw the loss curves and the animation of the sample sheets."""
-        plots.losses(self.run.losses, self.history.read(), f"{self.name}: how the training went",
-                     self.step.equilibrium)
+    def finish(self, done: int) -> None:
+        """Draw the loss curves and the animation of the sample sheets, and say where what draws is young."""
+        self._draw_curves()
         sheets = {self._step_of_sheet(file): file for file in self.run.samples.iterdir()}
-        plots.gif(self.run.progress, [sheets[step] for step in sorted(sheets) if step >= 0])
+        frames = [sheets[step] for step in sorted(sheets) if step >= 0]
+        if frames:
+            self._picture(self.run.progress, lambda: plots.gif(self.run.progress, frames))
+        found = maturity(self.settings["recipe"], done, self._share_at(done))
+        if found.note() and not (found.mostly_initial and self._warned_of_beginning):
+            self.progress.say(f"note: {found.note()}")
 
     def _steps(self, done: Optional[int], total: int, prepared: int) -> Optional[int]:
         waiting: List[Tensor] = []  # scalars still on the device: reading them waits for it
@@ -123,33 +135,47 @@ class Loop:
             self._sheet(0)
             self._save(0)
         saved, saved_at, remark = done, time.monotonic(), None
+        self._keeps(f"step {saved:,}")
         self.progress.begin(done, total)
 
-        while done < total and self._signal is None:
+        while done < total and self.signals.number is None:
             waiting.append(self._run(self.cell, "step", done))
             done += 1
 
-            epoch_ended = done % self.steps_per_epoch == 0
-            save = epoch_ended or done == total or time.monotonic() - saved_at >= SECONDS_BETWEEN_CHECKPOINTS
+            look = done % self.look_every == 0 or done == total
+            scored = self.scores.due(done)
+            save = look or scored or time.monotonic() - saved_at >= SECONDS_BETWEEN_CHECKPOINTS
             if save or self.progress.due():
                 shown += self._read(waiting, done)
                 means = np.mean(shown, axis=0)
-                self.progress.show(done, means, speak=epoch_ended or done == total)
-            if epoch_ended or done == total:
+                self.progress.show(done, means, speak=look)
+            if look:
                 remark, before = self.step.remark(dict(zip(self.step.scalars, means))), remark
                 if remark and remark != before:
                     self.progress.say(f"note: {remark}")
                 self._sheet(done)
                 shown = []
-            if self.scores.due(done):
+            if scored:
                 self._score(done)
             if save:
                 self._save(done)
                 saved, saved_at = done, time.monotonic()
+                self._keeps(f"step {saved:,}")
+                self._draw_curves(now_and_then=True)
         if saved != done:  # a signal came between two checkpoints
             self._read(waiting, done)
             self._save(done)
+            self._keeps(f"step {done:,}")
         return done
+
+    def _resume(self) -> str:
+        return f"bash scripts/run_train.sh --resume {quoted(self.run.path)}"
+
+    def _keeps(self, what: str) -> None:
+        """Let a signal be told what is on the disk, and how long a step and a save take, once a step was timed."""
+        self.signals.kept = f"{what} is kept; to go on: {self._resume()}"
+        a_step = self.progress.seconds_a_step()
+        self.signals.seconds = self._seconds_a_save + a_step if a_step else None
 
     def _run(self, cell, purpose: str, number: int) -> Tensor:
         return run_cell(cell, self.step, self.batches, self.device, self.settings["seed"], purpose, number)
@@ -172,10 +198,11 @@ class Loop:
             if not np.isfinite(values).all():
                 raise UserError(f"training diverged in step {done:,} of the preparation; start again with "
                                 "another --seed or a lower learning rate")
-            if self._signal is not None or time.monotonic() - saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
-                save_preparation(self.run.checkpoints, done, self.step.saved(), self._state(0))
+            if self.signals.number is not None or time.monotonic() - saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
+                with self.signals.saving():
+                    save_preparation(self.run.checkpoints, done, self.step.saved(), self._state(0))
                 saved_at = time.monotonic()
-            if self._signal is not None:
+            if self.signals.number is not None:
                 return False
             if self.progress.due():
                 self.progress.count(done)
@@ -193,30 +220,77 @@ class Loop:
     def _sheet(self, done: int) -> None:
         """Draw the fixed inputs in inference mode; training goes on as if nothing had been drawn."""
         self.sampler.set_train(False)
-        images = draw_images(self.sampler, self.sheet.inputs)
+        images = self._drawn(self.sheet.inputs, done)
         self.step.set_train(True)
         epoch, beyond = divmod(done, self.steps_per_epoch)
         file = f"step_{done:08d}.png" if beyond else f"epoch_{epoch:04d}.png"
         when = f"{done / self.steps_per_epoch:.2f}" if beyond else epoch
         title, caption = f"{self.name} · epoch {when}", f"step {done:,} · the same {len(images)} latents each time"
-        if len(self.sheet.inputs) > 1:
-            shown = self.sheet.real is not None
-            caption += ", each with the label of one of these real images" if shown else ", and labels"
+        if len(self.sheet.inputs) > 1 and self.sheet.real is not None:
+            caption += ", each with the label of one of these real images"
+        path = self.run.samples / file
         if self.sheet.real is None:
-            plots.sheet(self.run.samples / file, images, self.sheet.columns, title, caption)
+            self._picture(path, lambda: plots.sheet(path, images, self.sheet.columns, title, caption))
         else:
-            plots.compare(self.run.samples / file, images, np.float32(self.sheet.real) / 255, self.sheet.columns,
-                          "generated", "real", title, caption, above=True)
+            real = np.float32(self.sheet.real) / 255
+            self._picture(path, lambda: plots.compare(path, images, real, self.sheet.columns, "generated", "real",
+                                                      title, caption, above=True))
+        self._warn_of_beginning(done)
+
+    def _drawn(self, inputs: Inputs, done: int) -> np.ndarray:
+        """Draw images. Raises UserError where they hold numbers that are not finite: G has diverged."""
+        images = draw_images(self.sampler, inputs)
+        if not np.isfinite(images).all():
+            raise UserError(f"training diverged: the images that G draws after step {done:,} are not finite; start again "
+                            f"with another --seed or a smaller learning rate (--set); the checkpoints before it are "
+                            f"sound")
+        return images
+
+    def _picture(self, path: Path, draw: Callable[[], Any]) -> None:
+        """Draw a picture; one that cannot be drawn or written is said to be so, and training goes on."""
+        try:
+            draw()
+        except OSError as error:
+            self.progress.say(f"note: {path} could not be drawn ({error.strerror or error}); training goes on")
+
+    def _draw_curves(self, now_and_then: bool = False) -> None:
+        """Draw losses.png; `now_and_then` not where it was drawn a moment ago."""
+        now = time.monotonic()
+        if now_and_then and self._curves_drawn is not None and now - self._curves_drawn < SECONDS_BETWEEN_CURVES:
+            return
+        self._curves_drawn = now
+        self._picture(self.run.losses, lambda: plots.losses(
+            self.run.losses, self.history.read(), f"{self.name}: how the training went", self.step.equilibrium))
+
+    def _share_at(self, done: int) -> Optional[float]:
+        """Return how much of the average, if there is one, is still as it was before the first step."""
+        if self._initial_share is None:
+            return None
+        decay = self.settings["recipe"]["average"]["decay"]
+        self._initial_share = left_of(self._initial_share, decay, self._share_of_step, done)
+        self._share_of_step = done
+        return self._initial_share
+
+    def _warn_of_beginning(self, done: int) -> None:
+        """Say once where what draws is more its beginning than its training."""
+        found = maturity(self.settings["recipe"], done, self._share_at(done))
+        if done and found.mostly_initial and not self._warned_of_beginning:
+            self.progress.say(f"note: {found.note()}")
+            self._warned_of_beginning = True
 
     def _score(self, done: int) -> None:
         """Score the generator in inference mode; training goes on as if nothing had been drawn."""
         self.sampler.set_train(False)
-        values = self.scores(self.sampler)
+        self.signals.doing = "the scoring"
+        values = self.scores(lambda inputs: self._drawn(inputs, done), self.progress.say)
+        self.signals.doing = STEP
         self.step.set_train(True)
         self.history.add_scores(done, values)
         before, self.best = self.best, self.scores.best_of(done, values[0], self.best)
-        named = ", ".join(f"{name} {value:.3f}" for name, value in zip(self.scores.columns, values))
+        named = ", ".join(f"{name} {'–' if value is None else f'{value:.3f}'}"
+                          for name, value in zip(self.scores.columns, values))
         self.progress.say(f"after step {done:,}: {named}{'' if self.best is before else ', the best so far'}")
+        self._warn_of_beginning(done)
 
     def _step_of_sheet(self, file: Path) -> int:
         found = re.fullmatch(r"(epoch|step)_(\d+)\.png", file.name)
@@ -225,17 +299,18 @@ class Loop:
         return int(found[2]) * (self.steps_per_epoch if found[1] == "epoch" else 1)
 
     def _state(self, done: int) -> Dict[str, Any]:
-        return {"step": done, "pending": self.history.pending, "best": self.best, "settings": self.settings}
+        state = {"step": done, "pending": self.history.pending, "best": self.best, "settings": self.settings}
+        share = self._share_at(done)
+        return state if share is None else {**state, "initial_share": share}
 
     def _save(self, done: int) -> None:
-        self.history.sync()
-        save_checkpoint(self.run.checkpoints, done, self.step.saved(), self._state(done))
-        mark_best(self.run, self.best)
-        thin_out(self.run.checkpoints, self.steps_per_epoch, self.best and self.best["step"])
-
-    def _note_signal(self, number: int, _frame: Any) -> None:
-        self._signal = number  # the loop sees it when its step is done
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+        started = time.monotonic()
+        with self.signals.saving():
+            self.history.sync()
+            save_checkpoint(self.run.checkpoints, done, self.step.saved(), self._state(done))
+            mark_best(self.run, self.best, self.progress.say)
+            thin_out(self.run.checkpoints, self.look_every, self.best and self.best["step"])
+        self._seconds_a_save = time.monotonic() - started
 
 
 def run_cell(cell, step, batches, device: Device, seed: int, purpose: str, number: int) -> Tensor:
@@ -257,14 +332,14 @@ def follow(step, batches, device: Device, seed: int, done: Optional[int], total:
 
     `done`, `total` and `prepared` are those of `Loop.go`.
     """
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+    for number in ASKING:
         signal.signal(number, signal.SIG_IGN)  # the end of the first one's process ends this one
     if done is None:
         cell, count = step.preparation()
         cell = across_devices(cell, device) if count else None
         for number in range(prepared, count):
             run_cell(cell, step, batches, device, seed, "preparation", number).asnumpy()
-    cell = with_averages(across_devices(step, device), step)
+    cell = with_averages(across_devices(step, device), step, done or 0)
     for number in range(done or 0, total):
         run_cell(cell, step, batches, device, seed, "step", number).asnumpy()
 

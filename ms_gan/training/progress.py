@@ -21,16 +21,20 @@ class Progress:
     """
 
     def __init__(self, log: Path, scalars: Sequence[str], steps_per_epoch: int):
-        self._log = open(log, "a", encoding="utf-8")
+        self._log = open(log, "a", encoding="utf-8", errors="backslashreplace")
         self._scalars = scalars
         self._steps_per_epoch = steps_per_epoch
         self._bar = None
         self._total = 0
+        self._seconds_a_step = 0.0
 
     def say(self, line: str) -> None:
         """Print a line and put it into the log with the time."""
-        self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
-        self._log.flush()
+        try:
+            self._log.write(f"{time.strftime('%Y-%m-%d %H:%M:%S')} {line}\n")
+            self._log.flush()
+        except OSError as error:  # a full disk: what matters more says so itself
+            print(f"note: the log cannot be written ({error.strerror or error})", file=sys.stderr)
         try:
             if self._bar is not None:
                 self._bar.write(line, file=sys.stdout)
@@ -49,6 +53,10 @@ class Progress:
                              bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left "
                                         "{rate_noinv_fmt}{postfix}")
 
+    def seconds_a_step(self) -> float:
+        """Return how long a step took in the mean since `begin`; 0 before the first was shown."""
+        return self._seconds_a_step
+
     def due(self) -> bool:
         """Tell whether it is time to look at the values again: reading them waits for the device."""
         return time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS
@@ -66,6 +74,7 @@ class Progress:
     def show(self, step: int, values: Sequence[float], speak: bool) -> None:
         """Show the scalars' means since the epoch began; `speak` asks for a line even before the time for one."""
         now = self._looked = time.monotonic()
+        self._seconds_a_step = (now - self._started) / max(step - self._first, 1)
         named = [f"{name} {value:.3f}" for name, value in zip(self._scalars, values)]
         if self._bar is not None:
             self._bar.set_postfix_str(" ".join(map(_short, self._scalars, values)), refresh=False)
@@ -88,9 +97,9 @@ class Progress:
 def _short(name: str, value: float) -> str:
     """A scalar in few letters, so that a bar of 80 columns holds them all: `d 1.25`, `real 64%`."""
     kind, _, what = name.partition("_")
-    if kind == "loss":
-        return f"{what} {value:.2f}"
-    return f"{what if kind == 'accuracy' else kind} {value:.0%}"
+    if kind == "accuracy" or name == "fool_rate":
+        return f"{what if kind == 'accuracy' else kind} {value:.0%}"
+    return f"{what or kind} {value:.2f}" if kind == "loss" else f"{name} {value:.2g}"
 
 
 def _duration(seconds: float) -> str:

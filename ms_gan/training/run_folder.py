@@ -8,7 +8,9 @@ import json
 from pathlib import Path
 from typing import Any, Dict, Optional, Tuple
 
-from ms_gan.errors import UserError
+from ms_gan import data, runtime
+from ms_gan.data import ImageData
+from ms_gan.errors import UserError, quoted
 from ms_gan.files import CHECKSUMS, new_folder, write_file
 from ms_gan.recipes import flatten
 from ms_gan.training.checkpoints import STATE, checkpoint_name, checkpoint_steps, newest_preparation
@@ -25,6 +27,7 @@ class RunFolder:
         self.path = path
         self.recipe = path / "recipe.json"
         self.environment = path / "environment.json"
+        self.data = path / "data.json"
         self.log = path / "train.log"
         self.history = path / "history.csv"
         self.samples = path / "samples"
@@ -37,10 +40,12 @@ class RunFolder:
         self._lock = None
 
     @classmethod
-    def create(cls, root: Path, settings: Dict[str, Any], environment: Dict[str, Any]) -> "RunFolder":
+    def create(cls, root: Path, settings: Dict[str, Any], environment: Dict[str, Any],
+               fingerprint: Dict[str, Any]) -> "RunFolder":
         """Make the next free number below `root/<recipe>`; two runs started at once get two.
 
-        The folder appears with its settings and environment in it: from its first moment it can be resumed.
+        The folder appears with its settings and environment, and the fingerprint of its data, in it: from its first
+        moment it can be resumed.
         """
         parent = Path(root) / settings["recipe"]["name"]
         parent.mkdir(parents=True, exist_ok=True)
@@ -53,6 +58,7 @@ class RunFolder:
                     run.samples.mkdir()
                     write_json(run.recipe, settings)
                     write_json(run.environment, environment)
+                    write_json(run.data, fingerprint)
             except OSError as error:
                 if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
                     continue
@@ -77,6 +83,17 @@ class RunFolder:
         for leftover in self.path.glob(".*.part"):  # of a process that was killed while it wrote a file
             if leftover.is_file():
                 leftover.unlink()
+
+    def unlock(self) -> None:
+        """Let another process train the run."""
+        self._lock.close()
+
+    def read_fingerprint(self) -> Dict[str, Any]:
+        """Return what identifies the data that the run began with; nothing where it has not been recorded."""
+        try:
+            return read_json(self.data)
+        except (OSError, UserError):  # it only serves to say what changed
+            return {}
 
     def newest_checkpoint(self) -> Optional[Path]:
         """Return the newest checkpoint's folder, or None when the run was stopped before there was any."""
@@ -110,6 +127,21 @@ class RunFolder:
         return environment
 
 
+def load_recorded(settings: Dict[str, Any], environment: Dict[str, Any], split: str, data_path: Optional[str] = None,
+                  skip_unreadable: bool = False, **other: Any) -> ImageData:
+    """Load a split of a run's data set from where it lay, or from `data_path`, as its recipe wants it.
+
+    `environment` is what the run recorded, or empty. Images that cannot be read are left out with `skip_unreadable`, or
+    where the run did so. `other` are settings of the recipe's data. Classes have the numbers that the run gave them.
+    Images that the run was trained on are not in "test", unless they were renamed since, or `environment` is empty.
+    """
+    known = environment.get("data", {})
+    wanted = {**settings["recipe"]["data"], "held_out_up_to": known.get("held_out_up_to"),
+              "held_out_but": known.get("held_out_but"), "class_names": settings["classes"], **other}
+    return data.load(settings["dataset"], split, data_path or known.get("path"), wanted,
+                     skip_unreadable or known.get("skip_unreadable", False))
+
+
 def newest_run(root: Path) -> Path:
     """Return the run below `root` whose checkpoints are newest. Raises UserError when there is none."""
     runs = [path.parent.parent for path in Path(root).glob("*/*/checkpoints/step_*")]
@@ -125,6 +157,9 @@ def find_checkpoint(place: Optional[str], root: Path = Path("runs")) -> Tuple[Pa
     its run, or, for a checkpoint on its own, the folder that holds it.
     """
     path = newest_run(root) if place is None else Path(place)
+    if (path / "contract.json").is_file():
+        raise UserError(f"{path}: is a bundle, which export wrote, and no run or checkpoint; draw from it: "
+                        f"{runtime.python()} -m ms_gan infer {quoted(path)} --num 25 --output images.png")
     if any((path / name).exists() for name in (STATE, CHECKSUMS)):
         above = path.resolve().parent
         return path, (above.parent if above.name == "checkpoints" else above)
@@ -133,7 +168,7 @@ def find_checkpoint(place: Optional[str], root: Path = Path("runs")) -> Tuple[Pa
     checkpoint = RunFolder.open(path).newest_checkpoint()
     if checkpoint is None:
         raise UserError(f"{path}: no checkpoint in it yet; go on with it first: "
-                        f"bash scripts/run_train.sh --resume {path}")
+                        f"bash scripts/run_train.sh --resume {quoted(path)}")
     return checkpoint, path
 
 
@@ -148,7 +183,11 @@ def refuse_changes(recorded: Dict[str, Any], wanted: Dict[str, Any], whose: str)
 
 def write_json(path: Path, content: Dict[str, Any]) -> None:
     """Write a dictionary as readable JSON, whole or not at all."""
-    write_file(path, (json.dumps(content, indent=2, ensure_ascii=False) + "\n").encode())
+    try:
+        encoded = json.dumps(content, indent=2, ensure_ascii=False).encode()
+    except UnicodeEncodeError:  # a name that is no UTF-8: escaped, it is read back as it was
+        encoded = json.dumps(content, indent=2).encode()
+    write_file(path, encoded + b"\n")
 
 
 def read_json(path: Path) -> Dict[str, Any]:

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import os
-import sys
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Optional
+from typing import Any, Dict, Optional, Sequence
 
 import numpy as np
 from mindspore import nn
 
-from ms_gan import data, runtime
+from ms_gan import runtime
+from ms_gan.data.changes import fingerprint, what_changed
 from ms_gan.data.description import ImageData, NothingHeldOut
 from ms_gan.errors import UserError
 from ms_gan.evaluation import plots
 from ms_gan.evaluation.sampling import seeded_inputs
+from ms_gan.evaluation.scores import Real
 from ms_gan.nets.blocks import UnitRange
 from ms_gan.recipes import Recipe, clusters_of
 from ms_gan.recipes.build import build_sampler, build_step, knows_clusters, match_cluster_shares
@@ -26,7 +27,7 @@ from ms_gan.training.checkpoints import load_cells, read_state
 from ms_gan.training.history import History
 from ms_gan.training.loop import Loop, Sheet, follow
 from ms_gan.training.progress import Progress
-from ms_gan.training.run_folder import RunFolder, refuse_changes, write_json
+from ms_gan.training.run_folder import RunFolder, load_recorded, refuse_changes, write_json
 from ms_gan.training.scoring import TrainingScores, hold_out
 
 REAL_SHOWN = 25
@@ -34,10 +35,10 @@ REAL_SHOWN = 25
 
 def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, root: Path,
           steps: Optional[int] = None, data_path: Optional[str] = None, instead_of: Optional[str] = None,
-          warm_start: Optional[Path] = None, skip_unreadable: bool = False) -> None:
+          warm_start: Optional[Path] = None, skip_unreadable: bool = False, command: Sequence[str] = ()) -> None:
     """Train a new run, below `root`, for `steps` or for the recipe's epochs.
 
-    `warm_start` is a checkpoint whose networks, but not optimizers, the run begins with;
+    `command` is what was typed, for the record; `warm_start` is a checkpoint whose networks, but not optimizers, the run begins with;
     `data_path` where the images were read, and `skip_unreadable` how, for a later resume; `instead_of` names the data
     set that they stand in for. Raises UserError, before a folder is made, for images or settings that
     do not go together.
@@ -62,7 +63,7 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     environment = {
         "data": {"path": data_path and str(Path(data_path).absolute()), "source": images.source,
                  "instead_of": instead_of, "skip_unreadable": skip_unreadable,
-                 "held_out_up_to": images.held_out_up_to},
+                 "held_out_up_to": images.held_out_up_to, "held_out_but": list(images.held_out_but)},
         "starts": [],
     }
     new_clusters = False
@@ -79,14 +80,14 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
         return
     scores = TrainingScores(recipe, for_training, held_out, seed, steps_per_epoch)
     test = _test_split(settings, environment, scores, 0)
-    run = RunFolder.create(root, settings, environment)
+    scores.prepare(images, test)
+    run = RunFolder.create(root, settings, environment, fingerprint(images))
     run.lock()
     chosen = runtime.random_stream(seed, "real images").permutation(len(images.images))[:REAL_SHOWN]
     plots.sheet(run.real, images.images[chosen], 5, f"training images of {images.name}", images.source)
-    history = History(run.history, step.scalars, steps_per_epoch, scores.columns, scores.every)
+    history = History(run.history, step.scalars, steps_per_epoch, *scores.keep_to(None))
     history.start(0, [])
     progress = Progress(run.log, step.scalars, steps_per_epoch)
-    scores.prepare(images, test, progress.say)
     turned = ", turned and mirrored at random" if recipe["data"]["rotate_and_mirror"] else ""
     grouped = f", in {clusters_of(recipe)} clusters of such as look alike" if clusters_of(recipe) else ""
     progress.say(f"recipe {recipe['name']}, seed {seed}, {device}, {len(images.images):,} images from "
@@ -99,12 +100,18 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
         progress.say("note: these images make other clusters than those that the networks of the warm start know")
     if scores.why_none:
         progress.say(f"note: no scores on the way: {scores.why_none}")
+    asked, held = recipe["scores"]["held_out"], 0 if held_out is None else len(held_out.images)
+    if held < asked:
+        progress.say(f"note: {held:,} images are held out, not {asked:,}: the others are the last of their class")
+    for note in _limits(images, test, recipe):
+        progress.say(f"note: {note}")
     _train(run, settings, environment, step, for_training, batches, steps_per_epoch, device, history, progress, scores,
-           None, None)
+           {"best": None, "initial_share": 1.0}, None, command)
 
 
 def resume(path: Path, device_target: Optional[str], device_id: int, device_num: int, wanted: Dict[str, Any],
-           data_path: Optional[str], epochs: Optional[int] = None, steps: Optional[int] = None) -> None:
+           data_path: Optional[str], epochs: Optional[int] = None, steps: Optional[int] = None,
+           command: Sequence[str] = ()) -> None:
     """Go on with a run, to the end of its schedule or to a longer one, as if it had never stopped.
 
     `wanted` holds settings that the caller insists on; any that differ from the run's are
@@ -120,7 +127,7 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
             raise UserError(f"{path}: stopped before its first checkpoint; start it again with --warm-start")
         if run.history.exists() and len(run.history.read_text(errors="replace").splitlines()) > 1:
             raise UserError(f"{path}: its checkpoints are gone, so there is nothing to go on from; put them back")
-        state = {"step": 0, "pending": [], "best": None, "settings": settings}
+        state = {"step": 0, "pending": [], "best": None, "settings": settings, "initial_share": 1.0}
     else:
         try:
             state = read_state(checkpoint)
@@ -135,9 +142,11 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
     environment = run.read_environment()
     if data_path:  # the data have moved
         environment["data"]["path"] = str(Path(data_path).absolute())
-    images = _load(settings, environment, "train")
-    classes = list(images.classes) if settings["classes"] else None
-    refuse_changes(settings, {**settings, "data_sha256": images.sha256, "classes": classes}, f"{images.source} has")
+    images = load_recorded(settings, environment, "train")
+    if images.sha256 != settings["data_sha256"]:
+        raise UserError(f"{images.name}, {images.source}: not the images that the run began with: "
+                        f"{what_changed(run.read_fingerprint(), images)}; put them back, name the run's own with "
+                        f"--data-path, or start a new run")
     if data_path:
         environment["data"]["source"] = images.source
 
@@ -167,27 +176,30 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
         follow(step, batches, device, settings["seed"], done, settings["steps"], prepared)
         return
     scores = TrainingScores(settings["recipe"], for_training, held_out, settings["seed"], steps_per_epoch)
-    test = _test_split(settings, environment, scores, state["step"])
-    history = History(run.history, step.scalars, steps_per_epoch, scores.columns, scores.every)
+    scores.prepare(images, _test_split(settings, environment, scores, state["step"]))
+    before = History(run.history, step.scalars, steps_per_epoch)
+    kept = scores.keep_to(before.recorded_scores(), before.first_scored())
+    history = History(run.history, step.scalars, steps_per_epoch, *kept)
     history.start(state["step"], state["pending"])
     run.write_settings(settings)
     progress = Progress(run.log, step.scalars, steps_per_epoch)
-    scores.prepare(images, test, progress.say)
     progress.say(f"resumed {run.path} at step {state['step']:,} of {settings['steps']:,}, {device}")
+    if scores.why_none:
+        progress.say(f"note: no scores on the way: {scores.why_none}")
     before_and_now = environment["starts"][-1].get("versions", {}) if environment["starts"] else {}
     for name, before in before_and_now.items():
         now = runtime.environment().get(name)
         if now != before:
             progress.say(f"note: {name} was {before} and is now {now}; the bytes may differ from here on")
     _train(run, settings, environment, step, for_training, batches, steps_per_epoch, device, history, progress, scores,
-           state["best"], done, prepared)
+           state, done, command, prepared)
 
 
 def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any], step, images: ImageData, batches,
            steps_per_epoch: int, device: runtime.Device, history: History, progress: Progress, scores: TrainingScores,
-           best: Optional[Dict[str, Any]], done: Optional[int], prepared: int = 0) -> None:
+           state: Dict[str, Any], done: Optional[int], command: Sequence[str], prepared: int = 0) -> None:
     environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": done or 0,
-                                  "device": str(device), "process": os.getpid(), "command": sys.argv[1:],
+                                  "device": str(device), "process": os.getpid(), "command": list(command),
                                   "versions": runtime.environment()})
     write_json(run.environment, environment)
     recipe = settings["recipe"]
@@ -197,9 +209,32 @@ def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any]
     sampler = UnitRange(step.drawing(), recipe["data"]["pixel_range"])
     step.set_train(True)
     loop = Loop(run, step, sampler, _sheet(recipe, images, settings["seed"]), batches, steps_per_epoch, device,
-                settings, history, progress, scores, best)
-    loop.go(done, settings["steps"], prepared)
+                settings, history, progress, scores, state["best"], _initial_share(recipe, state, done or 0))
+    try:
+        loop.go(done, settings["steps"], prepared)
+    finally:
+        run.unlock()
     progress.say(f"done: {settings['steps']:,} steps; pictures and checkpoints in {run.path}")
+
+
+def _initial_share(recipe: Recipe, state: Dict[str, Any], done: int) -> float:
+    """Return how much of the average of the weights is as it was before the first step."""
+    decay = recipe["average"]["decay"]
+    return state.get("initial_share", decay**done if decay else 0.0)  # of old, averages had no warm-up
+
+
+def _limits(images: ImageData, test: Optional[ImageData], recipe: Recipe) -> Sequence[str]:
+    """Say at the start what will not be possible later with these data."""
+    if test is None:
+        return ()
+    if recipe["data"]["classes"] and test.labels is None:
+        return (f"eval will only draw samples: it can neither compare with the test images nor score, as these have no "
+                f"labels ({test.why_unlabelled}); give them labels as the training images have, or take them away",)
+    try:
+        Real.choose(images, test, 0)
+    except UserError as error:
+        return (f"eval --metrics will give no scores: {error}",)
+    return ()
 
 
 def _announce_clusters(recipe: Recipe, images: ImageData, device: runtime.Device) -> None:
@@ -211,20 +246,16 @@ def _announce_clusters(recipe: Recipe, images: ImageData, device: runtime.Device
 def _test_split(settings: Dict[str, Any], environment: Dict[str, Any], scores: TrainingScores,
                 done: int) -> Optional[ImageData]:
     """Load the test split of a run that is to be scored after step `done`: to know which judge belongs to the data."""
-    if not scores.columns or settings["steps"] // scores.every == done // scores.every:
+    looked_at = done == 0 and settings["dataset"] == "folder"
+    if not looked_at and (not scores.columns or settings["steps"] // scores.every == done // scores.every):
         return None
     try:
-        return _load(settings, environment, "test", rotate_and_mirror=False)
+        return load_recorded(settings, environment, "test", rotate_and_mirror=False)
     except NothingHeldOut as error:
+        if not scores.columns:
+            return None
         raise UserError(f"{error.args[0].partition(';')[0]}; a run that is scored on the way needs them: put them "
                         "back") from error
-
-
-def _load(settings: Dict[str, Any], environment: Dict[str, Any], split: str, **other: Any) -> ImageData:
-    """Load a split of the run's data set; `other` are settings of the recipe's data."""
-    known = environment["data"]
-    wanted = {**settings["recipe"]["data"], "held_out_up_to": known.get("held_out_up_to"), **other}
-    return data.load(settings["dataset"], split, known["path"], wanted, known["skip_unreadable"])
 
 
 def _sheet(recipe: Recipe, images: ImageData, seed: int) -> Sheet:

@@ -1,0 +1,111 @@
+"""How much of what draws is still as it was before the first step, and who is told."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from commands import SMALL, write_mnist
+from ms_gan import cli, recipes
+from ms_gan.steps.average import rate_of, warm_up_steps
+from ms_gan.training.checkpoints import read_state
+from ms_gan.training.maturity import left_of, maturity
+
+
+def recipe_with(decay, momentum=None, name="rpgan"):
+    settings = [f"average.decay={decay}"] + ([f"generator.batch_norm.momentum={momentum}"] if momentum else [])
+    return recipes.override(recipes.load(name), settings)
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9, 0.999, 0.9999])
+def test_the_rate_is_that_of_the_warm_up_and_then_of_the_decay(decay):
+    for updates in (0, 1, 5, 100, 10**6):
+        assert 1 - rate_of(decay, updates) == pytest.approx(min(decay, (1 + updates) / (10 + updates)))
+    end = warm_up_steps(decay)
+    assert rate_of(decay, end + 1) == pytest.approx(1 - decay) and (end == 0 or rate_of(decay, end - 1) > 1 - decay)
+
+
+@pytest.mark.parametrize("decay", [0.5, 0.9, 0.999, 0.99999])
+def test_with_the_warm_up_little_is_left_of_the_untrained_weights_after_some_steps(decay):
+    assert left_of(1.0, decay, 0, 1) == pytest.approx(min(0.1, decay))
+    assert left_of(1.0, decay, 0, 20) < 1e-3
+    split = left_of(left_of(1.0, decay, 0, 7), decay, 7, 12)
+    assert split == pytest.approx(left_of(1.0, decay, 0, 12))
+
+
+def test_an_average_without_warm_up_is_told_of_by_its_share():
+    found = maturity(recipe_with(0.999), 200, None)
+    assert found.weights == pytest.approx(0.999**200) and found.mostly_initial and "82%" in found.note()
+    assert maturity(recipe_with(0.999), 20_000, None).note() is None
+
+
+def test_a_young_average_is_said_to_be_young_until_its_warm_up_is_over():
+    assert "young" in maturity(recipe_with(0.999), 200, 1e-12).note()
+    assert maturity(recipe_with(0.999), warm_up_steps(0.999), 0.0).note() is None
+
+
+@pytest.mark.parametrize("decay", [0.0, 0.999])
+def test_statistics_of_batch_norm_that_are_mostly_initial_are_told_of(decay):
+    young, old = (maturity(recipe_with(decay, 0.99), step, 0.0) for step in (20, 2000))
+    assert young.mostly_initial and "BatchNorm" in young.note()
+    assert not old.mostly_initial and "BatchNorm" not in (old.note() or "")
+    if not decay:
+        assert young.statistics == pytest.approx(0.99**20)
+
+
+def test_statistics_of_an_average_are_those_of_its_own_update():
+    average = now = 1.0
+    for updates in range(50):
+        now *= 0.9
+        average += rate_of(0.99, updates) * (now - average)
+    assert maturity(recipe_with(0.99, 0.9), 50, 0.0).statistics == pytest.approx(average)
+
+
+def test_nothing_is_trained_at_step_0():
+    assert "step 0" in maturity(recipes.load("mlp"), 0, None).note()
+
+
+@pytest.fixture(scope="module")
+def run(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("maturity")
+    write_mnist(folder / "data", 100)
+    assert cli.main(["train", "--recipe", "rpgan", "--data-path", str(folder / "data"), *SMALL, "--batch-size", "10",
+                     "--steps", "30", "--output-dir", str(folder)]) == 0
+    return folder / "rpgan" / "1"
+
+
+@pytest.mark.usefixtures("device")
+def test_the_average_of_a_short_run_is_near_to_its_network(run):
+    """Of 0.999 without warm-up, 97% of the average would be the weights that the run began with."""
+    from mindspore import load_checkpoint
+
+    def weights(step, name):
+        return {key.replace("generator_average.", "generator."): value.asnumpy() for key, value in load_checkpoint(
+            str(run / f"checkpoints/step_{step:08d}/{name}.ckpt")).items() if "moving" not in key}
+
+    begun, trained, average = (weights(*which) for which in ((0, "generator"), (30, "generator"),
+                                                             (30, "generator_average")))
+    moved = sum(np.abs(trained[key] - begun[key]).sum() for key in begun)
+    assert sum(np.abs(average[key] - trained[key]).sum() for key in begun) < 0.5 * moved
+    assert read_state(run / "checkpoints/step_00000030")["initial_share"] < 1e-3
+
+
+@pytest.mark.usefixtures("device")
+def test_the_log_eval_and_export_say_that_it_is_young(run, capsys):
+    assert "is young" in (run / "train.log").read_text()
+    for command in ("eval", "export"):
+        assert cli.main([command, str(run), *(["--format", "mindir"] if command == "export" else [])]) == 0
+        assert "is young" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("device")
+def test_a_bundle_says_what_it_left_with(tmp_path, capsys):
+    write_mnist(tmp_path / "data", 100)
+    assert cli.main(["train", "--recipe", "keras_mlp", "--data-path", str(tmp_path / "data"), *SMALL, "--batch-size",
+                     "10", "--steps", "2", "--output-dir", str(tmp_path)]) == 0
+    assert "BatchNorm" in (tmp_path / "keras_mlp/1/train.log").read_text()
+    assert cli.main(["export", str(tmp_path / "keras_mlp/1"), "--format", "onnx"]) == 0
+    bundle = tmp_path / "keras_mlp/1/export"
+    capsys.readouterr()
+    assert cli.main(["infer", str(bundle), "--num", "2", "--output", str(tmp_path / "two.npy")]) == 0
+    assert "BatchNorm" in capsys.readouterr().out and "BatchNorm" in (bundle / "README.md").read_text()

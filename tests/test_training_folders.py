@@ -1,0 +1,167 @@
+"""Runs on folders of one's own images, whose labels, or pictures, are not as a score would need them."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from commands import SMALL
+from ms_gan import cli
+from ms_gan.evaluation import judges
+from ms_gan.training import scoring
+
+pytestmark = pytest.mark.usefixtures("device")
+SIZES = ("--set", "data.size=12", "--batch-size", "20")
+SCORED = ("--epochs", "2", "--set", "scores.every_epochs=1", "--set", "scores.images=100")
+HOUSE = ("--recipe", "rpgan", "--set", "data.classes=2")
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short():
+    """A judge of a few steps: here it only has to be there."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judges, "EPOCHS", 1)
+        patch.setattr(judges, "LEAST_STEPS", 20)
+        patch.setattr(scoring, "STEPS_BETWEEN_LOOKS", 1)  # the short epochs of these runs are to be scored
+        yield
+
+
+def write_images(folder, count, where, copies=False):
+    """Write images of which a half is bright, each to where `where` says for its class, "dark" or "light"."""
+    stream = np.random.default_rng(5)
+    for number in range(count):
+        kind = ("dark", "light")[number % 2]
+        pixels = stream.integers(0, 100, (12, 12), dtype=np.uint8) + 150 * (number % 2)
+        if copies:
+            pixels = np.full((12, 12), 250 * (number % 2), np.uint8)
+        file = folder / where.format(kind) / f"{number:04}.png"
+        file.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(np.uint8(pixels)).save(file)
+
+
+def train(folder, root, *more):
+    assert cli.main(["train", "--dataset", "folder", "--data-path", str(folder), *SMALL, *SIZES, *more,
+                     "--output-dir", str(root)]) == 0
+    run = max(root.glob("*/*"))
+    return run, (run / "train.log").read_text()
+
+
+def refused(capsys, *arguments):
+    capsys.readouterr()
+    assert cli.main(list(map(str, arguments))) == 2
+    error = capsys.readouterr().err
+    assert error.startswith("error: ") and error.count("\n") == 1
+    return error
+
+
+@pytest.mark.parametrize("copies", ["of two pictures", "of one picture in two classes"])
+def test_copies_are_trained_on_to_the_end_without_a_ratio(copies, tmp_path):
+    write_images(tmp_path / "data", 260, "{}", copies=True)
+    if copies == "of one picture in two classes":
+        for file in (tmp_path / "data/light").iterdir():
+            shutil.copy(tmp_path / "data/dark/0000.png", file)
+    run, log = train(tmp_path / "data", tmp_path, *HOUSE, *SCORED)
+    assert "done: " in log
+    header, *rows = [line.split(",") for line in (run / "history.csv").read_text().splitlines()]
+    scored = [row[-2:] for row in rows if not row[2]]
+    assert header[-2:] == ["fd_100_train_ratio", "class_accuracy"] and len(scored) == 2
+    if copies == "of two pictures":  # real images differ by how many there are of each
+        assert all(float(ratio) > 0 for ratio, _ in scored)
+    else:
+        assert "nothing to divide by" in log and not (run / "best.json").exists()
+        assert all(ratio == "" and 0 <= float(accuracy) <= 1 for ratio, accuracy in scored)
+    assert cli.main(["train", "--resume", str(run), "--epochs", "3"]) == 0
+
+
+def test_flat_test_images_are_told_of_at_the_start_and_never_read_as_zero(tmp_path, capsys):
+    write_images(tmp_path / "data/train", 240, "{}")
+    write_images(tmp_path / "data/test", 120, "")
+    run, log = train(tmp_path / "data", tmp_path, *HOUSE, *SCORED)
+    assert "no scores on the way" in log and "eval will only draw samples" in log
+    error = refused(capsys, "eval", run, "--metrics")
+    assert "the test images have no labels" in error
+    capsys.readouterr()
+    assert cli.main(["eval", str(run)]) == 0
+    assert "note: no generated_beside_real.png" in capsys.readouterr().out
+
+    plain, log = train(tmp_path / "data", tmp_path / "plain", "--recipe", "mlp", *SCORED)
+    assert "its test images have no usable labels, by which a judge is tested" in log
+    assert cli.main(["eval", str(plain), "--metrics"]) == 0
+    assert "its test images have no usable labels" in capsys.readouterr().out
+    found = json.loads((plain / "eval/metrics.json").read_text())
+    assert found["judge"] is None and not any(name.startswith("fd_") for name in found["generated"])
+
+
+def test_labels_that_a_recipe_does_not_take_serve_its_judge_while_training_and_after(tmp_path, capsys):
+    write_images(tmp_path / "data/train", 240, "{}")
+    write_images(tmp_path / "data/test", 120, "{}")
+    run, log = train(tmp_path / "data", tmp_path, "--recipe", "mlp", *SCORED)
+    assert "no scores on the way" not in log and log.count("fd_100_train_ratio") == 2
+    assert "class_accuracy" not in (run / "history.csv").read_text()
+    assert cli.main(["eval", str(run), "--metrics"]) == 0
+    found = json.loads((run / "eval/metrics.json").read_text())
+    assert found["judge"]["accuracy_test"]["classes"] > 0.9 and found["generated"]["fd_120_test"] > 0
+
+
+def test_a_run_that_began_without_scores_goes_on_without(tmp_path):
+    """As one of the time when nobody looked for labels that the recipe does not take."""
+    write_images(tmp_path / "data/train", 240, "")
+    write_images(tmp_path / "data/test", 120, "")
+    run, _ = train(tmp_path / "data", tmp_path, "--recipe", "mlp", *SCORED)
+    header = (run / "history.csv").read_text().splitlines()[0]
+    for part in ("train", "test"):  # the same images, now with labels
+        shutil.copytree(tmp_path / "data" / part, tmp_path / "labelled" / part)
+        names = sorted(file.name for file in (tmp_path / "labelled" / part).iterdir())
+        (tmp_path / "labelled" / part / "labels.csv").write_text(
+            "file,label\n" + "".join(f"{name},{int(name[:4]) % 2}\n" for name in names))
+    assert cli.main(["train", "--resume", str(run), "--epochs", "3", "--data-path", str(tmp_path / "labelled")]) == 0
+    assert (run / "history.csv").read_text().splitlines()[0] == header
+
+
+def test_a_cache_that_cannot_be_written_does_not_end_a_run(tmp_path, monkeypatch):
+    write_images(tmp_path / "data/train", 240, "{}")
+    write_images(tmp_path / "data/test", 120, "{}")
+    (tmp_path / "cache").write_text("a file, where a folder should be")
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
+    _, log = train(tmp_path / "data", tmp_path, "--recipe", "mlp", *SCORED)
+    assert "cannot be written" in log and log.count("fd_100_train_ratio") == 2 and "done: " in log
+
+
+def test_no_class_loses_its_only_image_to_those_held_out(tmp_path):
+    from ms_gan import data, recipes
+    from ms_gan.training.scoring import hold_out
+
+    write_images(tmp_path / "data", 40, "{}")
+    for number in range(15):
+        (tmp_path / f"data/rare{number}").mkdir()
+        shutil.copy(tmp_path / f"data/dark/{2 * number:04}.png", tmp_path / f"data/rare{number}/one.png")
+    recipe = recipes.override(recipes.load("rpgan"), ["data.size=12", "data.classes=17", "scores.held_out=25"])
+    images = data.load("folder", "train", str(tmp_path / "data"), recipe["data"])
+    learned, held_out = hold_out(recipe, images, 1)
+    assert set(images.labels.tolist()) == set(learned.labels.tolist()) == set(range(17))
+    assert len(learned.images) + len(held_out.images) == len(images.images) and len(held_out.images) > 5
+
+
+def test_changed_data_are_told_by_what_changed(tmp_path, capsys):
+    write_images(tmp_path / "data", 60, "{}")
+    run, _ = train(tmp_path / "data", tmp_path, *HOUSE, "--epochs", "1")
+    shutil.copy(tmp_path / "data/dark/0000.png", tmp_path / "data/dark/new.png")
+    learned = json.loads((run / "data.json").read_text())["files"]
+    gone = sorted(name for name in learned if name.startswith("light/"))[0]
+    (tmp_path / "data" / gone).unlink()
+    for error in (refused(capsys, "train", "--resume", run), refused(capsys, "eval", run, "--metrics")):
+        assert "dark/new.png" in error and gone in error and "sha" not in error
+
+
+def test_sheets_lines_and_checkpoints_keep_a_distance_of_steps(tmp_path):
+    write_images(tmp_path / "data", 44, "{}")  # two steps an epoch
+    run, log = train(tmp_path / "data", tmp_path, "--recipe", "mlp", "--epochs", "130")
+    assert sorted(file.name for file in (run / "samples").iterdir()) == [
+        "epoch_0000.png", "epoch_0050.png", "epoch_0100.png", "epoch_0130.png"]
+    assert log.count("steps/s") <= 4 and (run / "losses.png").is_file()
+    assert sorted(path.name for path in (run / "checkpoints").glob("step_*")) == [
+        f"step_{step:08d}" for step in (0, 100, 200, 260)]
