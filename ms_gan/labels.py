@@ -3,12 +3,33 @@
 from __future__ import annotations
 
 import difflib
+import re
 from dataclasses import dataclass
-from typing import List, Sequence, Tuple
+from decimal import Decimal
+from typing import Iterable, List, Sequence, Tuple
 
 import numpy as np
 
 from ms_gan.errors import UserError, shown
+
+NUMBER = re.compile(r"[+\-\u2212]?(\d+\.?\d*|\.\d+)")  # U+2212 is the minus sign of typesetting
+
+
+def natural_order(names: Iterable[str]) -> List[str]:
+    """Return the names as people count: 2 before 10, and img2 before img10.
+
+    Where each is a plain number, by value; otherwise by text, in which runs of digits count by their value. What is
+    equal then goes by its text, so that the order is the same on every machine and for every order of the names.
+    """
+    names = list(names)
+    if all(map(NUMBER.fullmatch, names)):
+        return sorted(names, key=lambda name: (Decimal(name.replace("\u2212", "-")), name))
+    return sorted(names, key=lambda name: (_in_characters_and_numbers(name), name))
+
+
+def _in_characters_and_numbers(name: str) -> List[Tuple[str, Decimal]]:
+    """Return the characters of a name, each run of digits as one: a "0" with the number that it writes."""
+    return [("0", Decimal(part)) if part.isdecimal() else (part, Decimal(0)) for part in re.findall(r"\d+|\D", name)]
 
 
 @dataclass(frozen=True)

@@ -11,9 +11,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from commands import SMALL, start, write_mnist
+from commands import SMALL, kill_when, start, steps_saved, write_mnist
 from test_recipes import refused
-from test_resume import kill_when, result, train_here
+from test_resume import ENDLESS, result, steps_to_resume_to, train_here
 
 from ms_gan import cli, recipes
 from ms_gan.data import clusters
@@ -245,8 +245,8 @@ def data(tmp_path_factory):
     return write_mnist(tmp_path_factory.mktemp("clusters") / "data", 120)
 
 
-def arguments(data, root):
-    return ["train", "--recipe", "rpgan", "--data-path", str(data), *SMALL, "--batch-size", "10", "--steps", "36",
+def arguments(data, root, steps=36):
+    return ["train", "--recipe", "rpgan", "--data-path", str(data), *SMALL, "--batch-size", "10", "--steps", str(steps),
             "--set", f"data.clusters={COUNT}", "--output-dir", str(root)]
 
 
@@ -293,12 +293,12 @@ def test_a_warm_start_chooses_as_often_as_its_own_images_are(data, tmp_path, cap
 
 
 def test_a_killed_run_finds_the_groups_again_and_leaves_as_any_generator(data, tmp_path):
-    train_here(*arguments(data, tmp_path / "whole"))
-    whole = tmp_path / "whole" / "rpgan" / "1"
-    killed = tmp_path / "killed" / "rpgan" / "1"
-    kill_when((killed / "checkpoints" / "step_00000012").exists, start(*arguments(data, tmp_path / "killed")))
-    train_here("train", "--resume", str(killed))
-    assert result(killed, 36) == result(whole, 36)
+    whole, killed = (tmp_path / name / "rpgan" / "1" for name in ("whole", "killed"))
+    kill_when(lambda: steps_saved(killed) > 0, start(*arguments(data, tmp_path / "killed", ENDLESS)))
+    steps = steps_to_resume_to(killed, 0)
+    train_here("train", "--resume", str(killed), "--steps", str(steps))
+    train_here(*arguments(data, tmp_path / "whole", steps))
+    assert result(killed, steps) == result(whole, steps)
 
     assert cli.main(["export", str(whole)]) == 0
     drawn = tmp_path / "drawn.npy"

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Union
 
-from ms_gan.data.description import ImageData
 from ms_gan.errors import UserError
+
+if TYPE_CHECKING:  # NumPy is heavy, and the names of the data sets are wanted without it
+    from ms_gan.data.description import ImageData
 
 __all__ = ["DATASETS", "ImageData", "load", "load_default"]
 
@@ -15,10 +18,24 @@ DataPath = Optional[Union[str, Path]]
 WANTED = {"size": 28, "channels": 1, "classes": 0, "places": 0, "rotate_and_mirror": False}
 
 
+def __getattr__(name: str) -> Any:
+    """Import ImageData when it is first asked for."""
+    if name != "ImageData":
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ms_gan.data.description import ImageData
+
+    return ImageData
+
+
 def _mnist(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
+    from ms_gan.data.description import nothing_to_learn
     from ms_gan.data.mnist import load_mnist
 
-    return load_mnist(split, data_path)
+    images = load_mnist(split, data_path)
+    none = [name for number, name in enumerate(images.classes) if number not in images.labels]
+    if wanted["classes"] and split == "train" and none:
+        return replace(images, notes=(nothing_to_learn("classes", none),))
+    return images
 
 
 def _digits(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
@@ -41,7 +58,8 @@ def _folder(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unread
     return load_folder(split, data_path, wanted["size"], wanted["channels"], wanted["places"],
                        finer=wanted["rotate_and_mirror"], skip_unreadable=skip_unreadable,
                        labelled=wanted["classes"] > 0, held_out_up_to=wanted.get("held_out_up_to"),
-                       verify="held_out_up_to" not in wanted)
+                       verify=wanted.get("verify", "held_out_up_to" not in wanted),
+                       held_out_but=wanted.get("held_out_but"), class_names=wanted.get("class_names"))
 
 
 def _stacked_mnist(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
@@ -58,8 +76,17 @@ def _stacked_digits(split: str, data_path: DataPath, wanted: Dict[str, Any], ski
 
 
 def _refuse_path(dataset: str, data_path: DataPath) -> None:
-    if data_path is not None:
-        raise UserError(f"--dataset {dataset} is drawn, not read; leave out --data-path or choose another one")
+    if data_path is None:
+        return
+    from ms_gan.data.folder import images_hint
+    from ms_gan.data.mnist_files import holds_mnist
+
+    hint = ""
+    if str(data_path).strip():
+        hint = ("it holds MNIST's files: add --dataset mnist" if holds_mnist(Path(data_path)) else
+                images_hint(Path(data_path)))
+    hint = hint and f" ({hint})"
+    raise UserError(f"--dataset {dataset} is drawn, not read; leave out --data-path or choose another one{hint}")
 
 
 DATASETS = {"mnist": _mnist, "digits": _digits, "stacked_mnist": _stacked_mnist, "stacked_digits": _stacked_digits,
@@ -71,7 +98,9 @@ def load(dataset: str, split: str, data_path: DataPath = None, wanted: Optional[
     """Load the split "train" or "test" of the data set of that name; never anything else instead.
 
     `wanted` is a recipe's `data` section: data that have no size of their own are brought to its; where it has
-    places, classes become tags; of a run that has begun it also holds the `held_out_up_to` of its data, for folders.
+    places, classes become tags. Of a run that has begun it also holds, for folders, the `held_out_up_to` and
+    `held_out_but` of its data, and as `class_names` its classes or tags, which labels then number; `verify` says
+    whether the files of "test" are looked at when "train" is loaded, otherwise as for a new run.
     `skip_unreadable` goes on without images that cannot be read.
     Raises UserError for an unknown name, and for data that are absent or bad.
     """

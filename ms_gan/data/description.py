@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Optional, Tuple
+from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -14,6 +14,12 @@ from ms_gan.errors import UserError
 
 class NothingHeldOut(UserError):
     """A folder has no image for "test"."""
+
+
+def nothing_to_learn(kind: str, names: Sequence[str]) -> str:
+    """Return a note about classes or tags, as `kind` says, without an image to train on."""
+    return (f"no image to train on is left of {len(names)} of the {kind}, such as {names[0]}: what is drawn of these "
+            "means nothing")
 
 
 @dataclass(frozen=True, eq=False)
@@ -29,6 +35,10 @@ class ImageData:
     notes: what a user should be told about how the images were made to fit, one line each.
     channels_from: where each channel is a grey image of another data set, what `--dataset` calls that one.
     held_out_up_to: what tells the images of "test" in a folder from those of "train", see `load_folder`.
+    held_out_but: the relative paths of images that this does not hold out, see `load_folder`.
+    names: of a folder, the relative path of each image; () for other data sets.
+    spare: labels, int32 (N,), and their classes' names, that a folder has but its recipe does not take: for judges.
+    why_unlabelled: where there are no labels, and no spare ones, a sentence fragment that says why; of folders only.
     """
 
     name: str
@@ -41,10 +51,14 @@ class ImageData:
     notes: Tuple[str, ...] = ()
     channels_from: Optional[str] = None
     held_out_up_to: Optional[str] = None
+    held_out_but: Tuple[str, ...] = ()
+    names: Tuple[str, ...] = ()
+    spare: Optional[Tuple[np.ndarray, Tuple[str, ...]]] = None
+    why_unlabelled: Optional[str] = None
 
     @cached_property
     def sha256(self) -> str:
-        """64 hexadecimal digits that identify the shapes and bytes of images and labels."""
+        """64 hexadecimal digits that identify the shapes and bytes of images and labels; spare labels do not count."""
         digest = hashlib.sha256()
         for array in (self.images, self.labels):
             if array is None:
@@ -55,8 +69,17 @@ class ImageData:
         return digest.hexdigest()
 
     def only(self, chosen: np.ndarray) -> "ImageData":
-        """Return the data with those images alone, and their labels, that the indices say, int (M,), in their order."""
-        return replace(self, images=self.images[chosen], labels=None if self.labels is None else self.labels[chosen])
+        """Return the data with the images at the indices, int (M,), alone, in that order, and what belongs to them."""
+        return replace(self, images=self.images[chosen], labels=None if self.labels is None else self.labels[chosen],
+                       names=tuple(np.array(self.names, object)[chosen]) if self.names else (),
+                       spare=None if self.spare is None else (self.spare[0][chosen], self.spare[1]))
+
+    def labelled(self) -> "ImageData":
+        """Return the data with the spare labels as their own, if there are any and no others; else as they are."""
+        if self.labels is not None or self.spare is None:
+            return self
+        labels, classes = self.spare
+        return replace(self, labels=labels, classes=classes, places=0, spare=None)
 
     def at_size(self, size: int) -> "ImageData":
         """Return the data with images of size×size, the means of squares of pixels; theirs must be a multiple of it."""
@@ -93,7 +116,8 @@ class ImageData:
                 f"--set data.size={found[1]}, or choose another --recipe or other data"
             )
         if classes and self.labels is None:
-            raise UserError(f"{self.name}, {self.source}: has no labels, but a conditional recipe needs them; "
+            why = f" ({self.why_unlabelled})" if self.why_unlabelled else ""
+            raise UserError(f"{self.name}, {self.source}: has no labels, but a conditional recipe needs them{why}; "
                             f"add labels (a folder: labels.csv, or each image in a sub-folder of its class), or do "
                             f"without, by --set data.classes=0 --set data.places=0 where the recipe's family can, or "
                             f"another --recipe")

@@ -15,17 +15,22 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError, features
 
-from ms_gan.data.description import ImageData, NothingHeldOut
-from ms_gan.data.folder_labels import LABELS, label_array, one_line, read_labels, user_error
+from ms_gan.data.description import ImageData, NothingHeldOut, nothing_to_learn
+from ms_gan.data.folder_labels import LABELS, LabelFault, Labels, composed, label_array, read_labels, vocabulary
+from ms_gan.data.folder_splits import NO_IMAGES, find_splits
+from ms_gan.data.mnist_files import IDX
+from ms_gan.data.words import folder_at, one_line, user_error
 from ms_gan.errors import UserError
+from ms_gan.labels import natural_order
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".bmp", ".gif", ".tif", ".tiff", ".webp")
 FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP")
 if "avif" in features.modules and features.check("avif"):  # Pillow 11.3 and later
     SUFFIXES, FORMATS = (*SUFFIXES, ".avif"), (*FORMATS, "AVIF")
-SPLITS = ("train", "test")
+OF_SYSTEMS = ("thumbs.db", "desktop.ini")  # files that a system puts beside images
 HELD_OUT = 10  # one image in so many
 MOST_BYTES = 1 << 30  # of finer images
+MOST_LISTED = 100_000  # files, for a hint
 WORTH_A_NOTE = 100_000_000  # bytes of images
 MOST_PIXELS = 130_000_000  # of one file: as cameras make; 2 GB while it is decoded
 ONE_AT_A_TIME = 25_000_000  # pixels from which on files are decoded one after the other
@@ -53,73 +58,176 @@ class _Found(NamedTuple):
 
 def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, channels: int, places: int = 0,
                 finer: bool = False, skip_unreadable: bool = False, labelled: bool = True,
-                held_out_up_to: Optional[str] = None, verify: bool = False) -> ImageData:
+                held_out_up_to: Optional[str] = None, verify: bool = False,
+                held_out_but: Optional[Sequence[str]] = None,
+                class_names: Optional[Sequence[str]] = None) -> ImageData:
     """Load the split "train" or "test" of a folder of images: uint8 N x `channels` x `size` x `size`, by relative path.
 
     Colours are brought to `channels`, 1 (luminance) or 3 (red, green, blue); with `finer`, images are of twice the
     size if 1 GiB holds them. Labels, if there are any, are int32: with `places` = 0 (N,), the class of each image,
-    otherwise (N, places), the tags; without `labelled` nobody looks for labels. If there are train/ and test/, they
-    are the splits; otherwise "test" is a tenth of the images, chosen by their relative paths alone, or those that the
-    `held_out_up_to` of an earlier ImageData would have chosen: of a folder that has changed since, "test" then holds
-    none that was in "train". With "train" and `verify` the files of "test" are read, too, to find those that cannot be.
+    otherwise (N, places), the tags; they number `class_names`, the vocabulary of a run that exists, or else what the
+    folder holds in natural order. Without `labelled` they are spare ones, one class an image, and faults in them say
+    why there are none.
+
+    If there are folders for the splits, see `find_splits`, these are the splits; otherwise "test" is a tenth of the
+    images, chosen by their relative paths, but never the last image of a class or tag, which would be left without any
+    to train on. `held_out_up_to` and `held_out_but` of an earlier ImageData hold out what was held out then: of a
+    folder that has changed since, "test" then holds none that was in "train". The first without the second is the
+    record of a run from before there were such exceptions, and other spellings of the splits than train/ and test/: it
+    finds what it found. With "train" and `verify` the files of "test" are read, too, to find those that cannot be.
     Raises UserError, one line that names the file, for whatever the user has to mend, and NothingHeldOut for "test"
     without an image; images that cannot be read are left out with `skip_unreadable`.
     """
     if not data_path:
         raise UserError("--dataset folder needs --data-path, the folder that holds the images")
-    home = Path(data_path)
+    top = home = folder_at(data_path, "the images")
     notes: List[str] = []
     names = _image_names(home, notes)
-    if _holds_splits(home, names):
-        inside = {part: [name[len(part) + 1:] for name in names if name.startswith(f"{part}/")] for part in SPLITS}
-        known = read_labels(home / "train", inside["train"], places) if labelled else None
-        others = [home / "test" / name for name in inside["test"]]
-        home, names = home / split, inside[split]
+    splits = find_splits(home, names, exactly=held_out_up_to is not None and held_out_but is None)
+    wanted = _Wanted(top, places, labelled, class_names and tuple(map(composed, class_names)))
+    if splits:
+        inside = {part: [name[len(part) + 1:] for name in names if name.startswith(f"{part}/")] for part in splits
+                  if part}
+        known = _look(home / splits.train, inside[splits.train], wanted)
+        others = [home / splits.test / name for name in inside[splits.test]]
+        part = splits.train if split == "train" else splits.test
+        home, names = home / part, inside[part]
         if not names:
-            raise user_error(f"{home}: holds no images; put some there, or take both train/ and test/ away")
-        rows = known if split == "train" or not labelled else read_labels(home, names, places)
+            away = (f"{splits.test}/ away, so that {splits.left_out}/ is the split" if splits.left_out else
+                    f"both {splits.train}/ and {splits.test}/ away")
+            raise user_error(f"{home}: holds no images; put some there, or take {away}")
+        own = known if split == "train" else _look(home, names, wanted)
+        notes.append(f"the splits are {splits.train}/ ({len(inside[splits.train])} images), which is trained on, and "
+                     f"{splits.test}/ ({len(inside[splits.test])}), which is not")
+        if splits.left_out and inside[splits.left_out]:
+            notes.append(f"left out {splits.left_out}/ ({len(inside[splits.left_out])} image(s)): {splits.train}/ and "
+                         f"{splits.test}/ are the splits")
+        held_out_but = tuple(held_out_but or ())
     else:
-        rows = known = read_labels(home, names, places) if labelled else None
-        names, others, held_out_up_to = _hold_out(split, home, names, notes, held_out_up_to)
+        own = known = _look(home, names, wanted)
+        names, others, held_out_up_to, held_out_but = _hold_out(
+            split, home, names, notes, held_out_up_to, held_out_but, own.labels)
         others = [home / name for name in others]
-    classes, labels = (), None
-    if rows:
-        classes = tuple(sorted({label for row in (known or {}).values() for label in row.labels}))
-    if classes:
-        labels = label_array(rows, names, classes, places)
+    classes, labels, why_none = _labels(own, known, names, wanted, f"{splits.train}/" if splits else "the folder")
 
     fits = len(names) * channels * (2 * size) ** 2 <= MOST_BYTES
     side = 2 * size if finer and fits else size
     if finer and not fits:
         notes.append(f"kept at {size}x{size}, as images of {2 * size}x{2 * size} would take more than 1 GiB")
     images, found, failures = _read_images(home, names, side, channels)
+    read = [home / name not in failures for name in names]
+    names = [name for name, is_read in zip(names, read) if is_read]
+    spare = None
     if labels is not None:
-        labels = labels[[home / name not in failures for name in names]]
-        notes.append(_vocabulary(classes, labels, places))
+        labels = labels[read]
+        if labelled:
+            notes.extend(_vocabulary(classes, labels, places, split))
+        else:
+            spare, labels, classes = (labels, classes), None, ()
     others = others if verify and split == "train" else []
     failures.update((path, reason) for path, _, _, reason in _squares(others, 1, channels) if reason)
     if failures:
-        notes.append(_without(failures, len(names) + len(others), skip_unreadable, none_left=not found))
+        notes.append(_without(failures, len(read) + len(others), skip_unreadable, none_left=not found))
     if images.nbytes > WORTH_A_NOTE:
         notes.append(f"the images take {images.nbytes / 1e6:.0f} MB of memory")
     if side > size:
         notes.append("twice as fine as the recipe's, so that turning blurs them less")
     notes = [one_line(note) for note in _what_was_done(found, side, channels) + notes]
-    return ImageData("folder", split, f"the folder {data_path}", images, labels, classes,
-                     places if labels is not None else 0, tuple(notes), held_out_up_to=held_out_up_to)
+    return ImageData("folder", split, one_line(f"the folder {data_path}"), images, labels, classes,
+                     places if labels is not None else 0, tuple(notes), held_out_up_to=held_out_up_to,
+                     held_out_but=held_out_but, names=tuple(names), spare=spare,
+                     why_unlabelled=why_none and one_line(why_none))
+
+
+class _Wanted(NamedTuple):
+    """Which labels are wanted of the folder --data-path: one class or tags, or spare ones, and by which numbers."""
+
+    top: Path
+    places: int
+    labelled: bool
+    class_names: Optional[Tuple[str, ...]]
+
+
+class _Looked(NamedTuple):
+    """The labels of a split, or why there are none."""
+
+    labels: Optional[Labels]
+    why_none: Optional[str]
+    place: str  # its folder below --data-path, such as "test/", or ""
+
+
+def _look(home: Path, names: Sequence[str], wanted: _Wanted) -> _Looked:
+    """Look for the labels of a split. Raises UserError for faults in them if they are wanted."""
+    place = "" if home == wanted.top else f"{home.name}/"
+    try:
+        labels = read_labels(home, names, wanted.places if wanted.labelled else None)
+    except LabelFault as error:
+        if wanted.labelled:
+            raise
+        return _Looked(None, _relative(error, wanted), place)
+    why_none = (f"{f'the images of {place}' if place else 'its images'} are in no class's folder, and there is no "
+                f"{place}{LABELS}")
+    above = os.path.commonpath([os.path.dirname(name) for name in names] or [""])
+    if above and all(name.count("/") == above.count("/") + 2 for name in names):
+        why_none = f"its classes' folders lie in {place}{above}/ and not in {place or '--data-path'} itself"
+    return _Looked(labels, None if labels else why_none, place)
+
+
+def _labels(own: _Looked, known: _Looked, names: Sequence[str], wanted: _Wanted,
+            where: str) -> Tuple[Tuple[str, ...], Optional[np.ndarray], Optional[str]]:
+    """Return the classes or tags, the labels of the names, and None; or (), None and why there are no labels.
+
+    `known` are the labels of what is trained on, whose vocabulary counts; `where` says where that is.
+    """
+    for looked in (own, known):
+        if looked.labels is None:
+            return (), None, looked.why_none
+        if looked.labels.tags and not wanted.labelled:
+            return (), None, f"the labels of {looked.place} are tags" if looked.place else "its labels are tags"
+    vocabulary_of_folder = vocabulary(known.labels)
+    if not vocabulary_of_folder:
+        return (), None, f"{known.place}{LABELS} gives no image a tag"
+    try:
+        if wanted.class_names:
+            _refuse_others((known.labels,), wanted)
+        classes = wanted.class_names or vocabulary_of_folder
+        return classes, label_array(own.labels, names, classes, wanted.places if wanted.labelled else 0, where), None
+    except LabelFault as error:
+        if wanted.labelled:
+            raise
+        return (), None, _relative(error, wanted)
+
+
+def _refuse_others(split_labels: Sequence[Labels], wanted: _Wanted) -> None:
+    """Raise LabelFault for labels that are none of the run's."""
+    for labels in split_labels:
+        for row in labels.rows.values():
+            for label in row.labels:
+                if label not in wanted.class_names:
+                    which = f"folder, the folder {wanted.top}: has" if wanted.labelled else "it has"
+                    raise LabelFault(f"{which} other labels than the run, such as {label!r} ({row.place})",
+                                     "the run's own data, or such as they, are needed")
+
+
+def _relative(error: LabelFault, wanted: _Wanted) -> str:
+    """Return what is wrong, with the path of the table or folder as it is below --data-path."""
+    start = f"{wanted.top}{os.sep}"
+    return error.fault[len(start):] if error.fault.startswith(start) else error.fault
 
 
 def _image_names(folder: Path, notes: List[str]) -> List[str]:
     """Return the relative paths, with slashes, of all images in the folder and below it, sorted; note other files."""
-    if not os.path.isdir(folder):
-        what = "is a file, not a folder" if os.path.exists(folder) else "does not exist"
-        raise user_error(f"{folder}: {what}; --data-path must name the folder that holds the images")
     files = list(_files(folder))
     names = sorted(name for name in files if name.lower().endswith(SUFFIXES))
     if not names:
-        what = f"holds {len(files)} file(s), but no image" if files else "is empty"
+        if any(IDX.search(os.path.basename(name)) for name in files):
+            raise user_error(f"{folder}: holds files in MNIST's IDX format, and no image files; leave --dataset folder "
+                             "out, or write --dataset mnist")
+        what = (f"holds {len(files)} file(s), but no image" if files else
+                "holds nothing but empty folders and hidden files" if os.listdir(folder) else "is empty")
         raise user_error(f"{folder}: {what}; --data-path must name a folder with images ({', '.join(FORMATS)})")
-    others = sorted(name for name in set(files) - set(names) if os.path.basename(name) != LABELS)
+    others = natural_order(name for name in set(files) - set(names)
+                           if os.path.basename(name).casefold() not in (LABELS, *OF_SYSTEMS))
     if others:
         notes.append(f"left out {len(others)} file(s) that are no {', '.join(FORMATS)}, such as {others[0]}")
     return names
@@ -132,7 +240,7 @@ def _files(folder: Path, prefix: str = "", above: Tuple[str, ...] = ()) -> Itera
         return
     try:
         with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(".")]
+            visible = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in NO_IMAGES]
         for entry in visible:
             if entry.is_dir():
                 yield from _files(folder / entry.name, f"{prefix}{entry.name}/", above + (real,))
@@ -143,41 +251,65 @@ def _files(folder: Path, prefix: str = "", above: Tuple[str, ...] = ()) -> Itera
                          "access, or move it out of --data-path") from error
 
 
-def _holds_splits(folder: Path, names: Sequence[str]) -> bool:
-    """Tell whether train/ and test/ are the splits; beside other images nobody could tell, so those are refused."""
-    if not all(os.path.isdir(folder / part) for part in SPLITS):
-        return False
-    if os.path.lexists(folder / LABELS):
-        raise user_error(f"{folder / LABELS}: lies beside train/ and test/; give each of them a {LABELS} of its own")
-    for name in names:
-        if name.split("/")[0] not in SPLITS:
-            raise user_error(f"{folder / name}: lies beside train/ and test/, which are taken for the splits; move it "
-                             "into one of them or out of --data-path, or rename these")
-    return True
+def images_hint(folder: Path) -> str:
+    """Say how many images are in a folder and below it, and how to use them; "" where there is none, or no folder."""
+    count = listed = 0
+    for _, folders, names in os.walk(folder):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        count += sum(name.lower().endswith(SUFFIXES) and not name.startswith(".") for name in names)
+        listed += len(names)
+        if listed > MOST_LISTED:
+            break
+    more = "over " if listed > MOST_LISTED else ""
+    return f"it holds {more}{count:,} image{'' if count == 1 else 's'}: add --dataset folder" if count else ""
 
 
-def _hold_out(split: str, folder: Path, names: Sequence[str], notes: List[str],
-              up_to: Optional[str]) -> Tuple[List[str], List[str], str]:
-    """Return the names that belong to the split, in their order, the others, and up to which digest they are held out.
+def _hold_out(split: str, folder: Path, names: Sequence[str], notes: List[str], up_to: Optional[str],
+              but: Optional[Sequence[str]] = None, labels: Optional[Labels] = None,
+              ) -> Tuple[List[str], List[str], str, Tuple[str, ...]]:
+    """Return the names that belong to the split, in their order, the others, up to which digest they are held out, and
+    which are not although their digest says so.
 
-    Adds a note. Without `up_to`, a tenth of the names is held out.
+    Adds a note. Without `up_to`, a tenth of the names is held out, but for those without which a class or tag would
+    have no image to train on.
     """
     # A path's digest depends on no other file, nor on the order of listing, nor on the machine.
     digests = {name: hashlib.sha256(name.encode("utf-8", "surrogateescape")).hexdigest() for name in names}
-    if up_to is None:
+    recorded = up_to is not None
+    if not recorded:
         up_to = max(sorted(digests.values())[: len(names) // HELD_OUT], default="")
     held_out = {name for name in names if digests[name] <= up_to}
+    if not recorded:
+        but = _last_ones(sorted(held_out, key=digests.__getitem__, reverse=True), names, labels)
+    held_out.difference_update(but or ())
     if split == "train" and len(held_out) == len(names):  # in a folder that has changed
         raise user_error(f"{folder}: all of its {len(names)} image(s) were held out when the run began; put those back "
                          "that it was trained on")
     if split == "test" and not held_out:
-        more = f"have at least {HELD_OUT}, or " if len(names) < HELD_OUT else ""
-        raise NothingHeldOut(one_line(f"{folder}: holds {len(names)} image(s), of which none is held out for \"test\"; "
-                                      f"{more}put other images into a folder test/ beside train/"))
+        alone = ", as each that would be is the last of its class" if but and not recorded else ""
+        more = ("have more images of each class, or " if alone else
+                f"have at least {HELD_OUT}, or " if len(names) < HELD_OUT else "")
+        raise NothingHeldOut(one_line(f"{folder}: holds {len(names)} image(s), of which none is held out for \"test\""
+                                      f"{alone}; {more}put other images into a folder test/ beside train/"))
     if held_out:
         notes.append(f"{len(held_out)} of {len(names)} images are held out for \"test\"")
+    if but and not recorded:
+        notes.append(f"{len(but)} image(s) more would be, but stay for training as the last of a class or tag")
     parts = [[name for name in names if (name in held_out) == is_test] for is_test in (False, True)]
-    return (*parts, up_to) if split == "train" else (*parts[::-1], up_to)
+    return (*(parts if split == "train" else parts[::-1]), up_to, tuple(but or ()))
+
+
+def _last_ones(held_out: Sequence[str], names: Sequence[str], labels: Optional[Labels]) -> List[str]:
+    """Return, sorted, which of the names that are to be held out have to stay, the first ones rather than the last."""
+    if labels is None:
+        return []
+    stay = []
+    trained = {label for name in set(names).difference(held_out) for label in labels.rows[name].labels}
+    for name in held_out:
+        if not trained.issuperset(labels.rows[name].labels):
+            stay.append(name)
+            trained.update(labels.rows[name].labels)
+    return sorted(stay)
 
 
 def _read_images(home: Path, names: Sequence[str], side: int,
@@ -291,12 +423,17 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
-def _vocabulary(classes: Sequence[str], labels: np.ndarray, places: int) -> str:
-    """Return a note with each class or tag and how many images have it: a slip of the pen is seen there."""
+def _vocabulary(classes: Sequence[str], labels: np.ndarray, places: int, split: str) -> List[str]:
+    """Return notes: each class or tag and how many images have it, where a slip of the pen is seen; and what is bad."""
     counts = np.bincount(labels.ravel(), minlength=len(classes) + 1)[1:] if places else np.bincount(
         labels, minlength=len(classes))
+    kind = "tags" if places else "classes"
     listed = ", ".join(f"{name} ({count})" for name, count in zip(classes, counts[:60]))
-    return f"{len(classes)} {'tags' if places else 'classes'}: {listed}{', …' if len(classes) > 60 else ''}"
+    notes = [f"{len(classes)} {kind}: {listed}{', …' if len(classes) > 60 else ''}"]
+    none = [name for name, count in zip(classes, counts) if count == 0]
+    if none and split == "train":
+        notes.append(nothing_to_learn(kind, none))
+    return notes
 
 
 def _without(failures: Dict[Path, str], count: int, skip: bool, none_left: bool) -> str:

@@ -6,15 +6,21 @@ import csv
 import io
 import os
 import posixpath
+import re
 import unicodedata
 from pathlib import Path
 from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from urllib.parse import unquote
 
 import numpy as np
 
+from ms_gan.data.words import one_line
 from ms_gan.errors import UserError
+from ms_gan.labels import natural_order
 
 LABELS = "labels.csv"
+OTHER_SEPARATOR = re.compile(r'\W*file\W*([;|\t])\W*(label|tags)\W*', re.IGNORECASE)
+SEPARATORS = {";": "semicolons", "|": "bars", "\t": "tabs"}
 
 
 class Row(NamedTuple):
@@ -24,56 +30,96 @@ class Row(NamedTuple):
     place: str
 
 
-def read_labels(home: Path, names: Sequence[str], places: int) -> Optional[Dict[str, Row]]:
+class Labels(NamedTuple):
+    """What a folder says about its images: a row for each name; `tags`, whether a row may hold any number of labels."""
+
+    rows: Dict[str, Row]
+    tags: bool
+
+
+class LabelFault(UserError):
+    """Labels that are there, but not as they must be; `fault` is what is wrong, without how to mend it."""
+
+    def __init__(self, fault: str, mend: str):
+        super().__init__(one_line(f"{fault}; {mend}"))
+        self.fault = fault
+
+
+def read_labels(home: Path, names: Sequence[str], places: Optional[int]) -> Optional[Labels]:
     """Return a row for each name, from labels.csv or else from the sub-folders; None where neither says anything.
 
-    Names and labels are compared, and labels are returned, in Unicode's composed form (NFC): one system stores the é of
-    a file's name as one character, another as two.
+    A table of tags is taken where there are places for them, or `places` is None. Names and labels are compared, and
+    labels are returned, in Unicode's composed form (NFC): one system stores the é of a file's name as one character,
+    another as two. Raises LabelFault.
     """
-    if os.path.lexists(home / LABELS):
-        return _read_table(home, names, places)
+    tables = tables_in(home)
+    if LABELS in tables or len(tables) == 1:
+        return _read_table(home / (LABELS if LABELS in tables else tables[0]), home, names, places)
+    if tables:
+        raise LabelFault(f"{home / tables[0]}: lies beside {tables[1]}", f"leave one of them, as {LABELS}")
     in_folder, elsewhere = ([name for name in names if (name.count("/") == 1) == wanted] for wanted in (True, False))
     if not in_folder:
         return None
     if elsewhere:
-        raise user_error(f"{home / elsewhere[0]}: is in no class's folder, as {in_folder[0]} and {len(in_folder) - 1} "
-                         f"other image(s) are; move it into one ({len(elsewhere)} image(s) in all), or write {LABELS}")
+        raise LabelFault(f"{home / elsewhere[0]}: is in no class's folder, as {in_folder[0]} and {len(in_folder) - 1} "
+                         f"other image(s) are",
+                         f"move it into one ({len(elsewhere)} image(s) in all), or write {LABELS}")
     folders = {name: name.split("/")[0] for name in names}
-    return {name: _row(folder, "label", str(home / folder)) for name, folder in folders.items()}
+    return Labels({name: _row(folder, "label", str(home / folder)) for name, folder in folders.items()}, False)
 
 
-def _read_table(home: Path, names: Sequence[str], places: int) -> Dict[str, Row]:
+def tables_in(home: Path) -> List[str]:
+    """Return the names, of those in a folder, that are labels.csv, be it in capital letters."""
+    return sorted(name for name in os.listdir(home) if name.casefold() == LABELS)
+
+
+def _read_table(path: Path, home: Path, names: Sequence[str], places: Optional[int]) -> Labels:
     """Read labels.csv, which must have one row for each of the names and no other."""
-    path, header, rows = home / LABELS, None, {}
+    header, rows = None, {}
     spelt = {**{composed(name): name for name in names}, **{name: name for name in names}}
-    reader = csv.reader(io.StringIO(_read_text(path), newline=""), strict=True)
+    text = _read_text(path)
+    _refuse_separators(path, text)
+    reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
-        for cells in filter(None, reader):
+        for cells in reader:
+            while len(cells) > 2 and not cells[-1].strip():  # spreadsheets fill rows up
+                cells.pop()
+            if not any(cell.strip() for cell in cells):
+                continue
             place = f"{path}: line {reader.line_num}"
             if header is None:
                 header = _checked_header(cells, place, places)
                 continue
             if len(cells) != 2:
+                separator = next((one for one in SEPARATORS if one in cells[0]), None)
+                if len(cells) == 1 and separator:
+                    raise LabelFault(f"{place}: the columns are separated by {SEPARATORS[separator]}",
+                                     f"save the file with commas: {','.join(header)}")
                 joined = ", tags joined by ;" if header[1] == "tags" else ""
-                raise user_error(f"{place}: has {len(cells)} column(s), not 2; write {','.join(header)}{joined}, with "
-                                 "quotation marks around a file's name that holds a comma")
+                raise LabelFault(f"{place}: has {len(cells)} column(s), not 2",
+                                 f"write {','.join(header)}{joined}, with quotation marks around a file's name that "
+                                 "holds a comma")
             name = _listed_name(cells[0], spelt, home, place)
             if name in rows:
                 before = rows[name].place.rsplit(": ", 1)[-1]
-                raise user_error(f"{place}: lists {name} again, after {before}; leave one of the rows")
+                raise LabelFault(f"{place}: lists {name} again, after {before}", "leave one of the rows")
             if places and header[1] == "label" and ";" in cells[1]:
-                raise user_error(f"{place}: {cells[1]!r} looks like tags, but under the header file,label it is one "
-                                 "class; write the header file,tags, or take the ; away")
+                raise LabelFault(f"{place}: {cells[1]!r} looks like tags, but under the header file,label it is one "
+                                 "class", "write the header file,tags, or take the ; away")
             rows[name] = _row(cells[1], header[1], place)
     except csv.Error as error:
-        raise user_error(f"{path}: line {reader.line_num}: is no CSV ({error}); mend its quotation marks") from error
+        raise LabelFault(f"{path}: line {reader.line_num}: is no CSV ({error})", "mend its quotation marks") from error
     if header is None:
-        _checked_header([], f"{path}: line 1", places)
-    missing = sorted(set(names) - rows.keys())
+        header = _checked_header([], f"{path}: line 1", places)
+    missing = natural_order(set(names) - rows.keys())
     if missing:
-        raise user_error(f"{path}: has no row for {missing[0]} ({len(missing)} image(s) in all); add rows, or take "
-                         "such images away")
-    return rows
+        unwritable = [name for name in missing if not _is_utf8(name)]
+        if unwritable:
+            raise LabelFault(f"{path}: has no row for {unwritable[0]}, whose name is not UTF-8, as a row must be "
+                             f"({len(unwritable)} image(s) in all)", "rename such files")
+        raise LabelFault(f"{path}: has no row for {missing[0]} ({len(missing)} image(s) in all)",
+                         "add rows, or take such images away")
+    return Labels(rows, header[1] == "tags")
 
 
 def _read_text(path: Path) -> str:
@@ -81,35 +127,64 @@ def _read_text(path: Path) -> str:
         content = path.read_bytes()
         return content.decode("utf-8").lstrip("\ufeff")
     except OSError as error:
-        raise user_error(f"{path}: cannot be read ({error.strerror or error}); mend it or take it away") from error
+        raise LabelFault(f"{path}: cannot be read ({error.strerror or error})", "mend it or take it away") from error
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
-        raise user_error(f"{path}: line {line}: is not UTF-8; save the file as UTF-8") from error
+        raise LabelFault(f"{path}: line {line}: is not UTF-8", "save the file as UTF-8") from error
 
 
-def _checked_header(cells: Sequence[str], place: str, places: int) -> List[str]:
+def _refuse_separators(path: Path, text: str) -> None:
+    """Raise LabelFault for a table whose columns something else than commas parts, as some spreadsheets write them."""
+    for number, line in enumerate(text.splitlines(), start=1):
+        found = OTHER_SEPARATOR.fullmatch(line)
+        if found:
+            joined = " (tags stay joined by ;)" if found[2].lower() == "tags" else ""
+            raise LabelFault(f"{path}: line {number}: the columns are separated by {SEPARATORS[found[1]]}",
+                             f"save the file with commas: file,{found[2].lower()}{joined}")
+        if line.strip(" ,;|\t") and not line.startswith("sep="):  # which some spreadsheets put first
+            return
+
+
+def _checked_header(cells: Sequence[str], place: str, places: Optional[int]) -> List[str]:
     header = [cell.strip() for cell in cells]
     if header not in (["file", "label"], ["file", "tags"]):
         written = f"is {','.join(header)[:60]!r}" if header else "is missing"
-        raise user_error(f"{place}: the header {written}; it must be file,label (a class each) or file,tags "
-                         f"(joined by ;)")
-    if header[1] == "tags" and not places:
-        raise user_error(f"{place}: lists tags, but this recipe takes one class an image; write file,label, "
-                     "choose another --recipe, or add --set data.places=N where the recipe takes tags, too")
+        raise LabelFault(f"{place}: the header {written}",
+                         "it must be file,label (a class each) or file,tags (joined by ;)")
+    if header[1] == "tags" and places == 0:
+        raise LabelFault(f"{place}: lists tags, but this recipe takes one class an image",
+                         "write file,label, choose another --recipe, or add --set data.places=N where the recipe takes "
+                         "tags, too")
     return header
 
 
 def _listed_name(cell: str, spelt: Dict[str, str], home: Path, place: str) -> str:
     """Return the image that a row lists, however its path is spelt."""
-    name = cell if cell in spelt else composed(posixpath.normpath(cell.replace("\\", "/")))
+    name = cell if cell in spelt else composed(posixpath.normpath(_below(cell, home)))
     if name == ".." or name.startswith(("../", "/")) or name[1:3] == ":/":
-        raise user_error(f"{place}: {cell} leaves {home}; write a path relative to that folder")
+        raise LabelFault(f"{place}: {cell} leaves {home}", "write a path relative to that folder")
     if name not in spelt:
         if os.path.isfile(home / name):
-            raise user_error(f"{place}: {cell!r} is in {home}, but hidden, spelt otherwise, or in a format that is not "
-                             "read; mend that, or take the row away")
-        raise user_error(f"{place}: there is no image {cell!r} in {home}; mend the name, or take the row away")
+            raise LabelFault(f"{place}: {cell!r} is in {home}, but hidden, spelt otherwise, or in a format that is not "
+                             "read", "mend that, or take the row away")
+        inside = name[len(home.name) + 1:] if name.startswith(f"{home.name}/") else None
+        raise LabelFault(f"{place}: there is no image {cell!r} in {home}",
+                         f"write {inside!r}" if inside in spelt else "mend the name, or take the row away")
     return spelt[name]
+
+
+def _below(cell: str, home: Path) -> str:
+    """Return a path that a row writes with slashes and, where it is an absolute one in the folder, relative to it."""
+    if cell[:7].lower() == "file://":
+        cell = unquote(re.sub("^(localhost)?(?=/)", "", cell[7:], flags=re.IGNORECASE))
+        cell = cell[1:] if re.match("/[A-Za-z]:", cell) else cell
+    path = composed(posixpath.normpath(cell.replace("\\", "/")))
+    path = path[1:] if path.startswith("//") else path
+    for folder in (os.path.abspath(home), os.path.realpath(home)):
+        start = composed(folder.replace("\\", "/")).rstrip("/") + "/"
+        if path.startswith(start):
+            return path[len(start):]
+    return path
 
 
 def _row(cell: str, column: str, place: str) -> Row:
@@ -118,30 +193,44 @@ def _row(cell: str, column: str, place: str) -> Row:
         labels = sorted(set(filter(None, labels)))
     for label in labels:
         if not label:
-            raise user_error(f"{place}: the label is empty; give the image a class, or take both away")
+            raise LabelFault(f"{place}: the label is empty", "give the image a class, or take both away")
         if "," in label or len(label.splitlines()) > 1:
-            raise user_error(f"{place}: {label!r} holds a comma or a line break, which no class or tag may; rename it")
+            raise LabelFault(f"{place}: {label!r} holds a comma or a line break, which no class or tag may",
+                             "rename it")
+        if not _is_utf8(label):
+            raise LabelFault(f"{place}: the name of this class is not UTF-8", "rename the folder")
     return Row(tuple(labels), place)
 
 
-def label_array(rows: Dict[str, Row], names: Sequence[str], classes: Tuple[str, ...], places: int) -> np.ndarray:
-    """Return the labels of the names in ImageData's form: int32 (N,), or (N, places) where there are places."""
+def vocabulary(labels: Labels) -> Tuple[str, ...]:
+    """Return every class or tag that occurs, in natural order."""
+    return tuple(natural_order({label for row in labels.rows.values() for label in row.labels}))
+
+
+def label_array(labels: Labels, names: Sequence[str], classes: Tuple[str, ...], places: int, where: str) -> np.ndarray:
+    """Return the labels of the names in ImageData's form: int32 (N,), or (N, places) where there are places.
+
+    `where` says where the classes occur. Raises LabelFault for a label that is none of them, and for more tags than
+    places.
+    """
+    rows = labels.rows
     numbers = {label: number for number, label in enumerate(classes)}
     for row in rows.values():
         for label in row.labels:
             if label not in numbers:
-                raise user_error(f"{row.place}: {label!r} does not occur in train/; mend it, or add such images there")
+                raise LabelFault(f"{row.place}: {label!r} does not occur in {where}",
+                                 "mend it, or add such images there")
     fullest = max(rows, key=lambda name: len(rows[name].labels))
     most = len(rows[fullest].labels)
     if 0 < places < most:
-        raise user_error(f"{rows[fullest].place}: {fullest} has {most} tags, but there are places for {places}; "
-                     f"add --set data.places={most}")
+        raise LabelFault(f"{rows[fullest].place}: {fullest} has {most} tags, but there are places for {places}",
+                         f"add --set data.places={most}")
     if not places:
         return np.array([numbers[rows[name].labels[0]] for name in names], np.int32)
-    labels = np.zeros((len(names), places), np.int32)
-    for line, name in zip(labels, names):
+    array = np.zeros((len(names), places), np.int32)
+    for line, name in zip(array, names):
         line[: len(rows[name].labels)] = sorted(1 + numbers[label] for label in rows[name].labels)
-    return labels
+    return array
 
 
 def composed(text: str) -> str:
@@ -149,10 +238,10 @@ def composed(text: str) -> str:
     return unicodedata.normalize("NFC", text)
 
 
-def one_line(text: str) -> str:
-    """Spell out whatever could break a line, as the name of a file may hold anything."""
-    return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
-
-
-def user_error(text: str) -> UserError:
-    return UserError(one_line(text))
+def _is_utf8(text: str) -> bool:
+    """Tell whether a name can be written down: Python keeps bytes of a file's name that are not UTF-8 as surrogates."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError:
+        return False
+    return True

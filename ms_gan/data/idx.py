@@ -12,7 +12,7 @@ from typing import BinaryIO, Iterator, Union
 
 import numpy as np
 
-from ms_gan.errors import UserError
+from ms_gan.data.words import user_error
 
 UNSIGNED_BYTE = 0x08
 LARGEST = 1 << 31  # bytes of values; 45 times MNIST, and small enough to hold
@@ -29,9 +29,9 @@ def read_idx(path: Union[str, Path]) -> np.ndarray:
         with _opened(path) as file:
             return _parse(file, path)
     except (EOFError, zlib.error, gzip.BadGzipFile) as error:
-        raise UserError(f"{path}: the gzip stream is damaged ({error}); get another copy") from error
+        raise user_error(f"{path}: the gzip stream is damaged ({error}); get another copy") from error
     except OSError as error:
-        raise UserError(f"{path}: cannot be read ({error.strerror or error})") from error
+        raise user_error(f"{path}: cannot be read ({error.strerror or error})") from error
 
 
 @contextlib.contextmanager
@@ -49,33 +49,33 @@ def _opened(path: Path) -> Iterator[BinaryIO]:
 def _parse(file: BinaryIO, path: Path) -> np.ndarray:
     magic = file.read(4)
     if not magic:
-        raise UserError(f"{path}: is empty; get another copy")
+        raise user_error(f"{path}: is empty; get another copy")
     if len(magic) < 4:
-        raise UserError(f"{path}: is truncated within its magic number; get another copy")
+        raise user_error(f"{path}: is truncated within its magic number; get another copy")
     zero, kind, rank = struct.unpack(">HBB", magic)
     if zero != 0:
-        raise UserError(f"{path}: is not an IDX file, its magic number is 0x{magic.hex()}; get another copy")
+        raise user_error(f"{path}: is not an IDX file, its magic number is 0x{magic.hex()}; get another copy")
     if kind != UNSIGNED_BYTE:
-        raise UserError(f"{path}: holds IDX type 0x{kind:02x}, but only 0x08 (unsigned byte) is supported")
+        raise user_error(f"{path}: holds IDX type 0x{kind:02x}, but only 0x08 (unsigned byte) is supported")
     if not 1 <= rank <= 3:
-        raise UserError(f"{path}: has {rank} dimensions, but only 1 to 3 are supported")
+        raise user_error(f"{path}: has {rank} dimensions, but only 1 to 3 are supported")
 
     sizes = file.read(4 * rank)
     if len(sizes) < 4 * rank:
-        raise UserError(f"{path}: is truncated within its sizes; get another copy")
+        raise user_error(f"{path}: is truncated within its sizes; get another copy")
     shape = struct.unpack(f">{rank}I", sizes)
     # A zero must not hide an absurd size beside it, which NumPy would refuse.
     if math.prod(max(size, 1) for size in shape) > LARGEST:
-        raise UserError(f"{path}: claims the absurd size {_product(shape)}; get another copy")
+        raise user_error(f"{path}: claims the absurd size {_product(shape)}; get another copy")
 
     expected = math.prod(shape)
     values = _read_at_most(file, expected + 1)
     if len(values) < expected:
-        raise UserError(
+        raise user_error(
             f"{path}: is truncated, {len(values)} of {expected} bytes ({_product(shape)}); get another copy"
         )
     if len(values) > expected:
-        raise UserError(f"{path}: has bytes left over after its {_product(shape)} values; get another copy")
+        raise user_error(f"{path}: has bytes left over after its {_product(shape)} values; get another copy")
     return np.frombuffer(values, dtype=np.uint8).reshape(shape)
 
 

@@ -19,6 +19,8 @@ from urllib.parse import urlsplit
 
 from ms_gan.data.description import ImageData
 from ms_gan.data.idx import read_idx
+from ms_gan.data.mnist_files import FITTING, PREFIXES, STEMS, find_mnist, missing_files
+from ms_gan.data.words import one_line, user_error
 from ms_gan.errors import UserError
 from ms_gan.files import cache_folder, sha256_of_file
 
@@ -40,8 +42,6 @@ STALL_SECONDS = 5.0
 
 SIZE = 28
 CLASSES = tuple("0123456789")
-PREFIXES = {"train": "train", "test": "t10k"}
-STEMS = {"images": "idx3-ubyte", "labels": "idx1-ubyte"}
 
 
 class NoMirror(UserError):
@@ -65,37 +65,12 @@ def load_mnist(split: str, data_path: Optional[Union[str, Path]] = None) -> Imag
     Raises UserError for data that are absent or bad, NoMirror for a dead network.
     """
     if data_path is not None:
-        return _read_split(Path(data_path), split, f"the folder {data_path}")
+        return _read_split(data_path, split, one_line(f"the folder {data_path}"))
     cache = cache_folder() / "mnist"
     needed = [name for name in FILES if name.startswith(PREFIXES[split])]
     if not all(_is_whole(cache / name, FILES[name]) for name in needed):
         download_mnist(cache, MIRRORS, FILES)
     return _read_split(cache, split, f"the cache {cache}")
-
-
-def find_mnist(folder: Union[str, Path]) -> dict[str, Path]:
-    """Find MNIST's files in `folder` or its `train/` and `test/`, plain or gzipped.
-
-    Returns those found, by "train-images", "train-labels", "t10k-images" and
-    "t10k-labels". Raises UserError when the folder is missing or has none of them.
-    """
-    folder = Path(folder)
-    if not folder.is_dir():
-        what = "is a file, not a folder" if folder.exists() else "does not exist"
-        raise UserError(f"{folder}: {what}; --data-path must name the folder that holds MNIST")
-    found = {}
-    for split, prefix in PREFIXES.items():
-        for content in STEMS:
-            names = _spellings(prefix, content)
-            candidates = (place / name for place in (folder, folder / split) for name in names)
-            path = next(filter(Path.is_file, candidates), None)
-            if path is not None:
-                found[f"{prefix}-{content}"] = path
-    if not found:
-        what = "holds no MNIST" if any(folder.iterdir()) else "is empty"
-        expected = " and ".join(_spellings("train", content)[0] for content in STEMS)
-        raise UserError(f"{folder}: {what}; expected {expected} (or .gz), there or in train/ and test/")
-    return found
 
 
 def download_mnist(
@@ -147,41 +122,33 @@ def download_mnist(
     raise NoMirror(f"no mirror of MNIST answers ({reasons}); {mend}")
 
 
-def _read_split(folder: Path, split: str, source: str) -> ImageData:
+def _read_split(folder: Union[str, Path], split: str, source: str) -> ImageData:
     found = find_mnist(folder)
     prefix = PREFIXES[split]
     for content in STEMS:
         if f"{prefix}-{content}" not in found:
-            expected = " or ".join(_spellings(prefix, content))
-            raise UserError(
-                f"{folder}: the {split} {content} are missing; expected {expected}, there or in {split}/"
-            )
+            raise user_error(missing_files(Path(folder), split, content))
     images_path, labels_path = (found[f"{prefix}-{content}"] for content in STEMS)
 
     images = read_idx(images_path)
     if images.ndim != 3:
-        raise UserError(f"{images_path}: has {images.ndim} dimension(s), not 3; get another copy")
+        raise user_error(f"{images_path}: has {images.ndim} dimension(s), not 3; get another copy")
     if images.shape[1:] != (SIZE, SIZE):
         height, width = images.shape[1:]
-        raise UserError(f"{images_path}: images are {height}x{width}, not {SIZE}x{SIZE}; get another copy")
+        raise user_error(f"{images_path}: images are {height}x{width}, not {SIZE}x{SIZE}; get another copy")
     labels = read_idx(labels_path)
     if labels.ndim != 1:
-        raise UserError(f"{labels_path}: has {labels.ndim} dimensions, not 1; get another copy")
+        raise user_error(f"{labels_path}: has {labels.ndim} dimensions, not 1; get another copy")
     if len(images) != len(labels):
-        raise UserError(
+        raise user_error(
             f"{labels_path}: has {len(labels)} labels, but {images_path} has {len(images)} images; "
             "get copies that belong together"
         )
     if len(images) == 0:
-        raise UserError(f"{images_path}: holds no images; get another copy")
+        raise user_error(f"{images_path}: holds no images; get another copy")
     if labels.max() >= len(CLASSES):
-        raise UserError(f"{labels_path}: has a label {labels.max()}, not 0 to 9; get another copy")
+        raise user_error(f"{labels_path}: has a label {labels.max()}, not 0 to 9; get another copy ({FITTING})")
     return ImageData("mnist", split, source, images[:, None], labels.astype("int32"), CLASSES)
-
-
-def _spellings(prefix: str, content: str) -> List[str]:
-    stem = STEMS[content]
-    return [f"{prefix}-{content}{mark}{stem}{packed}" for mark in "-." for packed in ("", ".gz")]
 
 
 def _is_whole(path: Path, digest: str) -> bool:

@@ -1,0 +1,237 @@
+"""Which images of a folder are held out, and whose labels are found without being asked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from image_folders import WANTED, afresh, fill, load, refusal
+from ms_gan import data
+from ms_gan.data import folder as module
+from ms_gan.data.description import ImageData, NothingHeldOut
+from ms_gan.data.folder_labels import Labels, Row
+
+
+def digest(name):
+    return hashlib.sha256(name.encode()).hexdigest()
+
+
+def by_digest(names):
+    return sorted(names, key=digest)
+
+
+# The last image of a class stays for training
+
+
+def classes_of(home, of_file):
+    """Write images, of which two are held out by their names, with the class that a function gives each place."""
+    names = by_digest(f"{number}.png" for number in range(20))
+    table = "".join(f"{name},{of_file(place)}\n" for place, name in enumerate(names))
+    return names, fill(home, names, {"labels.csv": f"file,label\n{table}"})
+
+
+def test_the_last_image_of_a_class_is_not_held_out(tmp_path):
+    names, _ = classes_of(tmp_path, lambda place: "rare" if place == 1 else "common")
+    train, test = (load(tmp_path, split, classes=2) for split in ("train", "test"))
+    assert train.held_out_but == test.held_out_but == (names[1],)
+    assert test.names == (names[0],) and names[1] in train.names and len(train.names) == 19
+    assert np.bincount(train.labels).tolist() == [18, 1]
+    assert '1 of 20 images are held out for "test"' in train.notes
+    assert "1 image(s) more would be, but stay for training as the last of a class or tag" in train.notes
+
+
+def test_of_two_that_are_held_out_the_later_digest_stays(tmp_path):
+    names, _ = classes_of(tmp_path, lambda place: "rare" if place < 2 else "common")
+    assert load(tmp_path, "test", classes=2).names == (names[0],)
+    assert load(tmp_path, classes=2).held_out_but == (names[1],)
+
+
+def test_nothing_stays_where_each_class_has_an_image_to_train_on(tmp_path):
+    names, _ = classes_of(tmp_path, lambda place: "rare" if place in (1, 19) else "common")
+    train = load(tmp_path, classes=2)
+    assert train.held_out_but == () and set(load(tmp_path, "test").names) == set(names[:2])
+
+
+def test_a_class_each_holds_nothing_out(tmp_path):
+    fill(tmp_path, [f"{number}/0.png" for number in range(20)])
+    for classes in (0, 20):
+        assert len(load(tmp_path, classes=classes).names) == 20
+        with pytest.raises(NothingHeldOut, match="as each that would be is the last of its class"):
+            load(tmp_path, "test", classes=classes)
+
+
+@pytest.mark.parametrize("classes, places", [(0, 0), (3, 2)])
+def test_the_last_image_of_a_tag_is_not_held_out_whatever_the_recipe_takes(tmp_path, classes, places):
+    names = by_digest(f"{number}.png" for number in range(20))
+    tags = {names[0]: "a", names[1]: "a;rare", names[2]: ""}
+    table = "".join(f"{name},{tags.get(name, 'a;b')}\n" for name in names)
+    fill(tmp_path, names, {"labels.csv": f"file,tags\n{table}"})
+    assert load(tmp_path, classes=classes, places=places).held_out_but == (names[1],)
+    assert load(tmp_path, "test", classes=classes, places=places).names == (names[0],)
+
+
+def test_the_split_is_the_same_for_a_recipe_with_classes_and_one_without(tmp_path):
+    fill(tmp_path, [f"{number % 7}/{number}.png" for number in range(40)] + ["rare/41.png", "rarer/3.png"])
+    for split in ("train", "test"):
+        plain, labelled = (load(tmp_path, split, classes) for classes in (0, 9))
+        assert plain.names == labelled.names and plain.held_out_but == labelled.held_out_but
+        assert plain.labelled().sha256 == labelled.sha256 != plain.sha256
+
+
+@settings(deadline=None, max_examples=200)
+@given(st.lists(st.sets(st.integers(0, 12), max_size=3), min_size=1, max_size=60))
+def test_whatever_the_labels_each_has_an_image_to_train_on_and_no_more_stay_than_have_to(tmp_path_factory, of_each):
+    names = [f"{number}.png" for number in range(len(of_each))]
+    rows = {name: Row(tuple(map(str, labels)), "") for name, labels in zip(names, of_each)}
+    train, test, up_to, but = module._hold_out("train", None, names, [], None, None, Labels(rows, True))
+    assert {label for name in train for label in rows[name].labels} == {
+        label for row in rows.values() for label in row.labels}
+    assert sorted(train + test) == sorted(names) and set(test) == {n for n in names if digest(n) <= up_to} - set(but)
+    assert len(test) + len(but) == len(names) // 10
+    for name in but:  # the last of at least one class among those with a larger digest and those trained on anyway
+        others = [n for n in train if n != name and (digest(n) > up_to or digest(n) > digest(name))]
+        assert set(rows[name].labels) - {label for n in others for label in rows[n].labels}
+    assert module._hold_out("train", None, names[::-1], [], None, None, Labels(rows, True))[1] == test[::-1]
+
+
+# Records of runs
+
+
+def test_with_a_record_only_its_exceptions_count(tmp_path):
+    names, _ = classes_of(tmp_path, lambda place: "rare" if place == 1 else "common")
+    up_to = load(tmp_path).held_out_up_to
+    for record, shown in (({}, names[:2]), ({"held_out_but": []}, names[:2]),
+                          ({"held_out_but": [names[0]]}, names[1:2])):
+        test = load(tmp_path, "test", classes=2, held_out_up_to=up_to, **record)
+        assert set(test.names) == set(shown) and test.held_out_but == tuple(record.get("held_out_but", ()))
+        train = load(tmp_path, classes=2, held_out_up_to=up_to, **record)
+        assert set(train.names) == set(names) - set(shown)
+    assert "no image to train on is left of 1 of the classes, such as rare" in " ".join(
+        load(tmp_path, classes=2, held_out_up_to=up_to).notes)
+
+
+def test_what_was_trained_on_is_never_shown_after_the_folder_changed(tmp_path):
+    names, _ = classes_of(tmp_path, lambda place: "rare" if place == 1 else "common")
+    began = load(tmp_path, classes=2)
+    record = {"held_out_up_to": began.held_out_up_to, "held_out_but": list(began.held_out_but)}
+    more = [f"more{number}.png" for number in range(30)]
+    table = "".join(f"{name},{'rare' if name in more else 'common'}\n" for name in names + more)
+    afresh(tmp_path, names + more, {"labels.csv": f"file,label\n{table}"})
+    train, test = (load(tmp_path, split, classes=2, **record) for split in ("train", "test"))
+    assert not set(test.names) & set(began.names) and names[0] in test.names
+    assert set(began.names) <= set(train.names)
+
+
+def test_names_that_are_no_utf_8_are_recorded_and_found_again(tmp_path):
+    strange = os.fsdecode(b"\xe9/1.png")
+    names = by_digest([f"{number}/{copy}.png" for number in range(9) for copy in (0, 1)] + ["x/0.png"])
+    fill(tmp_path, [*names, strange])
+    train, test = (load(tmp_path, split) for split in ("train", "test"))
+    assert strange in train.names + test.names and "not UTF-8" in train.why_unlabelled
+    kept = load(tmp_path, "test", held_out_up_to="f" * 64, held_out_but=json.loads(json.dumps([strange])))
+    assert set(kept.names) == set(train.names + test.names) - {strange} and kept.held_out_but == (strange,)
+
+
+@pytest.mark.parametrize("wanted, looked_at", [({}, True), ({"held_out_up_to": None}, False),
+                                               ({"verify": False}, False),
+                                               ({"held_out_up_to": None, "verify": True}, True)])
+def test_the_files_that_are_held_out_are_looked_at_for_a_new_run_or_on_request(tmp_path, wanted, looked_at):
+    names = by_digest(f"{number}.png" for number in range(10))
+    fill(tmp_path, names)
+    (tmp_path / names[0]).write_bytes(b"?")
+    if looked_at:
+        refusal(tmp_path, names[0], "1 of 10", **wanted)
+    else:
+        assert len(load(tmp_path, **wanted).names) == 9
+
+
+# The vocabulary of a run
+
+
+def test_labels_follow_the_vocabulary_of_the_run(tmp_path):
+    fill(tmp_path, ["10/a.png", "2/b.png"])
+    assert load(tmp_path, classes=2).classes == ("2", "10")
+    known = load(tmp_path, classes=3, class_names=["10", "2", "7"])
+    assert known.classes == ("10", "2", "7") and known.labels.tolist() == [0, 1]
+    assert load(tmp_path, classes=2, class_names=None).classes == ("2", "10")
+    tagged = load(tmp_path, classes=3, places=2, class_names=["10", "2", "7"])
+    assert tagged.classes == known.classes and tagged.labels.tolist() == [[1, 0], [2, 0]]
+
+
+@pytest.mark.parametrize("split", ["train", "test"])
+def test_labels_that_the_run_does_not_know_are_refused(tmp_path, split):
+    fill(tmp_path, ["train/cat/1.png", "train/wolf/2.png", "test/cat/3.png"])
+    refusal(tmp_path, "has other labels than the run, such as 'wolf'", "train/wolf", classes=2, split=split,
+            class_names=["cat", "dog"])
+    assert "other labels than the run" in load(tmp_path, split, class_names=["cat"]).why_unlabelled
+
+
+def test_a_class_is_the_same_in_every_unicode_form(tmp_path):
+    fill(tmp_path, ["cafe\u0301/1.png", "the\u0301/1.png"])
+    assert load(tmp_path, classes=2, class_names=["th\xe9", "cafe\u0301"]).labels.tolist() == [1, 0]
+
+
+# Spare labels
+
+
+def test_labels_are_found_for_a_recipe_without(tmp_path):
+    fill(tmp_path, ["2/a.png", "10/b.png", "10/c.png"])
+    found = load(tmp_path)
+    assert found.labels is None and found.classes == () and found.places == 0 and found.why_unlabelled is None
+    numbers, names = found.spare
+    assert numbers.dtype == np.int32 and numbers.tolist() == [1, 1, 0] and names == ("2", "10")
+    assert found.labelled().labels.tolist() == [1, 1, 0] and found.labelled().classes == ("2", "10")
+    assert found.sha256 == replace(found, spare=None).sha256
+    labelled = load(tmp_path, classes=2)
+    assert labelled.labelled() is labelled and labelled.spare is None
+    some = found.only(np.array([2, 0]))
+    assert some.names == ("2/a.png", "10/b.png") and some.spare[0].tolist() == [0, 1] and some.spare[1] == names
+    assert found.at_size(2).names == found.names and found.at_size(2).spare is found.spare
+
+
+def test_names_and_spare_labels_go_with_the_images_that_are_left(tmp_path):
+    fill(tmp_path, ["a/1.png", "b/2.png", "c/3.png"])
+    (tmp_path / "b" / "2.png").write_bytes(b"?")
+    found = data.load("folder", "train", tmp_path, WANTED, skip_unreadable=True)
+    assert found.names == ("a/1.png", "c/3.png") and found.spare[0].tolist() == [0, 2]
+    labelled = data.load("folder", "train", tmp_path, {**WANTED, "classes": 3}, skip_unreadable=True)
+    assert labelled.classes == ("a", "b", "c") and "no image to train on is left of 1 of the classes, such as b: " in (
+        " ".join(labelled.notes))
+
+
+@pytest.mark.parametrize("names, table, why", [
+    (["a.png", "b.png"], None, "its images are in no class's folder, and there is no labels.csv"),
+    (["a.png", "x/b.png"], None, "a.png: is in no class's folder, as x/b.png"),
+    (["set/x/a.png", "set/y/b.png"], None, "its classes' folders lie in set/ and not in --data-path itself"),
+    (["a.png", "b.png"], "file,tags\na.png,x\nb.png,y\n", "its labels are tags"),
+    (["a.png", "b.png"], "file,label\na.png,x\n", "labels.csv: has no row for b.png"),
+    (["a.png", "b.png"], "file,label\na.png,x\nb.png\n", "labels.csv: line 3: has 1 column(s), not 2"),
+    (["a.png", "b.png"], "file;label\n", "labels.csv: line 1: the columns are separated by semicolons"),
+    (["a;b,c/a.png", "d/b.png"], None, "a;b,c: 'a;b,c' holds a comma or a line break"),
+])
+def test_why_there_are_no_labels_is_said_and_is_no_fault(tmp_path, names, table, why):
+    fill(tmp_path, names, {} if table is None else {"labels.csv": table})
+    found = load(tmp_path)
+    assert found.names == tuple(sorted(names)) and found.labelled() is found and found.spare is None
+    assert found.why_unlabelled.startswith(why) and len(found.why_unlabelled.splitlines()) == 1
+    assert f" ({found.why_unlabelled})" in str(pytest.raises(Exception, found.require, 4, 3, 2).value)
+
+
+def test_a_table_in_which_no_image_has_a_tag_is_no_vocabulary(tmp_path):
+    fill(tmp_path, ["a.png", "b.png"], {"labels.csv": "file,tags\na.png,\nb.png,;\n"})
+    found = load(tmp_path, classes=2, places=2)
+    assert found.labels is None and found.why_unlabelled == "labels.csv gives no image a tag"
+
+
+def test_other_data_sets_have_neither_names_nor_spare_labels(random_data):
+    assert (random_data.names, random_data.spare, random_data.held_out_but) == ((), None, ())
+    assert random_data.labelled() is random_data and random_data.only(np.arange(3)).names == ()
+    unlabelled = ImageData("x", "train", "x", random_data.images, None, ())
+    assert unlabelled.labelled() is unlabelled and unlabelled.why_unlabelled is None

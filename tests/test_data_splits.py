@@ -1,0 +1,239 @@
+"""Folders of images with splits: however their names are spelt, no image that is held out is trained on."""
+
+from __future__ import annotations
+
+import pytest
+
+from image_folders import afresh, fill, load, refusal
+from ms_gan.data.folder_splits import kind_of
+from ms_gan.errors import UserError
+
+
+def tree(*places, classes=("cat", "dog")):
+    return [f"{place}/{name}/{number}.png" for place in places for name in classes for number in range(2)]
+
+
+PAIRS = [
+    ("train", "test"), ("train", "val"), ("training", "testing"), ("Train", "Test"), ("TRAIN", "VAL"),
+    ("train", "valid"), ("train", "validation"), ("train", "dev"), ("train", "eval"), ("train", "tests"),
+    ("trn", "tst"), ("train", "holdout"), ("train", "held_out"), ("train", "Hold-Out"), ("training_set", "test_set"),
+    ("train_images", "val_images"), ("trainingSet", "testSet"), ("Training Data", "Testing Data"),
+    ("images_train", "images_test"), ("train2017", "val2017"), ("train", "test1"), ("train.split", "test.split"),
+    ("trainval", "test"), ("Training", "PublicTest"), ("训练集", "测试集"),
+]
+
+
+@pytest.mark.parametrize("train, held_out", PAIRS)
+@pytest.mark.parametrize("classes", [0, 2])
+def test_every_spelling_of_splits_is_known(tmp_path, train, held_out, classes):
+    fill(tmp_path, tree(train) + [f"{held_out}/dog/{number}.png" for number in range(2, 5)])
+    learned, shown = (load(tmp_path, split, classes) for split in ("train", "test"))
+    assert learned.names == ("cat/0.png", "cat/1.png", "dog/0.png", "dog/1.png")
+    assert shown.names == ("dog/2.png", "dog/3.png", "dog/4.png")
+    assert [of_split.labelled().labels.tolist() for of_split in (learned, shown)] == [[0, 0, 1, 1], [1, 1, 1]]
+    assert learned.labelled().classes == shown.labelled().classes == ("cat", "dog")
+    assert not any("held out" in note for note in learned.notes)
+
+
+@pytest.mark.parametrize("name", ["steam train", "test tube", "training shoes", "express_train", "trainer", "contest",
+                                  "latest", "devices", "value", "evaluator", "valley", "retrain", "attraction", "data",
+                                  "images", "set", "2017", "", "rain", "t", "trainstation"])
+def test_a_name_that_merely_contains_such_a_word_is_no_split(name):
+    assert kind_of(name) is None
+
+
+@pytest.mark.parametrize("names", [("train", "bus", "car"), ("test", "bus"), ("val", "hill"),
+                                   ("test1", "test2", "test3"), ("steam train", "test tube"), ("dev_1", "dev_2"),
+                                   ("training shoes", "testing kit")])
+@pytest.mark.parametrize("classes", [0, 2])
+def test_classes_with_such_names_stay_classes(tmp_path, names, classes):
+    fill(tmp_path, tree(*names, classes=("",)))
+    data = load(tmp_path, classes=classes).labelled()
+    assert set(data.classes) == set(names) and len(data.names) == 2 * len(names)
+
+
+@pytest.mark.parametrize("held_out", ["test", "tests", "holdout"])
+@pytest.mark.parametrize("between", ["val", "validation", "dev"])
+def test_validation_images_beside_both_splits_are_left_out(tmp_path, held_out, between):
+    fill(tmp_path, tree("train", held_out) + [f"{between}/wolf/9.png"])
+    for split in ("train", "test"):
+        data = load(tmp_path, split, classes=2)
+        assert data.classes == ("cat", "dog") and "wolf/9.png" not in data.names
+        assert f"left out {between}/ (1 image(s)): train/ and {held_out}/ are the splits" in data.notes
+
+
+@pytest.mark.parametrize("names, named", [
+    (("train", "Train", "test"), ("Train/", "train/")),
+    (("train", "test", "testing"), ("test/", "testing/")),
+    (("train", "test", "val", "valid"), ("val/", "valid/")),
+    (("Training", "PublicTest", "PrivateTest"), ("PublicTest/", "PrivateTest/")),
+    (("train", "Train"), ("Train/", "train/")),
+    (("train", "training", "bus"), ("train/", "training/")),
+    (("train", "train (1)", "val"), ("train/", "train (1)/")),
+    (("test", "val"), ("test/", "val/", "no train/")),
+])
+@pytest.mark.parametrize("classes", [0, 2])
+def test_two_folders_that_may_be_the_same_split_are_refused(tmp_path, names, named, classes):
+    fill(tmp_path, tree(*names))
+    refusal(tmp_path, tmp_path, *named, classes=classes)
+
+
+@pytest.mark.parametrize("name, other", [("train", "test/"), ("Training", "test/"), ("test", "train/"),
+                                         ("val_images", "train/"), ("train2017", "test/")])
+@pytest.mark.parametrize("names", [["1.png", "2.png"], ["cat/1.png", "dog/2.png"]])
+@pytest.mark.parametrize("above", ["", "dataset/"])
+def test_a_split_alone_is_refused(tmp_path, name, other, names, above):
+    fill(tmp_path, [f"{above}{name}/{image}" for image in names], {"notes/read me.txt": ""})
+    for split in ("train", "test"):
+        refusal(tmp_path, f"--data-path {tmp_path}/{above}{name}", f"put {other} beside it", split=split)
+    assert len(load(tmp_path / above / name).names) == 2
+
+
+def test_a_table_says_what_a_folder_of_training_images_holds(tmp_path):
+    fill(tmp_path, ["train/1.png", "train/2.png"], {"labels.csv": "file,label\ntrain/1.png,a\ntrain/2.png,b\n"})
+    assert load(tmp_path, classes=2).labels.tolist() == [0, 1]
+    (tmp_path / "train").rename(tmp_path / "test")
+    refusal(tmp_path, "put train/ beside it", classes=2)
+
+
+@pytest.mark.parametrize("names, place, advice", [
+    (tree("dataset/train", "dataset/test"), "dataset", "--data-path {}/dataset"),
+    (tree("a/b/Train", "a/b/Val"), "a/b", "--data-path {}/a/b"),
+    (["images/train/1.png", "images/val/2.png"], "images", "--data-path {}/images"),
+    (tree("set/seg_train", "set/seg_test"), "set", "--data-path {}/set"),
+    (["cats/train/1.png", "cats/test/2.png", "dogs/train/3.png", "dogs/test/4.png"], "cats",
+     "{0}/train/cats and {0}/test/cats"),
+    (["cats/train/1.png", "cats/test/2.png", "dogs/3.png"], "cats", "{0}/train/cats and {0}/test/cats"),
+    (["images/train/1.png", "images/val/2.png", "masks/train/3.png", "masks/val/4.png"], "images",
+     "--data-path {}/images"),
+])
+@pytest.mark.parametrize("classes", [0, 2])
+def test_splits_within_a_folder_are_refused(tmp_path, names, place, advice, classes):
+    fill(tmp_path, names, {"images/readme.txt": ""})
+    for split in ("train", "test"):
+        refusal(tmp_path, f"{tmp_path / place}: holds ", advice.format(tmp_path), classes=classes, split=split)
+
+
+@pytest.mark.parametrize("train, test", [("seg_train", "seg_test"), ("DIV2K_train_HR", "DIV2K_valid_HR"),
+                                         ("trainA", "testA"), ("cats_train", "cats_test")])
+def test_names_that_differ_in_the_word_of_the_split_alone_are_refused(tmp_path, train, test):
+    fill(tmp_path, tree(train, test))
+    refusal(tmp_path, f"{tmp_path / train}: lies beside {test}/", "rename them to train/ and test/")
+
+
+@pytest.mark.parametrize("stray", ["a.png", "bus/a.png"])
+@pytest.mark.parametrize("train, held_out", [("train", "val"), ("Training", "Testing")])
+def test_images_beside_the_splits_are_refused_in_their_words(tmp_path, train, held_out, stray):
+    fill(tmp_path, tree(train, held_out) + [stray])
+    refusal(tmp_path, f"{tmp_path / stray}: lies beside {train}/ and {held_out}/")
+    (tmp_path / stray).unlink()
+    (tmp_path / "Labels.csv").write_text("file,label\n")
+    refusal(tmp_path, f"{tmp_path / 'Labels.csv'}: lies beside {train}/ and {held_out}/", "of its own")
+
+
+def test_loose_images_are_not_mixed_with_held_out_ones(tmp_path):
+    fill(tmp_path, ["a.png", "b.png", "Test/c.png"])
+    refusal(tmp_path, f"{tmp_path / 'a.png'}: lies beside Test/", "into train/")
+
+
+def test_a_split_without_images_is_refused_by_its_name(tmp_path):
+    fill(tmp_path, [*tree("train"), "val/"])
+    assert len(load(tmp_path).names) == 4
+    refusal(tmp_path, f"{tmp_path / 'val'}: holds no images", "both train/ and val/ away", split="test")
+    fill(tmp_path, tree("test"))
+    (tmp_path / "val").rmdir()
+    afresh(tmp_path / "train", [])
+    fill(tmp_path, ["train/"])
+    refusal(tmp_path, f"{tmp_path / 'train'}: holds no images")
+    afresh(tmp_path, [*tree("train", "val"), "test/"])
+    refusal(tmp_path, f"{tmp_path / 'test'}: holds no images", "test/ away, so that val/ is the split", split="test")
+
+
+def test_links_to_splits_are_followed(tmp_path):
+    fill(tmp_path / "elsewhere", tree("a", "b"))
+    (tmp_path / "home").mkdir()
+    (tmp_path / "home" / "train").symlink_to(tmp_path / "elsewhere" / "a")
+    (tmp_path / "home" / "val").symlink_to(tmp_path / "elsewhere" / "b")
+    assert len(load(tmp_path / "home").names) == len(load(tmp_path / "home", "test").names) == 4
+    for target in ("a", "a/cat"):
+        (tmp_path / "home" / "val").unlink()
+        (tmp_path / "home" / "val").symlink_to(tmp_path / "elsewhere" / target)
+        refusal(tmp_path / "home", "its train/ and val/ are links to one folder")
+    (tmp_path / "home" / "val").unlink()
+    (tmp_path / "home" / "val").symlink_to(tmp_path / "nowhere")
+    refusal(tmp_path / "home", f"val: is a link to {tmp_path / 'nowhere'}, which is not there")
+
+
+def test_what_systems_put_into_archives_is_in_nobodys_way(tmp_path):
+    fill(tmp_path, [*tree("train", "test"), "__MACOSX/train/cat/0.png"],
+         {"Thumbs.db": "", "train/cat/Thumbs.db": "", "test/desktop.ini": "", ".DS_Store": ""})
+    data = load(tmp_path, classes=2)
+    assert len(data.names) == 4 and not any("left out" in note for note in data.notes)
+
+
+def test_a_class_named_like_a_split_within_the_splits(tmp_path):
+    fill(tmp_path, tree("train", "test", classes=("train", "bus")))
+    assert load(tmp_path, classes=2).classes == load(tmp_path, "test", classes=2).classes == ("bus", "train")
+
+
+# Labels of one split that do not go with those of the other
+
+
+def test_a_flat_split_beside_classes_has_no_labels_and_says_so(tmp_path):
+    fill(tmp_path, [*tree("train"), "val/1.png"])
+    for classes in (0, 2):
+        assert load(tmp_path, classes=classes).labelled().labels.tolist() == [0, 0, 1, 1]
+        shown = load(tmp_path, "test", classes=classes)
+        assert shown.labelled().labels is None and "the images of val/ are in no class's folder" in shown.why_unlabelled
+    with pytest.raises(UserError, match=r"has no labels.* \(the images of val/"):
+        shown.require(4, 3, 2)
+
+
+def test_a_class_that_is_only_held_out_is_refused_or_said(tmp_path):
+    fill(tmp_path, [*tree("Train"), "val/wolf/1.png"])
+    refusal(tmp_path, f"{tmp_path / 'val' / 'wolf'}: 'wolf' does not occur in Train/", split="test", classes=2)
+    assert load(tmp_path, "test").why_unlabelled == "val/wolf: 'wolf' does not occur in Train/"
+
+
+def test_tags_in_one_split_and_classes_in_the_other(tmp_path):
+    fill(tmp_path, ["train/1.png", "train/2.png", "val/a/1.png"],
+         {"train/labels.csv": "file,tags\n1.png,a;b\n2.png,b\n"})
+    assert load(tmp_path).why_unlabelled == load(tmp_path, "test").why_unlabelled == "the labels of train/ are tags"
+    assert load(tmp_path, "test", classes=2, places=2).labels.tolist() == [[1, 0]]
+    afresh(tmp_path, [*tree("train"), "val/1.png"], {"val/labels.csv": "file,tags\n1.png,cat\n"})
+    assert load(tmp_path, "test").why_unlabelled == "the labels of val/ are tags"
+    refusal(tmp_path, "val/labels.csv: line 1: lists tags", split="test", classes=2)
+
+
+def test_a_table_of_a_split_may_be_written_in_capital_letters(tmp_path):
+    fill(tmp_path, ["train/1.png", "train/2.png", "val/1.png"],
+         {"train/Labels.csv": "file,label\n1.png,a\n2.png,b\n", "val/LABELS.CSV": "file,label\n1.png,b\n"})
+    assert load(tmp_path, classes=2).labels.tolist() == [0, 1]
+    assert load(tmp_path, "test", classes=2).labels.tolist() == [1]
+    (tmp_path / "train" / "labels.CSV").write_text("")
+    assert "labels.CSV" in refusal(tmp_path, "train/Labels.csv: lies beside", classes=2)
+
+
+# Runs that exist
+
+
+def test_a_run_of_before_finds_what_it_found(tmp_path):
+    fill(tmp_path, tree("train", "val", classes=("",)))
+    before = load(tmp_path, held_out_up_to="", classes=2)
+    assert before.classes == ("train", "val") and before.labels.tolist() == [0, 0, 1, 1]
+    now = load(tmp_path, held_out_up_to="", held_out_but=[])
+    assert now.names == ("0.png", "1.png")
+    afresh(tmp_path, tree("train", "test"))
+    assert load(tmp_path, "test", held_out_up_to="").names == load(tmp_path, "test").names
+
+
+@pytest.mark.parametrize("split, other", [("train", "Validierung"), ("train", "unlabeled"), ("test", "learn")])
+def test_a_folder_with_the_classes_of_a_split_is_not_swallowed(tmp_path, split, other):
+    fill(tmp_path, tree(split, other))
+    told = refusal(tmp_path, f"{other}: holds the same folders as {split}/, such as cat/")
+    assert ("rename it to test/" if split == "train" else "rename it to train/") in told
+
+
+def test_a_class_called_train_beside_others_with_folders_of_their_own_stays_a_class(tmp_path):
+    fill(tmp_path, ["train/steam/1.png", "train/2.png", "bus/red/1.png", "bus/2.png"])
+    assert len(load(tmp_path).names) == 4
