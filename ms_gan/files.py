@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import hashlib
 import os
+import re
 import shutil
 import tempfile
 from pathlib import Path, PurePosixPath
-from typing import Dict, Iterator, Optional, Sequence
+from typing import BinaryIO, Dict, Iterator, List, Optional, Sequence
 
 from ms_gan.errors import UserError
 
 CHECKSUMS = "SHA256SUMS"  # the format of sha256sum: `sha256sum -c SHA256SUMS` checks it
+LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](\./)?(?P<name>.+)")  # also of `find .`, and of -b
 
 
 def sha256_of_file(path: Path) -> str:
@@ -41,25 +44,32 @@ def cache_folder() -> Path:
 
 def write_file(path: Path, content: bytes) -> None:
     """Write a file so that a reader, or a crash, sees the old content or the new, never a part."""
+    with new_file(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def new_file(path: Path) -> Iterator[BinaryIO]:
+    """Fill a file under a hidden name; it takes its own name, in place of what had it, only when whole.
+
+    Yields the hidden file, open for writing. If the body raises, nothing is left; an OSError is taken for one of
+    writing.
+    """
     path = Path(path)
     with _errors_name(path):
-        _write_file(path, content)
-
-
-def _write_file(path: Path, content: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        os.chmod(name, 0o666 & ~_umask())
-        os.replace(name, path)
-    except BaseException:
-        with contextlib.suppress(OSError):
-            os.unlink(name)
-        raise
-    _sync_folder(path.parent)
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=_hidden(path), suffix=".part")
+        try:
+            with os.fdopen(handle, "wb") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.chmod(name, 0o666 & ~_umask())
+            os.replace(name, path)
+        except BaseException:
+            with contextlib.suppress(OSError):
+                os.unlink(name)
+            raise
+        _sync_folder(path.parent)
 
 
 @contextlib.contextmanager
@@ -68,14 +78,23 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
 
     Yields the hidden folder. On leaving, every file is made readable to others
     (MindSpore writes mode 0400), flushed to disk, and the folder is renamed to
-    `path`, which must not exist or be empty, unless it is to be replaced. If the
-    body raises, nothing is left, and what was at `path` is untouched.
+    `path`, which must not exist or be empty, unless it is to be replaced. A folder that cannot be renamed over, as a disk
+    is mounted there or a shell stands in it, takes the files one by one instead. If the body raises, nothing is left,
+    parents that were made for it included, and what was at `path` is untouched.
     """
     path = Path(path)
-    with _errors_name(path):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        hidden = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part"))
+    there = path.is_dir()
+    inside = there and (os.path.ismount(path) or not os.access(path.parent, os.W_OK))
+    fill = inside or there and _is_working_folder(path)
+    home = path if inside else path.parent
+    made = [] if there else [parent for parent in path.parents if not parent.exists()]
+    hidden = None
     try:
+        with _errors_name(path):
+            if there and not replace and any(path.iterdir()):
+                raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            hidden = Path(tempfile.mkdtemp(dir=home, prefix=_hidden(path), suffix=".part"))
         yield hidden
         with _errors_name(path):
             umask = _umask()
@@ -87,17 +106,62 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
                         os.fsync(opened.fileno())
                 os.chmod(folder, 0o777 & ~umask)
                 _sync_folder(Path(folder))
-            if replace and path.exists():
-                old = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".old"))
+            if fill:
+                _move_into(hidden, path, replace)
+            elif replace and there:
+                old = Path(tempfile.mkdtemp(dir=path.parent, prefix=_hidden(path), suffix=".old"))
                 os.replace(path, old)
-                os.replace(hidden, path)
+                try:
+                    os.replace(hidden, path)
+                except BaseException:
+                    os.replace(old, path)
+                    raise
                 shutil.rmtree(old)
+                _sync_folder(path.parent)
             else:
                 os.replace(hidden, path)
-            _sync_folder(path.parent)
+                _sync_folder(path.parent)
     except BaseException:
-        shutil.rmtree(hidden, ignore_errors=True)
+        if hidden is not None:
+            shutil.rmtree(hidden, ignore_errors=True)
+        for folder in made:
+            with contextlib.suppress(OSError):  # somebody else uses it already
+                folder.rmdir()
         raise
+
+
+def _move_into(hidden: Path, path: Path, replace: bool) -> None:
+    """Move what is in `hidden`, a folder in or beside `path`, into that, in place of all that was there; or nothing."""
+    before = [entry for entry in path.iterdir() if entry.name != hidden.name]
+    if before and not replace:
+        raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
+    old = Path(tempfile.mkdtemp(dir=hidden.parent, prefix=_hidden(path), suffix=".old"))
+    moved: List[Sequence[Path]] = []
+    try:
+        for source, target in ([(entry, old / entry.name) for entry in before]
+                               + [(entry, path / entry.name) for entry in hidden.iterdir()]):
+            os.replace(source, target)
+            moved.append((source, target))
+        _sync_folder(path)
+    except BaseException:
+        for source, target in reversed(moved):
+            os.replace(target, source)
+        old.rmdir()
+        raise
+    hidden.rmdir()
+    shutil.rmtree(old)
+
+
+def _is_working_folder(path: Path) -> bool:
+    try:
+        return os.path.samefile(path, os.getcwd())
+    except OSError:  # the working folder was deleted
+        return False
+
+
+def _hidden(path: Path) -> str:
+    """Return how a hidden name begins; with what follows it is never too long for a name."""
+    return f".{path.name[:50]}."
 
 
 def stays_below(name: str) -> bool:
@@ -119,9 +183,10 @@ def read_checksums(folder: Path) -> Dict[str, str]:
     listing = folder / CHECKSUMS
     try:
         lines = listing.read_text(encoding="utf-8").rstrip("\n").split("\n")
-        digests: Dict[str, str] = dict(reversed(line.split("  ", 1)) for line in lines)
-        if not all(map(stays_below, digests)):
-            raise ValueError("a file elsewhere")
+        found = [LINE.fullmatch(line) for line in lines]
+        digests = {match["name"]: match["digest"] for match in found if match}
+        if len(digests) < len(lines) or not all(map(stays_below, digests)):
+            raise ValueError("no list, or of files elsewhere")
         return digests
     except (OSError, ValueError) as error:
         raise UserError(f"{listing}: the checksums are missing or damaged; use another copy of {folder}") from error

@@ -17,7 +17,7 @@ from typing import Any, Iterator, List, NamedTuple, Tuple
 
 import numpy as np
 
-from commands import environment
+from commands import HANGS, environment
 
 INFER = "/v2/models/generator/infer"
 
@@ -45,7 +45,7 @@ class Server(NamedTuple):
         request = urllib.request.Request(self.url + path, body, method=method, headers={
             "Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}})
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            with urllib.request.urlopen(request, timeout=HANGS) as answer:
                 status, text = answer.status, answer.read().decode()
         except urllib.error.HTTPError as error:
             status, text = error.code, error.read().decode()
@@ -95,7 +95,7 @@ def serving(bundle: Path, log: Path, *options: object, host: str = "127.0.0.1") 
         process.wait()
 
 
-def wait_until(condition, process: subprocess.Popen, log: Path, seconds: float = 90) -> None:
+def wait_until(condition, process: subprocess.Popen, log: Path, seconds: float = HANGS) -> None:
     """Wait for a condition while a process runs."""
     limit = time.monotonic() + seconds
     while not condition():
@@ -107,4 +107,4 @@ def end(process: subprocess.Popen, number: int = signal.SIGTERM, group: bool = F
     """Send a process, or its group, a signal; return the status with which it ends."""
     if process.poll() is None:
         os.killpg(process.pid, number) if group else process.send_signal(number)
-    return process.wait(60)
+    return process.wait(HANGS)

@@ -85,7 +85,7 @@ def refused_here(capsys, *arguments, status=2):
 
 def test_a_run_leaves_what_the_readme_says(trained):
     for name in ("recipe.json", "environment.json", "train.log", "real.png", "history.csv", "losses.png",
-                 "progress.gif", "samples/epoch_0000.png", "samples/epoch_0001.png", "samples/epoch_0002.png"):
+                 "progress.gif", "samples/epoch_0000.png", "samples/epoch_0002.png"):
         assert (trained / name).stat().st_size > 0, name
     header, *rows = (trained / "history.csv").read_text().splitlines()
     assert header == "step,epoch,loss_d,loss_g,fool_rate,accuracy_real,accuracy_fake"
@@ -103,7 +103,7 @@ def test_eval_draws_the_same_pictures_for_the_same_seed(trained, tmp_path):
 
 
 def test_eval_takes_a_checkpoint_and_draws_only_what_was_asked_for(trained, tmp_path):
-    here("eval", trained / "checkpoints" / "step_00000010", "--interpolate", "--output-dir", tmp_path / "old")
+    here("eval", trained / "checkpoints" / "step_00000000", "--interpolate", "--output-dir", tmp_path / "old")
     here("eval", trained, "--interpolate", "--output-dir", tmp_path / "new")
     assert sorted(file.name for file in (tmp_path / "old").iterdir()) == ["interpolation.png", "samples.png"]
     assert (tmp_path / "old/samples.png").read_bytes() != (tmp_path / "new/samples.png").read_bytes()
@@ -121,7 +121,7 @@ def test_nothing_is_overwritten_without_being_asked(trained, tmp_path, capsys):
 
 
 def test_an_export_is_replaced_when_asked(trained, tmp_path):
-    here("export", trained / "checkpoints" / "step_00000010", "--output-dir", tmp_path / "bundle")
+    here("export", trained / "checkpoints" / "step_00000000", "--output-dir", tmp_path / "bundle")
     here("export", trained, "--output-dir", tmp_path / "bundle", "--overwrite")
     contract = json.loads((tmp_path / "bundle" / "contract.json").read_text())
     assert contract["origin"]["step"] == 20

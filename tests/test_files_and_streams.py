@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 import subprocess
@@ -97,6 +98,144 @@ def test_a_folder_that_holds_something_is_not_replaced(tmp_path):
     assert [entry.name for entry in tmp_path.rglob("*")] == ["bundle", "precious"]
 
 
+@pytest.mark.parametrize("made", ["a/b/bundle", "a/bundle", "bundle"])
+@pytest.mark.parametrize("there", ["", "a"])
+def test_a_failing_body_leaves_none_of_the_parents_that_were_made_for_it(tmp_path, made, there):
+    (tmp_path / there).mkdir(exist_ok=True)
+    before = sorted(tmp_path.rglob("*"))
+    with pytest.raises(Broken):
+        with files.new_folder(tmp_path / made) as hidden:
+            (hidden / "file").write_bytes(b"x")
+            raise Broken
+    assert sorted(tmp_path.rglob("*")) == before
+
+
+def test_a_parent_that_somebody_else_uses_stays(tmp_path):
+    with pytest.raises(Broken):
+        with files.new_folder(tmp_path / "a" / "b" / "bundle"):
+            (tmp_path / "a" / "thesis.txt").write_text("mine")
+            raise Broken
+    assert sorted(path.name for path in tmp_path.rglob("*")) == ["a", "thesis.txt"]
+
+
+def test_parents_that_cannot_be_made_are_not_left_half_made(tmp_path, monkeypatch):
+    monkeypatch.setattr(files.tempfile, "mkdtemp", fail)
+    with pytest.raises(Broken):
+        with files.new_folder(tmp_path / "a" / "b" / "bundle"):
+            pass
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("replace", [False, True])
+def test_a_folder_in_which_a_shell_stands_is_filled_and_stays_the_same_folder(tmp_path, monkeypatch, replace):
+    path = tmp_path / "bundle"
+    path.mkdir(0o700)
+    if replace:
+        (path / "inner").mkdir()
+        for name in ("inner/old", "old", ".hidden", "b"):
+            (path / name).write_bytes(b"old")
+    before = path.stat()
+    monkeypatch.chdir(path)
+    with files.new_folder(path, replace) as hidden:
+        (hidden / "inner").mkdir()
+        for name in ("a", "b", "inner/c"):
+            (hidden / name).write_bytes(b"x")
+    assert sorted(str(entry.relative_to(path)) for entry in path.rglob("*")) == ["a", "b", "inner", "inner/c"]
+    assert sorted(os.listdir(".")) == ["a", "b", "inner"], "whoever stands in it sees what is new"
+    assert (path / "b").read_bytes() == b"x" and path.stat()[:3] == before[:3]
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("nth", range(1, 6))
+def test_a_folder_that_cannot_be_filled_stays_as_it_was(tmp_path, monkeypatch, nth):
+    path = tmp_path / "bundle"
+    path.mkdir()
+    monkeypatch.chdir(path)
+    for name in ("a", "b"):
+        (path / name).write_text("old")
+    calls, real = [], os.replace
+
+    def replace(*arguments):
+        calls.append(arguments)
+        if len(calls) == nth:
+            raise OSError(28, "No space left on device")
+        real(*arguments)
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    with pytest.raises(OSError) if nth < 5 else contextlib.nullcontext():
+        with files.new_folder(path, replace=True) as hidden:
+            for name in ("b", "c"):
+                (hidden / name).write_text("new")
+    monkeypatch.undo()
+    assert len(calls) >= min(nth, 4)
+    found = {entry.name: entry.read_text() for entry in path.iterdir()}
+    assert found == ({"a": "old", "b": "old"} if nth < 5 else {"b": "new", "c": "new"})
+    assert [entry.name for entry in tmp_path.iterdir()] == ["bundle"]
+
+
+@pytest.mark.parametrize("nth", [1, 2])
+def test_a_folder_that_cannot_be_replaced_stays_as_it_was(tmp_path, monkeypatch, nth):
+    path, calls, real = tmp_path / "bundle", [], os.replace
+    path.mkdir()
+    (path / "a").write_text("old")
+
+    def replace(*arguments):
+        calls.append(arguments)
+        if len(calls) == nth:
+            raise OSError(28, "No space left on device")
+        real(*arguments)
+
+    monkeypatch.setattr(files.os, "replace", replace)
+    with pytest.raises(OSError):
+        with files.new_folder(path, replace=True) as hidden:
+            (hidden / "b").write_text("new")
+    assert {entry.name: entry.read_text() for entry in path.iterdir()} == {"a": "old"}
+
+
+def test_a_folder_is_filled_also_where_nothing_can_be_put_beside_it(tmp_path, monkeypatch):
+    """As where a disk is mounted, or the parent is somebody else's."""
+    path = tmp_path / "bundle"
+    path.mkdir()
+    monkeypatch.setattr(files.os.path, "ismount", lambda place: True)
+    with files.new_folder(path) as hidden:
+        assert hidden.parent == path
+        (hidden / "file").write_bytes(b"x")
+    assert [entry.name for entry in path.iterdir()] == ["file"]
+    with pytest.raises(Broken):
+        with files.new_folder(path, replace=True):
+            raise Broken
+    assert [entry.name for entry in path.iterdir()] == ["file"]
+
+
+LONGEST = ["n" * 255, "é" * 127, "猫" * 85, "🙂" * 63]
+
+
+@pytest.mark.parametrize("name", LONGEST, ids=lambda name: name[0])
+def test_a_name_as_long_as_names_may_be_is_written(name, tmp_path):
+    files.write_file(tmp_path / name, b"x")
+    assert os.listdir(tmp_path) == [name]
+    (tmp_path / name).unlink()
+    with files.new_folder(tmp_path / name) as hidden:
+        (hidden / "file").write_bytes(b"x")
+    with files.new_folder(tmp_path / name, replace=True) as hidden:
+        (hidden / "other").write_bytes(b"x")
+    assert os.listdir(tmp_path) == [name] and os.listdir(tmp_path / name) == ["other"]
+
+
+def test_what_is_written_piece_by_piece_appears_when_it_is_whole(tmp_path):
+    path = tmp_path / "file"
+    with files.new_file(path) as file:
+        file.write(b"one ")
+        assert not path.exists()
+        file.write(b"two")
+    assert path.read_bytes() == b"one two" and os.listdir(tmp_path) == ["file"]
+    with pytest.raises(Broken):
+        with files.new_file(path) as file:
+            file.write(b"three")
+            raise Broken
+    assert path.read_bytes() == b"one two" and os.listdir(tmp_path) == ["file"]
+
+
 def test_checksums_are_those_of_sha256sum(tmp_path):
     (tmp_path / "abc").write_bytes(b"abc")
     (tmp_path / "two words").write_bytes(b"")
@@ -106,6 +245,17 @@ def test_checksums_are_those_of_sha256sum(tmp_path):
     assert files.verify_checksums(tmp_path)["abc"] == digest
     assert set(files.verify_checksums(tmp_path)) == {"abc", "two words"}
     subprocess.run(["sha256sum", "--check", "--strict", "--quiet", files.CHECKSUMS], cwd=tmp_path, check=True)
+
+
+@pytest.mark.parametrize("command", ["sha256sum abc d/e", "sha256sum -b abc d/e", "find . -type f | xargs sha256sum"])
+def test_checksums_that_the_shell_wrote_are_read(command, tmp_path):
+    (tmp_path / "d").mkdir()
+    for name in ("abc", "d/e"):
+        (tmp_path / name).write_bytes(b"abc")
+    lines = subprocess.run(["bash", "-c", command], cwd=tmp_path, capture_output=True, check=True).stdout
+    (tmp_path / files.CHECKSUMS).write_bytes(lines)
+    digest = files.sha256_of_file(tmp_path / "abc")
+    assert files.read_checksums(tmp_path) == {"abc": digest, "d/e": digest}
 
 
 @pytest.mark.parametrize("damage, named", [
@@ -260,6 +410,30 @@ def test_an_image_does_not_depend_on_how_many_are_drawn_with_it(generator):
         assert np.array_equal(draw_images(generator, (latents[:count],)), everything[:count]), count
         assert np.array_equal(seeded_inputs(latent, count, seed=1)[0], latents[:count])
     assert np.array_equal(draw_images(generator, (latents[100:101],)), everything[100:101])
+
+
+@pytest.mark.parametrize("rows", [1, 7, 16, 300])
+@every_distribution
+def test_inputs_in_chunks_are_those_of_all_at_once(distribution, rows):
+    from ms_gan.evaluation.sampling import seeded_chunks, seeded_inputs
+
+    latent, labels = {"distribution": distribution, "size": 9}, np.int32([[1, 0], [2, 3], [0, 0]])
+    for given in (None, labels):
+        whole = seeded_inputs(latent, 100, 5, None if given is None else given[np.arange(100) % 3])
+        parts = [np.concatenate(each) for each in zip(*seeded_chunks(latent, 100, 5, given, rows))]
+        assert len(whole) == len(parts)
+        assert all(one.tobytes() == other.tobytes() for one, other in zip(whole, parts))
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
+def test_images_that_are_not_finite_are_refused(bad):
+    from ms_gan.evaluation.sampling import require_finite
+
+    images = np.zeros((3, 1, 2, 2), np.float32)
+    require_finite(images, "the generator")
+    images[1, 0, 1, 0] = bad
+    with pytest.raises(UserError, match="^the generator gives images with numbers that are not finite: [^\n]+$"):
+        require_finite(images, "the generator")
 
 
 def test_a_generator_sees_one_shape_only_and_labels_beside_their_latents(device):

@@ -12,6 +12,7 @@ from mindspore import Tensor, nn, ops
 from ms_gan import recipes
 from ms_gan.data.description import ImageData
 from ms_gan.nets import blocks
+from ms_gan.nets.autoencoder import MaxPool
 from ms_gan.nets.conv import POOLINGS, ConvDiscriminator, ConvGenerator, upsampling_layer
 from ms_gan.nets.mlp import MLPGenerator
 from ms_gan.recipes.build import build_generator, build_step, build_unit_range_generator
@@ -528,6 +529,62 @@ def test_leaky_relu_of_slope_zero_is_relu(pynative):
     assert found.asnumpy().tolist() == [0, 0, 0, 3, np.inf]
 
 
+NOT_FINITE = (np.nan, np.inf, -np.inf)
+
+
+@pytest.fixture
+def inference_and_training():
+    """Run a Cell on values in graph mode, in inference mode and in training mode; return both outputs."""
+    def run(cell, values):
+        return [cell.set_train(training)(Tensor(values)).asnumpy() for training in (False, True)]
+
+    return run
+
+
+@pytest.mark.parametrize("slope", [0.0, 0.2])
+def test_leaky_relu_keeps_nan_in_inference_mode(slope, inference_and_training):
+    values = np.float32([np.nan, 1, -1, 0, np.inf])
+    found, _ = inference_and_training(blocks.LeakyReLU(slope), values)
+    np.testing.assert_array_equal(np.isnan(found), [True, False, False, False, False])
+
+
+@pytest.mark.parametrize("cell", [blocks.LeakyReLU(0.0), blocks.LeakyReLU(0.2), blocks.Tanh(), blocks.Sigmoid(),
+                                  MaxPool()], ids=lambda cell: type(cell).__name__)
+def test_finite_numbers_are_the_same_to_the_last_bit_in_inference_and_in_training(cell, inference_and_training):
+    values = np.concatenate([scale * normal(2, 2, 7, 9) for scale in (1e-30, 1e-3, 1, 30, 1e30)]).astype(np.float32)
+    values[0, 0, 0, 0] = np.finfo(np.float32).max
+    found, trained = inference_and_training(cell, values)
+    assert found.tobytes() == trained.tobytes() and np.isfinite(found).all()
+
+
+@pytest.mark.parametrize("cell", [blocks.Tanh(), blocks.Sigmoid()], ids=lambda cell: type(cell).__name__)
+def test_a_pixel_of_what_is_not_finite_is_nan(cell, inference_and_training):
+    found, _ = inference_and_training(cell, np.float32([*NOT_FINITE, 0, 1e30, -1e30]))
+    np.testing.assert_array_equal(np.isnan(found), [True] * 3 + [False] * 3)
+
+
+@pytest.mark.parametrize("bad", NOT_FINITE)
+@pytest.mark.parametrize("place", [(0, 0), (3, 4), (6, 8)])
+def test_pooling_keeps_what_is_not_finite_in_inference_mode(bad, place, inference_and_training):
+    values = normal(2, 3, 7, 9)
+    expected, _ = inference_and_training(MaxPool(), values)
+    assert expected.shape == (2, 3, 4, 5)
+    values[1, 2][place] = bad
+    found, _ = inference_and_training(MaxPool(), values)
+    where = np.zeros(found.shape, bool)
+    where[1, 2, place[0] // 2, place[1] // 2] = True
+    np.testing.assert_array_equal(np.isnan(found), where)
+    np.testing.assert_array_equal(found[~where], expected[~where])
+
+
+@pytest.mark.parametrize("value", NOT_FINITE)
+def test_batch_norm_keeps_what_is_not_finite_in_inference_mode(value, inference_and_training):
+    values = normal(5, 4)
+    values[2, 1] = value
+    found = blocks.BatchNorm1d(4).set_train(False)(Tensor(values)).asnumpy()
+    np.testing.assert_array_equal(~np.isfinite(found), ~np.isfinite(values))
+
+
 class TestBatchNorm1d:
     """Against MindSpore's own, with the same weights on the same batches."""
 
@@ -600,6 +657,16 @@ class TestBatchNorm1d:
 def test_unit_range_maps_the_pixel_range_and_clamps(pixel_range, pixels, expected, pynative):
     found = blocks.UnitRange(nn.Identity(), pixel_range)(Tensor(np.float32(pixels))).asnumpy()
     assert found.tolist() == expected
+
+
+def test_unit_range_keeps_nan_and_is_otherwise_the_clamp_to_the_last_bit(device):
+    values = np.concatenate([np.linspace(-3, 3, 999), normal(999), [np.nan, 1e30, -1e30, -0.0]]).astype(np.float32)
+    for low, high in ((-1.0, 1.0), (0.0, 1.0), (-0.5, 2.0)):
+        found = blocks.UnitRange(nn.Identity(), (low, high))(Tensor(values)).asnumpy()
+        scaled = values * np.float32(1 / (high - low)) + np.float32(-low / (high - low))
+        np.testing.assert_array_equal(np.isnan(found), np.isnan(values))
+        finite = ~np.isnan(values)
+        assert (found[finite] + np.float32(0)).tobytes() == np.clip(scaled[finite], 0, 1).tobytes()
 
 
 def test_unit_range_is_in_inference_mode():

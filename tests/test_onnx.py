@@ -17,7 +17,7 @@ from tritonclient.grpc import model_config_pb2
 
 from bundles import (AUTOENCODER, CONVOLUTIONS, TAGS, labels_of, networks_of, recipe_of, write_autoencoder,
                      write_conditional)
-from commands import environment, published_recipes
+from commands import HANGS, environment, published_recipes
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import example_inputs, file_of
 from ms_gan.delivery.export import models_of
@@ -152,7 +152,7 @@ def test_the_readmes_programs_run_as_they_are(bundle):
     for program in programs:
         tail = "print(image.shape[0], image.dtype, image.min() >= 0, image.max() <= 1, image.std() > 0.01)\n"
         done = subprocess.run([sys.executable, "-W", "ignore", "-c", program + tail], cwd=bundle,
-                              env=environment(PYTHONPATH=""), capture_output=True, text=True, timeout=120)
+                              env=environment(PYTHONPATH=""), capture_output=True, text=True, timeout=HANGS)
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == "4 float32 True True True"
 
@@ -166,7 +166,7 @@ def test_the_readmes_programs_reconstruct_and_relabel(bundle, which):
         return
     tail = "numpy.savez('found.npz', image=image, label=label, reconstructed=reconstructed, transferred=transferred)\n"
     done = subprocess.run([sys.executable, "-W", "ignore", "-c", program + tail], cwd=bundle,
-                          env=environment(PYTHONPATH=""), capture_output=True, text=True, timeout=120)
+                          env=environment(PYTHONPATH=""), capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, done.stderr
     found = np.load(bundle / "found.npz")
     (bundle / "found.npz").unlink()

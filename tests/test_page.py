@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from bundles import INGREDIENTS, write_autoencoder, write_conditional
+from commands import HANGS
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.evaluation.sampling import seeded_inputs
 from ms_gan.latents import interpolate
@@ -63,7 +64,7 @@ class Page:
         return np.array([np.reshape(rest, (height, width, 4)).transpose(2, 0, 1) / 255
                          for width, height, *rest in canvases])
 
-    def shows(self, selector, expected, seconds=30):
+    def shows(self, selector, expected, seconds=HANGS):
         """Wait until canvases show these images, to half a step of a pixel's 255."""
         limit = time.monotonic() + seconds
         expected = np.broadcast_to(expected, (len(expected), 3, *expected.shape[2:]))
@@ -78,7 +79,7 @@ class Page:
             assert time.monotonic() < limit, f"{selector} still differs ({differs}); {self.text('#error')}"
             time.sleep(0.1)
 
-    def says(self, selector, words, seconds=30):
+    def says(self, selector, words, seconds=HANGS):
         limit = time.monotonic() + seconds
         while words not in self.text(selector):
             assert time.monotonic() < limit, self.text(selector)

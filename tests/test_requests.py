@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ms_gan.delivery.batcher import Batcher
+from ms_gan.delivery.batcher import Batcher, Ended
 from ms_gan.delivery.requests import RequestError, Tensor, encoder_inputs, generator_inputs
 from ms_gan.evaluation.sampling import seeded_inputs
 from ms_gan.labels import LabelNames
@@ -429,6 +429,32 @@ def test_who_comes_after_the_end_is_told_so():
     opened.close()
     with pytest.raises(RuntimeError):
         opened.submit(rows_of(1, 1)).result(5)
+
+
+def test_who_is_abandoned_is_told_at_once_also_while_the_rows_are_computed(batcher):
+    goes_on = threading.Event()
+
+    class Waiting(Recording):
+        def __call__(self, numbers, labels):
+            found = super().__call__(numbers, labels)
+            goes_on.wait(60)
+            return found
+
+    model = Waiting()
+    opened = batcher(model)
+    answers = [opened.submit(rows_of(number, MOST)) for number in range(3)]
+    cancelled = opened.submit(rows_of(1, 1))
+    assert cancelled.cancel()
+    while not model.rows:
+        time.sleep(0.001)
+    opened.abandon()
+    for answer in (*answers, opened.submit(rows_of(9, 1))):
+        with pytest.raises(Ended):
+            answer.result(0)
+    goes_on.set()
+    opened.close()
+    assert len(model.rows) == 1, "what nobody waits for is not computed"
+    assert not opened._thread.is_alive()
 
 
 def test_of_several_models_one_at_a_time_computes(batcher):

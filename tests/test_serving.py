@@ -23,7 +23,7 @@ from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
 from bundles import INGREDIENTS, write_autoencoder, write_conditional
-from commands import environment
+from commands import HANGS, environment
 from ms_gan import cli
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.evaluation.sampling import in_chunks, seeded_inputs
@@ -104,7 +104,7 @@ def test_health_and_metadata_are_those_of_the_contract(server, bundle):
     for client, told in ((http, http.get_model_metadata("generator")),
                          (remote, remote.get_model_metadata("generator", as_json=True))):
         assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("generator")
-        assert (told["name"], told["platform"]) == ("generator", "ms_gan_mindir")
+        assert (told["name"], told["platform"], told["versions"]) == ("generator", "ms_gan_mindir", ["1"])
         for kind in ("inputs", "outputs"):
             described = [(each["name"], each["datatype"], [int(size) for size in each["shape"]]) for each in told[kind]]
             expected = [(each["name"], TYPES[each["type"]], [-1, *each["shape"][1:]]) for each in facts[kind]]
@@ -204,14 +204,14 @@ def test_a_tensor_need_not_be_raw_over_grpc(stub, bundle):
 def test_curl_as_the_readme_says(server, folder, bundle):
     text = (folder / "README.md").read_text(encoding="utf-8")
     command = re.search(r"^curl .*$", text, re.M)[0].replace("127.0.0.1:8080", f"{server.host}:{server.http}")
-    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, done.stderr
     output, = json.loads(done.stdout)["outputs"]
     assert output["shape"] == [4, 1, 28, 28]
     assert np.array_equal(np.float32(output["data"]), seeded(bundle, 7, [0] * 4)[1].ravel())
     body = json.dumps({"inputs": [tensor("seed", "INT64", [7])]})
     bare = subprocess.run(["curl", "-s", server.url + INFER, "-d", body], capture_output=True, text=True,
-                          timeout=60)  # says that it sends a form
+                          timeout=HANGS)  # says that it sends a form
     assert json.loads(bare.stdout)["outputs"][0]["shape"] == [1, 1, 28, 28]
 
 
@@ -219,7 +219,7 @@ def test_the_encoder_as_the_readme_says(autoencoder_server, autoencoder_folder, 
     text = (autoencoder_folder / "README.md").read_text(encoding="utf-8")
     command, = [block for block in re.findall(r"```bash\n(.*?)```", text, re.S) if "models/encoder/infer" in block]
     command = command.replace("127.0.0.1:8080", f"{autoencoder_server.host}:{autoencoder_server.http}")
-    done = subprocess.run(["bash", "-c", command], env=environment(), capture_output=True, text=True, timeout=60)
+    done = subprocess.run(["bash", "-c", command], env=environment(), capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, done.stderr
     mean = json.loads(done.stdout)["outputs"][0]
     grey, label = np.full((1, 3, 16, 16), 0.5, np.float32), np.int32([[1, 0, 0]])
@@ -298,7 +298,7 @@ def test_encoder_and_generator_work_at_the_same_time(autoencoder_server, autoenc
                       grpc_module.InferInput("label", [8, 3], "INT32")]
             for each, values in zip(inputs, (array, labels)):
                 each.set_data_from_numpy(values)
-            return (await client.infer(model, inputs, client_timeout=60)).as_numpy(("mean", "image")[number % 2])
+            return (await client.infer(model, inputs, client_timeout=HANGS)).as_numpy(("mean", "image")[number % 2])
 
         try:
             return await asyncio.gather(*map(one, range(400)))
@@ -390,7 +390,7 @@ def request_of(inputs=(), raw=(), outputs=(), model="generator"):
 
 def refused_over_grpc(stub, request, *codes):
     with pytest.raises(grpc.RpcError) as caught:
-        stub.ModelInfer(request, timeout=60)
+        stub.ModelInfer(request, timeout=HANGS)
     assert caught.value.code() in (codes or (grpc.StatusCode.INVALID_ARGUMENT,)), caught.value
     return one_sentence(caught.value.details())
 
@@ -438,6 +438,50 @@ def test_what_is_no_request_gets_400_and_a_sentence(what, server, bundle):
     assert answers(server, bundle)
 
 
+@pytest.mark.parametrize("version", ["1", ""])
+def test_the_models_have_the_version_that_triton_gives_them(version, server, stub, bundle):
+    place = f"/v2/models/generator{'/versions/' * bool(version)}{version}"
+    expected = seeded(bundle, 3, [4])[1]
+    inputs = [tensor("seed", "INT64", [3]), tensor("label", "INT32", [4])]
+    status, answer = server.ask(f"{place}/infer", {"inputs": inputs})
+    assert (status, answer["model_version"]) == (200, "1")
+    assert np.array_equal(np.float32(answer["outputs"][0]["data"]), expected.ravel())
+    assert server.ask(f"{place}/ready", method="GET")[0] == 200
+    assert server.ask(place, method="GET")[1]["versions"] == ["1"]
+    request = request_of(inputs)
+    request.model_version = version
+    answer = stub.ModelInfer(request, timeout=HANGS)
+    assert answer.model_version == "1"
+    assert np.array_equal(np.float32(answer.outputs[0].contents.fp32_contents), expected.ravel())
+    assert stub.ModelReady(service_pb2.ModelReadyRequest(name="generator", version=version)).ready
+    told = stub.ModelMetadata(service_pb2.ModelMetadataRequest(name="generator", version=version))
+    assert list(told.versions) == ["1"]
+
+
+@pytest.mark.parametrize("version", ["2", "0", "01", "-1", "latest", "1.0"])
+def test_another_version_is_not_there(version, server, stub):
+    for path in ("", "/ready", "/infer"):
+        method = "POST" if path == "/infer" else "GET"
+        status, answer = server.ask(f"/v2/models/generator/versions/{version}{path}",
+                                    {"inputs": [ONE]} if method == "POST" else None, method)
+        assert status == 404 and version in one_sentence(answer["error"])
+    request = request_of([ONE])
+    request.model_version = version
+    assert version in refused_over_grpc(stub, request, grpc.StatusCode.NOT_FOUND)
+    for call, asked in ((stub.ModelReady, service_pb2.ModelReadyRequest(name="generator", version=version)),
+                        (stub.ModelMetadata, service_pb2.ModelMetadataRequest(name="generator", version=version))):
+        with pytest.raises(grpc.RpcError) as caught:
+            call(asked, timeout=HANGS)
+        assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_the_index_tells_of_the_version(server, stub):
+    status, answer = server.ask("/v2/repository/index", {})
+    assert [(each["name"], each["version"]) for each in answer] == [("generator", "1")]
+    listed = stub.RepositoryIndex(service_pb2.RepositoryIndexRequest()).models
+    assert [(each.name, each.version) for each in listed] == [("generator", "1")]
+
+
 @pytest.mark.parametrize("path, method, status", [
     ("/v2/models/absent/infer", "POST", 404), ("/v2/models/generator/versions/7/infer", "POST", 404),
     ("/v2/models/generator/infer", "GET", 405), ("/absent", "GET", 404), ("/../contract.json", "GET", 404),
@@ -469,7 +513,7 @@ def test_a_long_name_is_not_repeated_whole(server, stub):
     for call, request in ((stub.ModelReady, service_pb2.ModelReadyRequest(name=LONG)),
                           (stub.ModelMetadata, service_pb2.ModelMetadataRequest(name=LONG))):
         with pytest.raises(grpc.RpcError) as caught:
-            call(request, timeout=60)
+            call(request, timeout=HANGS)
         assert caught.value.code() == grpc.StatusCode.NOT_FOUND and len(one_sentence(caught.value.details())) < 300
 
 
@@ -484,7 +528,7 @@ def test_the_other_ways_to_ask_refuse_likewise(path, server, bundle):
 def test_over_grpc_nothing_streams(stub, server, bundle):
     for requests in ([], [request_of([SEED])] * 2):
         with pytest.raises(grpc.RpcError) as caught:
-            list(stub.ModelStreamInfer(iter(requests), timeout=60))
+            list(stub.ModelStreamInfer(iter(requests), timeout=HANGS))
         assert caught.value.code() == grpc.StatusCode.UNIMPLEMENTED and "ModelInfer" in caught.value.details()
     assert answers(server, bundle)
 
@@ -510,7 +554,7 @@ def test_the_id_of_a_request_comes_back_as_it_is(name, server, stub):
     assert (status, answer["id"]) == (200, name)
     request = request_of([SEED, LABEL])
     request.id = name
-    assert stub.ModelInfer(request, timeout=60).id == name
+    assert stub.ModelInfer(request, timeout=HANGS).id == name
 
 
 def test_an_id_that_is_no_text_is_refused(server, bundle):
@@ -685,7 +729,7 @@ def test_a_thousand_requests_at_once_are_all_answered_right(server, bundle):
 
     async def all_at_once():
         http = tritonclient.http.aio.InferenceServerClient(f"{server.host}:{server.http}", conn_limit=1000,
-                                                           conn_timeout=300)
+                                                           conn_timeout=HANGS)
         remote = tritonclient.grpc.aio.InferenceServerClient(f"{server.host}:{server.grpc}")
         ways = [(http, tritonclient.http.aio, {"binary_data": False}), (remote, tritonclient.grpc.aio, {})]
         try:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Tuple
 
 from ms_gan.cli.options import add_checkpoint, add_device, free_folder
+from ms_gan.errors import quoted
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -32,6 +33,8 @@ def formats(text: str) -> Tuple[str, ...]:
 def run(options: argparse.Namespace) -> int:
     """Write the bundle; return the exit status."""
     from ms_gan import runtime
+
+    runtime.import_mindspore()
     from ms_gan.cli.trained import load_trained
     from ms_gan.delivery.export import ParityError, export_bundle, files_of_earlier
     from ms_gan.delivery.formats import require_packages
@@ -43,6 +46,8 @@ def run(options: argparse.Namespace) -> int:
     folder = free_folder(folder, files_of_earlier(folder), options.overwrite)
     origin = {"step": trained.step, "seed": trained.settings["seed"], "dataset": trained.settings["dataset"],
               "data_sha256": trained.settings["data_sha256"]}
+    if trained.maturity.note():
+        origin["note"] = trained.maturity.note()
     try:
         contract = export_bundle(folder, trained.generator, trained.encoder, trained.recipe, trained.labels, device,
                                  origin, options.formats, options.overwrite)
@@ -53,6 +58,8 @@ def run(options: argparse.Namespace) -> int:
         equal = "equal, to the last bit," if proof["greatest_difference"] == 0 else (
             f"equal to {proof['greatest_difference']:.1g} (at most {proof['tolerance']:g}), on {proof['runtime']},")
         print(f"{folder / file}: {equal} to the checkpoint at step {trained.step:,}, on {device}")
-    print(f"next: python -m ms_gan infer {folder} --num 25 --output images.png")
-    print(f"      bash scripts/run_serve.sh {folder}")
+    if trained.maturity.note():
+        print(f"note: {trained.maturity.note()}")
+    print(f"next: {runtime.python()} -m ms_gan infer {quoted(folder)} --num 25 --output images.png")
+    print(f"      bash scripts/run_serve.sh {quoted(folder)}")
     return 0

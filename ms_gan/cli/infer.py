@@ -3,12 +3,20 @@
 from __future__ import annotations
 
 import argparse
+import shutil
 from pathlib import Path
-
-import numpy as np
+from typing import TYPE_CHECKING, Iterator, Optional, Tuple
 
 from ms_gan.cli.options import add_device, add_format, add_label, chosen_labels, positive, seed
 from ms_gan.errors import UserError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ms_gan.delivery.bundle import Bundle
+
+MOST_PIXELS = 89_478_485  # of a sheet: Pillow, and what is made with it, takes larger pictures for an attack
+SHEET_WIDTH, GAP, CAPTION = 900, 3, 30  # pixels: of a sheet's row, unless its images need more; between images; a label
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -28,7 +36,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Draw the images; return the exit status."""
     output = Path(options.output)
-    if output.suffix not in (".png", ".npy"):
+    as_array = output.name.lower().endswith(".npy")
+    if not as_array and not output.name.lower().endswith(".png"):
         raise UserError(f"{output}: --output must end in .png or .npy")
     if output.is_dir():
         raise UserError(f"{output}: is a folder; name a file")
@@ -38,37 +47,81 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"{output.parent}: no such folder to write to")
 
     from ms_gan.delivery.bundle import Bundle
-    from ms_gan.delivery.contract import held_format, read_contract
-    from ms_gan.evaluation.sampling import seeded_inputs
+    from ms_gan.delivery.contract import held_format, labels_of, read_contract
 
     folder = Path(options.bundle)
-    format = options.format or held_format(read_contract(folder))
+    contract = read_contract(folder)
+    labels = labels_of(contract)
+    chosen = chosen_labels(options.labels, labels)
+    shape = (options.num, *contract["models"]["generator"]["outputs"][0]["shape"][1:])
+    columns = max(1, round(options.num**0.5))
+    if chosen is not None and len(chosen) > 1:
+        columns = min(options.num, len(chosen), 10)
+    _require_room(output, shape, as_array, columns, captioned=chosen is not None)
+    format = options.format or held_format(contract)
     if format == "mindir":
         from ms_gan import runtime
 
         runtime.set_up(options.device_target or "auto", options.device_id or 0)
-    bundle = Bundle(folder, format)
-    chosen = chosen_labels(options.labels, bundle.labels)
-    labels = None if chosen is None else chosen[np.arange(options.num) % len(chosen)]
-    images = bundle.draw(seeded_inputs(bundle.latent, options.num, options.seed, labels))
-    if output.suffix == ".npy":
-        import io
-
-        from ms_gan.files import write_file
-
-        content = io.BytesIO()
-        np.save(content, images)
-        write_file(output, content.getvalue())
+    images = _drawn(Bundle(folder, format), options.num, options.seed, chosen)
+    if as_array:
+        _write_array(output, shape, images)
     else:
-        from ms_gan.evaluation import plots
+        import numpy as np
 
-        contract = bundle.contract
-        columns = min(options.num, max(1, round(options.num**0.5)))
+        from ms_gan.evaluation import plots, sheets
+
+        pixels = np.concatenate([np.rint(some * 255).astype(np.uint8) for some in images])
         about = f"{contract['recipe']} · step {contract['origin']['step']:,} · seed {options.seed}"
         if labels is None:
-            plots.sheet(output, images, columns, "generated samples", about)
+            plots.sheet(output, pixels, columns, "generated samples", about)
         else:
-            columns = min(options.num, len(chosen), 10) if len(chosen) > 1 else columns
-            plots.captioned(output, images, columns, bundle.labels.texts(labels), "generated samples", about)
+            names, about = sheets.legible(labels, about)
+            texts = names.texts(chosen[np.arange(options.num) % len(chosen)])
+            plots.captioned(output, pixels, columns, texts, "generated samples", about)
     print(output)
+    if "note" in contract["origin"]:
+        print(f"note: {contract['origin']['note']}")
     return 0
+
+
+def _drawn(bundle: "Bundle", count: int, seed: int, labels: Optional["np.ndarray"]) -> Iterator["np.ndarray"]:
+    """Yield the images some at a time, float32 in [0, 1], N×C×H×W, and say on stderr how many are drawn."""
+    from ms_gan.delivery.progress import counting
+    from ms_gan.evaluation.sampling import require_finite, seeded_chunks
+
+    with counting(count, "images") as add:
+        for inputs in seeded_chunks(bundle.latent, count, seed, labels):
+            images = bundle.draw(inputs)
+            require_finite(images, f"{bundle.folder}: the generator")
+            yield images
+            add(len(images))
+
+
+def _require_room(output: Path, shape: Tuple[int, ...], as_array: bool, columns: int, captioned: bool) -> None:
+    """Raise UserError where so many images fit neither into a picture nor onto the disk."""
+    count, channels, height, width = shape
+    if as_array:
+        needed, free = 4 * count * channels * height * width, shutil.disk_usage(output.parent).free
+        if needed > free:
+            raise UserError(f"{output}: {count:,} images take {needed / 1e9:,.1f} GB, and only {free / 1e9:,.1f} GB "
+                            f"are free there; ask for fewer, or name a file on another disk")
+        return
+    across = max(SHEET_WIDTH // columns, width + GAP) if captioned else width + GAP
+    down = across * height // width + (CAPTION if captioned else 0)
+    most = max(1, MOST_PIXELS // (across * down))
+    if count > most:
+        raise UserError(f"{output}: {count:,} images are too many for one picture, which holds {most:,} of these; ask "
+                        f"for fewer, or name a .npy file")
+
+
+def _write_array(output: Path, shape: Tuple[int, ...], images: Iterator["np.ndarray"]) -> None:
+    """Write the images as `numpy.save` does, but while they are drawn: all of them may not fit into memory."""
+    import numpy as np
+
+    from ms_gan.files import new_file
+
+    with new_file(output) as file:
+        np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
+        for some in images:
+            file.write(some.astype("<f4", copy=False).tobytes())

@@ -7,6 +7,8 @@ import importlib.util
 import sys
 from pathlib import Path
 
+from ms_gan import runtime
+from ms_gan.cli.faults import one_line
 from ms_gan.cli.options import add_device, add_format, port, positive
 from ms_gan.errors import UserError
 
@@ -28,25 +30,27 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal ends it; return the exit status."""
-    if importlib.util.find_spec("mlserver") is None:
-        raise UserError("mlserver is not installed; python -m pip install -r requirements-serve.txt")
-    from ms_gan.delivery.address import listening_address
-    from ms_gan.delivery.contract import held_format, read_contract
-    from ms_gan.delivery.requests import most_body_bytes
+    from ms_gan.delivery.stopping import Stopping
 
-    # what can be refused at once comes before what takes seconds
-    folder = Path(options.bundle)
-    contract = read_contract(folder)
-    most_body_bytes(contract, options.max_batch)
-    format = options.format or held_format(contract)
-    address = listening_address(options.host, {"--http-port": options.http_port, "--grpc-port": options.grpc_port})
-    print(f"opening {folder} as {format}", file=sys.stderr, flush=True)
-    device_target, device_id = options.device_target or "auto", options.device_id or 0
-    if format == "mindir":  # MindSpore comes before MLServer: it needs the protobuf that it chooses itself
-        from ms_gan import runtime
+    with Stopping() as stopping:
+        if importlib.util.find_spec("mlserver") is None:
+            raise UserError(f"mlserver is not installed; {runtime.install_command(serving=True)}")
+        from ms_gan.delivery.address import listening_address
+        from ms_gan.delivery.contract import held_format, read_contract
+        from ms_gan.delivery.requests import most_body_bytes
 
-        runtime.set_up(device_target, device_id)
-    from ms_gan.delivery.server import serve
+        # what can be refused at once comes before what takes seconds
+        folder = Path(options.bundle)
+        contract = read_contract(folder)
+        most_body_bytes(contract, options.max_batch)
+        format = options.format or held_format(contract)
+        address = listening_address(options.host, {"--http-port": options.http_port, "--grpc-port": options.grpc_port})
+        print(one_line(f"opening {folder} as {format}"), file=sys.stderr, flush=True)
+        device_target, device_id = options.device_target or "auto", options.device_id or 0
+        if format == "mindir":  # MindSpore comes before MLServer: it needs the protobuf that it chooses itself
+            runtime.set_up(device_target, device_id)
+        from ms_gan.delivery.server import serve
 
-    serve(folder, address, options.http_port, options.grpc_port, format, options.max_batch, device_target, device_id)
+        serve(folder, address, options.http_port, options.grpc_port, format, options.max_batch, device_target,
+              device_id, stopping)
     return 0

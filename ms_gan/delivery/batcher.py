@@ -7,16 +7,21 @@ waits for a batch to fill.
 
 from __future__ import annotations
 
+import contextlib
 import queue
 import threading
-from concurrent.futures import Future
-from typing import Callable, List, NamedTuple, Optional, Tuple
+from concurrent.futures import Future, InvalidStateError
+from typing import Callable, List, NamedTuple, Optional, Set, Tuple
 
 import numpy as np
 
 Run = Callable[..., Tuple[np.ndarray, ...]]
 
 _COMPUTING = threading.Lock()
+
+
+class Ended(RuntimeError):
+    """The model is no longer served, or will not be before what was asked for is computed."""
 
 
 class _Request(NamedTuple):
@@ -31,6 +36,8 @@ class Batcher:
         """Open the model, in the thread that will run it. Raises what `open_model` raises."""
         self.most_rows = most_rows
         self._closed = False
+        self._unanswered: "Set[Future[Tuple[np.ndarray, ...]]]" = set()
+        self._taking = threading.Lock()  # held to take requests to be computed, or to give all of them up
         self._waiting: "queue.SimpleQueue[Optional[_Request]]" = queue.SimpleQueue()
         opened: "Future[None]" = Future()
         self._thread = threading.Thread(target=self._work, args=(open_model, opened), daemon=True)
@@ -41,8 +48,10 @@ class Batcher:
         """Return the model's outputs for these rows, at most `most_rows`, when they will be there."""
         answer: "Future[Tuple[np.ndarray, ...]]" = Future()
         if self._closed:
-            answer.set_exception(RuntimeError("this model is no longer served"))
+            answer.set_exception(Ended("this model is no longer served"))
             return answer
+        with self._taking:
+            self._unanswered.add(answer)
         self._waiting.put(_Request(arrays, answer))
         return answer
 
@@ -51,6 +60,15 @@ class Batcher:
         self._closed = True
         self._waiting.put(None)
         self._thread.join()
+
+    def abandon(self) -> None:
+        """Answer all that waits, and what is being computed, with `Ended`; `close` then only ends the thread."""
+        self._closed = True
+        with self._taking:
+            for answer in self._unanswered:
+                with contextlib.suppress(InvalidStateError):  # it was cancelled
+                    answer.set_exception(Ended("this model is no longer served"))
+            self._unanswered.clear()
 
     def _work(self, open_model: Callable[[], Run], opened: "Future[None]") -> None:
         try:
@@ -63,7 +81,12 @@ class Batcher:
         following = self._waiting.get()
         while following is not None:
             batch, following = self._fill(following)
-            self._answer(run, [request for request in batch if request.answer.set_running_or_notify_cancel()])
+            with self._taking:
+                batch = [request for request in batch if request.answer in self._unanswered
+                         and request.answer.set_running_or_notify_cancel()]
+            self._answer(run, batch)
+            with self._taking:
+                self._unanswered.difference_update(request.answer for request in batch)
             following = following or self._waiting.get()
 
     def _fill(self, first: _Request) -> Tuple[List[_Request], Optional[_Request]]:
@@ -92,10 +115,12 @@ class Batcher:
                 outputs = run(*arrays)
         except BaseException as error:
             for request in batch:
-                request.answer.set_exception(error)
+                with contextlib.suppress(InvalidStateError):  # it was given up
+                    request.answer.set_exception(error)
             return
         start = 0
         for request in batch:
             end = start + len(request.arrays[0])
-            request.answer.set_result(tuple(output[start:end] for output in outputs))
+            with contextlib.suppress(InvalidStateError):
+                request.answer.set_result(tuple(output[start:end] for output in outputs))
             start = end

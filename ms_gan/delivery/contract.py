@@ -8,6 +8,7 @@ from typing import Any, Dict, List, Optional
 
 import numpy as np
 
+from ms_gan.delivery.mistaken import CONTRACT, why_no_bundle
 from ms_gan.errors import UserError, shown
 from ms_gan.evaluation.sampling import Inputs, seeded_inputs
 from ms_gan.files import stays_below
@@ -15,7 +16,6 @@ from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
 from ms_gan.runtime import random_stream
 
-CONTRACT = "contract.json"
 CONTRACT_VERSION = 2
 MODELS = ("generator", "encoder")  # what makes images is always called the generator, a CVAE's decoder, too
 FORMATS = ("mindir", "onnx")
@@ -56,7 +56,7 @@ def read_contract(folder: Path) -> Facts:
     """Read a bundle's contract. Raises UserError, in one line, where there is none that this program understands."""
     path = folder / CONTRACT
     if not path.is_file():
-        raise UserError(f"{folder}: not a bundle (no {CONTRACT} in it)")
+        raise UserError(why_no_bundle(folder))
     try:
         contract = json.loads(path.read_text(encoding="utf-8"))
         version = contract["contract_version"]
@@ -94,7 +94,8 @@ def _is_usable(contract: Facts) -> bool:
                   and bool(facts["files"]) and set(facts["files"]) <= set(FORMATS)
                   and all(file in contract["files"] and file in contract["parity"] for file in facts["files"].values())
                   and [output["name"] for output in facts["outputs"]]
-                  == (["image"] if name == "generator" else ["mean", "log_variance"]))
+                  == (["image"] if name == "generator" else ["mean", "log_variance"])
+                  and len(facts["outputs"][0]["shape"]) == (4 if name == "generator" else 2))
         for tensor in (*facts["inputs"], *facts["outputs"]):
             usable = (usable and tensor["shape"][0] == "batch"
                       and tensor["type"] == ("int32" if tensor["name"] == "label" else "float32")

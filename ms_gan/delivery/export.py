@@ -13,7 +13,7 @@ from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, Run, runtime_o
 from ms_gan.delivery.server_settings import README, SERVER_SETTINGS, write_server_files
 from ms_gan.errors import UserError
 from ms_gan.evaluation import sheets
-from ms_gan.evaluation.sampling import Inputs, in_chunks, on_arrays
+from ms_gan.evaluation.sampling import Inputs, in_chunks, on_arrays, require_finite
 from ms_gan.files import CHECKSUMS, new_folder, read_checksums, sha256_of_file, write_checksums
 from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
@@ -23,6 +23,7 @@ from ms_gan.runtime import Device, environment
 
 PARITY_BATCHES = (1, 7, 64)
 SAMPLES = "samples.png"
+MANY = {"image": "images", "mean": "means", "log_variance": "variances"}  # what several of an output are called
 WRITES = (CONTRACT, CHECKSUMS, SAMPLES, SERVER_SETTINGS, README, *MODELS,  # directly in the folder
           *(file_of(name, "mindir") for name in MODELS))
 
@@ -39,7 +40,8 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
     `encoder` is that of an autoencoder; `labels` the names behind the labels of a conditional model. `origin` goes
     into the contract: which checkpoint, at which step, of which run. `formats` are some of FORMATS. `replace` allows a
     bundle to be there already. Raises ParityError, and leaves everything as it was, when a file computes anything else
-    than its network: a MindIR by whatever little, an ONNX by more than its tolerance.
+    than its network: a MindIR by whatever little, an ONNX by more than its tolerance; and UserError for a network that
+    gives numbers that are not finite.
     """
     networks = {"generator": generator, "encoder": encoder}
     models = models_of(recipe, labels, with_encoder=encoder is not None)
@@ -48,6 +50,9 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
         for name, facts in models.items():
             networks[name].set_train(False)  # MindSpore exports a network in training mode without a word
             batches = [example_inputs(facts, labels, batch, seed) for seed, batch in enumerate(PARITY_BATCHES)]
+            for batch in batches:
+                for output, told in zip(on_arrays(networks[name])(*batch), facts["outputs"]):
+                    require_finite(output, f"the {name} at step {origin['step']:,}", MANY[told["name"]])
             facts["files"] = {format: file_of(name, format) for format in formats}
             for format, file in facts["files"].items():
                 WRITERS[format](networks[name], facts, hidden / file)

@@ -6,15 +6,19 @@ imported where they are needed: to run ONNX nothing of MindSpore is imported, th
 
 from __future__ import annotations
 
+import contextlib
 import importlib
+import os
+import tempfile
 from pathlib import Path
-from typing import Any, Callable, Dict, Sequence, Tuple
+from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
 
 import numpy as np
 
 from ms_gan.delivery.contract import TYPES, Facts
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import on_arrays
+from ms_gan.runtime import install_command
 
 Run = Callable[..., Tuple[np.ndarray, ...]]
 
@@ -28,15 +32,12 @@ def write_mindir(network: Any, facts: Facts, file: Path) -> None:
     MindSpore calls them after the Cell's class and how many graphs the process has compiled; MindSpore Lite, and what
     converts for it, finds inputs by their names.
     """
-    import mindspore as ms
     from mindspore.train import mind_ir_pb2
 
-    ms.export(network, *_any_batch(facts), file_name=str(file), file_format="MINDIR")
     model = mind_ir_pb2.ModelProto()
-    model.ParseFromString(file.read_bytes())
+    model.ParseFromString(_exported(network, _any_batch(facts), "MINDIR", file.parent))
     for tensor, told in zip(model.graph.input, facts["inputs"]):
         _rename(model.graph, tensor.name, told["name"])
-    file.chmod(0o600)  # MindSpore leaves it read-only
     file.write_bytes(model.SerializeToString(deterministic=True))
 
 
@@ -45,6 +46,10 @@ def read_mindir(file: Path, facts: Facts) -> Run:
     import mindspore as ms
     from mindspore import nn
 
+    try:
+        str(file).encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise UserError(f"{file}: MindSpore opens no file whose path is not UTF-8; rename its folders") from error
     graph = nn.GraphCell(ms.load(str(file)))
     graph.set_inputs(*_any_batch(facts))
     return on_arrays(graph)
@@ -64,8 +69,7 @@ def write_onnx(network: Any, facts: Facts, file: Path) -> None:
     example = [ms.Tensor(np.zeros([3 if size == "batch" else size for size in tensor["shape"]], TYPES[tensor["type"]]))
                for tensor in facts["inputs"]]
     file.parent.mkdir(parents=True, exist_ok=True)
-    ms.export(network, *example, file_name=str(file), file_format="ONNX")
-    model = onnx.load(str(file))
+    model = onnx.load_model_from_string(_exported(network, example, "ONNX", file.parent))
     for tensors, described in ((model.graph.input, facts["inputs"]), (model.graph.output, facts["outputs"])):
         for tensor, told in zip(tensors, described):
             _rename(model.graph, tensor.name, told["name"])
@@ -75,14 +79,13 @@ def write_onnx(network: Any, facts: Facts, file: Path) -> None:
             _pad_plainly(node, onnx.helper)
     model.producer_name = "ms_gan"
     model = onnx.version_converter.convert_version(model, OPSET)
-    file.unlink()  # MindSpore writes it read-only
-    onnx.save(model, str(file))
+    file.write_bytes(model.SerializeToString())
 
 
 def read_onnx(file: Path, facts: Facts) -> Run:
     """Load an ONNX file for onnxruntime on the CPU."""
     onnxruntime = _package("onnxruntime")
-    session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
+    session = onnxruntime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
     names = [tensor["name"] for tensor in facts["inputs"]]
     outputs = [tensor["name"] for tensor in facts["outputs"]]
 
@@ -112,6 +115,32 @@ def runtime_of(format: str, device: str) -> str:
     return f"MindSpore {ms.__version__}, {device}"
 
 
+def _exported(network: Any, inputs: Sequence[Any], format: str, place: Path) -> bytes:
+    """Return the file that MindSpore exports; it is written in a folder of its own below `place`, and removed.
+
+    MindSpore takes paths of few characters only, spaces not among them: it is given a name alone.
+    """
+    import mindspore as ms
+
+    with tempfile.TemporaryDirectory(dir=place) as folder:
+        name = f"network.{format.lower()}"
+        with _working_in(folder):
+            ms.export(network, *inputs, file_name=name, file_format=format)
+        return (Path(folder) / name).read_bytes()
+
+
+@contextlib.contextmanager
+def _working_in(folder: str) -> Iterator[None]:
+    """Make a folder the process's working directory until the block ends, also where that before has lost its path."""
+    before = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
+    try:
+        os.chdir(folder)
+        yield
+    finally:
+        os.fchdir(before)
+        os.close(before)
+
+
 def _any_batch(facts: Facts) -> list:
     import mindspore as ms
 
@@ -123,8 +152,8 @@ def _package(name: str):
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise UserError(f"{name} is not installed, and ONNX needs it: python -m pip install -r requirements.txt; or do "
-                        f"without: --format mindir") from error
+        raise UserError(f"{name} is not installed, and ONNX needs it: {install_command()}; or do without: --format "
+                        f"mindir") from error
 
 
 def _rename(graph: Any, old: str, new: str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import struct
 import zlib
@@ -16,9 +17,10 @@ from mlserver import MLModel, MLServer, ModelSettings, Settings
 from mlserver.errors import InferenceError, MLServerError, ModelNotFound
 from mlserver.grpc.converters import ModelInferRequestConverter
 from mlserver.grpc.servicers import InferenceServicer
-from mlserver.grpc.utils import handle_mlserver_error
+from mlserver.grpc.utils import STATUS_CODE_MAPPING, handle_mlserver_error
 from mlserver.middleware import InferenceMiddlewares
 from mlserver.registry import MultiModelRegistry
+from mlserver.rest.server import _NoSignalServer
 from mlserver.settings import ModelParameters
 from mlserver.types import RepositoryIndexRequest, RepositoryIndexResponse, RepositoryIndexResponseItem, State
 from starlette.exceptions import HTTPException
@@ -30,16 +32,19 @@ from ms_gan.delivery.binary_tensors import as_json_alone
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.requests import RequestError, most_body_bytes
 from ms_gan.delivery.server_settings import RUNTIMES
+from ms_gan.delivery.stopping import Stopping
 from ms_gan.errors import MOST_SHOWN, UserError, shown
 
 MOST_DRAINED = 1 << 28  # a larger body is cut off before its sender hears why
 CODINGS = ("gzip", "x-gzip", "deflate", "identity")
 MOST_SILENCE = 30  # seconds between two pieces of a body
 MOST_AT_THE_END = 10  # seconds for what is under way when a signal ends the server
+PATIENCE = 3  # seconds after the first signal in which others change nothing
+ANSWERING = 1  # seconds for answers that are known
 
 
 def serve(folder: Path, address: str, http_port: int, grpc_port: int, format: str, most_rows: int, device_target: str,
-          device_id: int) -> None:
+          device_id: int, stopping: Stopping) -> None:
     """Serve a bundle at an address, in digits, until a signal ends it. Raises UserError for one that cannot be used."""
     bundle = Bundle(folder, format)  # in one line what MLServer would say in many
     most_bytes = most_body_bytes(bundle.contract, most_rows)
@@ -47,27 +52,60 @@ def serve(folder: Path, address: str, http_port: int, grpc_port: int, format: st
                         grpc_max_message_length=most_bytes, metrics_endpoint=None, model_repository_root="")
     settings._custom_rest_server_settings = {
         "lifespan": "off",  # nothing begins or ends with it, but a stack at Ctrl-C
-        "timeout_graceful_shutdown": MOST_AT_THE_END}
+        "timeout_graceful_shutdown": MOST_AT_THE_END + ANSWERING}
     settings._custom_grpc_server_settings = {"grpc.so_reuseport": 0}  # a port of another server is not shared
     extra = {"bundle": bundle, "format": format, "max_batch": most_rows, "device_target": device_target,
              "device_id": device_id}
     models = [ModelSettings(name=name, implementation=RUNTIMES[name], platform=f"ms_gan_{format}",
-                            parameters=ModelParameters(uri=str((folder / name).resolve()), extra=extra))
+                            parameters=ModelParameters(extra=extra))
               for name in bundle.contract["models"]]
     what = f"{bundle.contract['recipe']}, step {bundle.contract['origin']['step']:,}, as {format}"
-    asyncio.run(_run(settings, models, most_bytes, what))
+    asyncio.run(_run(settings, models, most_bytes, what, stopping))
 
 
-async def _run(settings: Settings, models: List[ModelSettings], most_bytes: int, what: str) -> None:
-    server = MLServer(settings)
-    _amend(server, settings, most_bytes)
-    loaded: List[Any] = []
+class Server(MLServer):
+    """MLServer with the project's limits; signals reach it through `Stopping`, and end it by no signal of their own."""
+
+    def __init__(self, settings: Settings, most_bytes: int):
+        super().__init__(settings)
+        _amend(self, settings, most_bytes)
+        self._ends: List["asyncio.Future[Any]"] = []
+        self._patient_until = 0.0  # by the loop's clock
+
+    def _add_signal_handlers(self) -> None:
+        """MLServer's own are taken away before the process has ended, and with them the status that it ends with."""
+
+    async def loaded(self) -> List[MLModel]:
+        """Return the models that are there, ready or not."""
+        return list(await self._model_registry.get_models())
+
+    def end(self) -> None:
+        """Answer what is under way, for a time, and end; called again, after PATIENCE, end without that."""
+        loop = asyncio.get_running_loop()
+        if not self._ends:
+            self._patient_until = loop.time() + PATIENCE
+            self._ends.append(asyncio.ensure_future(self.stop()))
+            loop.call_later(MOST_AT_THE_END, self.end)
+        elif loop.time() >= self._patient_until:
+            self._ends.append(asyncio.ensure_future(self._end_at_once()))
+
+    async def _end_at_once(self) -> None:
+        for model in await self.loaded():
+            model.abandon()
+        self._rest_server._server.should_exit = True
+        await self._grpc_server._server.stop(ANSWERING)
+
+
+async def _run(settings: Settings, models: List[ModelSettings], most_bytes: int, what: str, stopping: Stopping) -> None:
+    server = Server(settings, most_bytes)
+    loaded: List[MLModel] = []
     running = asyncio.ensure_future(server.start(models))
     while not running.done():
-        loaded = list(await server._model_registry.get_models())
+        loaded = await server.loaded()
         ready = len(loaded) == len(models) and all(model.ready for model in loaded)
         if ready and await _listens(settings.host, settings.http_port, settings.grpc_port):
-            host = in_url(settings.host)
+            host, loop = in_url(settings.host), asyncio.get_running_loop()
+            stopping.serves(lambda: None if loop.is_closed() else loop.call_soon_threadsafe(server.end))
             print(f"serving {what}: page and REST at http://{host}:{settings.http_port}/, "
                   f"gRPC at {host}:{settings.grpc_port}; Ctrl-C ends it", flush=True)
             break
@@ -75,6 +113,9 @@ async def _run(settings: Settings, models: List[ModelSettings], most_bytes: int,
     await running
     if len(loaded) != len(models):
         raise UserError("the server could not load its models; what it said stands above")
+    for model in loaded:
+        model.abandon()
+        await model.unload()  # a thread that still computes would bring the end of the process down
 
 
 async def _listens(address: str, *ports: int) -> bool:
@@ -95,6 +136,8 @@ def _amend(server: MLServer, settings: Settings, most_bytes: int) -> None:
         app.add_exception_handler(kind, handler)
     app.router.routes[:] = [route for route in app.router.routes if not route.path.endswith("_stream")]
     server._data_plane._inference_middleware = InferenceMiddlewares()  # MLServer's own copies the id into headers
+    STATUS_CODE_MAPPING[503] = StatusCode.UNAVAILABLE
+    _NoSignalServer.capture_signals = lambda _server: contextlib.nullcontext()  # that of uvicorn, as of 0.29
     explain_over_grpc()
     server._grpc_server._settings = settings.model_copy(update={"host": in_url(settings.host)})
     server._model_registry.get_model = with_short_names(server._model_registry.get_model)

@@ -7,30 +7,57 @@ import math
 from pathlib import Path
 from typing import Any, Dict, List
 
-from ms_gan.delivery.contract import CONTRACT, Facts, file_of
+from ms_gan.delivery.contract import CONTRACT, FORMATS, Facts, file_of, held_format
+from ms_gan.errors import UserError, shown
+from ms_gan.runtime import DEVICE_TARGETS
 
 SERVER_SETTINGS, MODEL_SETTINGS, TRITON_SETTINGS, README = (
     "settings.json", "model-settings.json", "config.pbtxt", "README.md")
 RUNTIMES = {"generator": "ms_gan.delivery.serving.GeneratorRuntime",
             "encoder": "ms_gan.delivery.serving.EncoderRuntime"}
 MOST_ROWS = 64  # images in one request, where nothing else is said
+MODEL_VERSION = "1"  # that of the folder in which Triton finds a model
 TRITON_TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32"}
 
 
 def write_server_files(folder: Path, contract: Facts, samples: str) -> None:
     """Write what lets MLServer, and with ONNX also Triton, start from the bundle's folder as it is."""
-    # one process: the models are small, and the page at / is served from where they are; for this machine alone
-    _write_json(folder / SERVER_SETTINGS, {"debug": False, "parallel_workers": 0, "host": "127.0.0.1",
-                                           "metrics_endpoint": None})
+    # MLServer prefers this file to its environment variables, so it holds only what has to be: one process, as the page
+    # at / is served from where the models are, and MLServer's workers die under today's versions of what it needs
+    _write_json(folder / SERVER_SETTINGS, {"parallel_workers": 0})
     for name, facts in contract["models"].items():
         (folder / name).mkdir(exist_ok=True)
         format = "mindir" if "mindir" in facts["files"] else "onnx"
         _write_json(folder / name / MODEL_SETTINGS, {
             "name": name, "implementation": RUNTIMES[name], "platform": f"ms_gan_{format}",
-            "parameters": {"extra": {"format": format, "max_batch": MOST_ROWS, "device_target": "auto"}}})
+            "parameters": {"version": MODEL_VERSION,
+                           "extra": {"format": format, "max_batch": MOST_ROWS, "device_target": "auto"}}})
         if "onnx" in facts["files"]:
             (folder / name / TRITON_SETTINGS).write_text(triton_settings(name, facts), encoding="utf-8")
     (folder / README).write_text(readme(contract, samples), encoding="utf-8")
+
+
+def model_settings(extra: Dict[str, Any], contract: Facts, where: str) -> Dict[str, Any]:
+    """Return the settings that a model is served with: what MLServer calls `parameters.extra`, with what is not said.
+
+    They are `format`, "mindir" or "onnx"; `max_batch`, the most rows in one request and in one batch of them; and the
+    `device_target` and `device_id` of a MindIR. Raises UserError, which says `where`, for others and for wrong values.
+    """
+    def whole(value: Any, least: int) -> bool:
+        return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+    known = {  # what a setting is where nothing is said, whether a value is one, and which are
+        "format": (held_format(contract), lambda value: value in FORMATS, " or ".join(FORMATS)),
+        "max_batch": (MOST_ROWS, lambda value: whole(value, 1), "a whole number from 1"),
+        "device_target": ("auto", lambda value: value in DEVICE_TARGETS, f"one of {', '.join(DEVICE_TARGETS)}"),
+        "device_id": (0, lambda value: whole(value, 0), "a whole number from 0"),
+    }
+    for name, value in extra.items():
+        if name not in known:
+            raise UserError(f"{where}: there is no parameters.extra {shown(name)}; it takes {', '.join(known)}")
+        if not known[name][1](value):
+            raise UserError(f"{where}: parameters.extra.{name} must be {known[name][2]}, not {shown(value)}")
+    return {name: extra.get(name, default) for name, (default, _, _) in known.items()}
 
 
 def triton_settings(name: str, facts: Facts) -> str:
@@ -63,9 +90,11 @@ def readme(contract: Facts, samples: str) -> str:
     if contract["labels"] is not None:
         text += (f"\n`label` is {generator['inputs'][1]['meaning']}. `labels`: "
                  f"{', '.join(contract['labels'])}. ms_gan's own server also takes their names.\n")
+    note = f"Note: {contract['origin']['note']}.\n\n" if "note" in contract["origin"] else ""
     versions, origin, names = contract["versions"], contract["origin"], [each["name"] for each in generator["inputs"]]
-    start = "mlserver start ." if "mindir" not in formats else (  # MindSpore 2.8 needs it, and says so itself too late
-        "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python mlserver start .")
+    start = "MLSERVER_HOST=127.0.0.1 mlserver start ."
+    if "mindir" in formats:  # MindSpore 2.8 needs it, and says so itself too late
+        start = f"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python {start}"
     ask = {name: f"curl -s http://127.0.0.1:8080/v2/models/{name}/infer -H 'Content-Type: application/json'"
            for name in contract["models"]}
     feeds = ", ".join(f'"{name}": {name}' for name in names)
@@ -74,11 +103,11 @@ def readme(contract: Facts, samples: str) -> str:
 # {contract['recipe']}, step {origin['step']:,}
 
 Trained on {origin['dataset']}, exported by ms_gan {versions['ms_gan']}. `{CONTRACT}` says what goes
-in and comes out, and where it comes from; `sha256sum -c SHA256SUMS` checks that nothing was damaged.
+in and comes out, and where it comes from; `sha256sum -c SHA256SUMS` checks that nothing was damaged or changed.
 
 ![what it draws]({samples})
 
-{files}
+{note}{files}
 
 | model | | tensor | type | shape |
 |---|---|---|---|---|
@@ -92,7 +121,8 @@ packages: `bash scripts/run_serve.sh FOLDER`, where FOLDER is this one. Or, with
 ```bash
 # http://127.0.0.1:8080/; --help for ports, formats and limits
 python -m ms_gan serve .
-# the same through MLServer's own command, without the limits
+# the same through MLServer's own command, without the limits; MLSERVER_HOST=127.0.0.1 is this machine alone:
+# left out, whoever reaches this machine by any network may ask, without encryption
 {start}
 
 {ask['generator']} -d '{_example_request(contract)}'
@@ -106,6 +136,17 @@ The latent of an image, here a grey one; sent to the generator as `latent`, its 
 python -c '{_example_program(contract)}' |
   {ask['encoder']} -d @-
 ```
+""")
+    settings = ["`max_batch` (images in one request)"]
+    if len(formats) > 1:
+        settings.insert(0, f"`format` ({' or '.join(formats)})")
+    if "mindir" in formats:
+        settings += ["`device_target`", "`device_id`"]
+    parts.append(f"""
+The settings are for you to change: contract and models alone are checked when a server starts. MLServer reads
+`{SERVER_SETTINGS}` and its own environment variables (`MLSERVER_HTTP_PORT`, `MLSERVER_GRPC_PORT`,
+`MLSERVER_METRICS_PORT`, …), of which the file wins; its `parallel_workers` has to stay 0. `{MODEL_SETTINGS}` of a model
+may hold, in `parameters.extra`: {', '.join(settings)}.
 """)
     if "onnx" in formats:
         parts.append(f"""

@@ -5,66 +5,101 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List
+from typing import Any, Callable, Dict, List, Optional
 
 import numpy as np
-from mlserver import MLModel
+from mlserver import MLModel, ModelSettings
 from mlserver.codecs import NumpyCodec
-from mlserver.errors import InferenceError
+from mlserver.errors import InferenceError, MLServerError
 from mlserver.handlers import custom_handler
+from mlserver.settings import ModelParameters
 from mlserver.types import InferenceRequest, InferenceResponse, MetadataTensor, Parameters
 from starlette.responses import HTMLResponse, JSONResponse
 
-from ms_gan.delivery.batcher import Batcher
+from ms_gan.delivery import refusals
+from ms_gan.delivery.batcher import Batcher, Ended
 from ms_gan.delivery.bundle import Bundle
-from ms_gan.delivery.contract import Facts, labels_of, read_contract
+from ms_gan.delivery.contract import CONTRACT, TYPES, Facts, labels_of, read_contract
 from ms_gan.delivery.requests import PROTOCOL_TYPES, RequestError, Tensor, encoder_inputs, generator_inputs
-from ms_gan.delivery.server_settings import MOST_ROWS
+from ms_gan.delivery.server_settings import MODEL_VERSION, model_settings
 from ms_gan.errors import UserError, shown
 from ms_gan.evaluation.sampling import Inputs, in_chunks
 
 PAGE = Path(__file__).with_name("page.html")
+LARGEST_LATENT = 1e30  # for a graph that does not show when numbers overflow
+TOO_LARGE = "what was sent, or a weight of the model, is so large that the answer holds numbers that are not finite"
 
 
 class BundleRuntime(MLModel):
     """One model of the bundle in whose sub-folder the settings lie.
 
-    Of the settings' `extra`: `format` "mindir" or "onnx", `max_batch` rows in one request and in one batch of them,
-    the `device_target` and `device_id` of a MindIR, and `bundle`, a Bundle of that format that is open already.
+    Of the settings' `extra`: what `model_settings` returns, and `bundle`, a Bundle of that format that is open already.
     """
 
     model_name: str
     read_inputs: Callable[..., Inputs]
 
+    def __init__(self, settings: ModelSettings):
+        settings.parameters = settings.parameters or ModelParameters()
+        settings.parameters.version = settings.parameters.version or MODEL_VERSION
+        settings.versions = [settings.parameters.version]
+        super().__init__(settings)
+        self.batcher: Optional[Batcher] = None
+        self.hides_overflow = self.ended = False
+
     async def load(self) -> bool:
-        """Check the bundle, and open the model in a thread of its own."""
-        extra = self.settings.parameters.extra or {}
-        folder = Path(self.settings.parameters.uri).parent
-        bundle = extra.get("bundle")
-        self.most_rows = int(extra.get("max_batch", MOST_ROWS))
+        """Check settings and bundle, and open the model in a thread of its own."""
+        try:
+            await self._load()
+        except (UserError, OSError) as error:
+            reason = str(error) if isinstance(error, UserError) else f"{error.filename}: {error.strerror}"
+            refusals.reasons[self.name] = reason
+            raise UserError(reason) from error
+        refusals.reasons.pop(self.name, None)
+        return True
+
+    async def _load(self) -> None:
+        extra = dict(self.settings.parameters.extra or {})
+        bundle = extra.pop("bundle") if isinstance(extra.get("bundle"), Bundle) else None
+        folder = bundle.folder if bundle else _folder_of(Path(self.settings.parameters.uri))
         self.contract = bundle.contract if bundle else read_contract(folder)
+        wanted = model_settings(extra, self.contract, self.settings._source or f"the settings of {self.name}")
+        self.most_rows, self.platform = wanted["max_batch"], wanted["format"]
+        self.settings.platform = f"ms_gan_{self.platform}"
         self.labels = labels_of(self.contract)
         self.facts = self.contract["models"][self.model_name]
         self.inputs = self.described_inputs()
         self.outputs = [_described(tensor) for tensor in self.facts["outputs"]]
-        self.platform = extra.get("format", "mindir")
 
         def open_model():
             if self.platform == "mindir":
                 from ms_gan import runtime
 
                 _require_protobuf_of_mindspore()
-                runtime.set_up(extra.get("device_target", "auto"), extra.get("device_id", 0))
+                runtime.set_up(wanted["device_target"], wanted["device_id"])
             run = (bundle or Bundle(folder, self.platform, [self.model_name])).models[self.model_name]
-            return lambda *arrays: in_chunks(run, arrays)
+            self.hides_overflow = self.model_name == "generator" and _hides_nan(run, self.facts)
+
+            def unless_ended(*arrays):
+                if self.ended:
+                    raise Ended
+                return run(*arrays)
+
+            return lambda *arrays: in_chunks(unless_ended, arrays)
 
         self.batcher = await asyncio.get_running_loop().run_in_executor(
             None, lambda: Batcher(open_model, self.most_rows))
-        return True
+
+    def abandon(self) -> None:
+        """Answer what is under way with the status 503, and compute no more."""
+        self.ended = True
+        if self.batcher is not None:
+            self.batcher.abandon()
 
     async def unload(self) -> bool:
-        """Answer what waits, and end the thread."""
-        await asyncio.get_running_loop().run_in_executor(None, self.batcher.close)
+        """Answer what waits, and end the thread, if the model was loaded."""
+        if self.batcher is not None:
+            await asyncio.get_running_loop().run_in_executor(None, self.batcher.close)
         return True
 
     def described_inputs(self) -> List[MetadataTensor]:
@@ -82,9 +117,14 @@ class BundleRuntime(MLModel):
             wanted = self._wanted(payload, outputs)
         except RequestError as error:
             raise InferenceError(str(error)) from error
-        found = await asyncio.wrap_future(self.batcher.submit(inputs))
+        if self.hides_overflow and np.abs(inputs[0]).max() > LARGEST_LATENT:
+            raise InferenceError(TOO_LARGE)
+        try:
+            found = await asyncio.wrap_future(self.batcher.submit(inputs))
+        except Ended as error:
+            raise MLServerError("the server ends", 503) from error
         if not all(np.isfinite(output).all() for output in found):
-            raise InferenceError("what was sent is so large that the answer holds numbers that are not finite")
+            raise InferenceError(TOO_LARGE)
         arrays = {**self.also_given(inputs), **dict(zip(outputs, found))}
         return InferenceResponse(model_name=self.name, model_version=self.version,
                                  outputs=[NumpyCodec.encode_output(name, arrays[name]) for name in wanted])
@@ -140,13 +180,27 @@ class EncoderRuntime(BundleRuntime):
     read_inputs = staticmethod(encoder_inputs)
 
 
+def _folder_of(place: Path) -> Path:
+    """Return the bundle that a model's uri stands for: that above the model's own folder, or where all of it lies."""
+    return place if (place / CONTRACT).is_file() else place.parent
+
+
+def _hides_nan(run: Callable[..., Any], facts: Facts) -> bool:
+    """Tell whether a generator draws finite images of NaN: those that were exported before NaN was kept do, on CPU."""
+    arrays = [np.zeros([2 if size == "batch" else size for size in tensor["shape"]], TYPES[tensor["type"]])
+              for tensor in facts["inputs"]]
+    arrays[0].fill(np.nan)
+    return bool(np.isfinite(run(*arrays)[0]).all())
+
+
 def _require_protobuf_of_mindspore() -> None:
     """Raise UserError where MLServer came first, and with it a protobuf with which MindSpore cannot be imported."""
     from google.protobuf.internal import api_implementation
 
     if "mindspore" not in sys.modules and api_implementation.Type() != "python":
-        raise UserError("MindSpore needs protobuf in Python: PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python mlserver "
-                        "start .; `python -m ms_gan serve` does it by itself, and ONNX does not need it")
+        raise UserError("MindSpore needs protobuf in Python: PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python "
+                        "MLSERVER_HOST=127.0.0.1 mlserver start .; `python -m ms_gan serve` does it by itself, and "
+                        "ONNX does not need it")
 
 
 def _described(tensor: Facts) -> MetadataTensor:

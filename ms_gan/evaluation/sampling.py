@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable, Dict, Iterator, Optional, Tuple
 
 import numpy as np
 
+from ms_gan.errors import UserError
 from ms_gan.latents import draw_latents
 from ms_gan.runtime import random_stream
 
@@ -22,6 +23,29 @@ def seeded_inputs(latent: Dict[str, Any], count: int, seed: int, labels: Optiona
     """
     latents = draw_latents(latent["distribution"], count, latent["size"], random_stream(seed, "sample"))
     return (latents,) if labels is None else (latents, np.asarray(labels, np.int32))
+
+
+def seeded_chunks(latent: Dict[str, Any], count: int, seed: int, labels: Optional[np.ndarray] = None,
+                  rows: int = 16 * CHUNK) -> Iterator[Inputs]:
+    """Yield what `seeded_inputs` returns, `rows` at a time, so that not all of it has to be in memory.
+
+    `labels` are those of the first images; the others have them again, in turn.
+    """
+    stream = random_stream(seed, "sample")
+    for start in range(0, count, rows):
+        here = min(rows, count - start)
+        latents = draw_latents(latent["distribution"], here, latent["size"], stream)
+        if labels is None:
+            yield (latents,)
+        else:
+            yield latents, np.asarray(labels[np.arange(start, start + here) % len(labels)], np.int32)
+
+
+def require_finite(images: np.ndarray, what: str, things: str = "images") -> None:
+    """Raise UserError where a number of images, or other `things`, is none: `what` gives them, as "the generator"."""
+    if not np.isfinite(images).all():
+        raise UserError(f"{what} gives {things} with numbers that are not finite: its weights are so large that sums "
+                        f"overflow, as after training that diverged; use an earlier checkpoint")
 
 
 def draw_images(generator: Callable, inputs: Inputs) -> np.ndarray:

@@ -11,7 +11,7 @@ from typing import Any, Sequence, Tuple
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from ms_gan.nets.blocks import CentralCrop, Conditioned, LabelCode, initialized
+from ms_gan.nets.blocks import CentralCrop, Conditioned, LabelCode, LeakyReLU, Sigmoid, initialized
 
 
 class ConvEncoder(nn.Cell):
@@ -39,7 +39,7 @@ class ConvEncoder(nn.Cell):
             convolutions.append(nn.Conv2d(before, width, kernel_size, pad_mode="same", has_bias=True, **start))
             size = -(-size // 2)
         self.convolutions = nn.CellList(convolutions)
-        self.pool = nn.MaxPool2d(2, 2, pad_mode="same")
+        self.activation, self.pool = LeakyReLU(0.0), MaxPool()
         self.condition = Conditioned(late, places)
         features = (widths[-1] + (early > 0 and len(widths) == 1)) * size**2
         self.features = features
@@ -50,13 +50,29 @@ class ConvEncoder(nn.Cell):
     def construct(self, images, label=None):
         x = images
         for index, convolution in enumerate(self.convolutions):
-            x = ops.relu(convolution(x))
+            x = self.activation(convolution(x))
             if index == 0:
                 x = self.channel(x, label)
             x = self.pool(x)
         x = self.condition(x.reshape((-1, self.features)), label)
-        x = ops.relu(self.dense(x))
+        x = self.activation(self.dense(x))
         return self.mean(x), self.log_variance(x)
+
+
+class MaxPool(nn.Cell):
+    """Max-pooling over 2×2, N×C×H×W to N×C×⌈H/2⌉×⌈W/2⌉; in inference mode what is no finite number leaves NaN.
+
+    Max-pooling alone passes NaN over, and nobody would see that numbers overflowed. The mean of zeros adds nothing.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.greatest = nn.MaxPool2d(2, 2, pad_mode="same")
+        self.mean = nn.AvgPool2d(2, 2, pad_mode="same")
+
+    def construct(self, x):
+        found = self.greatest(x)
+        return found if self.training else found + self.mean(x - x)
 
 
 class LabelChannel(nn.Cell):
@@ -108,9 +124,10 @@ class ConvDecoder(nn.Cell):
             nn.Dense(dense_width, start_channels * self.start_size**2, **start))
         layers = [nn.Conv2d(start_channels, widths[0], kernel_size, pad_mode="same", has_bias=True, **start)]
         for before, width in zip(widths, [*widths[1:], channels]):
-            layers += [nn.ReLU(), DoublingConv2d(before, width, kernel_size, **start)]
+            layers += [LeakyReLU(0.0), DoublingConv2d(before, width, kernel_size, **start)]
         self.layers = nn.SequentialCell(layers)
         self.crop = CentralCrop(self.start_size * 2 ** len(widths), size)
+        self.pixels = Sigmoid()
 
     def logits(self, latent, label=None):
         """Return the images before the sigmoid, float32, (N, *image_shape)."""
@@ -118,7 +135,7 @@ class ConvDecoder(nn.Cell):
         return self.crop(self.layers(maps.reshape((-1, self.start_channels, self.start_size, self.start_size))))
 
     def construct(self, latent, label=None):
-        return ops.sigmoid(self.logits(latent, label))
+        return self.pixels(self.logits(latent, label))
 
 
 class DoublingConv2d(nn.Conv2d):

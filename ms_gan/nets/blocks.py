@@ -16,18 +16,30 @@ INITIALIZERS = {
 }
 
 
+class Sigmoid(nn.Cell):
+    """1/(1 + exp(−x)), element-wise; in inference mode it gives NaN where x is infinite.
+
+    That a number overflowed on the way here would otherwise end as a pixel of 0 or 1, and nobody would see it.
+    """
+
+    def construct(self, x):
+        found = ops.sigmoid(x)
+        return found if self.training else found + (x - x)
+
+
 class Tanh(nn.Cell):
-    """tanh, element-wise, as 2·sigmoid(2x) − 1, which is right to 2e-6.
+    """tanh, element-wise, as 2·sigmoid(2x) − 1, which is right to 2e-6; of what is infinite NaN, as `Sigmoid`.
 
     MindSpore's own on CPU is wrong by up to 1e-4 near ±5 (2.8.0), and there leaves [−1, 1]: an exported file that
     another runtime draws with would differ by as much.
     """
 
     def construct(self, x):
-        return 2.0 * ops.sigmoid(2.0 * x) - 1.0
+        found = 2.0 * ops.sigmoid(2.0 * x) - 1.0
+        return found if self.training else found + (x - x)
 
 
-OUTPUTS = {"tanh": (Tanh, (-1.0, 1.0)), "sigmoid": (nn.Sigmoid, (0.0, 1.0))}  # and in which range they give pixels
+OUTPUTS = {"tanh": (Tanh, (-1.0, 1.0)), "sigmoid": (Sigmoid, (0.0, 1.0))}  # and in which range they give pixels
 
 
 def initialized(initializer: str) -> dict:
@@ -47,6 +59,9 @@ class LeakyReLU(nn.Cell):
     Written as slope·x + (1 − slope)·relu(x): the same function to 2e-7, and on
     CPU eight times faster, forward and backward, than `nn.LeakyReLU`, whose
     gradient goes through Maximum.
+
+    In inference mode NaN stays NaN: on CPU `ops.relu` makes it 0, and so does `ops.maximum(x, 0.0)`, but not with its
+    operands the other way round.
     """
 
     def __init__(self, slope: float):
@@ -56,7 +71,7 @@ class LeakyReLU(nn.Cell):
 
     def construct(self, x):
         if self.slope == 0:
-            return ops.relu(x)
+            return ops.relu(x) if self.training else ops.maximum(0.0, x)
         return self.slope * x + self.rest * ops.relu(x)
 
 
@@ -212,8 +227,8 @@ class UnitRange(nn.Cell):
     """A generator whose images are brought from the data's pixel range to [0, 1].
 
     Sampling, export and parity all go through this one Cell. Inputs are those of
-    the generator; the output is float32, N×C×H×W, in [0, 1]. It is always in
-    inference mode: BatchNorm uses its moving statistics.
+    the generator; the output is float32, N×C×H×W, in [0, 1], and NaN where numbers
+    overflowed. It is always in inference mode: BatchNorm uses its moving statistics.
     """
 
     def __init__(self, generator: nn.Cell, pixel_range):
@@ -225,8 +240,9 @@ class UnitRange(nn.Cell):
         self.set_train(False)
 
     def construct(self, *inputs):
-        # rounding may leave [0, 1] by a last digit, and that range is a promise
-        return ops.clamp(self.generator(*inputs) * self.scale + self.shift, 0.0, 1.0)
+        # rounding may leave [0, 1] by a last digit, and that range is a promise; `ops.clamp` makes NaN 0 on CPU, and so
+        # do these with their operands the other way round
+        return ops.minimum(1.0, ops.maximum(0.0, self.generator(*inputs) * self.scale + self.shift))
 
 
 class EncoderOfUnitRange(nn.Cell):

@@ -1,0 +1,32 @@
+"""Why MLServer's own command could not load a model: in its log in a sentence, and once more when it has ended.
+
+A module of its own, since MLServer imports the runtime anew for each model.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import sys
+from typing import Dict
+
+from ms_gan.errors import UserError
+
+reasons: Dict[str, str] = {}  # by the model's name, while it is not loaded
+
+
+def without_stack(record: logging.LogRecord) -> bool:
+    """Let the log say in a sentence what is the user's to mend."""
+    if record.exc_info and isinstance(record.exc_info[1], UserError):
+        record.msg, record.args, record.exc_info = f"{record.getMessage()} {record.exc_info[1]}", (), None
+    return True
+
+
+@atexit.register
+def say_last() -> None:
+    """Say the reasons behind MLServer's words about its end, which bury them."""
+    for reason in dict.fromkeys(reasons.values()):
+        print(f"error: {reason}", file=sys.stderr, flush=True)
+
+
+logging.getLogger("mlserver").addFilter(without_stack)

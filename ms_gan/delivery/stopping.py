@@ -1,0 +1,45 @@
+"""What Ctrl-C and SIGTERM do to a server: while it opens its bundle, and when it serves."""
+
+from __future__ import annotations
+
+import os
+import signal
+from typing import Any, Callable, Optional
+
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+
+
+class Stopping:
+    """A context in which signals end this process by a status of its own, however many of them come, and when.
+
+    Until `serves` is called they end it at once, with 128 and their number. From then on they are handed on, and once
+    the context is left without an error they are ignored: the process ends as it is about to. (While it runs a graph,
+    MindSpore turns SIGINT into SIGTERM: which of the two was sent cannot be told.)
+    """
+
+    def __init__(self) -> None:
+        self._hand_on: Optional[Callable[[], None]] = None
+
+    def __enter__(self) -> "Stopping":
+        self._previous = {number: signal.signal(number, self._note) for number in ASKING}
+        return self
+
+    def __exit__(self, kind: Any, *_error: Any) -> None:
+        for number, handler in self._previous.items():
+            signal.signal(number, signal.SIG_IGN if kind is None else handler or signal.SIG_DFL)
+
+    def serves(self, hand_on: Callable[[], None]) -> None:
+        """Call `hand_on`, in the main thread, at each signal from now on."""
+        self._hand_on = hand_on
+
+    def _note(self, number: int, _frame: Any) -> None:
+        if self._hand_on is not None:
+            self._hand_on()
+            return
+        for each in ASKING:
+            signal.signal(each, signal.SIG_IGN)
+        name = "Ctrl-C" if number == signal.SIGINT else signal.Signals(number).name
+        try:
+            os.write(2, f"stopped by {name}\n".encode())
+        finally:
+            os._exit(128 + number)  # nothing is to be tidied up, and what runs may take no exception
