@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 MOST_SHOWN = 100  # characters
 
 
@@ -17,3 +19,14 @@ def shown(value: object) -> str:
     """Return what somebody sent as a message repeats it: on one line, text in quotation marks, and cut where long."""
     text = repr(value)
     return text if len(text) <= MOST_SHOWN else f"{text[:MOST_SHOWN]}…"
+
+
+def quoted(path: object) -> str:
+    """Return a path as it is typed in a command that is offered for copying: in one line, for bash."""
+    text = str(path)
+    text = f"./{text}" if text.startswith("-") else text  # else it would be taken for an option
+    if text.isprintable():
+        return shlex.quote(text)
+    escaped = [f"\\{one}" if one in "'\\" else one if one.isprintable() else
+               "".join(f"\\x{byte:02x}" for byte in one.encode("utf-8", "surrogateescape")) for one in text]
+    return f"$'{''.join(escaped)}'"

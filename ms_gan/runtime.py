@@ -3,15 +3,21 @@
 from __future__ import annotations
 
 import ctypes
+import importlib
 import os
 import platform
+import shutil
+import signal
+import sys
 import zlib
 from dataclasses import dataclass
-from typing import Dict, Optional
+from pathlib import Path
+from typing import TYPE_CHECKING, Dict, Optional
 
-import numpy as np
+from ms_gan.errors import UserError, quoted
 
-from ms_gan.errors import UserError
+if TYPE_CHECKING:
+    import numpy as np
 
 DEVICE_TARGETS = ("auto", "Ascend", "GPU", "CPU")
 
@@ -42,6 +48,7 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False) -> 
     own. Raises UserError, in one line, for a device that this machine or this installation of MindSpore
     does not have.
     """
+    import_mindspore()
     import mindspore as ms
 
     if target not in DEVICE_TARGETS:
@@ -86,6 +93,15 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False) -> 
     return _device
 
 
+def import_mindspore() -> None:
+    """Import MindSpore while signals wait: an exception within its import would bring the process down."""
+    waiting = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    try:
+        importlib.import_module("mindspore")
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
+
+
 def rank() -> int:
     """Return which of several processes that train together this is, from 0; 0 for one alone, -1 for the scheduler."""
     if os.environ.get("MS_ROLE") == "MS_SCHED":
@@ -119,6 +135,7 @@ def environment() -> Dict[str, str]:
     """Return the versions that a result may depend on."""
     import cv2
     import mindspore as ms
+    import numpy as np
     import PIL
 
     import ms_gan
@@ -135,7 +152,39 @@ def environment() -> Dict[str, str]:
     }
 
 
-def random_stream(seed: int, purpose: str, counter: int = 0) -> np.random.Generator:
+def python() -> str:
+    """Return how the Python that runs this is called in a command that is offered for copying."""
+    if shutil.which("python") == sys.executable:
+        return "python"
+    below = os.path.relpath(sys.executable)
+    return quoted(below if not below.startswith("..") else sys.executable)
+
+
+def install_command(serving: bool = False) -> str:
+    """Return how to install what this package needs, with `serving` also what `serve` needs, as it stands behind "; ".
+
+    In a clone it is the command for its requirements; of an installed package that for what its metadata list.
+    """
+    from importlib import metadata
+
+    clone = Path(__file__).resolve().parent.parent
+    listing = clone / ("requirements-serve.txt" if serving else "requirements.txt")
+    if listing.is_file() and (clone / "pyproject.toml").is_file():
+        what = f"-r {quoted(listing.name if clone == Path.cwd() else listing)}"
+    else:
+        try:
+            wanted = metadata.requires("ms_gan") or []
+        except metadata.PackageNotFoundError:
+            return "install the packages that the pyproject.toml of ms_gan's clone lists"
+        what = " ".join(quoted(line.partition(";")[0].strip()) for line in wanted
+                        if "extra" not in line.partition(";")[2] or (serving and "serve" in line.partition(";")[2]))
+    own = clone / ".venv" / "bin" / "python"
+    instead = f", or use {quoted(own)}" if own.is_file() and sys.prefix != str(own.parent.parent) else ""
+    this = "python" if shutil.which("python") == sys.executable else quoted(sys.executable)
+    return f"{this} -m pip install {what}{instead}"
+
+
+def random_stream(seed: int, purpose: str, counter: int = 0) -> "np.random.Generator":
     """Return the random numbers of one purpose at one point of a run.
 
     A pure function of its arguments: nothing needs to be stored to go on where a
@@ -143,5 +192,7 @@ def random_stream(seed: int, purpose: str, counter: int = 0) -> np.random.Genera
     counter-based generator (Salmon et al. 2011); `seed` and `purpose` are its key,
     `counter` (say, the step) the high word of its counter, 2^192 blocks apart.
     """
+    import numpy as np  # not above: the command line reads DEVICE_TARGETS where nothing is installed yet
+
     key = np.array([seed, zlib.crc32(purpose.encode())], dtype=np.uint64)
     return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, 0, counter], dtype=np.uint64)))

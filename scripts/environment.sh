@@ -28,7 +28,7 @@ choose_python() { # requirements-file module…
     if command -v "$candidate" >/dev/null && has "$candidate" mindspore >/dev/null; then
       missing=$(has "$candidate" "$@") ||
         fail "$(command -v "$candidate") has MindSpore but not $missing; install it:" \
-          "$candidate -m pip install -r $requirements"
+          "$candidate -m pip install -r $(printf %q "$requirements")"
       python=$candidate
       return
     fi

@@ -155,10 +155,16 @@ def test_losses_are_drawn_in_the_colours_of_the_players(tmp_path):
     assert is_coloured(tmp_path / "losses.png", "0072B2") and is_coloured(tmp_path / "losses.png", "E69F00")
 
 
-@pytest.mark.parametrize("rows", [0, 1])
-def test_a_history_that_has_hardly_begun_can_be_drawn(tmp_path, rows):
-    plots.losses(tmp_path / "losses.png", history(rows), "title")
+def test_a_history_that_has_hardly_begun_can_be_drawn(tmp_path):
+    assert plots.losses(tmp_path / "losses.png", history(1), "title") is True
     assert size_of(tmp_path / "losses.png") == (1000, 700)
+
+
+@pytest.mark.parametrize("rows", [history(0), history(0, fd_1k=[], penalty=[]),
+                                  {"step": [1], "epoch": [1], "loss_d": [None], "fd_1k": [None], "penalty": [None]}])
+def test_a_history_without_a_value_is_not_drawn(tmp_path, rows):
+    assert plots.losses(tmp_path / "losses.png", rows, "title") is False
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.filterwarnings("error::RuntimeWarning")

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from commands import ROOT, SMALL, environment, write_mnist
+from commands import HANGS, ROOT, SMALL, environment, write_mnist
 
 
 def script(name, *arguments, cwd, status=0, **more):
     done = subprocess.run(["bash", str(ROOT / "scripts" / name), *map(str, arguments)], cwd=cwd,
-                          env=environment(**more), capture_output=True, text=True, timeout=300)
+                          env=environment(**more), capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -34,7 +35,7 @@ def test_from_a_folder_of_images_to_a_bundle_that_draws(tmp_path):
     assert contract["parity"]["generator.mindir"]["greatest_difference"] == 0 and contract["origin"]["step"] == 30
     assert (run_folder / "export" / "generator" / "1" / "generator.onnx").exists()
     subprocess.run(["python", "-m", "ms_gan", "infer", "runs/mlp/1/export", "--num", "4", "--output", "four.npy"],
-                   cwd=tmp_path, env=environment(), check=True, timeout=120)
+                   cwd=tmp_path, env=environment(), check=True, timeout=HANGS)
     assert np.load(tmp_path / "four.npy").shape == (4, 1, 28, 28)
 
 
@@ -51,6 +52,23 @@ def test_a_missing_package_is_named_and_not_installed(tmp_path):
     refused = script("run_train.sh", cwd=tmp_path, status=2, PATH=path)
     assert refused.stderr.count("\n") == 1
     assert "has MindSpore but not tqdm" in refused.stderr and "pip install" in refused.stderr
+
+
+def test_the_command_that_installs_a_missing_package_can_be_copied(tmp_path):
+    clone, fake = tmp_path / "My Drive (1)", tmp_path / "bin" / "python3"
+    shutil.copytree(ROOT / "scripts", clone / "scripts")
+    (clone / "requirements.txt").write_text("tqdm\n")
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/bash\n[ "$1" = -m ] && cat "$5" && exit\n'
+                    'for name; do case $name in tqdm) echo tqdm; exit 1;; esac; done\n')
+    fake.chmod(0o755)
+    path = {"PATH": os.pathsep.join([str(fake.parent), "/usr/bin", "/bin"])}
+    refused = subprocess.run(["bash", str(clone / "scripts" / "run_train.sh")], cwd=tmp_path, env=path,
+                             capture_output=True, text=True)
+    assert refused.returncode == 2
+    copied = subprocess.run(["bash", "-c", refused.stderr.partition("install it: ")[2]], cwd=tmp_path, env=path,
+                            capture_output=True, text=True)
+    assert copied.stdout == "tqdm\n"
 
 
 def test_an_interpreter_too_old_or_too_new_is_refused(tmp_path):

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib
 import os
 import sys
 from typing import List, Optional
 
 from ms_gan import __version__
-from ms_gan.errors import UserError
+from ms_gan.cli import faults
 
 COMMANDS = {
     "train": "train a recipe, or go on with a run",
@@ -26,47 +27,70 @@ class _Parser(argparse.ArgumentParser):
     """Reports a mistake in one line, as every other error of this program is."""
 
     def error(self, message: str):
-        self.exit(2, f"error: {message} (see {self.prog} --help)\n")
+        self.exit(2, f"error: {faults.one_line(message)} (see {self.prog} --help)\n")
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(prog="python -m ms_gan", description="Generative adversarial networks on MindSpore.",
                      epilog="exit status: 0 success, which for serve is to have been stopped; 2 something you can "
-                            "mend, said in one line; 130 or 143 stopped by Ctrl-C or a signal, training saved once it "
+                            "mend, said in one line; 129, 130 or 143 stopped by Ctrl-C or a signal, training saved once it "
                             "has begun; 1 anything else")
     parser.add_argument("--version", action="version", version=f"ms_gan {__version__}")
+    debug = {"action": "store_true", "help": "print the stack of any error (also: MS_GAN_DEBUG=1)"}
+    parser.add_argument("--debug", **debug)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, purpose in COMMANDS.items():
         command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
         importlib.import_module(f"ms_gan.cli.{name}").add_arguments(command)
+        command.add_argument("--debug", default=argparse.SUPPRESS, **debug)  # keeps one before the command's name
     return parser
 
 
 def main(arguments: Optional[List[str]] = None) -> int:
-    """Run one command; return the exit status, with any foreseeable mistake as one line on stderr."""
-    for name in ("stdout", "stderr"):
-        if getattr(sys, name) is None:  # closed by whoever started us
-            setattr(sys, name, open(os.devnull, "w"))
+    """Run one command; return the exit status, with any foreseeable mistake as one line on stderr.
+
+    With --debug, or MS_GAN_DEBUG in the environment, the stack comes first. What is not foreseen is raised.
+    """
+    _open_streams()
     options = _parser().parse_args(arguments)
     options.arguments = sys.argv[1:] if arguments is None else arguments
+    options.debug |= os.environ.get("MS_GAN_DEBUG", "") not in ("", "0")
     try:
-        return importlib.import_module(f"ms_gan.cli.{options.command}").run(options) or 0
-    except UserError as error:
-        print(f"error: {error}", file=sys.stderr)
-        return 2
+        faults.refuse_names(options.command, options.arguments)
+        status = importlib.import_module(f"ms_gan.cli.{options.command}").run(options) or 0
+        sys.stdout.flush()  # while what it raises can still be told
+        return status
     except BrokenPipeError:  # whoever read our output has seen enough
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        _drop_output()
         return 0
-    except OSError as error:  # a full disk, a folder that may not be written, a file that went away
-        where = f"{error.filename}: " if error.filename else ""
-        print(f"error: {where}{error.strerror or error}", file=sys.stderr)
-        return 2
-    except ModuleNotFoundError as error:
-        print(f"error: {error}; install requirements.txt", file=sys.stderr)
-        return 2
-    except MemoryError:
-        print("error: not enough memory for that; ask for less", file=sys.stderr)
-        return 2
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
         return 130
+    except Exception as error:
+        text = faults.told(error)
+        if text is None:
+            raise
+        with contextlib.suppress(OSError):  # stderr may be what is full
+            faults.report(error, text, options.debug)
+        try:
+            sys.stdout.flush()
+        except OSError:
+            _drop_output()
+        return 2
+
+
+def _open_streams() -> None:
+    """Let printing never fail for a character that an encoding lacks, nor for a stream that whoever started us closed.
+
+    Closed ones are opened in the order of their numbers: each takes the lowest that is free, which is its own.
+    """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))
+        if name != "stdin" and hasattr(getattr(sys, name), "reconfigure"):
+            getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
+def _drop_output() -> None:
+    """Let what stdout still holds vanish, and not fail again when Python ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -36,12 +36,13 @@ def run(options: argparse.Namespace) -> int:
     wanted = {**data.WANTED, "size": options.size, "channels": options.channels, "classes": 2}
     train, test = (data.load(options.dataset, split, options.data_path, wanted) for split in ("train", "test"))
 
-    from ms_gan.evaluation.judges import TRUSTED, train_judge
+    from ms_gan.evaluation.judges import TRUSTED, keep_judge, train_judge
 
     command = f"python -m ms_gan judge --dataset {options.dataset}"
     command += " --data-path DIR" if options.data_path else ""
     command += f" --seed {options.seed} --output-dir DIR"
-    judge = train_judge(folder, train, test, options.seed, command, lambda line: print(line, flush=True))
+    judge = train_judge(train, test, options.seed, command, lambda line: print(line, flush=True))
+    keep_judge(judge, folder)
     for kind, share in judge.about["accuracy_test"].items():
         if share < TRUSTED:
             print(f"note: the network of {kind} reads only {share:.2%} of the test images; scores by it say little")

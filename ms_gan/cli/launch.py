@@ -45,7 +45,7 @@ def launch(devices: int, arguments: List[str]) -> int:
         return subprocess.Popen(command, env={**environment, **role}, start_new_session=True, **more)
 
     scheduler = None
-    with tempfile.TemporaryFile("w+") as said:
+    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         quiet = {"stdout": said, "stderr": said, "stdin": subprocess.DEVNULL}
         try:
             scheduler = start({"MS_ROLE": "MS_SCHED", "RANK_ID": "0"}, **quiet)
@@ -71,8 +71,11 @@ def _wait(workers: List[subprocess.Popen], said) -> int:
             first.wait(5)  # most faults are those of all processes, and the first one says so
         except subprocess.TimeoutExpired:
             said.seek(0)
-            errors = [line for line in said.read().splitlines() if line.startswith("error: ")]
+            text = said.read()
             rank, status = failed[0]
+            errors = [line for line in text.splitlines() if line.startswith("error: ")] if status == 2 else []
+            if not errors or "Traceback (most recent call last)" in text:  # nothing foreseen, or --debug
+                sys.stderr.write(text)
             how = f"signal {-status}" if status < 0 else f"status {status}"
             print(errors[-1] if errors else f"error: the process of device {rank} ended with {how}; what was saved is "
                   f"whole: go on with --resume", file=sys.stderr)

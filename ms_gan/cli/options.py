@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import Collection, List, Optional, Sequence, Tuple
-
-import numpy as np
+from typing import TYPE_CHECKING, Collection, List, Optional, Sequence, Tuple
 
 from ms_gan.errors import UserError
-from ms_gan.labels import LabelNames
 from ms_gan.runtime import DEVICE_TARGETS
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from ms_gan.labels import LabelNames
 
 
 def positive(text: str) -> int:
@@ -77,7 +79,7 @@ def add_label(command: argparse.ArgumentParser) -> None:
                               "tomato,mozzarella; can be repeated (default: each class or tag, one after the other)")
 
 
-def chosen_labels(wanted: Optional[Sequence[str]], names: Optional[LabelNames]) -> Optional[np.ndarray]:
+def chosen_labels(wanted: Optional[Sequence[str]], names: Optional["LabelNames"]) -> Optional["np.ndarray"]:
     """Return the labels that --label names, one for each name when it was not said; None for a model without labels.
 
     int32, (n,) or (n, places). Raises UserError for a name that there is not, and for labels where there are none.

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 
+from ms_gan.cli.faults import report
 from ms_gan.errors import UserError
 
 
@@ -34,5 +34,5 @@ def run(options: argparse.Namespace) -> int:
         print(f"{name:{width}}  {recipe['summary']} ({recipe['data']['dataset']}, batch {schedule['batch_size']}, "
               f"{schedule['epochs']} epochs{of})")
     for error in broken:
-        print(f"error: {error}", file=sys.stderr)
+        report(error, str(error), options.debug)
     return 2 if broken else 0

@@ -15,6 +15,7 @@ from typing import Dict, List, Optional, Sequence, Tuple
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
 
+from ms_gan.evaluation import fonts
 from ms_gan.files import write_file
 
 GAP, SPACING, MARGIN = 3, 10, 24  # screen pixels: between cells; grid and text; around pages and panels
@@ -25,6 +26,7 @@ OTHER_COLOURS = ("#009E73", "#CC79A7", "#56B4E9", "#D55E00", "#000000")
 READERS = {"accuracy_class": "by D", "class_accuracy": "by the judge"}  # of the classes of generated images
 SHARES = ("accuracy_", "fool_rate")  # how the names of other columns between 0 and 1 begin
 DISTANCES = "fd_"  # and those of Fréchet distances
+MOST_IN_PANEL = len(OTHER_COLOURS)  # of other values, so that no two have one colour
 
 
 def compose_grid(images: np.ndarray, columns: int, width: Optional[int] = None) -> np.ndarray:
@@ -61,19 +63,23 @@ def sheet(path: Path, images: np.ndarray, columns: int, title: str, caption: Opt
           row_labels: Optional[Sequence[str]] = None, column_labels: Optional[Sequence[str]] = None) -> None:
     """Write a PNG contact sheet of the images, row by row.
 
-    Labels stand beside the rows and above the columns, one for each. Raises ValueError
-    for another number of labels, and what `compose_grid` raises.
+    Labels stand beside the rows and above the columns, one for each; those that no font of this machine can write are
+    numbered, and the caption says so. Raises ValueError for another number of labels, and what `compose_grid` raises.
     """
     grid = Image.fromarray(compose_grid(images, columns))
     rows = -(-len(images) // columns)
-    _write_page(path, _labelled(grid, rows, columns, row_labels, column_labels), title, caption)
+    labels, caption = _legible([*(row_labels or ()), *(column_labels or ())], caption)
+    beside = row_labels if row_labels is None else labels[: len(row_labels)]
+    above = column_labels if column_labels is None else labels[len(row_labels or ()):]
+    _write_page(path, _labelled(grid, rows, columns, beside, above), title, caption)
 
 
 def captioned(path: Path, images: np.ndarray, columns: int, labels: Sequence[str], title: str,
               caption: Optional[str] = None) -> None:
-    """Write a PNG contact sheet with a label below each image. Raises what `sheet` raises."""
+    """Write a PNG contact sheet with a label, as `sheet` has them, below each image. Raises what `sheet` raises."""
     if len(labels) != len(images):
         raise ValueError(f"{len(labels)} labels for {len(images)} images")
+    labels, caption = _legible(labels, caption)
     rows = []
     for start in range(0, len(images), columns):
         row = images[start:start + columns]
@@ -107,33 +113,44 @@ def compare(path: Path, generated: np.ndarray, real: np.ndarray, columns: int, g
     _write_page(path, panel, title, caption)
 
 
-def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
-           equilibrium: Optional[Dict[str, Tuple[float, str]]] = None) -> None:
-    """Write a PNG of the columns `loss` and `loss_*` of a history and, below, of the shares and distances in it.
+def losses(path: Path, history: Dict[str, Sequence[Optional[float]]], title: str,
+           equilibrium: Optional[Dict[str, Tuple[float, str]]] = None) -> bool:
+    """Write a PNG of all columns of a history: the losses and, below, shares, distances and whatever else is in it.
 
-    Shares, in [0, 1], are D's judgements, `accuracy_*` and `fool_rate`, and in how many images the asked-for class is
-    read, `accuracy_class` and `class_accuracy`; distances, on a logarithmic axis, are `fd_*`.
+    Losses are `loss` and `loss_*`. Shares, in [0, 1], are D's judgements, `accuracy_*` and `fool_rate`, and in how many
+    images the asked-for class is read, `accuracy_class` and `class_accuracy`; distances are `fd_*`; all others are
+    drawn as "other values". Losses, and other values, ten times smaller than the rest get a panel of their own. The
+    axis of distances, and of other values that span two powers of ten, is logarithmic where all are positive.
     `history` maps column → values, None where there is none, `epoch` and `step` among them; the x axis is the epoch, or
-    the step where different steps share an epoch. Losses ten times smaller than others get a panel of their own.
-    `equilibrium` maps columns → where they would stand, were neither player the stronger, and how that
-    number is written. The legend counts the values left out for not being finite. Raises ValueError for
+    the step where different steps share an epoch. `equilibrium` maps columns → where they would stand, were neither
+    player the stronger, and how that number is written. The legend counts the values left out for not being finite.
+    Returns whether there was anything to draw: of a history without a value nothing is written. Raises ValueError for
     a missing column, or unequal lengths.
     """
     from matplotlib.figure import Figure
 
-    panels = [("loss", names) for names in _by_magnitude(history)]
-    others = [name for name in history if any(value is not None for value in history[name])]
+    if not ({"epoch", "step"} < set(history) and len(set(map(len, history.values()))) == 1):
+        raise ValueError("a history needs epoch, step, and columns of values, all of one length")
+    values = {name: column for name, column in history.items() if name not in ("epoch", "step")}
+    there = [name for name in values if any(value is not None for value in values[name])]
+    if not there:
+        return False
+    of_losses = [name for name in values if name == "loss" or name.startswith("loss_")]
+    shares = [name for name in values if name.startswith(SHARES) and name not in READERS]
+    readers = [name for name in there if name in READERS]
+    distances = [name for name in there if name.startswith(DISTANCES)]
+    others = [name for name in there if name not in {*of_losses, *shares, *readers, *distances}]
+    panels = [("loss", names) for names in _by_magnitude(values, of_losses)]
     panels += [(kind, names) for kind, names in (
-        ("share of images", [name for name in history if name.startswith(SHARES) and name not in READERS]),
-        ("asked-for class is read", [name for name in others if name in READERS]),
-        ("Fréchet distance", [name for name in others if name.startswith(DISTANCES)])) if names]
-    if not (panels and {"epoch", "step"} <= set(history) and len(set(map(len, history.values()))) == 1):
-        raise ValueError("a history needs epoch, step, and loss_* or accuracy_*, all of one length")
+        ("share of images", shares), ("asked-for class is read", readers), ("Fréchet distance", distances)) if names]
+    panels += [("other values", names[start:start + MOST_IN_PANEL]) for names in _by_magnitude(values, others)
+               for start in range(0, len(names), MOST_IN_PANEL)]
     one_for_each = len(set(history["epoch"])) == len(set(history["step"]))
     time = "epoch" if one_for_each else "step"
     figure = Figure(figsize=(10, 1 + 3 * len(panels)), dpi=100, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)
-    figure.suptitle(textwrap.fill(title, 80), fontsize=14, fontweight="bold", parse_math=False)
+    title, font = fonts.in_matplotlib(textwrap.fill(title, 80))
+    figure.suptitle(title, fontsize=14, fontweight="bold", parse_math=False, **font)
     all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axes, (kind, names) in zip(all_axes, panels):
         colours = iter(OTHER_COLOURS * len(history))
@@ -141,8 +158,8 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
         for name in names:
             colour = PLAYER_COLOURS.get(name) or next(colours)
             legend = READERS.get(name, name.replace("_", " "))
-            there = [row for row, value in enumerate(history[name]) if value is not None]
-            curve, times = (np.asarray(history[column], np.float64)[there] for column in (name, time))
+            rows = [row for row, value in enumerate(history[name]) if value is not None]
+            curve, times = (np.asarray(history[column], np.float64)[rows] for column in (name, time))
             lost = np.sum(~np.isfinite(curve))
             legend += f"\n({lost:,} not finite, left out)" if lost else ""
             if len(curve) > 200:
@@ -157,8 +174,9 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
             whose = " and ".join(player for player, _ in players)
             axes.axhline(level, color=players[0][1] if len(players) == 1 else "#777777", linestyle="--", linewidth=1,
                          label=f"{whose} at equilibrium,\n{formula} = {level:.3f}")
-        if kind == "Fréchet distance":
-            axes.set_yscale("log")
+        if kind in ("Fréchet distance", "other values"):
+            if _logarithmic(values, names, least=100 if kind == "other values" else 1):
+                axes.set_yscale("log")
         elif kind != "loss":
             if kind == "share of images":
                 axes.axhline(0.5, color="#777777", linestyle="--", linewidth=1, label="50%, a coin toss")
@@ -172,6 +190,7 @@ def losses(path: Path, history: Dict[str, Sequence[float]], title: str,
     content = io.BytesIO()
     figure.savefig(content, format="png", metadata={"Software": None})
     write_file(path, content.getvalue())
+    return True
 
 
 def gif(path: Path, frames: Sequence[Path]) -> None:
@@ -230,6 +249,12 @@ def _write_page(path: Path, panel: Image.Image, title: str, caption: Optional[st
     write_file(path, content.getvalue())
 
 
+def _legible(labels: Sequence[str], caption: Optional[str]) -> Tuple[List[str], Optional[str]]:
+    """Return labels that can be written, and the caption, which says so where they are not those of the caller."""
+    labels, note = fonts.legible(labels, "are numbered in the order in which they stand here")
+    return labels, f"{caption}. {note}" if caption and note else caption or note
+
+
 def _stack(blocks: Sequence[Image.Image], spacing: int) -> Image.Image:
     """Put pictures below one another at their left edges."""
     height = sum(block.height + spacing for block in blocks) - spacing
@@ -243,29 +268,37 @@ def _stack(blocks: Sequence[Image.Image], spacing: int) -> Image.Image:
 
 def _text(text: str, size: int, width: Optional[int] = None, bold: bool = False) -> Image.Image:
     """Return text on white, in as many lines as `width` screen pixels ask for."""
-    import matplotlib  # for its font, which is the same on every machine
+    usual = ImageFont.truetype(fonts.dejavu(bold), size, layout_engine=ImageFont.Layout.BASIC)
 
-    file = f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf"
-    font = ImageFont.truetype(file, size, layout_engine=ImageFont.Layout.BASIC)
+    def pieces(line: str) -> List[Tuple[str, ImageFont.FreeTypeFont]]:
+        return [(piece, face.load(size) if face else usual) for piece, face in fonts.runs(line, bold)]
+
+    def length(line: str) -> float:
+        return sum(font.getlength(piece) for piece, font in pieces(line))
+
+    text = "".join(piece for piece, _ in fonts.runs(text, bold))  # what no font has is longer as it is written
     characters, lines = len(text), text.split("\n")
-    while width is not None and characters > 1 and any(font.getlength(line) > width for line in lines):
+    while width is not None and characters > 1 and any(length(line) > width for line in lines):
         lines, characters = textwrap.wrap(text, characters), characters - 1
-    line_height, longest = sum(font.getmetrics()), math.ceil(max(map(font.getlength, lines)))
-    block = Image.new("RGB", (longest or 1, line_height * len(lines)), "white")
+    written = [pieces(line) for line in lines]
+    rising, falling = (max(heights) for heights in zip(*(font.getmetrics() for line in written for _, font in line)))
+    block = Image.new("RGB", (math.ceil(max(map(length, lines))) or 1, (rising + falling) * len(lines)), "white")
     colour = "#1E1E1E" if bold else "#5F5F5F"  # neutral, so that a sheet of grey images is grey throughout
-    for number, line in enumerate(lines):
-        ImageDraw.Draw(block).text((0, number * line_height), line, colour, font)
+    draw = ImageDraw.Draw(block)
+    for number, line in enumerate(written):
+        left, baseline = 0.0, number * (rising + falling) + rising
+        for piece, font in line:
+            draw.text((left, baseline - font.getmetrics()[0]), piece, colour, font)
+            left += font.getlength(piece)
     return block
 
 
-def _by_magnitude(history: Dict[str, Sequence[float]]) -> List[List[str]]:
-    """Return the names of the losses in groups, the largest first; in each, no median is a tenth of the largest."""
+def _by_magnitude(history: Dict[str, Sequence[Optional[float]]], names: Sequence[str]) -> List[List[str]]:
+    """Return the names of columns in groups, the largest first; in each, no median is a tenth of the largest."""
     sizes = {}
-    for name in history:
-        if name == "loss" or name.startswith("loss_"):
-            curve = np.abs(np.asarray(history[name], np.float64))
-            curve = curve[np.isfinite(curve)]
-            sizes[name] = np.median(curve) if len(curve) else np.nan
+    for name in names:
+        curve = np.abs(_finite(history[name]))
+        sizes[name] = np.median(curve) if len(curve) else np.nan
     greatest = np.nanmax([0.0, *sizes.values()])
     sizes = {name: greatest if np.isnan(size) else size for name, size in sizes.items()}  # these need no panel
     groups: List[List[str]] = []
@@ -274,6 +307,17 @@ def _by_magnitude(history: Dict[str, Sequence[float]]) -> List[List[str]]:
             groups.append([])
         groups[-1].append(name)
     return [sorted(group, key=list(sizes).index) for group in groups]
+
+
+def _logarithmic(history: Dict[str, Sequence[Optional[float]]], names: Sequence[str], least: float) -> bool:
+    """Tell whether the finite values of columns are all positive, and the greatest is `least` times the least."""
+    found = np.concatenate([_finite(history[name]) for name in names])
+    return len(found) > 0 and found.min() > 0 and found.max() / least >= found.min()
+
+
+def _finite(column: Sequence[Optional[float]]) -> np.ndarray:
+    numbers = np.asarray(column, np.float64)  # None becomes NaN
+    return numbers[np.isfinite(numbers)]
 
 
 def _running_mean(values: np.ndarray, width: int) -> np.ndarray:

@@ -6,10 +6,11 @@ import functools
 import io
 import textwrap
 from pathlib import Path
-from typing import List, Sequence
+from typing import List, Optional, Sequence
 
 import numpy as np
 
+from ms_gan.evaluation import fonts
 from ms_gan.evaluation.scores import Scores
 from ms_gan.files import write_file
 
@@ -39,19 +40,24 @@ def picture(path: Path, scores: Scores, classes: Sequence[str], title: str, capt
     """
     from matplotlib.figure import Figure
 
-    logits = functools.partial(_logits, relative="discriminator_accuracy_real" in scores.left_out)
+    logits = functools.partial(_logits, threshold=scores.threshold)
     panels = [(draw, values) for draw, values in (
         (_classes, scores.shares), (_nearest, scores.nearest), (logits, scores.logits)) if values is not None]
     lines = table(scores)
-    caption = "\n".join(textwrap.wrap(caption, 125))
+    if scores.shares is not None and len(classes) <= MOST_CLASSES:
+        classes, note = fonts.legible(classes, "are numbered in the order of the classes in metrics.json",
+                                      matplotlib=True)
+        caption = f"{caption} {note}." if note else caption
+    title, font_of_title = fonts.in_matplotlib(textwrap.fill(title, 80))
+    caption, font_of_caption = fonts.in_matplotlib("\n".join(textwrap.wrap(caption, 125)))
     text_height = 0.19 * (len(lines) + caption.count("\n") + 3)
     figure = Figure(figsize=(10, text_height + 2.4 * len(panels) + 0.6), dpi=100, layout="constrained")
     figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)
-    figure.suptitle(textwrap.fill(title, 80), fontsize=14, fontweight="bold", parse_math=False)
+    figure.suptitle(title, fontsize=14, fontweight="bold", parse_math=False, **font_of_title)
     axes = figure.subplots(1 + len(panels), height_ratios=[text_height, *[2.4] * len(panels)], squeeze=False)[:, 0]
     axes[0].axis("off")
     axes[0].text(0, 1, "\n".join(lines), family="DejaVu Sans Mono", fontsize=10, va="top", parse_math=False)
-    axes[0].text(0, 0, caption, fontsize=9, color="#5F5F5F", va="bottom", parse_math=False)
+    axes[0].text(0, 0, caption, fontsize=9, color="#5F5F5F", va="bottom", parse_math=False, **font_of_caption)
     for of, (draw, values) in zip(axes[1:], panels):
         draw(of, values, classes)
         of.spines[["top", "right"]].set_visible(False)
@@ -67,7 +73,8 @@ def _classes(axes, shares, classes: Sequence[str]) -> None:
     axes.set(xlabel="class that the judge reads", ylabel="share of images")
     if len(classes) <= MOST_CLASSES:
         crowded = sum(map(len, classes)) > 80
-        axes.set_xticks(range(len(classes)), classes, rotation=90 if crowded else 0, parse_math=False)
+        _, font = fonts.in_matplotlib("".join(classes))
+        axes.set_xticks(range(len(classes)), classes, rotation=90 if crowded else 0, parse_math=False, **font)
 
 
 def _nearest(axes, nearest, classes: Sequence[str]) -> None:
@@ -78,13 +85,13 @@ def _nearest(axes, nearest, classes: Sequence[str]) -> None:
     axes.set(xlabel="distance to the nearest training image", ylabel="density", xlim=(0, None))
 
 
-def _logits(axes, logits, classes: Sequence[str], relative: bool) -> None:
+def _logits(axes, logits, classes: Sequence[str], threshold: Optional[float]) -> None:
     values = np.concatenate([some.ravel() for some in logits.values()])
     low, high = float(values.min()), float(values.max())
     bins = np.linspace(low, high if high > low else low + 1, 80)
     for kind, some in logits.items():
         axes.hist(some.ravel(), bins, density=True, histtype="step", linewidth=1.6, color=COLOURS[kind], label=kind)
     axes.set(xlabel="logit of the model's discriminator: the higher, the more real", ylabel="density")
-    if not relative:
-        axes.axvline(0, color="#777777", linestyle="--", linewidth=1)
-        axes.set(xlabel="logit of the model's discriminator: above 0 it says real")
+    if threshold is not None:
+        axes.axvline(threshold, color="#777777", linestyle="--", linewidth=1)
+        axes.set(xlabel=f"logit of the model's discriminator: above {threshold:.2g} it says real")

@@ -8,7 +8,7 @@ from typing import Any, Callable, Dict, List, Optional, Tuple
 import numpy as np
 
 from ms_gan.data.description import ImageData
-from ms_gan.evaluation import plots
+from ms_gan.evaluation import fonts, plots
 from ms_gan.evaluation.sampling import Inputs, seeded_inputs
 from ms_gan.labels import LabelNames
 from ms_gan.latents import draw_latents, interpolate
@@ -27,6 +27,7 @@ def samples(path: Path, draw: Draw, latent: Dict[str, Any], rows: int, columns: 
 
     For a conditional generator each row shows one of `labels`, one after the other.
     """
+    names, about = legible(names, about)
     of_rows = None if labels is None else labels[np.arange(rows) % len(labels)]
     inputs = seeded_inputs(latent, rows * columns, seed, None if labels is None else np.repeat(of_rows, columns, 0))
     plots.sheet(path, draw(inputs), columns, "generated samples", about,
@@ -36,6 +37,7 @@ def samples(path: Path, draw: Draw, latent: Dict[str, Any], rows: int, columns: 
 def one_of_each(path: Path, draw: Draw, latent: Dict[str, Any], count: int, columns: int, seed: int, about: str,
                 labels: np.ndarray, names: LabelNames) -> None:
     """Draw `count` samples, each with the next of `labels`, which stands below it."""
+    names, about = legible(names, about)
     labels = labels[np.arange(count) % len(labels)]
     images = draw(seeded_inputs(latent, len(labels), seed, labels))
     plots.captioned(path, images, columns, names.texts(labels), "generated samples, one for each label", about)
@@ -44,6 +46,7 @@ def one_of_each(path: Path, draw: Draw, latent: Dict[str, Any], count: int, colu
 def interpolation(path: Path, draw: Draw, latent: Dict[str, Any], seed: int, about: str,
                   labels: Optional[np.ndarray] = None, names: Optional[LabelNames] = None) -> None:
     """Draw walks of eleven images, each from one sample to another: six, or for a conditional generator one a label."""
+    names, about = legible(names, about)
     count = INTERPOLATION_ROWS if labels is None else len(labels)
     ends = draw_latents(latent["distribution"], 2 * count, latent["size"], random_stream(seed, "sample"))
     walks = [interpolate(latent["distribution"], start, end, INTERPOLATION_STEPS)
@@ -84,6 +87,7 @@ def transfer(path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int,
     The others are `labels`, or, where these are None, those of six more real images, which stand on top. Where there
     are fewer than twelve images, some stand on both sides; fewer than three get the first names.
     """
+    names, about = legible(names, about)
     if labels is None and len(real.images) < 3:
         labels = names.each()[:DONORS]
     images, (own,) = some_of(real, TRANSFERRED + (DONORS if labels is None else 0), seed, True)
@@ -105,6 +109,18 @@ def transfer(path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int,
         above += names.texts(others)
     plots.sheet(path, cells, len(columns), "encoded with their own labels, decoded with others", about,
                 row_labels=beside, column_labels=above)
+
+
+def legible(names: Optional[LabelNames], about: str) -> Tuple[Optional[LabelNames], str]:
+    """Return the names as they can be written on a sheet, and the caption.
+
+    Those that no font of this machine can write are their places in the vocabulary, from #1, and the caption says so.
+    """
+    if names is None:
+        return None, about
+    written, note = fonts.legible(names.names, "are numbered by their places in the vocabulary, which recipe.json, or "
+                                  "a bundle's contract.json, lists")
+    return (LabelNames(tuple(written), names.places), f"{about}. {note}") if note else (names, about)
 
 
 def some_of(real: ImageData, count: int, seed: int, with_labels: bool) -> Tuple[np.ndarray, Tuple[np.ndarray, ...]]:

@@ -1,0 +1,127 @@
+"""Installed, without its requirements or elsewhere than in a clone: help, the right advice, and all files it needs."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from commands import ROOT, environment
+from ms_gan import cli, data, runtime
+from ms_gan.errors import quoted
+from ms_gan.evaluation import judges
+
+NEEDED = {"judge": ("--output-dir", "x"), "infer": ("x", "--num", "1", "--output", "x.png"), "serve": ("x",)}
+
+
+def bare(place, *arguments, packages=ROOT, **more):
+    """Run a command in a Python without any package but this one."""
+    return subprocess.run([sys.executable, "-S", "-m", "ms_gan", *arguments], cwd=place, capture_output=True, text=True,
+                          env=environment(PYTHONPATH=str(packages), **more))
+
+
+@pytest.fixture(scope="module")
+def installed(tmp_path_factory):
+    """The folder of packages into which `pip install CLONE` has installed this one, without its requirements."""
+    setuptools = importlib.util.find_spec("setuptools") and __import__("setuptools")
+    if setuptools is None or int(setuptools.__version__.split(".")[0]) < 64 or importlib.util.find_spec("pip") is None:
+        pytest.skip("this Python has no pip, or no setuptools from 64 on")
+    clone, target = tmp_path_factory.mktemp("my clone"), tmp_path_factory.mktemp("packages")
+    for name in ("ms_gan", "ckpt/judges"):
+        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+    for name in ("pyproject.toml", "README.md"):
+        shutil.copy(ROOT / name, clone)
+    done = subprocess.run([sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index",
+                           "--quiet", "--disable-pip-version-check", "--no-compile", "--target", str(target),
+                           str(clone)], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    return target
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), *((name, "--help") for name in cli.COMMANDS)],
+                         ids=" ".join)
+def test_help_needs_no_package(tmp_path, arguments):
+    done = bare(tmp_path, *arguments)
+    assert (done.returncode, done.stderr) == (0, "") and done.stdout
+
+
+def test_mistakes_of_typing_need_no_package(tmp_path):
+    for arguments in (("bogus",), ("train", "--dataset", "bogus"), ("eval", "--grid", "5"), ("infer", "x")):
+        done = bare(tmp_path, *arguments)
+        assert done.returncode == 2 and re.fullmatch(r"error: [^\n]+ --help\)\n", done.stderr)
+
+
+def test_help_names_every_data_set(tmp_path):
+    for command in ("train", "judge"):
+        assert all(name in bare(tmp_path, command, "--help").stdout for name in data.DATASETS)
+
+
+@pytest.mark.parametrize("command", cli.COMMANDS)
+def test_a_command_without_its_packages_says_how_to_install_them(tmp_path, command):
+    done = bare(tmp_path, command, *NEEDED.get(command, ()))
+    assert done.returncode == 2
+    assert re.fullmatch(r"error: \w+ is not installed; [^\n]+ -m pip install -r [^\n]*requirements(-serve)?\.txt(, or use [^\n]+)?\n",
+                        done.stderr)
+    assert ("requirements-serve.txt" in done.stderr) == (command == "serve")
+    stack = bare(tmp_path, command, "--debug", *NEEDED.get(command, ()))
+    assert stack.returncode == 2 and stack.stderr.startswith("Traceback") and stack.stderr.endswith(done.stderr)
+
+
+def test_the_command_that_installs_can_be_copied(tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", "")
+    monkeypatch.chdir(tmp_path)
+    install = f"{quoted(sys.executable)} -m pip install -r "
+    assert runtime.install_command() == install + quoted(ROOT / "requirements.txt")
+    monkeypatch.chdir(ROOT)
+    assert runtime.install_command(serving=True) == f"{install}requirements-serve.txt"
+    monkeypatch.setattr(runtime.shutil, "which", lambda name: sys.executable)
+    assert runtime.install_command() == "python -m pip install -r requirements.txt"
+
+
+def test_an_installed_package_names_what_it_needs_and_no_file_of_a_clone(tmp_path, installed):
+    said = bare(tmp_path, "eval", packages=installed).stderr
+    wanted = re.fullmatch(r"error: \w+ is not installed; [^\n]+ -m pip install ([^\n]+)\n", said)[1]
+    for package in ("mindspore", "numpy", "matplotlib", "opencv-python-headless", "tqdm"):
+        assert f"'{package}" in wanted
+    assert "mlserver" not in wanted and "requirements" not in wanted and "extra" not in wanted
+    program = "from ms_gan import runtime; print(runtime.install_command(serving=True))"
+    done = subprocess.run([sys.executable, "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True,
+                          env=environment(PYTHONPATH=str(installed)))
+    assert "'mlserver<" in done.stdout and "'mindspore<" in done.stdout
+
+
+def test_a_package_that_was_copied_without_its_metadata_names_where_they_are_listed(tmp_path):
+    shutil.copytree(ROOT / "ms_gan", tmp_path / "ms_gan", ignore=shutil.ignore_patterns("__pycache__"))
+    said = bare(tmp_path, "eval", packages=tmp_path).stderr
+    assert re.fullmatch(r"error: \w+ is not installed; install the packages that the pyproject\.toml of ms_gan's clone "
+                        r"lists\n", said)
+
+
+def test_every_file_of_the_package_is_installed(installed):
+    def files(folder):
+        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*")
+                if path.is_file() and "__pycache__" not in path.parts}
+
+    in_clone = {**files(ROOT / "ms_gan"),
+                **{f"judges/{name}": content for name, content in files(ROOT / "ckpt" / "judges").items()}}
+    assert files(installed / "ms_gan") == in_clone
+    assert bare(installed.parent, "recipes", "--help", packages=installed).returncode == 0
+
+
+def test_an_installed_package_brings_its_judges(installed):
+    home = installed / "ms_gan" / "judges"
+    assert judges.load_judge(home / "mnist").about["data"]["name"] == "mnist"
+    program = "from ms_gan.evaluation import judges; print(*judges.SHIPPED, sep='\\n')"
+    done = subprocess.run([sys.executable, "-c", program], cwd=installed.parent, capture_output=True, text=True,
+                          env=environment(PYTHONPATH=str(installed)))
+    assert str(home) in done.stdout.splitlines()
+
+
+@pytest.mark.skipif(not (ROOT / ".git").exists() or not shutil.which("git"), reason="this is no clone")
+def test_what_building_leaves_is_not_taken_for_a_part_of_the_project():
+    for name in ("build/lib/ms_gan/cli/train.py", "dist/x.whl", "ms_gan.egg-info/PKG-INFO"):
+        assert subprocess.run(["git", "check-ignore", "-q", name], cwd=ROOT).returncode == 0, name
