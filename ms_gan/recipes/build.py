@@ -111,9 +111,9 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
                                              name=f"optimizer_{name}", **recipe[f"optimizer_{name}"])
                   for name, network in networks.items()}
     more = dict(recipe["updates"])
-    if "fakes" in more:
+    if "generator_in_inference" in inspect.signature(STEPS[recipe["family"]]).parameters:
         more["generator_in_inference"] = networks["generator"]
-        if more["fakes"] == "inference":
+        if more.get("fakes") != "training":
             more["generator_in_inference"] = _sharing_weights(networks["generator"], _network(recipe, "generator"))
     step = _call(recipe, "updates", STEPS, recipe["family"], data=_data(recipe, images), latent=recipe["latent"],
                  classes=recipe["data"]["classes"] or clusters_of(recipe), batch_size=share_of_batch(recipe, devices),
@@ -187,7 +187,7 @@ def _check_labels(recipe: Recipe) -> None:
 
 
 def _check_counters(recipe: Recipe) -> None:
-    if not recipe["updates"].get("shared_counters"):
+    if not issubclass(STEPS[recipe["family"]], GANStep) or not recipe["updates"].get("shared_counters"):
         return
     ours, theirs = recipe["optimizer_generator"], recipe["optimizer_discriminator"]
     for key in ours:
@@ -243,7 +243,7 @@ def _network(recipe: Recipe, player: str, prefix: Optional[str] = None) -> nn.Ce
     else:
         chosen = player == "generator" and clusters > 0  # by the latent's first number
         given.update(latent_size=recipe["latent"]["size"] - chosen, places=data["places"])
-    network = _call(recipe, player, NETWORKS[player], kind, **given, **settings)
+    network = _call(recipe, player, NETWORKS.get(player, {}), kind, **given, **settings)
     if player == "generator" and clusters:
         network = ChosenByLatent(network, clusters)
     if player == "generator":
