@@ -7,12 +7,15 @@ import re
 import struct
 import subprocess
 import sys
+import time
 from pathlib import Path
-from typing import Optional
+from typing import Callable, List, Optional
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
+HANGS = 600  # seconds, the only limit in the tests: what takes as long as that hangs. How quick it is decides nothing
+started: List[subprocess.Popen] = []  # by the test that runs
 SMALL = ("--set", "generator.widths=[16,32]", "--set", "discriminator.widths=[16]")
 
 
@@ -31,15 +34,37 @@ def environment(**more: str) -> dict:
 def run(*arguments: object, cwd: Optional[Path] = None, status: int = 0, **more: str):
     """Run `python -m ms_gan …` to its end; check its exit status; return what it printed."""
     done = subprocess.run([sys.executable, "-m", "ms_gan", *map(str, arguments)], cwd=cwd, env=environment(**more),
-                          capture_output=True, text=True, timeout=300)
+                          capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == status, f"status {done.returncode}, expected {status}\n{done.stdout}\n{done.stderr}"
     return done
 
 
 def start(*arguments: object, cwd: Optional[Path] = None) -> subprocess.Popen:
-    """Start `python -m ms_gan …` and return at once."""
-    return subprocess.Popen([sys.executable, "-m", "ms_gan", *map(str, arguments)], cwd=cwd, env=environment(),
-                            stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    """Start `python -m ms_gan …` and return at once. It ends with the test, at the latest."""
+    started.append(subprocess.Popen([sys.executable, "-m", "ms_gan", *map(str, arguments)], cwd=cwd, env=environment(),
+                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    return started[-1]
+
+
+def wait_until(condition: Callable[[], bool], process: subprocess.Popen) -> None:
+    """Wait for what a process does while it runs. Fails with what it printed when it ends before."""
+    limit = time.monotonic() + HANGS
+    while not condition():
+        assert process.poll() is None, process.stdout.read()
+        assert time.monotonic() < limit, "it hangs"
+        time.sleep(0.002)
+
+
+def kill_when(condition: Callable[[], bool], process: subprocess.Popen) -> None:
+    """Kill -9 as soon as the condition holds."""
+    wait_until(condition, process)
+    process.kill()
+    process.communicate()
+
+
+def steps_saved(run_folder: Path) -> int:
+    """The steps of a run's newest checkpoint, 0 where there is none."""
+    return max((int(path.name[5:]) for path in run_folder.glob("checkpoints/step_*")), default=0)
 
 
 def write_mnist(folder: Path, train: int, test: int = 64) -> Path:

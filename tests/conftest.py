@@ -2,16 +2,30 @@
 
 from __future__ import annotations
 
+import importlib.util
+import re
+import signal
+
 import numpy as np
 import pytest
+
+import commands
 
 SMALL = ("generator.widths=[16, 32]", "discriminator.widths=[16]", "schedule.batch_size=8")
 SMALL_CONDITIONAL = ("generator.start_channels=4", "generator.widths=[4, 4, 4, 4]",
                      "discriminator.widths=[4, 4, 4, 4, 4]", "schedule.batch_size=8")
 
 
+# The files that take ten seconds or more, the longest first.
+LONG = [f"test_{name}.py" for name in (
+    "resume", "photographs", "judges", "serve_command", "clusters", "onnx", "delivery", "scores", "serving", "parallel",
+    "recipes", "training_folders", "average", "training_scores", "scripts", "autoencoder_procedures", "command_line",
+    "signals", "page", "rpgan", "procedures", "autoencoders")]
+NOT_NEEDED = ("tritonclient", "selenium")  # by anything but the files that import them
+
+
 def pytest_addoption(parser):
-    """Tests that take over a minute, and try again what others try once, run on request."""
+    """Tests that try again, or at more length, what others try once run on request."""
     parser.addoption("--slow", action="store_true", help="run the slowest tests, too")
 
 
@@ -20,12 +34,36 @@ def pytest_configure(config):
 
 
 def pytest_collection_modifyitems(config, items):
-    """Put the longest file first, so that the two processes that share the files end at about the same time."""
+    """Put short files first, for an early failure, then the longest, so that both processes end at about one time."""
     if not config.getoption("--slow"):
         for item in items:
             if item.get_closest_marker("slow"):
                 item.add_marker(pytest.mark.skip(reason="slow: runs with --slow"))
-    items.sort(key=lambda item: item.path.name != "test_resume.py")
+    items.sort(key=lambda item: LONG.index(item.path.name) + 1 if item.path.name in LONG else 0)
+
+
+class Without(pytest.Module):
+    """A file of tests that import what is not installed."""
+
+    def collect(self):
+        pytest.skip(f"needs {self.missing}, which is not installed (requirements-test.txt)", allow_module_level=True)
+
+
+def installed(name):
+    try:
+        return importlib.util.find_spec(name) is not None
+    except ImportError:
+        return False
+
+
+def pytest_pycollect_makemodule(module_path, parent):
+    source = module_path.read_text(encoding="utf-8")
+    for name in NOT_NEEDED:
+        if re.search(rf"^(import|from) {name}\b", source, re.M) and not installed(name):
+            module = Without.from_parent(parent, path=module_path)
+            module.missing = name
+            return module
+    return None
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -35,6 +73,29 @@ def cache(tmp_path_factory):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MS_GAN_CACHE", str(folder))
         yield folder
+
+
+@pytest.fixture(autouse=True)
+def usual_signals():
+    """Let SIGINT and SIGHUP do what they do in a terminal, also where whoever started the tests has them ignored."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
+    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if before[number] is signal.SIG_IGN:
+            signal.signal(number, usual)
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def nothing_runs_on():
+    """End what a test that failed has started and left running."""
+    yield
+    for process in commands.started:
+        if process.poll() is None:
+            process.kill()
+            process.communicate()
+    commands.started.clear()
 
 
 @pytest.fixture(scope="session")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from commands import ROOT, SMALL, environment, run, start, write_mnist
+from commands import HANGS, ROOT, SMALL, environment, run, start, steps_saved, wait_until, write_mnist
 from test_procedures import IMAGES, START, STEPS, Player, make_step, mlp_as_published
-from test_resume import wait_until
+from test_resume import ENDLESS, steps_to_resume_to
 
 from ms_gan import cli
 from ms_gan.errors import UserError
@@ -33,8 +33,8 @@ def test_two_devices_do_what_one_does_with_the_whole_batch(device, tmp_path):
                                   env={**environment(), "PYTHONPATH": f"{ROOT}:{HERE}", **common, **role},
                                   stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for role in roles]
     try:
-        for process in processes[1:]:
-            output, _ = process.communicate(timeout=120)
+        for process in processes[:0:-1]:  # when the second fails, the first one waits for it
+            output, _ = process.communicate(timeout=HANGS)
             assert process.returncode == 0, output
     finally:
         for process in processes:
@@ -61,23 +61,24 @@ def test_two_devices_do_what_one_does_with_the_whole_batch(device, tmp_path):
 def test_a_run_on_two_devices_is_killed_and_resumed_to_the_same_bytes(tmp_path, capsys):
     data = write_mnist(tmp_path / "data", 160)
     arguments = ("train", "--recipe", "keras_mlp", "--data-path", data, "--device-num", 2, "--batch-size", 16,
-                 "--steps", 40, *SMALL, "--set", "schedule.steps_per_epoch=10", "--set", "updates.pretraining_steps=5")
+                 *SMALL, "--set", "schedule.steps_per_epoch=10", "--set", "updates.pretraining_steps=5")
 
     def result(run_folder):
-        last = run_folder / "checkpoints" / "step_00000040"
+        last = run_folder / "checkpoints" / f"step_{steps:08d}"
         return {file.name: file.read_bytes() for file in [*last.iterdir(), run_folder / "history.csv"]}
 
-    run(*arguments, "--output-dir", tmp_path / "undisturbed")
-    process = start(*arguments, "--output-dir", tmp_path / "killed")
+    process = start(*arguments, "--steps", ENDLESS, "--output-dir", tmp_path / "killed")
     run_folder = tmp_path / "killed" / "keras_mlp" / "1"
-    wait_until(lambda: (run_folder / "checkpoints" / "step_00000020").exists(), process)
+    wait_until(lambda: steps_saved(run_folder) >= 20, process)
     worker = json.loads((run_folder / "environment.json").read_text())["starts"][0]["process"]
     subprocess.run(["kill", "-9", str(worker)], check=True)
-    process.communicate(timeout=60)
+    process.communicate(timeout=HANGS)
     assert process.returncode == 128 + 9
     assert cli.main(["train", "--resume", str(run_folder), "--device-num", "1"]) == 2
     assert "device_num was 2" in capsys.readouterr().err
-    run("train", "--resume", run_folder)
+    steps = steps_to_resume_to(run_folder, 40)
+    run("train", "--resume", run_folder, "--steps", steps)
+    run(*arguments, "--steps", steps, "--output-dir", tmp_path / "undisturbed")
     assert result(run_folder) == result(tmp_path / "undisturbed" / "keras_mlp" / "1")
     assert "2 × CPU" in (run_folder / "train.log").read_text()
 

@@ -10,37 +10,43 @@ import time
 
 import pytest
 
-from commands import SMALL, run, start, write_mnist
+from commands import HANGS, SMALL, kill_when, run, start, steps_saved, wait_until, write_mnist
 from ms_gan import cli
 from ms_gan.training import loop
 from ms_gan.training.loop import Loop
 
-STEPS = 250  # of 7 steps an epoch in `short`, so that checkpoints fall between rows of the history; 400 in `long`
+STEPS = 250
+ENDLESS = 1_000_000  # steps of a run that does not end before it is broken off, however late that is
+EPOCHS = {"short": 7, "long": ENDLESS}  # steps of one; of 7, so that checkpoints fall between rows of the history
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("data")
-    return {"short": write_mnist(folder / "short", 56), "long": write_mnist(folder / "long", 3200)}
-
-
-SHEETS = {"short": "epoch_0001.png", "long": "step_00000250.png"}
+    return write_mnist(tmp_path_factory.mktemp("data") / "mnist", 56)
 
 
 def arguments(data, kind, output, steps=STEPS):
-    return ("train", "--data-path", data[kind], "--steps", steps, "--batch-size", 8, "--seed", 3, *SMALL,
-            "--output-dir", output)
+    return ("train", "--data-path", data, "--steps", steps, "--batch-size", 8, "--seed", 3, *SMALL,
+            "--set", f"schedule.steps_per_epoch={EPOCHS[kind]}", "--output-dir", output)
 
 
 @pytest.fixture(scope="module")
 def undisturbed(data, tmp_path_factory):
-    results = {}
-    for kind in data:
-        folder = tmp_path_factory.mktemp(f"undisturbed_{kind}")
-        run(*arguments(data, kind, folder))
-        results[kind] = result(folder / "mlp" / "1")
-        results[f"{kind} sheet"] = (folder / "mlp/1/samples" / SHEETS[kind]).read_bytes()
-    return results
+    """Return a function to the folder of a run of that kind, and of so many steps, that nothing disturbed."""
+    runs = {}
+
+    def run_of(kind, steps=STEPS):
+        if (kind, steps) not in runs:
+            folder = tmp_path_factory.mktemp(f"undisturbed_{kind}")
+            run(*arguments(data, kind, folder, steps))
+            runs[kind, steps] = folder / "mlp" / "1"
+        return runs[kind, steps]
+    return run_of
+
+
+def steps_to_resume_to(run_folder, least=STEPS):
+    """How far a run that was broken off is to go on: as far as that, or further where it has come further."""
+    return max(least, steps_saved(run_folder) + 5)
 
 
 def train_here(*arguments):
@@ -65,36 +71,22 @@ def result(run_folder, steps=STEPS):
     return {**files, "history.csv": (run_folder / "history.csv").read_bytes()}
 
 
-def wait_until(condition, process, seconds=120):
-    limit = time.monotonic() + seconds
-    while not condition():
-        assert process.poll() is None, process.stdout.read()
-        assert time.monotonic() < limit
-        time.sleep(0.002)
-
-
-def kill_when(condition, process):
-    """Kill -9 as soon as the condition holds."""
-    wait_until(condition, process)
-    process.kill()
-    process.communicate()
-
-
 KILL_POINTS = {
     "as soon as there is a folder": lambda folder: (folder / "recipe.json").exists(),
     "while the first checkpoint is written": lambda folder: any(folder.glob("checkpoints/.step_*")),
-    "while a later checkpoint is written": lambda folder: any(folder.glob("checkpoints/.step_000001*.part")),
+    "while a later checkpoint is written": lambda folder: any(
+        path.name > ".step_00000100" for path in folder.glob("checkpoints/.step_*.part")),
 }
 
 
 @pytest.mark.parametrize("point", KILL_POINTS)
 def test_killed_runs_resume_to_the_same_bytes(point, data, undisturbed, tmp_path):
     run_folder = tmp_path / "mlp" / "1"
-    process = start(*arguments(data, "short", tmp_path))
+    process = start(*arguments(data, "short", tmp_path, ENDLESS))
     kill_when(lambda: KILL_POINTS[point](run_folder), process)
-    assert not (run_folder / "checkpoints" / f"step_{STEPS:08d}").exists(), "the run ended before it was killed"
-    resumed = run("train", "--resume", run_folder)
-    assert result(run_folder) == undisturbed["short"]
+    steps = steps_to_resume_to(run_folder)
+    resumed = run("train", "--resume", run_folder, "--steps", steps)
+    assert result(run_folder, steps) == result(undisturbed("short", steps), steps)
     assert "resumed" in resumed.stdout
     assert not list(run_folder.glob("checkpoints/.step_*"))
 
@@ -113,31 +105,33 @@ RECIPES = {  # what else has to go on where it stood
               "--set", "discriminator.widths=[4,4,4]", "--set", "discriminator.dense_widths=[8]",
               "--set", "schedule.steps_per_epoch=10"),
 }
-KILLED_IN = {"keras_mlp": [None, "step_00000000"]}  # None: in the preparation; the others as their second epoch ends
+# In its preparation, and as soon as there is a checkpoint; the others as their second epoch ends.
+KILLED_WHEN = {"keras_mlp": [lambda folder: "preparation" in read(folder / "train.log"),
+                             lambda folder: any(folder.glob("checkpoints/step_*"))]}
+
+
+def read(file):
+    return file.read_text() if file.exists() else ""
 
 
 @pytest.mark.parametrize("recipe", ["acgan", "slim_mlp", *(pytest.param(name, marks=pytest.mark.slow)
                                                            for name in ("keras_mlp", "dcgan"))])
 def test_recipes_with_more_to_carry_on_resume_to_the_same_bytes(recipe, data, tmp_path, device):
-    command = ["train", "--data-path", str(data["short"]), "--steps", "45", "--batch-size", "12", *RECIPES[recipe]]
-    train_here(*command, "--output-dir", tmp_path / "undisturbed")
-
+    command = ["train", "--data-path", str(data), "--batch-size", "12", *RECIPES[recipe]]
     run_folder = tmp_path / "killed" / recipe / "1"
-    process = start(*command, "--output-dir", tmp_path / "killed")
-    for checkpoint in KILLED_IN.get(recipe, ["step_00000020"]):
-        if checkpoint:
-            kill_when(lambda: (run_folder / "checkpoints" / checkpoint).exists(), process)
-        else:
-            kill_when(lambda: (run_folder / "train.log").exists()
-                      and "preparation" in (run_folder / "train.log").read_text(), process)
-            assert not (run_folder / "checkpoints").exists()
+    process = start(*command, "--steps", ENDLESS, "--output-dir", tmp_path / "killed")
+    for number, condition in enumerate(KILLED_WHEN.get(recipe, [lambda folder: steps_saved(folder) >= 20])):
+        if number:
             process = start("train", "--resume", run_folder)
-    train_here("train", "--resume", run_folder)
-    assert result(run_folder, 45) == result(tmp_path / "undisturbed" / recipe / "1", 45)
+        kill_when(lambda: condition(run_folder), process)
+    steps = steps_to_resume_to(run_folder, 45)
+    train_here("train", "--resume", run_folder, "--steps", steps)
+    train_here(*command, "--steps", steps, "--output-dir", tmp_path / "undisturbed")
+    assert result(run_folder, steps) == result(tmp_path / "undisturbed" / recipe / "1", steps)
 
 
 def test_a_preparation_goes_on_where_it_was_saved(data, tmp_path, monkeypatch, capsys, device):
-    command = ["train", "--data-path", str(data["short"]), "--steps", "12", "--batch-size", "12", *RECIPES["keras_mlp"],
+    command = ["train", "--data-path", str(data), "--steps", "12", "--batch-size", "12", *RECIPES["keras_mlp"],
                "--set", "updates.pretraining_steps=20", "--set", "average.decay=0.9"]
     train_here(*command, "--output-dir", tmp_path / "undisturbed")
 
@@ -173,17 +167,18 @@ def test_a_preparation_goes_on_where_it_was_saved(data, tmp_path, monkeypatch, c
 @pytest.mark.slow
 def test_killed_again_and_again(data, undisturbed, tmp_path):
     run_folder = tmp_path / "mlp" / "1"
-    process = start(*arguments(data, "short", tmp_path))
     delays = random.Random(5)
-    for _ in range(3):
-        before = set(run_folder.glob("checkpoints/step_*"))
-        wait_until(lambda: set(run_folder.glob("checkpoints/step_*")) - before, process)
-        time.sleep(delays.uniform(0, 0.05))
+    for number in range(3):
+        process = start(*(arguments(data, "short", tmp_path, ENDLESS) if number == 0 else
+                          ("train", "--resume", run_folder)))
+        before = steps_saved(run_folder)
+        wait_until(lambda: steps_saved(run_folder) > before, process)
+        time.sleep(delays.uniform(0, 0.05))  # so that it is killed anywhere
         process.kill()
         process.communicate()
-        process = start("train", "--resume", run_folder)
-    assert process.wait(120) == 0
-    assert result(run_folder) == undisturbed["short"]
+    steps = steps_to_resume_to(run_folder)
+    run("train", "--resume", run_folder, "--steps", steps)
+    assert result(run_folder, steps) == result(undisturbed("short", steps), steps)
 
 
 @pytest.mark.parametrize("number, statuses", [
@@ -192,41 +187,39 @@ def test_killed_again_and_again(data, undisturbed, tmp_path):
     pytest.param(signal.SIGINT, {130, 143}, marks=pytest.mark.slow),
 ])
 def test_a_signal_saves_in_the_middle_of_an_epoch(number, statuses, data, undisturbed, tmp_path):
-    for attempt in range(8):  # on a busy machine the few steps may be over before the signal is there
-        run_folder = tmp_path / str(attempt) / "mlp" / "1"
-        process = start(*arguments(data, "long", tmp_path / str(attempt)))
-        wait_until(lambda: (run_folder / "history.csv").exists()
-                   and len((run_folder / "history.csv").read_text().splitlines()) > 2, process)
-        process.send_signal(number)
-        output, _ = process.communicate()
-        saved = int(max(path.name for path in (run_folder / "checkpoints").glob("step_*"))[5:])
-        if saved < STEPS:
-            break
+    run_folder = tmp_path / "mlp" / "1"
+    process = start(*arguments(data, "long", tmp_path, ENDLESS))
+    wait_until(lambda: len(read(run_folder / "history.csv").splitlines()) > 2, process)
+    process.send_signal(number)
+    output, _ = process.communicate(timeout=HANGS)
     assert process.returncode in statuses, output
-    assert 0 < saved < STEPS, "stopped outside the epoch"
-    assert (run_folder / "losses.png").exists() and (run_folder / "progress.gif").exists()
-    assert f"stopped after step {saved}; all is saved" in output
+    saved = steps_saved(run_folder)
+    assert saved > 0 and (run_folder / "losses.png").exists() and (run_folder / "progress.gif").exists()
+    assert f"stopped after step {saved:,}; all is saved" in output
     assert f"--resume {run_folder}" in output
 
-    resumed = run("train", "--resume", run_folder)
-    assert f"resumed {run_folder} at step {saved} of {STEPS}" in resumed.stdout
-    assert result(run_folder) == undisturbed["long"]
+    steps = steps_to_resume_to(run_folder)
+    resumed = run("train", "--resume", run_folder, "--steps", steps)
+    assert f"resumed {run_folder} at step {saved:,} of {steps:,}" in resumed.stdout
+    assert result(run_folder, steps) == result(undisturbed("long", steps), steps)
 
 
 def test_a_longer_schedule_goes_on_in_the_middle_of_an_epoch(data, undisturbed, tmp_path, device):
     train_here(*arguments(data, "long", tmp_path, steps=93))
     train_here("train", "--resume", tmp_path / "mlp" / "1", "--steps", STEPS)
-    assert result(tmp_path / "mlp" / "1") == undisturbed["long"]
+    assert result(tmp_path / "mlp" / "1") == result(undisturbed("long"))
 
 
 def test_the_same_seed_gives_the_same_pictures_and_another_does_not(data, undisturbed, tmp_path, device):
     for seed in (3, 4):
         train_here(*arguments(data, "short", tmp_path / str(seed), steps=10), "--seed", seed)
-    sheets = [(tmp_path / seed / "mlp/1/samples/epoch_0001.png").read_bytes() for seed in "34"]
-    assert sheets[0] == undisturbed["short sheet"] != sheets[1]
+    folders = (undisturbed("short", 10), tmp_path / "3/mlp/1", tmp_path / "4/mlp/1")
+    expected, same, other = ((folder / "samples/step_00000010.png").read_bytes() for folder in folders)
+    assert same == expected != other
 
 
 def test_changed_settings_are_refused_by_name(data, tmp_path, capsys, device):
+    others = write_mnist(tmp_path / "others", 57)
     train_here(*arguments(data, "short", tmp_path, steps=10))
     run_folder = tmp_path / "mlp" / "1"
     before = {file: file.read_bytes() for file in run_folder.rglob("*") if file.is_file()}
@@ -236,7 +229,7 @@ def test_changed_settings_are_refused_by_name(data, tmp_path, capsys, device):
         (("--set", "latent.size=50"), "latent.size was 100"),
         (("--set", "optimizer_generator.learning_rate=1e-3"), "optimizer_generator.learning_rate was 0.0002"),
         (("--dataset", "digits"), "dataset was mnist"),
-        (("--data-path", str(data["long"])), "data_sha256"),
+        (("--data-path", str(others)), "not the images that the run began with: 57 images, were 56"),
         (("--steps", "5"), "already at step 10"),
         (("--output-dir", str(tmp_path)), "--output-dir"),
     ]:
@@ -250,7 +243,7 @@ def test_changed_settings_are_refused_by_name(data, tmp_path, capsys, device):
 
 def test_two_processes_do_not_train_one_run(data, tmp_path):
     run_folder = tmp_path / "mlp" / "1"
-    process = start(*arguments(data, "long", tmp_path, steps=1_000_000))
+    process = start(*arguments(data, "long", tmp_path, steps=ENDLESS))
     wait_until(lambda: (run_folder / "checkpoints" / "step_00000000").exists(), process)
     refused = run("train", "--resume", run_folder, status=2)
     process.send_signal(signal.SIGTERM)
@@ -263,8 +256,8 @@ def test_a_run_goes_on_when_nobody_reads_what_it_prints(data, undisturbed, tmp_p
     process = start(*arguments(data, "short", tmp_path))
     process.stdout.readline()
     process.stdout.close()
-    assert process.wait(120) == 0
-    assert result(tmp_path / "mlp" / "1") == undisturbed["short"]
+    assert process.wait(HANGS) == 0
+    assert result(tmp_path / "mlp" / "1") == result(undisturbed("short"))
     assert "done: 250 steps" in (tmp_path / "mlp" / "1" / "train.log").read_text()
 
 
@@ -277,9 +270,9 @@ def test_nohup_is_respected(data, undisturbed, tmp_path):
         signal.signal(signal.SIGHUP, before)
     wait_until(lambda: (tmp_path / "mlp" / "1" / "checkpoints" / "step_00000000").exists(), process)
     process.send_signal(signal.SIGHUP)
-    output, _ = process.communicate(timeout=120)
+    output, _ = process.communicate(timeout=HANGS)
     assert process.returncode == 0, output
-    assert result(tmp_path / "mlp" / "1") == undisturbed["long"]
+    assert result(tmp_path / "mlp" / "1") == result(undisturbed("long"))
 
 
 def test_what_diverged_is_neither_saved_nor_called_done(data, tmp_path):
@@ -290,7 +283,7 @@ def test_what_diverged_is_neither_saved_nor_called_done(data, tmp_path):
 
 
 def test_a_preparation_that_diverges_ends_in_one_line(data, tmp_path):
-    refused = run("train", "--recipe", "keras_mlp", *SMALL, "--data-path", data["short"], "--steps", 5,
+    refused = run("train", "--recipe", "keras_mlp", *SMALL, "--data-path", data, "--steps", 5,
                   "--output-dir", tmp_path, "--set", "updates.pretraining_steps=20",
                   "--set", "optimizer_discriminator.learning_rate=1e30", status=2)
     assert "training diverged in step" in refused.stderr and refused.stderr.count("\n") == 1
