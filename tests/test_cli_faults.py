@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import re
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -171,7 +172,8 @@ def test_a_missing_or_broken_package_is_named_with_the_command_that_installs_it(
     for debug in ((), ("--debug",)):
         said = python(tmp_path, program, *debug).stderr.splitlines()
         assert said[-1].startswith(f"error: {line}") and (debug or len(said) == 1)
-        assert said[-1].endswith(f" -m pip install -r {ROOT / 'requirements.txt'}")
+        command = said[-1].partition(", or use ")[0]  # a clone's own .venv, which this process does not use
+        assert command.endswith(f" -m pip install -r {ROOT / 'requirements.txt'}")
         assert said[0].startswith(STACK) == bool(debug)
 
 
@@ -255,3 +257,35 @@ def test_debug_goes_on_to_the_processes_of_several_devices(monkeypatch, argument
     monkeypatch.setattr(launch, "launch", lambda devices, passed: started.append((devices, passed)) or 0)
     assert cli.main([*arguments]) == 0
     assert started == [(2, [*arguments])]
+
+
+@pytest.mark.parametrize("value, shown", [("1", True), ("yes", True), ("0", False), ("false", False), ("", False)])
+def test_the_environment_turns_debugging_on_and_off(monkeypatch, capsys, value, shown):
+    monkeypatch.setenv("MS_GAN_DEBUG", value)
+    assert cli.main(["recipes", "nothing"]) == 2
+    assert (STACK in capsys.readouterr().err) == shown
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_a_command_as_ctrl_c_does_and_clears_away(tmp_path, number, capsys, monkeypatch):
+    from ms_gan.files import new_file
+
+    def draw(_options):
+        with new_file(tmp_path / "images.npy") as file:
+            file.write(b"some of it")
+            os.kill(os.getpid(), number)
+            raise AssertionError("it goes on")
+
+    monkeypatch.setattr("ms_gan.cli.recipes.run", draw)
+    before = signal.getsignal(number)
+    assert cli.main(["recipes"]) == 128 + number and list(tmp_path.iterdir()) == []
+    assert f"stopped by {number.name}" in capsys.readouterr().err and signal.getsignal(number) == before
+
+
+def test_a_broken_pipe_that_is_not_stdouts_is_a_bug(monkeypatch):
+    def fail(_options):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr("ms_gan.cli.recipes.run", fail)
+    with pytest.raises(BrokenPipeError):
+        cli.main(["recipes"])

@@ -242,14 +242,14 @@ def test_the_reason_for_which_mlserver_does_not_start_is_the_last_thing_it_says(
 
 
 def test_a_released_bundle_is_served_as_it_is(tmp_path):
-    """Its settings hold a host of their own, and no version."""
+    """Its models' settings hold no version."""
     folder = shutil.copytree(ROOT / "ckpt" / "mlp", tmp_path / "My Drive" / "mlp")
     http, remote, metrics = free_ports(3)
     log = tmp_path / "log"
     with started(folder, log, MLSERVER_HTTP_PORT=str(http), MLSERVER_GRPC_PORT=str(remote),
-                 MLSERVER_HOST="127.0.0.2", PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION="python") as process:
+                 MLSERVER_METRICS_PORT=str(metrics), MLSERVER_HOST="127.0.0.2", PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION="python") as process:
         wait_until(lambda: "Loaded model" in log.read_text(), process, log)
-        server = Server(process, "127.0.0.1", http, remote, log)
+        server = Server(process, "127.0.0.2", http, remote, log)
         assert server.draw(tensor("seed", "INT64", [1]))[0].shape == (1, 1, 28, 28)
         assert server.ask("/v2/models/generator/versions/1/ready", method="GET")[0] == 200
         latent = tensor("latent", "FP32", [1e38] * 100, [1, 100])

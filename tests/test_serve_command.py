@@ -202,7 +202,7 @@ REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what
     **{f"{name}: a wrong byte near its {where}": (wrong_byte(name, place), [], name)
        for name in CHECKED for where, place in (("start", 0.05), ("middle", 0.5), ("end", 0.95))},
     **{f"no {name}": (lambda folder, name=name: (folder / name).unlink(), [], name)
-       for name in (*CHECKED, "SHA256SUMS")},
+       for name in CHECKED},
     **{f"{what}, {format}": (contract_with(change), ["--format", format], "contract.json")
        for what, change in DISAGREEING.items() for format in ("mindir", "onnx")
        if format == "onnx" or what in ("a larger latent", "larger images", "an encoder of longer latents")},

@@ -6,6 +6,7 @@ import argparse
 import contextlib
 import importlib
 import os
+import select
 import sys
 from typing import List, Optional
 
@@ -54,15 +55,21 @@ def main(arguments: Optional[List[str]] = None) -> int:
     _open_streams()
     options = _parser().parse_args(arguments)
     options.arguments = sys.argv[1:] if arguments is None else arguments
-    options.debug |= os.environ.get("MS_GAN_DEBUG", "") not in ("", "0")
+    options.debug |= os.environ.get("MS_GAN_DEBUG", "").lower() not in ("", "0", "false", "no", "off")
     try:
         faults.refuse_names(options.command, options.arguments)
-        status = importlib.import_module(f"ms_gan.cli.{options.command}").run(options) or 0
+        with faults.ending(options.command):
+            status = importlib.import_module(f"ms_gan.cli.{options.command}").run(options) or 0
         sys.stdout.flush()  # while what it raises can still be told
         return status
-    except BrokenPipeError:  # whoever read our output has seen enough
-        _drop_output()
+    except BrokenPipeError:
+        if not _output_is_closed():
+            raise
+        _drop_output()  # whoever read our output has seen enough
         return 0
+    except faults.Ended as ended:
+        print(f"stopped by {ended.name}", file=sys.stderr)
+        return 128 + ended.number
     except KeyboardInterrupt:
         print("stopped by Ctrl-C", file=sys.stderr)
         return 130
@@ -89,6 +96,16 @@ def _open_streams() -> None:
             setattr(sys, name, open(os.devnull, "r" if name == "stdin" else "w"))
         if name != "stdin" and hasattr(getattr(sys, name), "reconfigure"):
             getattr(sys, name).reconfigure(errors="backslashreplace")
+
+
+def _output_is_closed() -> bool:
+    """Tell whether stdout is a pipe that nobody reads any more."""
+    poll = select.poll()
+    try:
+        poll.register(sys.stdout.fileno(), select.POLLOUT)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    except (OSError, ValueError):  # it is none of the system's
+        return False
 
 
 def _drop_output() -> None:

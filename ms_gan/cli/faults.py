@@ -6,15 +6,18 @@ missing or broken.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import importlib.util
 import os
 import re
+import signal
 import sys
 import sysconfig
+import threading
 import traceback
 from pathlib import Path
-from typing import List, Optional, Sequence
+from typing import Any, Iterator, List, Optional, Sequence
 
 import ms_gan
 from ms_gan import runtime
@@ -166,3 +169,31 @@ def _there(package: str) -> bool:
     except (ImportError, ValueError):
         return False
     return spec is not None and spec.origin is not None
+
+
+class Ended(KeyboardInterrupt):
+    """A signal other than Ctrl-C, of this `number`, ends the command; what was begun is cleared away on the way out."""
+
+    def __init__(self, number: int):
+        super().__init__(number)
+        self.number = number
+        self.name = signal.Signals(number).name
+
+
+@contextlib.contextmanager
+def ending(command: str) -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does: unless ignored, and but for those with ways of their own."""
+    if command in ("train", "serve") or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+
+    def end(number: int, _frame: Any) -> None:
+        raise Ended(number)
+
+    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)
+              if signal.getsignal(number) is not signal.SIG_IGN}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 from typing import Optional, Sequence
 
@@ -52,9 +53,15 @@ class Bundle:
         return in_chunks(self.models["encoder"], inputs)[0]
 
     def _check_files(self) -> None:
-        """Check the contract by its checksum, and what the contract tells of; the rest is the operator's to change."""
-        digests = {CONTRACT: (read_checksums(self.folder).get(CONTRACT), CHECKSUMS),
-                   **{name: (facts["sha256"], CONTRACT) for name, facts in self.contract["files"].items()}}
+        """Check the contract by its checksum, where one is there, and what the contract tells of.
+
+        The rest, the list of checksums among it, is the operator's to change.
+        """
+        digests = {name: (facts["sha256"], CONTRACT) for name, facts in self.contract["files"].items()}
+        with contextlib.suppress(UserError):  # a list that cannot be read says nothing about the contract
+            listed = read_checksums(self.folder)
+            if CONTRACT in listed:
+                digests[CONTRACT] = (listed[CONTRACT], CHECKSUMS)
         for name, (digest, teller) in digests.items():
             file = self.folder / name
             if not file.is_file():

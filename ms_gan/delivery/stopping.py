@@ -6,7 +6,7 @@ import os
 import signal
 from typing import Any, Callable, Optional
 
-ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT)
+ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 
 
 class Stopping:
@@ -21,7 +21,8 @@ class Stopping:
         self._hand_on: Optional[Callable[[], None]] = None
 
     def __enter__(self) -> "Stopping":
-        self._previous = {number: signal.signal(number, self._note) for number in ASKING}
+        self._previous = {number: signal.signal(number, self._note) for number in ASKING
+                          if signal.getsignal(number) is not signal.SIG_IGN}  # nohup means it
         return self
 
     def __exit__(self, kind: Any, *_error: Any) -> None:
