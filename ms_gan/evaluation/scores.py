@@ -77,12 +77,7 @@ class Real:
 
         With `as_labelled` each draw of training images has the classes of the test images, where there are enough.
         """
-        kept = len(train.images) - len(train.images) // OF_TRAINING
-        count = min(MOST, len(test.images), kept)
-        if count < FEWEST:
-            raise UserError(f"{test.name}, {test.source}: {len(test.images):,} test images and {len(train.images):,} "
-                            f"training images are too few for --metrics, which needs at least {FEWEST} and "
-                            f"{FEWEST * 6 // 5}")
+        count, kept = enough(train, test)
         chosen = test.only(np.sort(random_stream(seed, "test images").permutation(len(test.images))[:count]))
         order = random_stream(seed, "real against real").permutation(kept)
         draws = np.split(order[:kept // count * count], kept // count)
@@ -100,6 +95,20 @@ class Real:
     def count(self) -> int:
         """How many images are compared with, and as many are generated."""
         return len(self.test.images)
+
+
+def enough(train: ImageData, test: ImageData) -> Tuple[int, int]:
+    """Return how many images of each kind are compared, and of how many training images. Raises UserError for too few.
+
+    The other training images, the last ones, are for the width of the Parzen window.
+    """
+    kept = len(train.images) - len(train.images) // OF_TRAINING
+    count = min(MOST, len(test.images), kept)
+    if count < FEWEST:
+        raise UserError(f"{test.name}, {test.source}: {len(test.images):,} test images and {len(train.images):,} "
+                        f"training images are too few for --metrics, which needs at least {FEWEST} and "
+                        f"{FEWEST * 6 // 5}")
+    return count, kept
 
 
 def among_training_images(train: ImageData, test: ImageData, seed: int) -> Tuple[ImageData, ImageData]:

@@ -64,13 +64,13 @@ class Loop:
         progress: takes what a person is told.
         scores: what scores the generator on the way, if anything.
         best: what is known about the best checkpoint so far, if there is any.
-        initial_share: how much of the average of the weights, if there is one, is as it was before the first step; None
-            for a run of the time when averages had no warm-up.
+        initial_share: how much of the average of the weights is as it was before the first step, from 0 to 1; 0 where
+            there is no average.
     """
 
     def __init__(self, run: RunFolder, step, sampler: UnitRange, sheet: Sheet, batches, steps_per_epoch: int,
                  device: Device, settings: Dict[str, Any], history: History, progress: Progress,
-                 scores: TrainingScores, best: Optional[Dict[str, Any]], initial_share: Optional[float]):
+                 scores: TrainingScores, best: Optional[Dict[str, Any]], initial_share: float):
         self.run = run
         self.step = step
         self.sampler = sampler
@@ -262,10 +262,8 @@ class Loop:
         self._picture(self.run.losses, lambda: plots.losses(
             self.run.losses, self.history.read(), f"{self.name}: how the training went", self.step.equilibrium))
 
-    def _share_at(self, done: int) -> Optional[float]:
+    def _share_at(self, done: int) -> float:
         """Return how much of the average, if there is one, is still as it was before the first step."""
-        if self._initial_share is None:
-            return None
         decay = self.settings["recipe"]["average"]["decay"]
         self._initial_share = left_of(self._initial_share, decay, self._share_of_step, done)
         self._share_of_step = done
@@ -299,9 +297,8 @@ class Loop:
         return int(found[2]) * (self.steps_per_epoch if found[1] == "epoch" else 1)
 
     def _state(self, done: int) -> Dict[str, Any]:
-        state = {"step": done, "pending": self.history.pending, "best": self.best, "settings": self.settings}
-        share = self._share_at(done)
-        return state if share is None else {**state, "initial_share": share}
+        return {"step": done, "pending": self.history.pending, "best": self.best, "settings": self.settings,
+                "initial_share": self._share_at(done)}
 
     def _save(self, done: int) -> None:
         started = time.monotonic()

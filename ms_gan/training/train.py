@@ -17,7 +17,7 @@ from ms_gan.data.description import ImageData, NothingHeldOut
 from ms_gan.errors import UserError
 from ms_gan.evaluation import plots
 from ms_gan.evaluation.sampling import seeded_inputs
-from ms_gan.evaluation.scores import Real
+from ms_gan.evaluation.scores import enough
 from ms_gan.nets.blocks import UnitRange
 from ms_gan.recipes import Recipe, clusters_of
 from ms_gan.recipes.build import build_sampler, build_step, knows_clusters, match_cluster_shares
@@ -38,8 +38,8 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
           warm_start: Optional[Path] = None, skip_unreadable: bool = False, command: Sequence[str] = ()) -> None:
     """Train a new run, below `root`, for `steps` or for the recipe's epochs.
 
-    `command` is what was typed, for the record; `warm_start` is a checkpoint whose networks, but not optimizers, the run begins with;
-    `data_path` where the images were read, and `skip_unreadable` how, for a later resume; `instead_of` names the data
+    `command` is what was typed, for the record; `warm_start` is a checkpoint whose networks, but not optimizers, the
+    run begins with; `data_path` where the images were read, and `skip_unreadable` how, for a later resume; `instead_of` names the data
     set that they stand in for. Raises UserError, before a folder is made, for images or settings that
     do not go together.
     """
@@ -231,7 +231,7 @@ def _limits(images: ImageData, test: Optional[ImageData], recipe: Recipe) -> Seq
         return (f"eval will only draw samples: it can neither compare with the test images nor score, as these have no "
                 f"labels ({test.why_unlabelled}); give them labels as the training images have, or take them away",)
     try:
-        Real.choose(images, test, 0)
+        enough(images, test)
     except UserError as error:
         return (f"eval --metrics will give no scores: {error}",)
     return ()
