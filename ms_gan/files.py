@@ -78,8 +78,8 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
 
     Yields the hidden folder. On leaving, every file is made readable to others
     (MindSpore writes mode 0400), flushed to disk, and the folder is renamed to
-    `path`, which must not exist or be empty, unless it is to be replaced. A folder that cannot be renamed over, as a disk
-    is mounted there or a shell stands in it, takes the files one by one instead. If the body raises, nothing is left,
+    `path`, which must not exist or be empty, unless it is to be replaced. A folder that cannot be renamed over, as a
+    disk is mounted there or a shell stands in it, takes the files one by one instead. If the body raises, nothing is left,
     parents that were made for it included, and what was at `path` is untouched.
     """
     path = Path(path)

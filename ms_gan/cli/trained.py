@@ -81,14 +81,14 @@ class Trained:
     def own_data(self, data_path: Optional[str], skip_unreadable: bool) -> Tuple[ImageData, ImageData]:
         """Load the training and the test images of the run, with labels where there are any, at the model's size.
 
-        Labels that a folder has though the recipe takes none are there, too. Raises UserError where the images cannot be
-        loaded, or are not the training images that the model was trained on.
+        Labels that a folder has though the recipe takes none are there, too. Raises UserError where the images cannot
+        be loaded, or are not the training images that the model was trained on.
         """
         train = self.load("train", data_path, skip_unreadable)
         if train.sha256 != self.settings["data_sha256"]:
             changed = what_changed(RunFolder(self.home).read_fingerprint(), train)
-            raise UserError(f"{train.name}, {train.source}: not the images that the run was trained on: {changed}; scores "
-                            f"need the run's own data: name them with --data-path")
+            raise UserError(f"{train.name}, {train.source}: not the images that the run was trained on: {changed}; "
+                            f"scores need the run's own data: name them with --data-path")
         test = self.load("test", data_path, skip_unreadable, rotate_and_mirror=False)
         return self.fitting(train).labelled(), self.fitting(test).labelled()
 

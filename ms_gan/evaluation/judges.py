@@ -259,8 +259,8 @@ def judge_for(train: ImageData, test: ImageData, say: Callable[[str], None]) -> 
             shutil.rmtree(folder)
         return kept or keep_judge(judge, folder)
     except OSError as error:
-        say(f"note: {folder} cannot be written ({error.strerror or error}), so the judge serves now and is trained again "
-            f"next time; set MS_GAN_CACHE to a folder that can")
+        say(f"note: {folder} cannot be written ({error.strerror or error}), so the judge serves now and is trained "
+            f"again next time; set MS_GAN_CACHE to a folder that can")
         return judge
 
 

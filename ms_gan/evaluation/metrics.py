@@ -189,8 +189,8 @@ def equilibrium(real_logits: np.ndarray, generated_logits: np.ndarray, threshold
 
     The part of the real and of the generated ones that it judges rightly, taking those above the `threshold` for real;
     the part of all pairs of one and the other in which it scores the real one higher, equal ones counting half; the
-    spread, the standard deviation of each kind's logits; and the gap between their means. A D that has died says .5 and .5, or 1 and 0, as one at
-    equilibrium does, but with a spread of 0. Unbiased in N.
+    spread, the standard deviation of each kind's logits; and the gap between their means. A D that
+    has died says .5 and .5, or 1 and 0, as one at equilibrium does, but with a spread of 0. Unbiased in N.
     """
     real, generated = (logits.astype(np.float64).ravel() for logits in (real_logits, generated_logits))
     ascending = np.sort(generated)

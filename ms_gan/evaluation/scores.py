@@ -39,7 +39,8 @@ LABELLED = 5  # times as many samples for CAS and 1-NN: 50,000
 DRAWS = 5  # of real images for the Fréchet distance of real to real, at most: one alone is as much luck as measure
 DISCRIMINATED = 2000  # images of each kind that D judges: enough for two digits
 DRAWN_AT_ONCE = 1000
-NO_RATIO = "real images have no distance to each other, as copies of one image have none, so there is nothing to divide by"
+NO_RATIO = ("real images have no distance to each other, as copies of one image have none, so there is nothing to divide "
+            "by")
 
 
 @dataclass
@@ -215,8 +216,8 @@ class QuickScores:
     Built once, from the images to compare with and as many others, uint8, N×C×H×W, for real against real; called with
     as many generated ones, float32 in [0, 1], and for a conditional generator the classes asked for, int (N,). It
     returns `fd_ratio`, the Fréchet distance as a ratio to that of real against real, None where that is nothing, and,
-    with classes, `class_accuracy`. With few images such a ratio says little of a good generator, as the distance of real to real is
-    mostly bias.
+    with classes, `class_accuracy`. With few images such a ratio says little of a good generator, as
+    the distance of real to real is mostly bias.
     """
 
     def __init__(self, judge: Judge, reference: np.ndarray, others: np.ndarray):

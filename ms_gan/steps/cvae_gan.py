@@ -41,8 +41,8 @@ class CVAEGANStep(TrainingStep):
     learned nothing, or G, with larger steps, ran to what this D did not know. It is measured at the first `penalised`
     real images of the batch alone; with a gamma of 0 not at all, and penalty_real is 0.
 
-    D sees two fakes for each real image: at equilibrium, fakes like real ones, it says 1/3 of each. So fool_rate and the
-    accuracies go by 1/3: above it, D takes an image for real.
+    D sees two fakes for each real image: at equilibrium, fakes like real ones, it says 1/3 of each. So fool_rate and
+    the accuracies go by 1/3: above it, D takes an image for real.
 
     Args:
         data, encoder, generator, latent, classes, batch_size, kl_weight: as for CVAEStep.

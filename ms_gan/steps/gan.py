@@ -71,7 +71,8 @@ class GANStep(TrainingStep):
             share_counters(optimizer_discriminator, optimizer_generator)
         if sum(target_real) <= sum(target_fake):
             raise UserError(f"updates.target_real {list(target_real)} must be greater in the mean than "
-                            f"updates.target_fake {list(target_fake)}: G learns to be taken for real, and real is above")
+                            f"updates.target_fake {list(target_fake)}: G learns to be taken for real, and "
+                            f"real is above")
         self.data = data
         self.generator = generator
         self.generator_for_discriminator = generator_in_inference if fakes == "inference" else generator

@@ -241,8 +241,8 @@ class Loop:
         """Draw images. Raises UserError where they hold numbers that are not finite: G has diverged."""
         images = draw_images(self.sampler, inputs)
         if not np.isfinite(images).all():
-            raise UserError(f"training diverged: the images that G draws after step {done:,} are not finite; start again "
-                            f"with another --seed or a smaller learning rate (--set); the checkpoints before it are "
+            raise UserError(f"training diverged: the images that G draws after step {done:,} are not finite; start "
+                            f"again with another --seed or a smaller learning rate (--set); the checkpoints before it are "
                             f"sound")
         return images
 

@@ -32,8 +32,8 @@ class Maturity:
             return (f"BatchNorm's moving statistics, by which it draws, still hold {self.statistics:.0%} of their "
                     f"initial values after {self.step:,} steps, so colours and contrast are off; train longer")
         if self.step < self.warm_up:
-            return (f"the average of the weights, which draws, is young: it reaches back about {self.step // 10 or 1:,} "
-                    f"steps; from step {self.warm_up:,} on, about {(self.warm_up + 10) // 9:,}")
+            return (f"the average of the weights, which draws, is young: it reaches back about {self.step // 10 or 1:,}"
+                    f" steps; from step {self.warm_up:,} on, about {(self.warm_up + 10) // 9:,}")
         return None
 
     @property

@@ -160,7 +160,8 @@ def mark_best(run: RunFolder, best: Optional[Dict[str, Any]], say: Callable[[str
         hidden.symlink_to(checkpoint_name(best["step"]))
         os.replace(hidden, run.best_checkpoint)
     except OSError as error:
-        say(f"note: no link {run.best_checkpoint} ({error.strerror or error}); {run.best.name} names the best checkpoint")
+        say(f"note: no link {run.best_checkpoint} ({error.strerror or error}); {run.best.name} names the "
+            f"best checkpoint")
 
 
 def _disjoint(images: ImageData, held_out: Optional[ImageData], count: int, seed: int) -> Tuple[ImageData, ImageData]:
