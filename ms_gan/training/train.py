@@ -39,7 +39,8 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     """Train a new run, below `root`, for `steps` or for the recipe's epochs.
 
     `command` is what was typed, for the record; `warm_start` is a checkpoint whose networks, but not optimizers, the
-    run begins with; `data_path` where the images were read, and `skip_unreadable` how, for a later resume; `instead_of` names the data
+    run begins with; `data_path` where the images were read, and `skip_unreadable` how, for a later resume;
+    `instead_of` names the data
     set that they stand in for. Raises UserError, before a folder is made, for images or settings that
     do not go together.
     """
