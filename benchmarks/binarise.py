@@ -27,9 +27,11 @@ def main() -> None:
         data = load_mnist(split, sys.argv[1])
         drawn = random_stream(1, f"binarise {split}").random(data.images.shape) * 255 < data.images
         (output / f"{name}-images-idx3-ubyte").write_bytes(
-            struct.pack(">IIII", 2051, len(drawn), *drawn.shape[2:]) + (drawn * np.uint8(255)).tobytes())
+            struct.pack(">IIII", 2051, len(drawn), *drawn.shape[2:]) + (drawn * np.uint8(255)).tobytes()
+        )
         (output / f"{name}-labels-idx1-ubyte").write_bytes(
-            struct.pack(">II", 2049, len(drawn)) + data.labels.astype(np.uint8).tobytes())
+            struct.pack(">II", 2049, len(drawn)) + data.labels.astype(np.uint8).tobytes()
+        )
 
 
 if __name__ == "__main__":

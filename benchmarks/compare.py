@@ -56,8 +56,9 @@ def main() -> None:
 
     rounds = []
     for number in range(options.rounds):
-        times = {name: milliseconds_per_step(options.recipe, name, options.data_path, options.steps)
-                 for name in contenders}
+        times = {
+            name: milliseconds_per_step(options.recipe, name, options.data_path, options.steps) for name in contenders
+        }
         rounds.append(times)
         told = ", ".join(f"{name} {value:.1f} ms" for name, value in times.items())
         print(f"round {number + 1}: {told}", flush=True)
@@ -66,8 +67,7 @@ def main() -> None:
         line = f"{name}: median {statistics.median(values):.1f} ms a step"
         if name != "ms_gan" and "ms_gan" in contenders:
             ratios = sorted(times[name] / times["ms_gan"] for times in rounds)
-            line += (f", {statistics.median(ratios):.2f} times ms_gan "
-                     f"(rounds {ratios[0]:.2f} to {ratios[-1]:.2f})")
+            line += f", {statistics.median(ratios):.2f} times ms_gan (rounds {ratios[0]:.2f} to {ratios[-1]:.2f})"
         print(line)
 
 

@@ -22,8 +22,8 @@ import argparse
 import json
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, Sequence, Tuple
 
 import numpy as np
 
@@ -38,9 +38,18 @@ LATENT = {"size": 2, "distribution": "normal"}
 ADAM = {"learning_rate": 1e-3, "decay_rate": 0.1, "beta1": 0.0, "beta2": 0.99, "epsilon": 1e-8}
 AVERAGE_DECAY = 0.999
 UPDATES = {  # of the families in ms_gan/steps
-    "gan": {"discriminator_steps": 1, "discriminator_update": "sum", "half_batches": False, "fakes": "training",
-            "generator_latents": "shared", "generator_loss": "non_saturating", "target_real": (1.0, 1.0),
-            "target_fake": (0.0, 0.0), "shared_counters": False, "pretraining_steps": 0},
+    "gan": {
+        "discriminator_steps": 1,
+        "discriminator_update": "sum",
+        "half_batches": False,
+        "fakes": "training",
+        "generator_latents": "shared",
+        "generator_loss": "non_saturating",
+        "target_real": (1.0, 1.0),
+        "target_fake": (0.0, 0.0),
+        "shared_counters": False,
+        "pretraining_steps": 0,
+    },
     "rpgan": {"gamma": 0.1, "penalised": 128, "class_weight": 0.0},
 }
 
@@ -51,7 +60,7 @@ def draw_points(count: int, stream: np.random.Generator) -> np.ndarray:
     return (centres + STANDARD_DEVIATION * stream.standard_normal((count, 2))).astype(np.float32)
 
 
-def count_modes(points: np.ndarray) -> Tuple[int, float]:
+def count_modes(points: np.ndarray) -> tuple[int, float]:
     """Return how many of the modes are found, and which share of the points, (N, 2), is of high quality.
 
     Of high quality is a point within three standard deviations of the centre next to it, whose mode it finds.
@@ -61,7 +70,7 @@ def count_modes(points: np.ndarray) -> Tuple[int, float]:
     return len(np.unique(distances.argmin(1)[good])), float(good.mean())
 
 
-def train(family: str, seed: int, steps: int) -> Dict[str, np.ndarray]:
+def train(family: str, seed: int, steps: int) -> dict[str, np.ndarray]:
     """Train one GAN; return samples, float32, (SAMPLES, 2), of its generator as "trained", and of the "average"."""
     import mindspore as ms
     from mindspore import nn, ops
@@ -96,17 +105,28 @@ def train(family: str, seed: int, steps: int) -> Dict[str, np.ndarray]:
 
     device = runtime.set_up("CPU")
     ms.set_seed(seed)
-    networks = {"generator": generator("generator"),
-                "discriminator": MLPDiscriminator(0, (1, 1, 2), WIDTHS, SLOPE, "mindspore")}
+    networks = {
+        "generator": generator("generator"),
+        "discriminator": MLPDiscriminator(0, (1, 1, 2), WIDTHS, SLOPE, "mindspore"),
+    }
     networks["discriminator"].update_parameters_name("discriminator.")
-    optimizers = {f"optimizer_{name}": adam(network, f"optimizer_{name}", decay_steps=steps, **ADAM)
-                  for name, network in networks.items()}
+    optimizers = {
+        f"optimizer_{name}": adam(network, f"optimizer_{name}", decay_steps=steps, **ADAM)
+        for name, network in networks.items()
+    }
     updates = dict(UPDATES[family])
     if family == "gan":
         updates["generator_in_inference"] = networks["generator"]
     points = draw_points(POINTS, runtime.random_stream(seed, "points")) / np.float32(SCALE)
-    step = STEPS[family](data=Points(points.reshape(-1, 1, 1, 2)), latent=LATENT, classes=0, batch_size=BATCH,
-                         **networks, **optimizers, **updates)
+    step = STEPS[family](
+        data=Points(points.reshape(-1, 1, 1, 2)),
+        latent=LATENT,
+        classes=0,
+        batch_size=BATCH,
+        **networks,
+        **optimizers,
+        **updates,
+    )
     step.average_decay = AVERAGE_DECAY
     step.averages = {"generator": generator("generator_average")}
     begin_average(step.generator, step.averages["generator"])
@@ -119,13 +139,16 @@ def train(family: str, seed: int, steps: int) -> Dict[str, np.ndarray]:
         raise SystemExit(f"{family}, seed {seed}: the losses are no numbers any more")
     latents = draw_latents(LATENT["distribution"], SAMPLES, LATENT["size"], runtime.random_stream(seed, "samples"))
     drawing = {"trained": step.generator, "average": step.averages["generator"]}
-    return {name: network.set_train(False)(ms.Tensor(latents)).asnumpy().reshape(-1, 2) * np.float32(SCALE)
-            for name, network in drawing.items()}
+    return {
+        name: network.set_train(False)(ms.Tensor(latents)).asnumpy().reshape(-1, 2) * np.float32(SCALE)
+        for name, network in drawing.items()
+    }
 
 
-def draw(panels: Dict[str, np.ndarray], file: Path) -> None:
+def draw(panels: dict[str, np.ndarray], file: Path) -> None:
     """Write a picture of points, one panel for each set of them."""
     import matplotlib
+
     matplotlib.use("Agg")
     import matplotlib.pyplot as plt
 
@@ -159,8 +182,12 @@ def main(arguments: Sequence[str] = None) -> None:
         for seed in options.seeds:
             started = time.monotonic()
             samples = train(family, seed, options.steps)
-            row = {"family": family, "seed": seed, "steps": options.steps,
-                   "minutes": round((time.monotonic() - started) / 60, 1)}
+            row = {
+                "family": family,
+                "seed": seed,
+                "steps": options.steps,
+                "minutes": round((time.monotonic() - started) / 60, 1),
+            }
             for name, points in samples.items():
                 row[f"modes_{name}"], row[f"share_within_3_sigma_{name}"] = count_modes(points)
             print(json.dumps(row), flush=True)

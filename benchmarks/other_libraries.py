@@ -20,7 +20,7 @@ def by_scipy(real: np.ndarray, generated: np.ndarray, pixels: tuple) -> None:
 
     (mean, covariance), (other_mean, other) = ((some.mean(0), np.cov(some, rowvar=False)) for some in (real, generated))
     root = sqrtm(covariance @ other)
-    print("scipy: Fréchet distance", ((mean - other_mean)**2).sum() + np.trace(covariance + other - 2 * root.real))
+    print("scipy: Fréchet distance", ((mean - other_mean) ** 2).sum() + np.trace(covariance + other - 2 * root.real))
 
 
 def by_torch_fidelity(real: np.ndarray, generated: np.ndarray, pixels: tuple) -> None:
@@ -48,11 +48,25 @@ def by_scikit_learn(real: np.ndarray, generated: np.ndarray, pixels: tuple) -> N
 
     sigma = max(np.logspace(-1, 0, 10), key=lambda sigma: density(sigma, validation).mean())
     of_test = density(sigma, test)
-    print("scikit-learn: Parzen sigma", sigma, "log-likelihood", of_test.mean(),
-          "error", of_test.std(ddof=1) / len(of_test)**0.5)
+    print(
+        "scikit-learn: Parzen sigma",
+        sigma,
+        "log-likelihood",
+        of_test.mean(),
+        "error",
+        of_test.std(ddof=1) / len(of_test) ** 0.5,
+    )
     distances, indices = NearestNeighbors(n_neighbors=1).fit(samples).kneighbors(test)
-    print("scikit-learn: nearest", indices[:5, 0], "sum", indices.sum(), "median", np.median(distances),
-          "1st percentile", np.percentile(distances, 1))
+    print(
+        "scikit-learn: nearest",
+        indices[:5, 0],
+        "sum",
+        indices.sum(),
+        "median",
+        np.median(distances),
+        "1st percentile",
+        np.percentile(distances, 1),
+    )
     read = KNeighborsClassifier(1).fit(samples, labels).predict(test)
     print("scikit-learn: 1-NN error", np.mean(read != test_labels))
 

@@ -15,19 +15,24 @@ class SamePadding(nn.Conv2d):
 
     def forward(self, x):
         missing = [max((-(-size // self.stride[0]) - 1) * self.stride[0] + 5 - size, 0) for size in x.shape[2:]]
-        return super().forward(functional.pad(x, (missing[1] // 2, -(-missing[1] // 2),
-                                                  missing[0] // 2, -(-missing[0] // 2))))
+        return super().forward(
+            functional.pad(x, (missing[1] // 2, -(-missing[1] // 2), missing[0] // 2, -(-missing[0] // 2)))
+        )
 
 
 class Generator(nn.Module):
     def __init__(self):
         super().__init__()
-        self.start = nn.Sequential(nn.Linear(timing.LATENT + CLASSES, 1960), nn.BatchNorm1d(1960, 1e-3, 0.01),
-                                   nn.LeakyReLU(0.2))
+        self.start = nn.Sequential(
+            nn.Linear(timing.LATENT + CLASSES, 1960), nn.BatchNorm1d(1960, 1e-3, 0.01), nn.LeakyReLU(0.2)
+        )
         layers = []
         for before, stride in ((40, 2), (80, 1), (80, 1), (80, 1)):
-            layers += [nn.ConvTranspose2d(before, 80, 5, stride, padding=2, output_padding=stride - 1),
-                       nn.BatchNorm2d(80, 1e-3, 0.01), nn.LeakyReLU(0.2)]
+            layers += [
+                nn.ConvTranspose2d(before, 80, 5, stride, padding=2, output_padding=stride - 1),
+                nn.BatchNorm2d(80, 1e-3, 0.01),
+                nn.LeakyReLU(0.2),
+            ]
         self.layers = nn.Sequential(*layers, nn.ConvTranspose2d(80, 1, 5, 2, padding=2, output_padding=1), nn.Sigmoid())
 
     def forward(self, latents, labels):

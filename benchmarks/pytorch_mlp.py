@@ -22,8 +22,9 @@ def generator() -> nn.Module:
 
 
 def discriminator() -> nn.Module:
-    return nn.Sequential(nn.Linear(784, 512), nn.LeakyReLU(0.2), nn.Linear(512, 256), nn.LeakyReLU(0.2),
-                         nn.Linear(256, 1))
+    return nn.Sequential(
+        nn.Linear(784, 512), nn.LeakyReLU(0.2), nn.Linear(512, 256), nn.LeakyReLU(0.2), nn.Linear(256, 1)
+    )
 
 
 class Images(torch.utils.data.Dataset):
@@ -74,8 +75,12 @@ def main() -> None:
         loss_g = bce(d(fake), ones)
         loss_g.backward()
         adam_g.step()
-        return (loss_d.item(), loss_g.item(), (logits_real > 0).float().mean().item(),
-                (logits_fake < 0).float().mean().item())
+        return (
+            loss_d.item(),
+            loss_g.item(),
+            (logits_real > 0).float().mean().item(),
+            (logits_fake < 0).float().mean().item(),
+        )
 
     timing.report(step)
 

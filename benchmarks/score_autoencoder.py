@@ -57,8 +57,9 @@ def main() -> None:
         trained = load_trained(place)
         if trained.encoder is None:
             raise UserError(f"{place}: {trained.recipe['name']} is no autoencoder; name one that is")
-        if options.forget_label and (trained.labels is None or trained.labels.places
-                                     or "reconstruction" not in trained.recipe["updates"]):
+        if options.forget_label and (
+            trained.labels is None or trained.labels.places or "reconstruction" not in trained.recipe["updates"]
+        ):
             raise UserError(f"{place}: --forget-label sums the bound over classes: it takes a CVAE that has them")
         test = trained.fitting(trained.load("test", options.data_path, False, rotate_and_mirror=False))
         images, labels = some_of(test, options.images, SEED, trained.labels is not None)
@@ -66,23 +67,44 @@ def main() -> None:
         sampled = trained.draw(seeded_inputs(trained.recipe["latent"], len(images), SEED, *labels))
         real = sharpness(images)
         print(f"{place}: {trained.recipe['name']}, step {trained.step:,}, {len(images):,} test images")
-        print(f"  squared_error {((images - reconstructed) ** 2).sum((1, 2, 3)).mean():.2f}, sharpness: reconstructed "
-              f"{sharpness(reconstructed) / real:.3f}, sampled {sharpness(sampled) / real:.3f} of real ({real:.4f})")
+        print(
+            f"  squared_error {((images - reconstructed) ** 2).sum((1, 2, 3)).mean():.2f}, sharpness: reconstructed "
+            f"{sharpness(reconstructed) / real:.3f}, sampled {sharpness(sampled) / real:.3f} of real ({real:.4f})"
+        )
         updates = trained.recipe["updates"]
         variance = updates["kl_weight"] / 2 if updates.get("reconstruction") == "squared" else None
         weights, prior_to_posterior, kl = log_weights(
-            trained.encoder.encoder, trained.generator.generator, images, labels, trained.recipe["latent"]["size"],
-            options.samples, SEED, variance)
+            trained.encoder.encoder,
+            trained.generator.generator,
+            images,
+            labels,
+            trained.recipe["latent"]["size"],
+            options.samples,
+            SEED,
+            variance,
+        )
         by_chance = -prior_to_posterior.mean(1)
-        print(f"  KL {kl[0].mean():.3f}, by Monte Carlo {by_chance.mean():.3f} "
-              f"+- {by_chance.std(ddof=1) / len(by_chance) ** 0.5:.3f}")
+        print(
+            f"  KL {kl[0].mean():.3f}, by Monte Carlo {by_chance.mean():.3f} "
+            f"+- {by_chance.std(ddof=1) / len(by_chance) ** 0.5:.3f}"
+        )
         if "reconstruction" in updates:
             bounds = {k: importance_bound(weights, k) for k in (1, 4, 16, 64) if options.samples % k == 0}
             print("  " + ", ".join(f"bound_{k} {bound:.2f}" for k, bound in bounds.items()))
         if options.forget_label:
-            of_all = [log_weights(trained.encoder.encoder, trained.generator.generator, images,
-                                  [np.full(len(images), label, np.int32)], trained.recipe["latent"]["size"],
-                                  options.samples, SEED, variance)[0] for label in range(len(trained.labels.names))]
+            of_all = [
+                log_weights(
+                    trained.encoder.encoder,
+                    trained.generator.generator,
+                    images,
+                    [np.full(len(images), label, np.int32)],
+                    trained.recipe["latent"]["size"],
+                    options.samples,
+                    SEED,
+                    variance,
+                )[0]
+                for label in range(len(trained.labels.names))
+            ]
             of_all = np.concatenate(of_all)
             print(f"  label forgotten: bound_{options.samples} {importance_bound(of_all, len(of_all)):.2f}")
 

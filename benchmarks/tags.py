@@ -36,8 +36,10 @@ def meanings(images: np.ndarray, has: np.ndarray) -> np.ndarray:
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
     """Return Spearman's rank correlation; equal values share the mean of their ranks."""
-    ranks = [np.array([(values < value).sum() + (values == value).sum() / 2 for value in values])
-             for values in (first, second)]
+    ranks = [
+        np.array([(values < value).sum() + (values == value).sum() / 2 for value in values])
+        for values in (first, second)
+    ]
     return float(np.corrcoef(*ranks)[0, 1])
 
 
@@ -70,13 +72,16 @@ def main() -> None:
             added[:, -1] = tag + 1
             # a label's tags stand in rising order, before zeros
             added = np.sort(np.where(added == 0, len(names) + 1, added), 1) % (len(names) + 1)
-            latents = draw_latents(latent["distribution"], DRAWN, latent["size"],
-                                   runtime.random_stream(SEED, "latents", tag))
+            latents = draw_latents(
+                latent["distribution"], DRAWN, latent["size"], runtime.random_stream(SEED, "latents", tag)
+            )
             change = (trained.draw((latents, added.astype(np.int32))) - trained.draw((latents, without))).mean(0)
             responses[tag] = change.ravel() @ meaning[tag] / (meaning[tag] @ meaning[tag])
         shares = has.mean(0)
-        print(f"{place}: {trained.recipe['name']}, step {trained.step:,}: mean response {responses.mean():.2f}; rank "
-              f"correlation with how frequent a tag is {rank_correlation(shares, responses):+.2f}")
+        print(
+            f"{place}: {trained.recipe['name']}, step {trained.step:,}: mean response {responses.mean():.2f}; rank "
+            f"correlation with how frequent a tag is {rank_correlation(shares, responses):+.2f}"
+        )
         for tag in np.argsort(-shares):
             print(f"  {names[tag]:16} on {shares[tag]:5.1%} of the images, response {responses[tag]:5.2f}")
 

@@ -26,8 +26,10 @@ def main() -> None:
     for before, width in zip(widths, widths[1:]):
         layers += [nn.Dense(before, width), nn.BatchNorm1d(width), nn.ReLU()]
     g = player(layers + [nn.Dense(widths[-1], 784), nn.Tanh()], "generator")
-    d = player([nn.Dense(784, 512), nn.LeakyReLU(), nn.Dense(512, 256), nn.LeakyReLU(), nn.Dense(256, 1),
-                nn.Sigmoid()], "discriminator")
+    d = player(
+        [nn.Dense(784, 512), nn.LeakyReLU(), nn.Dense(512, 256), nn.LeakyReLU(), nn.Dense(256, 1), nn.Sigmoid()],
+        "discriminator",
+    )
     loss = nn.BCELoss(reduction="mean")
     adam_g = nn.Adam(g.trainable_params(), learning_rate=2e-4, beta1=0.5, beta2=0.999)
     adam_d = nn.Adam(d.trainable_params(), learning_rate=2e-4, beta1=0.5, beta2=0.999)
@@ -55,11 +57,14 @@ def main() -> None:
         with open(os.path.join(folder, "train-labels-idx1-ubyte"), "wb") as file:
             file.write(np.array([2049, len(pixels)], ">i4").tobytes() + bytes(len(pixels)))
         source = mindspore.dataset.MnistDataset(folder)
-        pairs = mindspore.dataset.GeneratorDataset(source, ["image", "label"], shuffle=True,
-                                                   python_multiprocessing=False)
+        pairs = mindspore.dataset.GeneratorDataset(
+            source, ["image", "label"], shuffle=True, python_multiprocessing=False
+        )
         pairs = pairs.map(
             operations=lambda image: (image.astype("float32"), np.random.normal(size=timing.LATENT).astype("float32")),
-            input_columns=["image"], output_columns=["image", "latents"])
+            input_columns=["image"],
+            output_columns=["image", "latents"],
+        )
         batches = iter(pairs.project(["image", "latents"]).batch(timing.BATCH, True).create_tuple_iterator())
 
         def step():

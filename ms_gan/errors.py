@@ -27,6 +27,12 @@ def quoted(path: object) -> str:
     text = f"./{text}" if text.startswith("-") else text  # else it would be taken for an option
     if text.isprintable():
         return shlex.quote(text)
-    escaped = [f"\\{one}" if one in "'\\" else one if one.isprintable() else
-               "".join(f"\\x{byte:02x}" for byte in one.encode("utf-8", "surrogateescape")) for one in text]
+    escaped = [
+        f"\\{one}"
+        if one in "'\\"
+        else one
+        if one.isprintable()
+        else "".join(f"\\x{byte:02x}" for byte in one.encode("utf-8", "surrogateescape"))
+        for one in text
+    ]
     return f"$'{''.join(escaped)}'"

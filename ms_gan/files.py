@@ -9,8 +9,9 @@ import os
 import re
 import shutil
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Dict, Iterator, List, Optional, Sequence
+from typing import BinaryIO
 
 from ms_gan.errors import UserError
 
@@ -136,10 +137,11 @@ def _move_into(hidden: Path, path: Path, replace: bool) -> None:
     if before and not replace:
         raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
     old = Path(tempfile.mkdtemp(dir=hidden.parent, prefix=_hidden(path), suffix=".old"))
-    moved: List[Sequence[Path]] = []
+    moved: list[Sequence[Path]] = []
     try:
-        for source, target in ([(entry, old / entry.name) for entry in before]
-                               + [(entry, path / entry.name) for entry in hidden.iterdir()]):
+        for source, target in [(entry, old / entry.name) for entry in before] + [
+            (entry, path / entry.name) for entry in hidden.iterdir()
+        ]:
             os.replace(source, target)
             moved.append((source, target))
         _sync_folder(path)
@@ -170,7 +172,7 @@ def stays_below(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def write_checksums(folder: Path, names: Optional[Sequence[str]] = None) -> None:
+def write_checksums(folder: Path, names: Sequence[str] | None = None) -> None:
     """Write `SHA256SUMS`, which covers these files below `folder`, or every other one directly in it."""
     if names is None:
         names = [entry.name for entry in Path(folder).iterdir() if entry.name != CHECKSUMS]
@@ -178,7 +180,7 @@ def write_checksums(folder: Path, names: Optional[Sequence[str]] = None) -> None
     (Path(folder) / CHECKSUMS).write_text("".join(lines))
 
 
-def read_checksums(folder: Path) -> Dict[str, str]:
+def read_checksums(folder: Path) -> dict[str, str]:
     """Return what a folder's `SHA256SUMS` says: file name → SHA-256. Raises UserError when it cannot be read."""
     listing = folder / CHECKSUMS
     try:
@@ -192,7 +194,7 @@ def read_checksums(folder: Path) -> Dict[str, str]:
         raise UserError(f"{listing}: the checksums are missing or damaged; use another copy of {folder}") from error
 
 
-def verify_checksums(folder: Path) -> Dict[str, str]:
+def verify_checksums(folder: Path) -> dict[str, str]:
     """Check every file of a folder against its `SHA256SUMS`.
 
     Returns file name → SHA-256. Raises UserError that names the first file that is

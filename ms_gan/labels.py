@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 import re
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
-from typing import Iterable, List, Sequence, Tuple
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from ms_gan.errors import UserError, shown
 NUMBER = re.compile(r"[+\-\u2212]?(\d+\.?\d*|\.\d+)")  # U+2212 is the minus sign of typesetting
 
 
-def natural_order(names: Iterable[str]) -> List[str]:
+def natural_order(names: Iterable[str]) -> list[str]:
     """Return the names as people count: 2 before 10, and img2 before img10.
 
     Where each is a plain number, by value; otherwise by text, in which runs of digits count by their value. What is
@@ -27,7 +27,7 @@ def natural_order(names: Iterable[str]) -> List[str]:
     return sorted(names, key=lambda name: (_in_characters_and_numbers(name), name))
 
 
-def _in_characters_and_numbers(name: str) -> List[Tuple[str, Decimal]]:
+def _in_characters_and_numbers(name: str) -> list[tuple[str, Decimal]]:
     """Return the characters of a name, each run of digits as one: a "0" with the number that it writes."""
     return [("0", Decimal(part)) if part.isdecimal() else (part, Decimal(0)) for part in re.findall(r"\d+|\D", name)]
 
@@ -40,7 +40,7 @@ class LabelNames:
     of its tags in rising order, then zeros.
     """
 
-    names: Tuple[str, ...]
+    names: tuple[str, ...]
     places: int = 0
 
     def label(self, text: str) -> np.ndarray:
@@ -52,8 +52,9 @@ class LabelNames:
             return np.int32(self._index(text))
         tags = sorted({self._index(name.strip()) for name in text.split(",") if name.strip()})
         if len(tags) > self.places:
-            raise UserError(f"--label {shown(text)}: {len(tags)} tags, but an image has at most {self.places}; "
-                            f"leave some out")
+            raise UserError(
+                f"--label {shown(text)}: {len(tags)} tags, but an image has at most {self.places}; leave some out"
+            )
         return np.array([1 + index for index in tags] + [0] * (self.places - len(tags)), np.int32)
 
     def text(self, label: np.ndarray) -> str:
@@ -70,7 +71,7 @@ class LabelNames:
         """Return the labels that the texts name, or one for each name when there are no texts."""
         return np.stack([self.label(text) for text in texts]) if texts else self.each()
 
-    def texts(self, labels: np.ndarray) -> List[str]:
+    def texts(self, labels: np.ndarray) -> list[str]:
         """Return several labels as they are written."""
         return [self.text(label) for label in labels]
 
@@ -80,6 +81,7 @@ class LabelNames:
         near = difflib.get_close_matches(name, self.names, n=1, cutoff=0.6)
         hint = f" (did you mean {near[0]}?)" if near else ""
         if self.places:
-            raise UserError(f"there is no tag {shown(name)}{hint}; --label takes some of {', '.join(self.names)}, "
-                            f"joined by commas")
+            raise UserError(
+                f"there is no tag {shown(name)}{hint}; --label takes some of {', '.join(self.names)}, joined by commas"
+            )
         raise UserError(f"there is no class {shown(name)}{hint}; --label takes one of {', '.join(self.names)}")

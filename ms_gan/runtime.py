@@ -12,7 +12,7 @@ import sys
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Dict, Optional
+from typing import TYPE_CHECKING
 
 from ms_gan.errors import UserError, quoted
 
@@ -37,7 +37,7 @@ class Device:
         return self.target if self.target == "CPU" else f"{self.target} {self.id}"
 
 
-_device: Optional[Device] = None
+_device: Device | None = None
 
 
 def set_up(target: str = "auto", device_id: int = 0, together: bool = False) -> Device:
@@ -53,11 +53,7 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False) -> 
 
     if target not in DEVICE_TARGETS:
         raise UserError(f"unknown device target {target!r}; choose one of {', '.join(DEVICE_TARGETS)}")
-    contexts = {
-        "Ascend": ms.device_context.ascend,
-        "GPU": ms.device_context.gpu,
-        "CPU": ms.device_context.cpu,
-    }
+    contexts = {"Ascend": ms.device_context.ascend, "GPU": ms.device_context.gpu, "CPU": ms.device_context.cpu}
     available = [name for name, context in contexts.items() if context.is_available()]
     if target == "auto":
         target = available[0]
@@ -122,16 +118,18 @@ def _keep_freed_memory() -> None:
         libc.mallopt(trim_threshold, 1 << 30)
 
 
-def slow_convolutions(device: Device, version: str) -> Optional[str]:
+def slow_convolutions(device: Device, version: str) -> str | None:
     """Return a warning where this version of MindSpore is known to be slow at convolutions; else None."""
     major, minor = (int(part) for part in version.split(".")[:2])
     if device.target != "CPU" or (major, minor) < (2, 9):
         return None
-    return (f"MindSpore {version} runs convolutions on CPU 150 times slower than 2.8.0 (measured: 80 channels, 5x5, "
-            f"700 ms against 5 ms); for this recipe install mindspore==2.8.0")
+    return (
+        f"MindSpore {version} runs convolutions on CPU 150 times slower than 2.8.0 (measured: 80 channels, 5x5, "
+        f"700 ms against 5 ms); for this recipe install mindspore==2.8.0"
+    )
 
 
-def environment() -> Dict[str, str]:
+def environment() -> dict[str, str]:
     """Return the versions that a result may depend on."""
     import cv2
     import mindspore as ms
@@ -176,15 +174,18 @@ def install_command(serving: bool = False) -> str:
             wanted = metadata.requires("ms_gan") or []
         except metadata.PackageNotFoundError:
             return "install the packages that the pyproject.toml of ms_gan's clone lists"
-        what = " ".join(quoted(line.partition(";")[0].strip()) for line in wanted
-                        if "extra" not in line.partition(";")[2] or (serving and "serve" in line.partition(";")[2]))
+        what = " ".join(
+            quoted(line.partition(";")[0].strip())
+            for line in wanted
+            if "extra" not in line.partition(";")[2] or (serving and "serve" in line.partition(";")[2])
+        )
     own = clone / ".venv" / "bin" / "python"
     instead = f", or use {quoted(own)}" if own.is_file() and sys.prefix != str(own.parent.parent) else ""
     this = "python" if shutil.which("python") == sys.executable else quoted(sys.executable)
     return f"{this} -m pip install {what}{instead}"
 
 
-def random_stream(seed: int, purpose: str, counter: int = 0) -> "np.random.Generator":
+def random_stream(seed: int, purpose: str, counter: int = 0) -> np.random.Generator:
     """Return the random numbers of one purpose at one point of a run.
 
     A pure function of its arguments: nothing needs to be stored to go on where a

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence, Tuple
 
 import numpy as np
 import pytest
@@ -12,8 +12,14 @@ from ms_gan import recipes, runtime
 from ms_gan.labels import LabelNames
 
 CONVOLUTIONS = ("generator.start_channels=4", "generator.widths=[4, 4, 4, 4]")
-AUTOENCODER = ("latent.size=6", "encoder.dense_width=8", "encoder.widths=[4, 4]", "generator.dense_width=8",
-               "generator.start_channels=4", "generator.widths=[4, 4]")
+AUTOENCODER = (
+    "latent.size=6",
+    "encoder.dense_width=8",
+    "encoder.widths=[4, 4]",
+    "generator.dense_width=8",
+    "generator.start_channels=4",
+    "generator.widths=[4, 4]",
+)
 INGREDIENTS = ("basil", "cheese", "olive", "onion", "tomato")
 TAGS = (f"data.classes={len(INGREDIENTS)}", "data.places=3")
 
@@ -23,7 +29,7 @@ def recipe_of(name: str, settings: Sequence[str]) -> dict:
     return recipes.override(recipes.load(name), settings)
 
 
-def labels_of(recipe: dict) -> Optional[LabelNames]:
+def labels_of(recipe: dict) -> LabelNames | None:
     """Return names for a recipe's labels: digits, or ingredients for tags."""
     classes, places = recipe["data"]["classes"], recipe["data"]["places"]
     if not classes:
@@ -31,7 +37,7 @@ def labels_of(recipe: dict) -> Optional[LabelNames]:
     return LabelNames(INGREDIENTS if places else tuple("0123456789")[:classes], places)
 
 
-def networks_of(recipe: dict, seed: int) -> Tuple:
+def networks_of(recipe: dict, seed: int) -> tuple:
     """Return generator and encoder, or None, as they are exported, with random weights and statistics."""
     from ms_gan.recipes.build import build_encoder, build_unit_range_generator
 
@@ -61,8 +67,9 @@ def _fill(network, stream) -> None:
         parameter.set_data(Tensor(values.astype(np.float32)))
 
 
-def write_bundle(folder: Path, name: str, *settings: str, seed: int = 1,
-                 formats: Sequence[str] = ("mindir", "onnx")) -> Path:
+def write_bundle(
+    folder: Path, name: str, *settings: str, seed: int = 1, formats: Sequence[str] = ("mindir", "onnx")
+) -> Path:
     """Export a recipe's networks with random weights; return the folder."""
     from ms_gan.delivery import export
 
@@ -78,11 +85,27 @@ def write_bundle(folder: Path, name: str, *settings: str, seed: int = 1,
 
 def write_conditional(folder: Path, *settings: str, **more) -> Path:
     """A bundle of ten classes, 28x28 grey."""
-    return write_bundle(folder, "acgan", "generator.start_channels=4", "generator.widths=[4]",
-                        "generator.strides=[2, 2]", *settings, **more)
+    return write_bundle(
+        folder,
+        "acgan",
+        "generator.start_channels=4",
+        "generator.widths=[4]",
+        "generator.strides=[2, 2]",
+        *settings,
+        **more,
+    )
 
 
 def write_autoencoder(folder: Path, *settings: str, **more) -> Path:
     """A bundle with an encoder, up to three of five tags, 16x16 colour."""
-    return write_bundle(folder, "cvae_early", *AUTOENCODER, *TAGS, "encoder.widths=[4]", "generator.widths=[4]",
-                        "data.size=16", *settings, **more)
+    return write_bundle(
+        folder,
+        "cvae_early",
+        *AUTOENCODER,
+        *TAGS,
+        "encoder.widths=[4]",
+        "generator.widths=[4]",
+        "data.size=16",
+        *settings,
+        **more,
+    )

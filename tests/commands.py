@@ -9,13 +9,13 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import Callable, List, Optional
+from typing import Callable
 
 import numpy as np
 
 ROOT = Path(__file__).resolve().parent.parent
 HANGS = 600  # seconds, the only limit in the tests: what takes as long as that hangs. How quick it is decides nothing
-started: List[subprocess.Popen] = []  # by the test that runs
+started: list[subprocess.Popen] = []  # by the test that runs
 SMALL = ("--set", "generator.widths=[16,32]", "--set", "discriminator.widths=[16]")
 
 
@@ -31,18 +31,32 @@ def environment(**more: str) -> dict:
     return {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, **more}
 
 
-def run(*arguments: object, cwd: Optional[Path] = None, status: int = 0, **more: str):
+def run(*arguments: object, cwd: Path | None = None, status: int = 0, **more: str):
     """Run `python -m ms_gan …` to its end; check its exit status; return what it printed."""
-    done = subprocess.run([sys.executable, "-m", "ms_gan", *map(str, arguments)], cwd=cwd, env=environment(**more),
-                          capture_output=True, text=True, timeout=HANGS)
+    done = subprocess.run(
+        [sys.executable, "-m", "ms_gan", *map(str, arguments)],
+        cwd=cwd,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+    )
     assert done.returncode == status, f"status {done.returncode}, expected {status}\n{done.stdout}\n{done.stderr}"
     return done
 
 
-def start(*arguments: object, cwd: Optional[Path] = None) -> subprocess.Popen:
+def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen:
     """Start `python -m ms_gan …` and return at once. It ends with the test, at the latest."""
-    started.append(subprocess.Popen([sys.executable, "-m", "ms_gan", *map(str, arguments)], cwd=cwd, env=environment(),
-                                    stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True))
+    started.append(
+        subprocess.Popen(
+            [sys.executable, "-m", "ms_gan", *map(str, arguments)],
+            cwd=cwd,
+            env=environment(),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+    )
     return started[-1]
 
 

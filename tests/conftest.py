@@ -6,21 +6,47 @@ import importlib.util
 import re
 import signal
 
+import commands
 import numpy as np
 import pytest
 
-import commands
-
 SMALL = ("generator.widths=[16, 32]", "discriminator.widths=[16]", "schedule.batch_size=8")
-SMALL_CONDITIONAL = ("generator.start_channels=4", "generator.widths=[4, 4, 4, 4]",
-                     "discriminator.widths=[4, 4, 4, 4, 4]", "schedule.batch_size=8")
+SMALL_CONDITIONAL = (
+    "generator.start_channels=4",
+    "generator.widths=[4, 4, 4, 4]",
+    "discriminator.widths=[4, 4, 4, 4, 4]",
+    "schedule.batch_size=8",
+)
 
 
 # The files that take ten seconds or more, the longest first.
-LONG = [f"test_{name}.py" for name in (
-    "resume", "photographs", "judges", "serve_command", "clusters", "onnx", "delivery", "scores", "serving", "parallel",
-    "recipes", "training_folders", "average", "training_scores", "scripts", "autoencoder_procedures", "command_line",
-    "signals", "page", "rpgan", "procedures", "autoencoders")]
+LONG = [
+    f"test_{name}.py"
+    for name in (
+        "resume",
+        "photographs",
+        "judges",
+        "serve_command",
+        "clusters",
+        "onnx",
+        "delivery",
+        "scores",
+        "serving",
+        "parallel",
+        "recipes",
+        "training_folders",
+        "average",
+        "training_scores",
+        "scripts",
+        "autoencoder_procedures",
+        "command_line",
+        "signals",
+        "page",
+        "rpgan",
+        "procedures",
+        "autoencoders",
+    )
+]
 NOT_NEEDED = ("tritonclient", "selenium")  # by anything but the files that import them
 
 

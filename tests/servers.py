@@ -12,11 +12,11 @@ import sys
 import time
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Iterator, List, NamedTuple, Tuple
+from typing import Any, NamedTuple
 
 import numpy as np
-
 from commands import HANGS, environment
 
 INFER = "/v2/models/generator/infer"
@@ -36,14 +36,21 @@ class Server(NamedTuple):
         """Where its page is."""
         return f"http://{self.host}:{self.http}"
 
-    def ask(self, path: str = INFER, body: Any = None, method: str = "POST", **headers: str) -> Tuple[int, Any]:
+    def ask(self, path: str = INFER, body: Any = None, method: str = "POST", **headers: str) -> tuple[int, Any]:
         """Return a request's status, and what it answers, read from JSON where it is JSON.
 
         `body` is sent as it is when it is bytes, else as JSON.
         """
         body = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, body, method=method, headers={
-            "Content-Type": "application/json", **{name.replace("_", "-"): value for name, value in headers.items()}})
+        request = urllib.request.Request(
+            self.url + path,
+            body,
+            method=method,
+            headers={
+                "Content-Type": "application/json",
+                **{name.replace("_", "-"): value for name, value in headers.items()},
+            },
+        )
         try:
             with urllib.request.urlopen(request, timeout=HANGS) as answer:
                 status, text = answer.status, answer.read().decode()
@@ -53,10 +60,11 @@ class Server(NamedTuple):
             return status, json.loads(text)
         return status, text
 
-    def draw(self, *inputs: dict, outputs: Tuple[str, ...] = ("image",), model: str = "generator") -> List[np.ndarray]:
+    def draw(self, *inputs: dict, outputs: tuple[str, ...] = ("image",), model: str = "generator") -> list[np.ndarray]:
         """Return these outputs of a request over REST that is answered."""
-        status, answer = self.ask(f"/v2/models/{model}/infer", {"inputs": inputs, "outputs": [
-            {"name": name} for name in outputs]})
+        status, answer = self.ask(
+            f"/v2/models/{model}/infer", {"inputs": inputs, "outputs": [{"name": name} for name in outputs]}
+        )
         assert status == 200, answer
         assert [output["name"] for output in answer["outputs"]] == list(outputs)
         return [np.reshape(np.float32(output["data"]), output["shape"]) for output in answer["outputs"]]
@@ -69,7 +77,7 @@ def tensor(name: str, datatype: str, data: Any, shape: Any = None) -> dict:
     return {"name": name, "datatype": datatype, "shape": [len(data)] if shape is None else shape, "data": data}
 
 
-def free_ports(count: int) -> List[int]:
+def free_ports(count: int) -> list[int]:
     """Return ports that nobody listens on."""
     with contextlib.ExitStack() as held:
         sockets = [held.enter_context(socket.socket()) for _ in range(count)]
@@ -82,8 +90,20 @@ def free_ports(count: int) -> List[int]:
 def serving(bundle: Path, log: Path, *options: object, host: str = "127.0.0.1") -> Iterator[Server]:
     """Serve a bundle until the block ends; the server then has to end as it should."""
     http, grpc = free_ports(2)
-    command = [sys.executable, "-m", "ms_gan", "serve", str(bundle), "--http-port", str(http), "--grpc-port", str(grpc),
-               "--host", host, *map(str, options)]
+    command = [
+        sys.executable,
+        "-m",
+        "ms_gan",
+        "serve",
+        str(bundle),
+        "--http-port",
+        str(http),
+        "--grpc-port",
+        str(grpc),
+        "--host",
+        host,
+        *map(str, options),
+    ]
     with open(log, "wb") as output:
         process = subprocess.Popen(command, env=environment(), stdout=output, stderr=subprocess.STDOUT)
     try:

@@ -133,8 +133,14 @@ def make_step(recipe_name, labels="none", distribution="normal", dropout_shapes=
         optimizers[f"optimizer_{name}"] = adam(networks[name], f"optimizer_{name}", **settings)
         players[name] = Player(START[name], settings, [0])
     step = {"cvae": CVAEStep, "cvae_gan": CVAEGANStep}[recipe["family"]](
-        Data(LABELS[labels]), **networks, **optimizers, latent={"size": LATENTS, "distribution": distribution},
-        classes=3 if labelled else 0, batch_size=BATCH, **{**recipe["updates"], **changes})
+        Data(LABELS[labels]),
+        **networks,
+        **optimizers,
+        latent={"size": LATENTS, "distribution": distribution},
+        classes=3 if labelled else 0,
+        batch_size=BATCH,
+        **{**recipe["updates"], **changes},
+    )
     return step, SimpleNamespace(**players)
 
 
@@ -173,7 +179,7 @@ def of_probability(d, x, target):
 
 def cvae_as_documented(players, x, label, noise, reconstruction, kl_weight):
     """−E log p(x | z) + kl_weight · KL, summed over an image, averaged over the batch; one gradient for E and G."""
-    epsilon, = noise
+    (epsilon,) = noise
     e, g = dict(players.encoder.numbers), dict(players.generator.numbers)
 
     def parts(e, g):
@@ -195,8 +201,9 @@ def cvae_as_documented(players, x, label, noise, reconstruction, kl_weight):
     return scalars
 
 
-def cvae_gan_as_documented(players, x, label, noise, reconstruction_layer, reconstruction_weight, kl_weight, gamma,
-                           penalised):
+def cvae_gan_as_documented(
+    players, x, label, noise, reconstruction_layer, reconstruction_weight, kl_weight, gamma, penalised
+):
     """D on x, x̂ and x_p, and on its slope at the first x; then E on KL and D's maps, G on D's maps and what D says.
 
     Both see the new D, and each the other as it was before.
@@ -211,9 +218,11 @@ def cvae_gan_as_documented(players, x, label, noise, reconstruction_layer, recon
         return draw(g, prior, label)
 
     fakes = reconstructed(e, g), sampled(g)
-    scalars = {"accuracy_real": np.mean(logits_of(before, x) > REAL_FROM),
-               "accuracy_reconstructed": np.mean(logits_of(before, fakes[0]) < REAL_FROM),
-               "accuracy_sampled": np.mean(logits_of(before, fakes[1]) < REAL_FROM)}
+    scalars = {
+        "accuracy_real": np.mean(logits_of(before, x) > REAL_FROM),
+        "accuracy_reconstructed": np.mean(logits_of(before, fakes[0]) < REAL_FROM),
+        "accuracy_sampled": np.mean(logits_of(before, fakes[1]) < REAL_FROM),
+    }
 
     def penalty(n):
         return (slopes_of(n, x[:penalised]) ** 2).sum(1).mean()
@@ -236,7 +245,8 @@ def cvae_gan_as_documented(players, x, label, noise, reconstruction_layer, recon
     scalars["loss_reconstruction"], scalars["loss_kl"] = distance(e, g), encode(e, x, label, epsilon)[1]
     scalars["loss_g"] = adversarial(e, g)
     players.encoder.update(
-        lambda n: kl_weight * encode(n, x, label, epsilon)[1] + reconstruction_weight * distance(n, g))
+        lambda n: kl_weight * encode(n, x, label, epsilon)[1] + reconstruction_weight * distance(n, g)
+    )
     players.generator.update(lambda n: reconstruction_weight * distance(e, n) + adversarial(e, n))
     return scalars
 
@@ -245,12 +255,21 @@ DOCUMENTS = [
     ("cvae_late", "classes", {"reconstruction": "bernoulli", "kl_weight": 1.0}),
     ("cvae_early", "none", {"reconstruction": "bernoulli", "kl_weight": 0.5}),
     ("cvae_late", "places", {"reconstruction": "squared", "kl_weight": 0.5}),
-    ("cvae_gan", "places", {"reconstruction_layer": 3, "reconstruction_weight": 1.5, "kl_weight": 0.2,
-                            "gamma": 3.0, "penalised": 2}),
-    ("cvae_gan", "classes", {"reconstruction_layer": 2, "reconstruction_weight": 0.7, "kl_weight": 0.1,
-                             "gamma": 0.5, "penalised": 100}),
-    ("cvae_gan", "none", {"reconstruction_layer": 3, "reconstruction_weight": 1.0, "kl_weight": 0.5,
-                          "gamma": 0.0, "penalised": 2}),
+    (
+        "cvae_gan",
+        "places",
+        {"reconstruction_layer": 3, "reconstruction_weight": 1.5, "kl_weight": 0.2, "gamma": 3.0, "penalised": 2},
+    ),
+    (
+        "cvae_gan",
+        "classes",
+        {"reconstruction_layer": 2, "reconstruction_weight": 0.7, "kl_weight": 0.1, "gamma": 0.5, "penalised": 100},
+    ),
+    (
+        "cvae_gan",
+        "none",
+        {"reconstruction_layer": 3, "reconstruction_weight": 1.0, "kl_weight": 0.5, "gamma": 0.0, "penalised": 2},
+    ),
 ]
 
 
@@ -320,12 +339,15 @@ def test_one_player_overpowering_the_other_is_remarked():
     assert "G overpowers D" in step.remark({**fair, "fool_rate": 1.0})
 
 
-@pytest.mark.parametrize("name, changes, message", [
-    ("cvae_late", {"distribution": "uniform"}, "latent.distribution=normal"),
-    ("cvae_gan", {"distribution": "sphere"}, "latent.distribution=normal"),
-    ("cvae_gan", {"dropout_shapes": ((1, 1, 3),)}, "discriminator.dropout_rate=0"),
-    ("cvae_gan", {"reconstruction_layer": 4}, "has 3; updates.reconstruction_layer=4"),
-])
+@pytest.mark.parametrize(
+    "name, changes, message",
+    [
+        ("cvae_late", {"distribution": "uniform"}, "latent.distribution=normal"),
+        ("cvae_gan", {"distribution": "sphere"}, "latent.distribution=normal"),
+        ("cvae_gan", {"dropout_shapes": ((1, 1, 3),)}, "discriminator.dropout_rate=0"),
+        ("cvae_gan", {"reconstruction_layer": 4}, "has 3; updates.reconstruction_layer=4"),
+    ],
+)
 def test_what_these_updates_cannot_do_is_refused(name, changes, message):
     with pytest.raises(UserError, match=message):
         make_step(name, **changes)

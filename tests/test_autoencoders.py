@@ -22,8 +22,15 @@ from ms_gan.training.loop import on_device
 
 pytestmark = pytest.mark.usefixtures("device")
 
-SMALL = ("latent.size=5", "encoder.widths=[3, 4]", "encoder.dense_width=8", "generator.dense_width=7",
-         "generator.start_channels=3", "generator.widths=[4, 3]", "schedule.batch_size=4")
+SMALL = (
+    "latent.size=5",
+    "encoder.widths=[3, 4]",
+    "encoder.dense_width=8",
+    "generator.dense_width=7",
+    "generator.start_channels=3",
+    "generator.widths=[4, 3]",
+    "schedule.batch_size=4",
+)
 SMALL_DISCRIMINATOR = ("discriminator.widths=[2, 3, 4]", "discriminator.dense_widths=[6]")
 TAGS = np.int32([[1, 4, 9], [2, 0, 0], [0, 0, 0], [28, 1, 3]])
 
@@ -69,9 +76,16 @@ def step_of(name, *settings):
     recipe = recipes.override(recipes.load(name), settings)
     data = recipe["data"]
     shape = (6, data["channels"], data["size"], data["size"])
-    label, = labels_for(data["classes"], data["places"], 6)
-    images = ImageData("noise", "train", "a test", (255 * uniform(*shape)).astype(np.uint8), label.asnumpy(),
-                       tuple(map(str, range(data["classes"]))), data["places"])
+    (label,) = labels_for(data["classes"], data["places"], 6)
+    images = ImageData(
+        "noise",
+        "train",
+        "a test",
+        (255 * uniform(*shape)).astype(np.uint8),
+        label.asnumpy(),
+        tuple(map(str, range(data["classes"]))),
+        data["places"],
+    )
     return build_step(recipe, images, seed=1)
 
 
@@ -98,8 +112,10 @@ def test_the_gan_has_the_autoencoder_and_discriminator_of_the_documents():
 @pytest.mark.parametrize("classes, places", [(28, 9), (10, 0), (0, 0)])
 @pytest.mark.parametrize("name", ["cvae_late", "cvae_early"])
 def test_networks_have_the_shapes_of_the_data(name, size, channels, classes, places, pynative):
-    recipe = recipes.override(recipes.load(name), [
-        *SMALL, f"data.size={size}", f"data.channels={channels}", f"data.classes={classes}", f"data.places={places}"])
+    recipe = recipes.override(
+        recipes.load(name),
+        [*SMALL, f"data.size={size}", f"data.channels={channels}", f"data.classes={classes}", f"data.places={places}"],
+    )
     label = labels_for(classes, places, 3)
     outputs = randomize(build_encoder(recipe))(Tensor(uniform(3, channels, size, size)), *label)
     assert [(each.shape, each.dtype) for each in outputs] == [((3, 5), ms.float32)] * 2
@@ -130,13 +146,16 @@ def one_hot(label, classes):
 def with_channel(maps, label, classes):
     """Keras: RepeatVector, Flatten, cut to height × width, as the last channel."""
     size = maps.shape[2]
-    rows = [np.repeat(code[None], size**2 // len(code) + 1, axis=0).ravel()[: size**2]
-            for code in one_hot(label, classes)]
+    rows = [
+        np.repeat(code[None], size**2 // len(code) + 1, axis=0).ravel()[: size**2] for code in one_hot(label, classes)
+    ]
     return np.concatenate([maps, np.reshape(rows, (-1, 1, size, size))], 1)
 
 
-@pytest.mark.parametrize("classes, label, size", [
-    (28, TAGS, 32), (28, TAGS, 6), (2, np.int32([0, 1, 1, 0]), 4), (10, np.int32([9, 0, 3, 5]), 5)])
+@pytest.mark.parametrize(
+    "classes, label, size",
+    [(28, TAGS, 32), (28, TAGS, 6), (2, np.int32([0, 1, 1, 0]), 4), (10, np.int32([9, 0, 3, 5]), 5)],
+)
 def test_the_label_channel_is_that_of_keras(classes, label, size, pynative):
     maps = normal(4, 2, size, size)
     found = LabelChannel(classes, label.shape[1] if label.ndim > 1 else 0, size)(Tensor(maps), Tensor(label))
@@ -249,7 +268,8 @@ def test_the_doubling_convolution_doubles_and_convolves(kernel_size, pynative):
             return (y * upstream).sum(), y
 
         (_, y), (dx, (weight, bias)) = ms.value_and_grad(
-            forward, 0, ms.ParameterTuple(cell.trainable_params()), has_aux=True)(Tensor(x))
+            forward, 0, ms.ParameterTuple(cell.trainable_params()), has_aux=True
+        )(Tensor(x))
         return [each.asnumpy() for each in (y, weight, bias, dx)]
 
     *found, of_maps = outcomes(ours, maps)
@@ -262,8 +282,11 @@ def test_the_doubling_convolution_doubles_and_convolves(kernel_size, pynative):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_images_are_compared_by_the_maps_of_the_first_convolutions(count, pynative):
-    discriminator = randomize(ConvDiscriminator(0, (2, 9, 9), [3, 4, 2], [1, 1, 1], 5, 0.3, "max", 0.0, [6],
-                                                "glorot_uniform", "glorot_uniform"))
+    discriminator = randomize(
+        ConvDiscriminator(
+            0, (2, 9, 9), [3, 4, 2], [1, 1, 1], 5, 0.3, "max", 0.0, [6], "glorot_uniform", "glorot_uniform"
+        )
+    )
     images = normal(4, 2, 9, 9)
     x = images.astype(np.float64)
     for convolution in list(discriminator.convolutions)[:count]:
@@ -373,8 +396,9 @@ def test_turning_is_about_the_centre_counter_clockwise_and_continues_the_border(
     size, angle = 33, math.radians(degrees)
     image = smooth(size * ratio)
     margin = size * ratio
-    padded = np.pad((image[:, ::-1] if mirrored else image).astype(float), ((margin, margin), (margin, margin), (0, 0)),
-                    mode="edge")
+    padded = np.pad(
+        (image[:, ::-1] if mirrored else image).astype(float), ((margin, margin), (margin, margin), (0, 0)), mode="edge"
+    )
     up, right = np.mgrid[:size, :size] - (size - 1) / 2
     up = -up
     # what is now up and right was turned by the angle: turned back, it shows where it came from
@@ -384,8 +408,9 @@ def test_turning_is_about_the_centre_counter_clockwise_and_continues_the_border(
     rows, columns = middle - old_up, middle + old_right
     row, column = np.floor(rows).astype(int), np.floor(columns).astype(int)
     down, along = (rows - row)[..., None], (columns - column)[..., None]
-    expected = ((1 - down) * ((1 - along) * padded[row, column] + along * padded[row, column + 1])
-                + down * ((1 - along) * padded[row + 1, column] + along * padded[row + 1, column + 1]))
+    expected = (1 - down) * ((1 - along) * padded[row, column] + along * padded[row, column + 1]) + down * (
+        (1 - along) * padded[row + 1, column] + along * padded[row + 1, column + 1]
+    )
     assert np.abs(turn(image, degrees, mirrored, size) - expected).max() <= 1.5
 
 
@@ -433,8 +458,10 @@ def test_an_update_is_a_function_of_weights_batch_and_noise(name):
             parameter.set_data(Tensor(start[parameter.name]))
         scalars = step(batch, on_device(step.draw_noise(random_stream(1, "step", number)))).asnumpy()
         assert scalars.shape == (len(step.scalars),) and np.isfinite(scalars).all()
-        return {"scalars": scalars, **{parameter.name: parameter.asnumpy().copy()
-                                       for parameter in step.get_parameters()}}
+        return {
+            "scalars": scalars,
+            **{parameter.name: parameter.asnumpy().copy() for parameter in step.get_parameters()},
+        }
 
     first, other, again = outcome(0), outcome(1), outcome(0)
     assert all(first[key].tobytes() == again[key].tobytes() for key in first)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from commands import SMALL, write_mnist
 from test_resume import train_here
 
@@ -92,8 +91,25 @@ def data(tmp_path_factory):
 
 
 def arguments(data, root, *more):
-    return ["train", "--recipe", "rpgan", "--set", "data.classes=10", "--data-path", str(data), *SMALL,
-            "--batch-size", "10", "--epochs", "2", "--set", "average.decay=0.9", *more, "--output-dir", str(root)]
+    return [
+        "train",
+        "--recipe",
+        "rpgan",
+        "--set",
+        "data.classes=10",
+        "--data-path",
+        str(data),
+        *SMALL,
+        "--batch-size",
+        "10",
+        "--epochs",
+        "2",
+        "--set",
+        "average.decay=0.9",
+        *more,
+        "--output-dir",
+        str(root),
+    ]
 
 
 def test_what_leaves_a_run_is_the_average(data, tmp_path):

@@ -57,11 +57,14 @@ def test_a_batch_can_be_changed_without_harm(sampling):
     assert np.array_equal(sampler.indices(0), before)
 
 
-@pytest.mark.parametrize("sampling, expected", [
-    (EpochShuffle, [3, 5, 2, 7, 0, 6, 1, 4]),
-    (ContinuousShuffle, [3, 5, 2, 7, 0, 6, 1, 4]),
-    (WithReplacement, [7, 7, 2, 2, 4, 1, 6, 5]),
-])
+@pytest.mark.parametrize(
+    "sampling, expected",
+    [
+        (EpochShuffle, [3, 5, 2, 7, 0, 6, 1, 4]),
+        (ContinuousShuffle, [3, 5, 2, 7, 0, 6, 1, 4]),
+        (WithReplacement, [7, 7, 2, 2, 4, 1, 6, 5]),
+    ],
+)
 def test_the_stream_is_the_same_for_ever(sampling, expected):
     assert sampling(8, 8, seed=1).indices(0).tolist() == expected
 
@@ -78,10 +81,7 @@ def test_a_batch_that_cannot_be_filled_is_refused(sampling, count, batch_size):
 
 @settings(deadline=None)
 @given(
-    count=st.integers(1, 300),
-    batch_size=st.integers(1, 40),
-    seed=st.integers(0, 2**64 - 1),
-    epoch=st.integers(0, 9),
+    count=st.integers(1, 300), batch_size=st.integers(1, 40), seed=st.integers(0, 2**64 - 1), epoch=st.integers(0, 9)
 )
 def test_no_index_twice_in_an_epoch(count, batch_size, seed, epoch):
     batch_size = min(batch_size, count)
@@ -101,10 +101,7 @@ def test_every_index_once_when_the_batches_fill_the_epoch():
 
 @settings(deadline=None)
 @given(
-    count=st.integers(1, 60),
-    batch_size=st.integers(1, 60),
-    seed=st.integers(0, 2**64 - 1),
-    first=st.integers(0, 10**6),
+    count=st.integers(1, 60), batch_size=st.integers(1, 60), seed=st.integers(0, 2**64 - 1), first=st.integers(0, 10**6)
 )
 def test_a_queue_holds_every_image_once_in_each_epoch(count, batch_size, seed, first):
     """Wherever one looks: the rest of an epoch, two whole ones, and the beginning of the next."""
@@ -123,7 +120,12 @@ def test_a_batch_of_a_queue_may_span_two_epochs():
     orders = EpochShuffle(10, 10, seed=1)
     first, second = orders.indices(0).tolist(), orders.indices(1).tolist()
     assert [shuffle.indices(step).tolist() for step in range(5)] == [
-        first[:4], first[4:8], first[8:] + second[:2], second[2:6], second[6:]]
+        first[:4],
+        first[4:8],
+        first[8:] + second[:2],
+        second[2:6],
+        second[6:],
+    ]
 
 
 def test_no_image_of_a_queue_waits_for_another_epoch():

@@ -76,8 +76,10 @@ def pynative():
 def encode(numbers):
     """Mean and log-variance of all images, float64, (7, SIZE) each."""
     flat = numbers.images.reshape(len(numbers.images), -1)
-    return (flat @ numbers.mean + numbers.mean_of_label[numbers.labels],
-            flat @ numbers.log_variance + numbers.log_variance_of_label[numbers.labels])
+    return (
+        flat @ numbers.mean + numbers.mean_of_label[numbers.labels],
+        flat @ numbers.log_variance + numbers.log_variance_of_label[numbers.labels],
+    )
 
 
 def log_normal(z, mean, variance):
@@ -117,8 +119,11 @@ def test_weights_of_normal_pixels_are_those_of_the_densities_written_out(numbers
     variance = np.exp(log_variance)
     z = mean + np.sqrt(variance) * epsilon
     image = z @ numbers.logits + numbers.logits_of_label[numbers.labels]
-    expected = (log_normal(numbers.images.reshape(7, -1), image, 0.3) + log_normal(z, 0.0, np.ones_like(z))
-                - log_normal(z, mean, variance))
+    expected = (
+        log_normal(numbers.images.reshape(7, -1), image, 0.3)
+        + log_normal(z, 0.0, np.ones_like(z))
+        - log_normal(z, mean, variance)
+    )
     np.testing.assert_allclose(weight, expected, rtol=1e-5)
 
 
@@ -151,8 +156,15 @@ def test_weights_stay_finite_where_the_decoder_is_certain(numbers, pynative):
 @pytest.fixture(scope="module")
 def drawn(numbers):
     """ImportanceWeight's three outputs for 400 ε an image, as the benchmarks get them."""
-    return log_weights(Encoder(numbers, np.float32), Decoder(numbers, np.float32), np.float32(numbers.images),
-                       (numbers.labels,), SIZE, samples=400, seed=3)
+    return log_weights(
+        Encoder(numbers, np.float32),
+        Decoder(numbers, np.float32),
+        np.float32(numbers.images),
+        (numbers.labels,),
+        SIZE,
+        samples=400,
+        seed=3,
+    )
 
 
 def test_the_bound_rises_with_the_samples_towards_the_likelihood(numbers, drawn):
@@ -175,8 +187,14 @@ def test_the_second_output_is_minus_kl_in_the_mean(drawn):
 
 
 def test_samples_are_those_of_the_seed_however_many_images_go_at_once(numbers, drawn, monkeypatch, pynative):
-    arguments = (Encoder(numbers, np.float32), Decoder(numbers, np.float32), np.float32(numbers.images),
-                 (numbers.labels,), SIZE, 3)
+    arguments = (
+        Encoder(numbers, np.float32),
+        Decoder(numbers, np.float32),
+        np.float32(numbers.images),
+        (numbers.labels,),
+        SIZE,
+        3,
+    )
     monkeypatch.setattr(bounds, "CHUNK", 3)
     for found, expected in zip(log_weights(*arguments, seed=3), drawn):
         np.testing.assert_allclose(found, expected[:3], rtol=0, atol=1e-5)
@@ -194,10 +212,22 @@ def test_bounds_by_hand():
 
 
 def test_one_sample_gives_minus_the_loss_of_the_step(pynative):
-    recipe = recipes.override(recipes.load("cvae_early"), (
-        "data.size=8", "data.rotate_and_mirror=False", "latent.size=4", "encoder.widths=[3]", "encoder.dense_width=6",
-        "generator.widths=[3]", "generator.start_channels=3", "generator.dense_width=6", "schedule.batch_size=4",
-        "updates.reconstruction=bernoulli", "updates.kl_weight=1.0"))
+    recipe = recipes.override(
+        recipes.load("cvae_early"),
+        (
+            "data.size=8",
+            "data.rotate_and_mirror=False",
+            "latent.size=4",
+            "encoder.widths=[3]",
+            "encoder.dense_width=6",
+            "generator.widths=[3]",
+            "generator.start_channels=3",
+            "generator.dense_width=6",
+            "schedule.batch_size=4",
+            "updates.reconstruction=bernoulli",
+            "updates.kl_weight=1.0",
+        ),
+    )
     stream = np.random.default_rng(5)
     images = stream.integers(0, 256, (4, 3, 8, 8), dtype=np.uint8)
     labels = np.int32([[1, 4] + [0] * 7, [28] + [0] * 8, [0] * 9, [2, 3, 9] + [0] * 6])

@@ -18,14 +18,19 @@ from ms_gan.errors import UserError
 from ms_gan.files import CHECKSUMS
 from ms_gan.recipes.build import build_generator, build_step
 from ms_gan.training import checkpoints
-from ms_gan.training.checkpoints import (
-    checkpoint_steps, kept_steps, load_cells, read_state, save_checkpoint, thin_out)
+from ms_gan.training.checkpoints import checkpoint_steps, kept_steps, load_cells, read_state, save_checkpoint, thin_out
 
 pytestmark = pytest.mark.usefixtures("device")
 
 STATE = {"step": 7, "pending": [[0.1, 1 / 3]], "best": None, "settings": {"seed": 1, "summary": "größe"}}
-FILES = {"generator.ckpt", "discriminator.ckpt", "optimizer_generator.ckpt", "optimizer_discriminator.ckpt",
-         "state.json", CHECKSUMS}
+FILES = {
+    "generator.ckpt",
+    "discriminator.ckpt",
+    "optimizer_generator.ckpt",
+    "optimizer_discriminator.ckpt",
+    "state.json",
+    CHECKSUMS,
+}
 
 
 @pytest.fixture(autouse=True)
@@ -58,8 +63,11 @@ def checkpoint(saved, tmp_path):
 
 
 def contents(step):
-    return {parameter.name: (parameter.dtype, parameter.shape, parameter.asnumpy().tobytes())
-            for cell in step.saved().values() for parameter in cell.get_parameters()}
+    return {
+        parameter.name: (parameter.dtype, parameter.shape, parameter.asnumpy().tobytes())
+        for cell in step.saved().values()
+        for parameter in cell.get_parameters()
+    }
 
 
 def refused(call, *arguments):
@@ -157,8 +165,7 @@ def test_a_list_that_has_lost_lines_is_refused(checkpoint, lines):
     refused(read_state, checkpoint)
 
 
-@pytest.mark.parametrize("setting", [
-    "generator.widths=[16, 24]", "generator.widths=[16, 32, 16]", "latent.size=50"])
+@pytest.mark.parametrize("setting", ["generator.widths=[16, 24]", "generator.widths=[16, 32, 16]", "latent.size=50"])
 def test_the_checkpoint_of_another_recipe_is_refused(saved, small_recipe, random_data, setting):
     other = build_step(recipes.override(small_recipe, [setting]), random_data, seed=1)
     message = refused(load_cells, saved, other.saved())

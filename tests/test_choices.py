@@ -12,15 +12,18 @@ from ms_gan.steps.cvae import RECONSTRUCTIONS
 from ms_gan.steps.gan import DISCRIMINATOR_UPDATES, GENERATOR_LOSSES
 
 
-@pytest.mark.parametrize("setting, registry", [
-    ("sampling", {*SAMPLINGS}),
-    ("output", {*OUTPUTS}),
-    ("initializer", {*INITIALIZERS}),
-    ("first_initializer", {*INITIALIZERS}),
-    ("pooling", {*POOLINGS, "none"}),
-    ("reconstruction", {*RECONSTRUCTIONS}),
-    ("generator_loss", {*GENERATOR_LOSSES}),
-    ("discriminator_update", {*DISCRIMINATOR_UPDATES}),
-])
+@pytest.mark.parametrize(
+    "setting, registry",
+    [
+        ("sampling", {*SAMPLINGS}),
+        ("output", {*OUTPUTS}),
+        ("initializer", {*INITIALIZERS}),
+        ("first_initializer", {*INITIALIZERS}),
+        ("pooling", {*POOLINGS, "none"}),
+        ("reconstruction", {*RECONSTRUCTIONS}),
+        ("generator_loss", {*GENERATOR_LOSSES}),
+        ("discriminator_update", {*DISCRIMINATOR_UPDATES}),
+    ],
+)
 def test_a_choice_names_what_there_is(setting, registry):
     assert sorted(CHOICES[setting]) == sorted(registry)

@@ -12,8 +12,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-
 from commands import ROOT, environment
+
 from ms_gan import cli
 from ms_gan.cli import launch
 from ms_gan.errors import UserError
@@ -27,8 +27,10 @@ def of(number, *named):
 
 FORESEEN = {  # error: what the line says
     "user error": (UserError("a thing is wrong; mend it"), "a thing is wrong; mend it"),
-    "user error of several lines": (UserError("a thing\nis wrong;\r\n\n  mend it\u2028now"),
-                                    "a thing is wrong; mend it now"),
+    "user error of several lines": (
+        UserError("a thing\nis wrong;\r\n\n  mend it\u2028now"),
+        "a thing is wrong; mend it now",
+    ),
     "memory": (MemoryError(), "not enough memory for that; ask for less"),
     "no space": (of(errno.ENOSPC, "/data/x"), "/data/x: No space left on device"),
     "no space, in a file that is open": (of(errno.ENOSPC), "No space left on device"),
@@ -48,9 +50,15 @@ FORESEEN = {  # error: what the line says
     "several lines": (OSError(errno.EACCES, "denied\nby somebody", "/data/x"), "/data/x: denied by somebody"),
 }
 UNFORESEEN = {
-    "own": ValueError("a bug"), "assertion": AssertionError(), "type": TypeError("x"), "key": KeyError("x"),
-    "without number": OSError("a bug"), "without a name": of(errno.ENOENT), "denied what": of(errno.EACCES),
-    "by number": of(errno.EACCES, 7), "bad descriptor": of(errno.EBADF, "/data/x"),
+    "own": ValueError("a bug"),
+    "assertion": AssertionError(),
+    "type": TypeError("x"),
+    "key": KeyError("x"),
+    "without number": OSError("a bug"),
+    "without a name": of(errno.ENOENT),
+    "denied what": of(errno.EACCES),
+    "by number": of(errno.EACCES, 7),
+    "bad descriptor": of(errno.EBADF, "/data/x"),
     "invalid": of(errno.EINVAL, "/data/x"),
     "of the package": of(errno.ENOENT, str(ROOT / "ms_gan" / "delivery" / "absent.html")),
     "of an installed package": of(errno.EACCES, os.path.join(sysconfig.get_paths()["purelib"], "numpy", "x.py")),
@@ -58,7 +66,8 @@ UNFORESEEN = {
     "own module": ModuleNotFoundError("No module named 'ms_gan.absent'", name="ms_gan.absent"),
     "nobody's module": ModuleNotFoundError("No module named 'absent'", name="absent"),
     "part of a package": ModuleNotFoundError("No module named 'numpy.absent'", name="numpy.absent"),
-    "nameless module": ModuleNotFoundError("No module"), "standard module": ModuleNotFoundError("x", name="lzma"),
+    "nameless module": ModuleNotFoundError("No module"),
+    "standard module": ModuleNotFoundError("x", name="lzma"),
     "name of a package": ImportError("cannot import name 'x' from 'numpy'", name="numpy"),
     "unencodable": UnicodeEncodeError("latin-1", "–", 0, 1, "ordinal not in range(256)"),
     "a lone half": UnicodeEncodeError("utf-8", "\ud83c", 0, 1, "surrogates not allowed"),
@@ -94,8 +103,16 @@ def test_what_was_not_foreseen_keeps_its_stack(failing, error):
     assert status is error and said == "", "raised: Python prints the stack, and its status is 1"
 
 
-@pytest.mark.parametrize("arguments", [("--debug", "recipes"), ("recipes", "--debug"), ("--debug", "recipes", "mlp"),
-                                       ("recipes", "mlp", "--debug"), ("--debug", "recipes", "--debug")])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("--debug", "recipes"),
+        ("recipes", "--debug"),
+        ("--debug", "recipes", "mlp"),
+        ("recipes", "mlp", "--debug"),
+        ("--debug", "recipes", "--debug"),
+    ],
+)
 @pytest.mark.parametrize("error, line", FORESEEN.values(), ids=FORESEEN)
 def test_debug_shows_the_stack_of_what_was_foreseen(failing, error, line, arguments):
     status, said = failing(error, *arguments)
@@ -141,25 +158,41 @@ def module(path, text):
 
 def python(place, program, *arguments):
     """Run a program in a process that has no packages but those in a folder, and the project."""
-    return subprocess.run([sys.executable, "-S", "-c", program, *arguments], cwd=place, capture_output=True, text=True,
-                          env=environment(PYTHONPATH=os.pathsep.join([str(place / "packages"), str(ROOT)])))
+    return subprocess.run(
+        [sys.executable, "-S", "-c", program, *arguments],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        env=environment(PYTHONPATH=os.pathsep.join([str(place / "packages"), str(ROOT)])),
+    )
 
 
 BROKEN = {  # files of made-up packages: what the line says
     "missing": ({}, "mindspore is not installed; "),
-    "needs what is missing": ({"mindspore/__init__.py": "import mindspore.x", "mindspore/x.py": "import absent_one"},
-                              "absent_one, which mindspore needs, is not installed; "),
-    "needs a part of what is missing": ({"mindspore/__init__.py": "import google.protobuf", "google/other/x.py": ""},
-                                        "google.protobuf, which mindspore needs, is not installed; "),
-    "library missing": ({"mindspore/__init__.py": "raise ImportError('libGL.so.1: cannot open shared object file')"},
-                        "mindspore cannot be imported (ImportError: libGL.so.1: cannot open shared object file); "),
-    "others do not fit": ({"mindspore/__init__.py": "import other",
-                           "other.py": "raise TypeError('Descriptors cannot\\nbe')"},
-                          "mindspore cannot be imported (TypeError: Descriptors cannot be); "),
-    "of another version": ({"mindspore/__init__.py": "from other import name", "other.py": ""},
-                           "mindspore cannot be imported (ImportError: cannot import name 'name' from 'other' ("),
-    "cut off": ({"mindspore/__init__.py": "import mindspore.x", "mindspore/x.py": "def"},
-                "mindspore cannot be imported (SyntaxError: "),
+    "needs what is missing": (
+        {"mindspore/__init__.py": "import mindspore.x", "mindspore/x.py": "import absent_one"},
+        "absent_one, which mindspore needs, is not installed; ",
+    ),
+    "needs a part of what is missing": (
+        {"mindspore/__init__.py": "import google.protobuf", "google/other/x.py": ""},
+        "google.protobuf, which mindspore needs, is not installed; ",
+    ),
+    "library missing": (
+        {"mindspore/__init__.py": "raise ImportError('libGL.so.1: cannot open shared object file')"},
+        "mindspore cannot be imported (ImportError: libGL.so.1: cannot open shared object file); ",
+    ),
+    "others do not fit": (
+        {"mindspore/__init__.py": "import other", "other.py": "raise TypeError('Descriptors cannot\\nbe')"},
+        "mindspore cannot be imported (TypeError: Descriptors cannot be); ",
+    ),
+    "of another version": (
+        {"mindspore/__init__.py": "from other import name", "other.py": ""},
+        "mindspore cannot be imported (ImportError: cannot import name 'name' from 'other' (",
+    ),
+    "cut off": (
+        {"mindspore/__init__.py": "import mindspore.x", "mindspore/x.py": "def"},
+        "mindspore cannot be imported (SyntaxError: ",
+    ),
 }
 
 
@@ -167,8 +200,10 @@ BROKEN = {  # files of made-up packages: what the line says
 def test_a_missing_or_broken_package_is_named_with_the_command_that_installs_it(tmp_path, files, line):
     for name, text in files.items():
         module(tmp_path / "packages" / name, text)
-    program = "import sys; from ms_gan.cli import faults\ntry:\n    import mindspore\nexcept Exception as error:\n" \
-              "    faults.report(error, str(faults.told(error)), '--debug' in sys.argv)"
+    program = (
+        "import sys; from ms_gan.cli import faults\ntry:\n    import mindspore\nexcept Exception as error:\n"
+        "    faults.report(error, str(faults.told(error)), '--debug' in sys.argv)"
+    )
     for debug in ((), ("--debug",)):
         said = python(tmp_path, program, *debug).stderr.splitlines()
         assert said[-1].startswith(f"error: {line}") and (debug or len(said) == 1)
@@ -177,23 +212,35 @@ def test_a_missing_or_broken_package_is_named_with_the_command_that_installs_it(
         assert said[0].startswith(STACK) == bool(debug)
 
 
-@pytest.mark.parametrize("files", [
-    {"mindspore/__init__.py": "def use(): raise TypeError('a bug')", "program": "import mindspore; mindspore.use()"},
-    {"mindspore/__init__.py": "", "program": "import mindspore.absent"},
-    {"mindspore/__init__.py": "", "program": "from mindspore import absent"},
-    {"mindspore/__init__.py": "import lzma_absent", "program": "import ms_gan.absent"},
-    {"mindspore/__init__.py": "import ms_gan.absent", "program": "import mindspore"},
-], ids=["used wrongly", "a part of it", "a name of it", "our own", "our own, by a package"])
+@pytest.mark.parametrize(
+    "files",
+    [
+        {
+            "mindspore/__init__.py": "def use(): raise TypeError('a bug')",
+            "program": "import mindspore; mindspore.use()",
+        },
+        {"mindspore/__init__.py": "", "program": "import mindspore.absent"},
+        {"mindspore/__init__.py": "", "program": "from mindspore import absent"},
+        {"mindspore/__init__.py": "import lzma_absent", "program": "import ms_gan.absent"},
+        {"mindspore/__init__.py": "import ms_gan.absent", "program": "import mindspore"},
+    ],
+    ids=["used wrongly", "a part of it", "a name of it", "our own", "our own, by a package"],
+)
 def test_our_own_mistakes_with_packages_are_not_blamed_on_the_installation(tmp_path, files):
     module(tmp_path / "packages" / "mindspore" / "__init__.py", files["mindspore/__init__.py"])
-    program = "from ms_gan.cli import faults\ntry:\n    " + files["program"] + \
-              "\nexcept Exception as error:\n    print(faults.told(error))"
+    program = (
+        "from ms_gan.cli import faults\ntry:\n    "
+        + files["program"]
+        + "\nexcept Exception as error:\n    print(faults.told(error))"
+    )
     assert python(tmp_path, program).stdout == "None\n"
 
 
 def test_the_stack_of_a_bug_is_printed_with_status_1():
-    program = ("import sys; from ms_gan import cli; from ms_gan.cli import recipes\n"
-               "def run(options): raise ValueError('a bug')\nrecipes.run = run\nsys.exit(cli.main(['recipes']))")
+    program = (
+        "import sys; from ms_gan import cli; from ms_gan.cli import recipes\n"
+        "def run(options): raise ValueError('a bug')\nrecipes.run = run\nsys.exit(cli.main(['recipes']))"
+    )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, env=environment())
     assert done.returncode == 1 and done.stderr.startswith(STACK) and done.stderr.endswith("ValueError: a bug\n")
 
@@ -201,14 +248,20 @@ def test_the_stack_of_a_bug_is_printed_with_status_1():
 @pytest.mark.skipif(not os.path.exists("/dev/full"), reason="this machine has no /dev/full")
 def test_a_full_disk_behind_stdout_is_one_line():
     with open("/dev/full", "w") as full:
-        done = subprocess.run([sys.executable, "-m", "ms_gan", "recipes"], stdout=full, stderr=subprocess.PIPE,
-                              text=True, env=environment())
+        done = subprocess.run(
+            [sys.executable, "-m", "ms_gan", "recipes"],
+            stdout=full,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=environment(),
+        )
     assert (done.returncode, done.stderr) == (2, "error: No space left on device\n")
 
 
 def test_a_reader_that_has_seen_enough_is_no_mistake():
-    process = subprocess.Popen([sys.executable, "-m", "ms_gan", "recipes"], stdout=subprocess.PIPE,
-                               stderr=subprocess.PIPE, env=environment())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "ms_gan", "recipes"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment()
+    )
     process.stdout.close()
     assert (process.stderr.read(), process.wait()) == (b"", 0)
     process.stderr.close()
@@ -236,9 +289,15 @@ class Worker:
         raise subprocess.TimeoutExpired("worker", seconds)
 
 
-@pytest.mark.parametrize("said, status, returned, stack", [
-    ("error: wrong\n", 2, 2, False), (f"{STACK}:\n  File x\nerror: wrong\n", 2, 2, True),
-    (f"{STACK}:\nValueError: a bug\n", 1, 1, True), ("killed\n", -9, 1, False)])
+@pytest.mark.parametrize(
+    "said, status, returned, stack",
+    [
+        ("error: wrong\n", 2, 2, False),
+        (f"{STACK}:\n  File x\nerror: wrong\n", 2, 2, True),
+        (f"{STACK}:\nValueError: a bug\n", 1, 1, True),
+        ("killed\n", -9, 1, False),
+    ],
+)
 def test_what_another_device_ended_with_is_told(tmp_path, capsys, said, status, returned, stack):
     with open(tmp_path / "said", "w+", encoding="utf-8") as file:
         file.write(said)
@@ -250,8 +309,9 @@ def test_what_another_device_ended_with_is_told(tmp_path, capsys, said, status, 
     assert told.splitlines()[-1].startswith(last)
 
 
-@pytest.mark.parametrize("arguments", [("--debug", "train", "--device-num", "2"),
-                                       ("train", "--device-num", "2", "--debug")])
+@pytest.mark.parametrize(
+    "arguments", [("--debug", "train", "--device-num", "2"), ("train", "--device-num", "2", "--debug")]
+)
 def test_debug_goes_on_to_the_processes_of_several_devices(monkeypatch, arguments):
     started = []
     monkeypatch.setattr(launch, "launch", lambda devices, passed: started.append((devices, passed)) or 0)

@@ -9,8 +9,8 @@ import subprocess
 import sys
 
 import pytest
-
 from commands import ROOT, environment
+
 from ms_gan import cli, data, runtime
 from ms_gan.errors import quoted
 from ms_gan.evaluation import judges
@@ -20,8 +20,13 @@ NEEDED = {"judge": ("--output-dir", "x"), "infer": ("x", "--num", "1", "--output
 
 def bare(place, *arguments, packages=ROOT, **more):
     """Run a command in a Python without any package but this one."""
-    return subprocess.run([sys.executable, "-S", "-m", "ms_gan", *arguments], cwd=place, capture_output=True, text=True,
-                          env=environment(PYTHONPATH=str(packages), **more))
+    return subprocess.run(
+        [sys.executable, "-S", "-m", "ms_gan", *arguments],
+        cwd=place,
+        capture_output=True,
+        text=True,
+        env=environment(PYTHONPATH=str(packages), **more),
+    )
 
 
 @pytest.fixture(scope="module")
@@ -35,15 +40,32 @@ def installed(tmp_path_factory):
         shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, clone)
-    done = subprocess.run([sys.executable, "-m", "pip", "install", "--no-deps", "--no-build-isolation", "--no-index",
-                           "--quiet", "--disable-pip-version-check", "--no-compile", "--target", str(target),
-                           str(clone)], capture_output=True, text=True)
+    done = subprocess.run(
+        [
+            sys.executable,
+            "-m",
+            "pip",
+            "install",
+            "--no-deps",
+            "--no-build-isolation",
+            "--no-index",
+            "--quiet",
+            "--disable-pip-version-check",
+            "--no-compile",
+            "--target",
+            str(target),
+            str(clone),
+        ],
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     return target
 
 
-@pytest.mark.parametrize("arguments", [("--help",), ("--version",), *((name, "--help") for name in cli.COMMANDS)],
-                         ids=" ".join)
+@pytest.mark.parametrize(
+    "arguments", [("--help",), ("--version",), *((name, "--help") for name in cli.COMMANDS)], ids=" ".join
+)
 def test_help_needs_no_package(tmp_path, arguments):
     done = bare(tmp_path, *arguments)
     assert (done.returncode, done.stderr) == (0, "") and done.stdout
@@ -64,8 +86,10 @@ def test_help_names_every_data_set(tmp_path):
 def test_a_command_without_its_packages_says_how_to_install_them(tmp_path, command):
     done = bare(tmp_path, command, *NEEDED.get(command, ()))
     assert done.returncode == 2
-    assert re.fullmatch(r"error: \w+ is not installed; [^\n]+ -m pip install -r [^\n]*requirements(-serve)?\.txt(, or use [^\n]+)?\n",
-                        done.stderr)
+    assert re.fullmatch(
+        r"error: \w+ is not installed; [^\n]+ -m pip install -r [^\n]*requirements(-serve)?\.txt(, or use [^\n]+)?\n",
+        done.stderr,
+    )
     assert ("requirements-serve.txt" in done.stderr) == (command == "serve")
     stack = bare(tmp_path, command, "--debug", *NEEDED.get(command, ()))
     assert stack.returncode == 2 and stack.stderr.startswith("Traceback") and stack.stderr.endswith(done.stderr)
@@ -89,25 +113,38 @@ def test_an_installed_package_names_what_it_needs_and_no_file_of_a_clone(tmp_pat
         assert f"'{package}" in wanted
     assert "mlserver" not in wanted and "requirements" not in wanted and "extra" not in wanted
     program = "from ms_gan import runtime; print(runtime.install_command(serving=True))"
-    done = subprocess.run([sys.executable, "-S", "-c", program], cwd=tmp_path, capture_output=True, text=True,
-                          env=environment(PYTHONPATH=str(installed)))
+    done = subprocess.run(
+        [sys.executable, "-S", "-c", program],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        env=environment(PYTHONPATH=str(installed)),
+    )
     assert "'mlserver<" in done.stdout and "'mindspore<" in done.stdout
 
 
 def test_a_package_that_was_copied_without_its_metadata_names_where_they_are_listed(tmp_path):
     shutil.copytree(ROOT / "ms_gan", tmp_path / "ms_gan", ignore=shutil.ignore_patterns("__pycache__"))
     said = bare(tmp_path, "eval", packages=tmp_path).stderr
-    assert re.fullmatch(r"error: \w+ is not installed; install the packages that the pyproject\.toml of ms_gan's clone "
-                        r"lists\n", said)
+    assert re.fullmatch(
+        r"error: \w+ is not installed; install the packages that the pyproject\.toml of ms_gan's clone "
+        r"lists\n",
+        said,
+    )
 
 
 def test_every_file_of_the_package_is_installed(installed):
     def files(folder):
-        return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*")
-                if path.is_file() and "__pycache__" not in path.parts}
+        return {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file() and "__pycache__" not in path.parts
+        }
 
-    in_clone = {**files(ROOT / "ms_gan"),
-                **{f"judges/{name}": content for name, content in files(ROOT / "ckpt" / "judges").items()}}
+    in_clone = {
+        **files(ROOT / "ms_gan"),
+        **{f"judges/{name}": content for name, content in files(ROOT / "ckpt" / "judges").items()},
+    }
     assert files(installed / "ms_gan") == in_clone
     assert bare(installed.parent, "recipes", "--help", packages=installed).returncode == 0
 
@@ -116,8 +153,13 @@ def test_an_installed_package_brings_its_judges(installed):
     home = installed / "ms_gan" / "judges"
     assert judges.load_judge(home / "mnist").about["data"]["name"] == "mnist"
     program = "from ms_gan.evaluation import judges; print(*judges.SHIPPED, sep='\\n')"
-    done = subprocess.run([sys.executable, "-c", program], cwd=installed.parent, capture_output=True, text=True,
-                          env=environment(PYTHONPATH=str(installed)))
+    done = subprocess.run(
+        [sys.executable, "-c", program],
+        cwd=installed.parent,
+        capture_output=True,
+        text=True,
+        env=environment(PYTHONPATH=str(installed)),
+    )
     assert str(home) in done.stdout.splitlines()
 
 

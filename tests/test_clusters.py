@@ -9,9 +9,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from commands import SMALL, kill_when, start, steps_saved, write_mnist
+from PIL import Image
 from test_recipes import refused
 from test_resume import ENDLESS, result, steps_to_resume_to, train_here
 
@@ -69,13 +68,13 @@ def test_the_groups_are_the_same_everywhere():
 def test_no_sum_is_rounded_whatever_the_order(channels, size):
     """White images have the largest sums: float32 still knows each whole number there."""
     features = clusters._features(np.full((2, channels, size, size), 255, np.uint8))
-    exact = (features.astype(np.int64)**2).sum(1)
+    exact = (features.astype(np.int64) ** 2).sum(1)
     assert exact.max() <= clusters.EXACT and ((features**2).sum(1) == exact).all()
     random = np.random.default_rng(0)
     features = clusters._features(random.integers(0, 256, (300, channels, size, size), dtype=np.uint8))
     centres = features[:20]
     found = clusters._two_nearest(features, centres)
-    whole = ((features[:, None].astype(np.int64) - centres.astype(np.int64))**2).sum(2)
+    whole = ((features[:, None].astype(np.int64) - centres.astype(np.int64)) ** 2).sum(2)
     assert np.array_equal(found, np.argsort(whole, axis=1, kind="stable")[:, :2])
     mixed = random.permutation(features.shape[1])
     assert np.array_equal(found, clusters._two_nearest(features[:, mixed], centres[:, mixed]))
@@ -98,8 +97,9 @@ def rings(count, seed=0):
     angles, tracks = random.uniform(0, 2 * np.pi, count), random.integers(0, 2, count)
     across, down = np.meshgrid(np.arange(28), np.arange(28))
     radius = np.where(tracks, 11.0, 4.0)
-    squared = sum((axis - (13.5 + radius * turn(angles))[:, None, None])**2
-                  for axis, turn in ((across, np.cos), (down, np.sin)))
+    squared = sum(
+        (axis - (13.5 + radius * turn(angles))[:, None, None]) ** 2 for axis, turn in ((across, np.cos), (down, np.sin))
+    )
     return (255 * np.exp(-squared / 6)).astype(np.uint8)[:, None], tracks
 
 
@@ -190,16 +190,20 @@ def test_the_step_is_that_of_labelled_images(built, random_data):
     labelled = replace(random_data, labels=grouped(random_data.images, COUNT), classes=tuple("abcde"))
     recipe = of_clusters(f"data.classes={COUNT}", "latent.size=63")
     conditional = build_step(recipe, labelled, seed=1)
-    for one, other in ((built.generator.network, conditional.generator),
-                       (built.discriminator, conditional.discriminator)):
+    for one, other in (
+        (built.generator.network, conditional.generator),
+        (built.discriminator, conditional.discriminator),
+    ):
         for parameter, same in zip(one.get_parameters(), other.get_parameters()):
             assert parameter.name.replace("network.", "") == same.name
             same.set_data(parameter.value())
     built.draw_noise = lambda stream: (np.insert(conditional.draw_noise(stream)[0], 0, 9.0, axis=1),)
     batches, _ = build_sampler(recipe, 64, 8, seed=1)
     for number in range(3):
-        reported = [run_cell(step, step, batches, Device("CPU", 0), 1, "step", number).asnumpy()
-                    for step in (built, conditional)]
+        reported = [
+            run_cell(step, step, batches, Device("CPU", 0), 1, "step", number).asnumpy()
+            for step in (built, conditional)
+        ]
         assert np.array_equal(*reported)
     for parameter, same in zip(built.generator.network.get_parameters(), conditional.generator.get_parameters()):
         assert np.array_equal(parameter.asnumpy(), same.asnumpy())
@@ -208,19 +212,24 @@ def test_the_step_is_that_of_labelled_images(built, random_data):
 def test_with_labels_clusters_say_nothing(random_data, device):
     from ms_gan.recipes.build import build_step
 
-    names = [{parameter.name for parameter in build_step(of_clusters(*settings), random_data, 1).get_parameters()}
-             for settings in (["data.classes=10"], ["data.classes=10", "data.clusters=0"])]
+    names = [
+        {parameter.name for parameter in build_step(of_clusters(*settings), random_data, 1).get_parameters()}
+        for settings in (["data.classes=10"], ["data.classes=10", "data.clusters=0"])
+    ]
     assert names[0] == names[1] and not any("thresholds" in name for name in names[0])
 
 
-@pytest.mark.parametrize("name, settings, named", [
-    ("mlp", ["data.clusters=4"], "clusters are for rpgan"),
-    ("cvae_early", ["data.clusters=4", "data.classes=0", "data.places=0"], "clusters are for rpgan"),
-    ("rpgan", ["data.clusters=4", "latent.distribution=sphere"], "latent.distribution=sphere"),
-    ("rpgan", ["data.clusters=4", "latent.size=1"], "give more latent.size"),
-    ("rpgan", ["data.clusters=65"], "at most 64"),
-    ("acgan", ["data.classes=0", "data.clusters=4"], "data.classes must be at least 2"),
-])
+@pytest.mark.parametrize(
+    "name, settings, named",
+    [
+        ("mlp", ["data.clusters=4"], "clusters are for rpgan"),
+        ("cvae_early", ["data.clusters=4", "data.classes=0", "data.places=0"], "clusters are for rpgan"),
+        ("rpgan", ["data.clusters=4", "latent.distribution=sphere"], "latent.distribution=sphere"),
+        ("rpgan", ["data.clusters=4", "latent.size=1"], "give more latent.size"),
+        ("rpgan", ["data.clusters=65"], "at most 64"),
+        ("acgan", ["data.classes=0", "data.clusters=4"], "data.classes must be at least 2"),
+    ],
+)
 def test_what_cannot_go_with_clusters_is_refused(name, settings, named, random_data, device):
     from ms_gan.recipes.build import build_step
 
@@ -246,8 +255,22 @@ def data(tmp_path_factory):
 
 
 def arguments(data, root, steps=36):
-    return ["train", "--recipe", "rpgan", "--data-path", str(data), *SMALL, "--batch-size", "10", "--steps", str(steps),
-            "--set", f"data.clusters={COUNT}", "--output-dir", str(root)]
+    return [
+        "train",
+        "--recipe",
+        "rpgan",
+        "--data-path",
+        str(data),
+        *SMALL,
+        "--batch-size",
+        "10",
+        "--steps",
+        str(steps),
+        "--set",
+        f"data.clusters={COUNT}",
+        "--output-dir",
+        str(root),
+    ]
 
 
 def test_what_nobody_said_is_fitted_to_the_images_and_written_down(data, tmp_path, capsys):
@@ -255,13 +278,38 @@ def test_what_nobody_said_is_fitted_to_the_images_and_written_down(data, tmp_pat
     pictures.mkdir()
     for number, image in enumerate(blobs(130, 3)[0]):
         Image.fromarray(image.transpose(1, 2, 0)).save(pictures / f"{number}.png")
-    train_here("train", "--recipe", "stacked_mnist", "--dataset", "folder", "--data-path", pictures, *SMALL,
-               "--batch-size", "10", "--steps", "1", "--output-dir", tmp_path)
+    train_here(
+        "train",
+        "--recipe",
+        "stacked_mnist",
+        "--dataset",
+        "folder",
+        "--data-path",
+        pictures,
+        *SMALL,
+        "--batch-size",
+        "10",
+        "--steps",
+        "1",
+        "--output-dir",
+        tmp_path,
+    )
     assert "in 2 clusters of such as look alike" in capsys.readouterr().out
     recipe = json.loads((tmp_path / "stacked_mnist" / "1" / "recipe.json").read_text())["recipe"]
     assert recipe["data"]["clusters"] == 2
-    both = ["train", "--recipe", "rpgan", "--data-path", str(data), "--set", "data.classes=10", "--set",
-            "data.clusters=4", "--output-dir", str(tmp_path / "both")]
+    both = [
+        "train",
+        "--recipe",
+        "rpgan",
+        "--data-path",
+        str(data),
+        "--set",
+        "data.classes=10",
+        "--set",
+        "data.clusters=4",
+        "--output-dir",
+        str(tmp_path / "both"),
+    ]
     assert cli.main(both) == 2 and not (tmp_path / "both").exists()
     assert "leave out --set data.classes or --set data.clusters" in capsys.readouterr().err
 
@@ -281,8 +329,7 @@ def test_a_warm_start_chooses_as_often_as_its_own_images_are(data, tmp_path, cap
 
     train_here(*arguments(data, tmp_path / "first"))
     others = write_mnist(tmp_path / "others", 90)
-    train_here(*arguments(others, tmp_path / "second"),
-               "--warm-start", tmp_path / "first" / "rpgan" / "1")
+    train_here(*arguments(others, tmp_path / "second"), "--warm-start", tmp_path / "first" / "rpgan" / "1")
     assert "other clusters than those that the networks of the warm start know" in capsys.readouterr().out
     groups = grouped(load_mnist("train", others).images, COUNT)
     wanted = thresholds("normal", np.bincount(groups, minlength=COUNT) / 90)

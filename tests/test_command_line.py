@@ -9,13 +9,13 @@ import shutil
 import subprocess
 
 import pytest
+from commands import ROOT, run, write_mnist
 
 import ms_gan
-from commands import ROOT, run, write_mnist
 from ms_gan import cli, recipes
 from ms_gan.cli.options import chosen_labels
-from ms_gan.labels import LabelNames
 from ms_gan.errors import UserError
+from ms_gan.labels import LabelNames
 
 WRONG = [
     ((), "COMMAND"),
@@ -172,14 +172,21 @@ def test_a_generator_without_labels_draws_without():
     assert chosen_labels(None, None) is None
 
 
-@pytest.mark.parametrize("wanted, classes, named", [
-    (["cat", "horse"], ANIMALS, "there is no class 'horse'; --label takes one of cat, dog, owl"),
-    (["dogs"], ANIMALS, "there is no class 'dogs' (did you mean dog?)"),
-    (["0"], ANIMALS, "there is no class '0'"),
-    (["cat,dgo"], TAGS, "there is no tag 'dgo' (did you mean dog?); --label takes some of cat, dog, owl, joined by"),
-    (["cat,dog,owl"], TAGS, "--label 'cat,dog,owl': 3 tags, but an image has at most 2"),
-    (["cat"], None, "takes no labels; leave out --label"),
-])
+@pytest.mark.parametrize(
+    "wanted, classes, named",
+    [
+        (["cat", "horse"], ANIMALS, "there is no class 'horse'; --label takes one of cat, dog, owl"),
+        (["dogs"], ANIMALS, "there is no class 'dogs' (did you mean dog?)"),
+        (["0"], ANIMALS, "there is no class '0'"),
+        (
+            ["cat,dgo"],
+            TAGS,
+            "there is no tag 'dgo' (did you mean dog?); --label takes some of cat, dog, owl, joined by",
+        ),
+        (["cat,dog,owl"], TAGS, "--label 'cat,dog,owl': 3 tags, but an image has at most 2"),
+        (["cat"], None, "takes no labels; leave out --label"),
+    ],
+)
 def test_labels_that_cannot_be_drawn_are_refused_in_one_line(wanted, classes, named):
     with pytest.raises(UserError) as error:
         chosen_labels(wanted, classes)
@@ -187,7 +194,7 @@ def test_labels_that_cannot_be_drawn_are_refused_in_one_line(wanted, classes, na
 
 
 def test_without_network_the_drawn_digits_take_over_and_the_record_says_so(place, tmp_path):
-    dead = {name: "http://127.0.0.1:9" for name in ("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY")}
+    dead = dict.fromkeys(("http_proxy", "https_proxy", "HTTPS_PROXY", "HTTP_PROXY"), "http://127.0.0.1:9")
     cache = {"MS_GAN_CACHE": str(tmp_path / "cache"), **dead}
     refused = run("train", "--dataset", "mnist", "--output-dir", tmp_path / "runs", status=2, **cache)
     assert re.fullmatch(r"error: no mirror [^\n]+\n", refused.stderr) and not (tmp_path / "runs").exists()

@@ -10,9 +10,9 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from image_folders import fill, load
 from PIL import Image
 
-from image_folders import fill, load
 from ms_gan.data.changes import fingerprint, what_changed
 from ms_gan.data.description import ImageData
 
@@ -43,12 +43,18 @@ CHANGES = {
     "one new": (lambda home: add(home, "cat/9.png"), "1 image is new (cat/9.png)"),
     "two new": (lambda home: add(home, "cat/10.png", "cat/9.png"), "2 images are new (cat/9.png and 1 more)"),
     "one gone": (lambda home: (home / NAMES[2]).unlink(), "1 image is gone (dog/3.png)"),
-    "other pixels": (lambda home: [repaint(home / name) for name in NAMES[3:]],
-                     "3 images have other pixels (dog/4.png and 2 more)"),
-    "moved": (lambda home: (home / "dog/3.png").rename(home / "cat/3.png"),
-              "1 image is new (cat/3.png), 1 is gone (dog/3.png)"),
-    "all": (lambda home: (add(home, "cat/8.png", "cat/9.png", "cat/1.png"), (home / "dog/10.png").unlink()),
-            "2 images are new (cat/8.png and 1 more), 1 is gone (dog/10.png), 1 has other pixels (cat/1.png)"),
+    "other pixels": (
+        lambda home: [repaint(home / name) for name in NAMES[3:]],
+        "3 images have other pixels (dog/4.png and 2 more)",
+    ),
+    "moved": (
+        lambda home: (home / "dog/3.png").rename(home / "cat/3.png"),
+        "1 image is new (cat/3.png), 1 is gone (dog/3.png)",
+    ),
+    "all": (
+        lambda home: (add(home, "cat/8.png", "cat/9.png", "cat/1.png"), (home / "dog/10.png").unlink()),
+        "2 images are new (cat/8.png and 1 more), 1 is gone (dog/10.png), 1 has other pixels (cat/1.png)",
+    ),
 }
 
 
@@ -75,14 +81,16 @@ def test_other_labels_are_told_with_the_old_ones(home):
     now = load(home, classes=2)
     assert what_changed(before, now) == "1 image has another label (cat/1.png: dog, was cat)"
     repaint(home / "cat/2.png")
-    table.write_text(table.read_text().replace("cat/2.png,cat", "cat/2.png,dog").replace("dog/10.png,dog",
-                                                                                          "dog/10.png,cat"))
+    table.write_text(
+        table.read_text().replace("cat/2.png,cat", "cat/2.png,dog").replace("dog/10.png,dog", "dog/10.png,cat")
+    )
     assert what_changed(before, load(home, classes=2)) == (
-        "1 image has other pixels (cat/2.png), 3 have another label (cat/1.png: dog, was cat and 2 more)")
+        "1 image has other pixels (cat/2.png), 3 have another label (cat/1.png: dog, was cat and 2 more)"
+    )
 
 
 def test_other_tags_are_told(home):
-    tags = {name: "a;b" for name in NAMES}
+    tags = dict.fromkeys(NAMES, "a;b")
     write_tags(home, tags)
     before = recorded(load(home, classes=2, places=3))
     assert before["files"]["cat/1.png"].endswith(" a,b")
@@ -94,13 +102,13 @@ def test_other_tags_are_told(home):
 
 def test_a_vocabulary_in_another_order_is_told(home):
     before = recorded(load(home, classes=2))
-    assert "classes come in another order" in what_changed(
-        before, load(home, classes=2, class_names=["dog", "cat"]))
+    assert "classes come in another order" in what_changed(before, load(home, classes=2, class_names=["dog", "cat"]))
 
 
 def test_another_size_is_told_in_place_of_other_pixels(home):
     assert what_changed(recorded(load(home)), load(home, size=8, channels=1)) == (
-        "images are 1 channel(s) of 8x8, were 3 channel(s) of 4x4")
+        "images are 1 channel(s) of 8x8, were 3 channel(s) of 4x4"
+    )
 
 
 @pytest.mark.parametrize("classes", [0, 2])
@@ -114,21 +122,27 @@ def test_names_may_hold_anything(home, classes):
 
 def some(count=50, classes=10, seed=0):
     images = np.random.default_rng(seed).integers(0, 256, (count, 1, 4, 4), dtype=np.uint8)
-    return ImageData("mnist", "train", "a test", images, np.arange(count, dtype=np.int32) % classes,
-                     tuple(map(str, range(classes))))
+    return ImageData(
+        "mnist", "train", "a test", images, np.arange(count, dtype=np.int32) % classes, tuple(map(str, range(classes)))
+    )
 
 
-@pytest.mark.parametrize("now, said", [
-    (some(seed=1), "the images are others, the labels the same"),
-    (replace(some(), labels=some().labels[::-1].copy()), "the labels are others, the images the same"),
-    (replace(some(seed=1), labels=some().labels[::-1].copy()), "the images and the labels are others"),
-    (some(60), "60 images, were 50"),
-    (some(50, 5), "5 classes, were 10, and the images are the same"),
-    (replace(some(), labels=None, classes=()), "the labels are gone, the images are the same"),
-    (replace(some(), name="digits"), "the data set is digits, was mnist"),
-    (replace(some(), images=np.zeros((50, 3, 4, 4), np.uint8)),
-     "images are 3 channel(s) of 4x4, were 1 channel(s) of 4x4"),
-])
+@pytest.mark.parametrize(
+    "now, said",
+    [
+        (some(seed=1), "the images are others, the labels the same"),
+        (replace(some(), labels=some().labels[::-1].copy()), "the labels are others, the images the same"),
+        (replace(some(seed=1), labels=some().labels[::-1].copy()), "the images and the labels are others"),
+        (some(60), "60 images, were 50"),
+        (some(50, 5), "5 classes, were 10, and the images are the same"),
+        (replace(some(), labels=None, classes=()), "the labels are gone, the images are the same"),
+        (replace(some(), name="digits"), "the data set is digits, was mnist"),
+        (
+            replace(some(), images=np.zeros((50, 3, 4, 4), np.uint8)),
+            "images are 3 channel(s) of 4x4, were 1 channel(s) of 4x4",
+        ),
+    ],
+)
 def test_what_changed_in_other_data_sets(now, said):
     assert what_changed(recorded(some()), now) == said
 
@@ -148,8 +162,14 @@ def test_the_same_data_are_said_to_be_the_same(home):
     assert fingerprint(load(home)) == fingerprint(load(home, held_out_up_to=""))
 
 
-VALUES = st.none() | st.booleans() | st.integers() | st.text() | st.lists(st.integers() | st.text(), max_size=4) | (
-    st.dictionaries(st.text(), st.text() | st.integers(), max_size=3))
+VALUES = (
+    st.none()
+    | st.booleans()
+    | st.integers()
+    | st.text()
+    | st.lists(st.integers() | st.text(), max_size=4)
+    | (st.dictionaries(st.text(), st.text() | st.integers(), max_size=3))
+)
 
 
 @settings(deadline=None, max_examples=200)

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-
 from image_folders import WANTED, afresh, fill, load, refusal
+
 from ms_gan import data
 from ms_gan.data import folder as module
 from ms_gan.data.description import ImageData, NothingHeldOut
@@ -92,7 +92,8 @@ def test_whatever_the_labels_each_has_an_image_to_train_on_and_no_more_stay_than
     rows = {name: Row(tuple(map(str, labels)), "") for name, labels in zip(names, of_each)}
     train, test, up_to, but = module._hold_out("train", None, names, [], None, None, Labels(rows, True))
     assert {label for name in train for label in rows[name].labels} == {
-        label for row in rows.values() for label in row.labels}
+        label for row in rows.values() for label in row.labels
+    }
     assert sorted(train + test) == sorted(names) and set(test) == {n for n in names if digest(n) <= up_to} - set(but)
     assert len(test) + len(but) == len(names) // 10
     for name in but:  # the last of at least one class among those with a larger digest and those trained on anyway
@@ -107,14 +108,18 @@ def test_whatever_the_labels_each_has_an_image_to_train_on_and_no_more_stay_than
 def test_with_a_record_only_its_exceptions_count(tmp_path):
     names, _ = classes_of(tmp_path, lambda place: "rare" if place == 1 else "common")
     up_to = load(tmp_path).held_out_up_to
-    for record, shown in (({}, names[:2]), ({"held_out_but": []}, names[:2]),
-                          ({"held_out_but": [names[0]]}, names[1:2])):
+    for record, shown in (
+        ({}, names[:2]),
+        ({"held_out_but": []}, names[:2]),
+        ({"held_out_but": [names[0]]}, names[1:2]),
+    ):
         test = load(tmp_path, "test", classes=2, held_out_up_to=up_to, **record)
         assert set(test.names) == set(shown) and test.held_out_but == tuple(record.get("held_out_but", ()))
         train = load(tmp_path, classes=2, held_out_up_to=up_to, **record)
         assert set(train.names) == set(names) - set(shown)
     assert "no image to train on is left of 1 of the classes, such as rare" in " ".join(
-        load(tmp_path, classes=2, held_out_up_to=up_to).notes)
+        load(tmp_path, classes=2, held_out_up_to=up_to).notes
+    )
 
 
 def test_what_was_trained_on_is_never_shown_after_the_folder_changed(tmp_path):
@@ -139,9 +144,15 @@ def test_names_that_are_no_utf_8_are_recorded_and_found_again(tmp_path):
     assert set(kept.names) == set(train.names + test.names) - {strange} and kept.held_out_but == (strange,)
 
 
-@pytest.mark.parametrize("wanted, looked_at", [({}, True), ({"held_out_up_to": None}, False),
-                                               ({"verify": False}, False),
-                                               ({"held_out_up_to": None, "verify": True}, True)])
+@pytest.mark.parametrize(
+    "wanted, looked_at",
+    [
+        ({}, True),
+        ({"held_out_up_to": None}, False),
+        ({"verify": False}, False),
+        ({"held_out_up_to": None, "verify": True}, True),
+    ],
+)
 def test_the_files_that_are_held_out_are_looked_at_for_a_new_run_or_on_request(tmp_path, wanted, looked_at):
     names = by_digest(f"{number}.png" for number in range(10))
     fill(tmp_path, names)
@@ -168,8 +179,14 @@ def test_labels_follow_the_vocabulary_of_the_run(tmp_path):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_labels_that_the_run_does_not_know_are_refused(tmp_path, split):
     fill(tmp_path, ["train/cat/1.png", "train/wolf/2.png", "test/cat/3.png"])
-    refusal(tmp_path, "has other labels than the run, such as 'wolf'", "train/wolf", classes=2, split=split,
-            class_names=["cat", "dog"])
+    refusal(
+        tmp_path,
+        "has other labels than the run, such as 'wolf'",
+        "train/wolf",
+        classes=2,
+        split=split,
+        class_names=["cat", "dog"],
+    )
     assert "other labels than the run" in load(tmp_path, split, class_names=["cat"]).why_unlabelled
 
 
@@ -203,19 +220,23 @@ def test_names_and_spare_labels_go_with_the_images_that_are_left(tmp_path):
     assert found.names == ("a/1.png", "c/3.png") and found.spare[0].tolist() == [0, 2]
     labelled = data.load("folder", "train", tmp_path, {**WANTED, "classes": 3}, skip_unreadable=True)
     assert labelled.classes == ("a", "b", "c") and "no image to train on is left of 1 of the classes, such as b: " in (
-        " ".join(labelled.notes))
+        " ".join(labelled.notes)
+    )
 
 
-@pytest.mark.parametrize("names, table, why", [
-    (["a.png", "b.png"], None, "its images are in no class's folder, and there is no labels.csv"),
-    (["a.png", "x/b.png"], None, "a.png: is in no class's folder, as x/b.png"),
-    (["set/x/a.png", "set/y/b.png"], None, "its classes' folders lie in set/ and not in --data-path itself"),
-    (["a.png", "b.png"], "file,tags\na.png,x\nb.png,y\n", "its labels are tags"),
-    (["a.png", "b.png"], "file,label\na.png,x\n", "labels.csv: has no row for b.png"),
-    (["a.png", "b.png"], "file,label\na.png,x\nb.png\n", "labels.csv: line 3: has 1 column(s), not 2"),
-    (["a.png", "b.png"], "file;label\n", "labels.csv: line 1: the columns are separated by semicolons"),
-    (["a;b,c/a.png", "d/b.png"], None, "a;b,c: 'a;b,c' holds a comma or a line break"),
-])
+@pytest.mark.parametrize(
+    "names, table, why",
+    [
+        (["a.png", "b.png"], None, "its images are in no class's folder, and there is no labels.csv"),
+        (["a.png", "x/b.png"], None, "a.png: is in no class's folder, as x/b.png"),
+        (["set/x/a.png", "set/y/b.png"], None, "its classes' folders lie in set/ and not in --data-path itself"),
+        (["a.png", "b.png"], "file,tags\na.png,x\nb.png,y\n", "its labels are tags"),
+        (["a.png", "b.png"], "file,label\na.png,x\n", "labels.csv: has no row for b.png"),
+        (["a.png", "b.png"], "file,label\na.png,x\nb.png\n", "labels.csv: line 3: has 1 column(s), not 2"),
+        (["a.png", "b.png"], "file;label\n", "labels.csv: line 1: the columns are separated by semicolons"),
+        (["a;b,c/a.png", "d/b.png"], None, "a;b,c: 'a;b,c' holds a comma or a line break"),
+    ],
+)
 def test_why_there_are_no_labels_is_said_and_is_no_fault(tmp_path, names, table, why):
     fill(tmp_path, names, {} if table is None else {"labels.csv": table})
     found = load(tmp_path)

@@ -6,13 +6,13 @@ import os
 
 import numpy as np
 import pytest
-
 from image_folders import WANTED, fill
+from test_mnist import contents, idx_bytes
+from test_mnist import fill as write
+
 from ms_gan import data
 from ms_gan.data.mnist import load_mnist
 from ms_gan.errors import UserError
-from test_mnist import contents, idx_bytes
-from test_mnist import fill as write
 
 READ = ("mnist", "stacked_mnist", "folder")
 
@@ -42,15 +42,16 @@ def test_a_path_that_does_not_exist_is_said_not_to(dataset, tmp_path, monkeypatc
     (tmp_path / "empty").mkdir()
     monkeypatch.chdir(tmp_path / "empty")
     for path, parts in (
-            ("link", [f"(it is a link to {tmp_path}/gone, which is not there)"]),
-            ("link/below", [f"({tmp_path}/link is a link to {tmp_path}/gone"]),
-            ("a file/below", [f"({tmp_path}/a file is a file)"]),
-            ("fotos", [f"did you mean {tmp_path}/photos?"]),
-            ("Photos", [f"did you mean {tmp_path}/photos?"]),
-            ("photo/cat", [f"did you mean {tmp_path}/photos/cat?"]),
-            ("photos/cats", [f"did you mean {tmp_path}/photos/cat?"]),
-            ("photos\n", [f"did you mean {tmp_path}/photos?"]),
-            ("none/at/all", [])):
+        ("link", [f"(it is a link to {tmp_path}/gone, which is not there)"]),
+        ("link/below", [f"({tmp_path}/link is a link to {tmp_path}/gone"]),
+        ("a file/below", [f"({tmp_path}/a file is a file)"]),
+        ("fotos", [f"did you mean {tmp_path}/photos?"]),
+        ("Photos", [f"did you mean {tmp_path}/photos?"]),
+        ("photo/cat", [f"did you mean {tmp_path}/photos/cat?"]),
+        ("photos/cats", [f"did you mean {tmp_path}/photos/cat?"]),
+        ("photos\n", [f"did you mean {tmp_path}/photos?"]),
+        ("none/at/all", []),
+    ):
         message = refusal(dataset, tmp_path / path, ": does not exist", *parts)
         assert parts or "did you mean" not in message
     refusal(dataset, str(tmp_path / "a file"), "is a file, not a folder")
@@ -128,10 +129,15 @@ def test_torchvisions_folders_are_looked_into(tmp_path, place):
     refusal("mnist", tmp_path, "the test images are missing", split="test")
 
 
-@pytest.mark.parametrize("places, wanted", [
-    (["FashionMNIST/raw/"], ["FashionMNIST"]), (["data/deep/"], ["data/deep"]),
-    (["FashionMNIST/raw/", "KMNIST/raw/"], ["FashionMNIST", "KMNIST"]), (["a b/"], ["a b"]),
-])
+@pytest.mark.parametrize(
+    "places, wanted",
+    [
+        (["FashionMNIST/raw/"], ["FashionMNIST"]),
+        (["data/deep/"], ["data/deep"]),
+        (["FashionMNIST/raw/", "KMNIST/raw/"], ["FashionMNIST", "KMNIST"]),
+        (["a b/"], ["a b"]),
+    ],
+)
 def test_mnist_in_a_sub_folder_is_told_with_the_path_to_name(tmp_path, places, wanted):
     for place in places:
         write(tmp_path, named(str, place))
@@ -170,19 +176,29 @@ def test_files_named_nearly_like_mnists_are_told_with_the_right_names(tmp_path, 
 def test_files_for_one_split_are_told_to_be_renamed(tmp_path):
     write(tmp_path, named(lambda name: name.replace("t10k", "test")))
     assert len(load_mnist("train", tmp_path).images) == 12
-    refusal("mnist", tmp_path, "the test images are missing, but there is test-images-idx3-ubyte",
-            "link it to t10k-images-idx3-ubyte", split="test")
+    refusal(
+        "mnist",
+        tmp_path,
+        "the test images are missing, but there is test-images-idx3-ubyte",
+        "link it to t10k-images-idx3-ubyte",
+        split="test",
+    )
 
 
 @pytest.mark.parametrize("kind", ["letters", "balanced", "byclass", "bymerge"])
 def test_labels_beyond_nine_are_said_not_to_be_taken(tmp_path, kind):
     write(tmp_path, named(lambda name: f"emnist-{kind}-{name.replace('t10k', 'test')}"))
-    message = refusal("mnist", tmp_path, f"emnist-{kind}-train-images-idx3-ubyte", "labels beyond 9 are not taken",
-                      "digits and mnist")
+    message = refusal(
+        "mnist", tmp_path, f"emnist-{kind}-train-images-idx3-ubyte", "labels beyond 9 are not taken", "digits and mnist"
+    )
     assert "rename" not in message
     write(tmp_path, named(lambda name: f"emnist-digits-{name.replace('t10k', 'test')}"))
-    refusal("mnist", tmp_path, "rename or link emnist-digits-test-images-idx3-ubyte to t10k-images-idx3-ubyte",
-            "digits and mnist")
+    refusal(
+        "mnist",
+        tmp_path,
+        "rename or link emnist-digits-test-images-idx3-ubyte to t10k-images-idx3-ubyte",
+        "digits and mnist",
+    )
 
 
 def test_letters_under_mnists_names_are_said_to_be_none(tmp_path):

@@ -7,33 +7,36 @@ import os
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-
 from image_folders import fill, load, refusal
+
 from ms_gan.labels import natural_order
 
 # Natural order
 
 
-@pytest.mark.parametrize("ordered", [
-    [str(number) for number in range(12)],
-    ["-10", "-2", "-1.5", "0", "+1", "2", "10"],
-    [".5", "0.7", "0.75", "1.", "1.5", "10.25"],
-    ["\u22127", "-2", "3"],
-    ["0", "00", "01", "1", "1.0"],
-    ["img", "img2", "img10", "img10b", "img11"],
-    ["a1b2", "a1b10", "a2b1", "a10"],
-    ["Zebra", "ant", "bee"],
-    ["1/4", "1/10", "2/3"],
-    ["1", "2", "10", "none"],
-    ["img02", "img2", "img3"],
-    ["/", "0", "9", "10", ":"],
-    ["v1.2", "v1.10"],
-    ["9" * 5000, "1" + "0" * 5000],
-    ["class 9", "class 10", "class 10 b"],
-    ["\u0663", "4", "10"],
-    ["\u00b2", "\u00b3"],
-    [],
-])
+@pytest.mark.parametrize(
+    "ordered",
+    [
+        [str(number) for number in range(12)],
+        ["-10", "-2", "-1.5", "0", "+1", "2", "10"],
+        [".5", "0.7", "0.75", "1.", "1.5", "10.25"],
+        ["\u22127", "-2", "3"],
+        ["0", "00", "01", "1", "1.0"],
+        ["img", "img2", "img10", "img10b", "img11"],
+        ["a1b2", "a1b10", "a2b1", "a10"],
+        ["Zebra", "ant", "bee"],
+        ["1/4", "1/10", "2/3"],
+        ["1", "2", "10", "none"],
+        ["img02", "img2", "img3"],
+        ["/", "0", "9", "10", ":"],
+        ["v1.2", "v1.10"],
+        ["9" * 5000, "1" + "0" * 5000],
+        ["class 9", "class 10", "class 10 b"],
+        ["\u0663", "4", "10"],
+        ["\u00b2", "\u00b3"],
+        [],
+    ],
+)
 def test_names_are_ordered_as_people_count(ordered):
     assert natural_order(ordered[::-1]) == ordered == natural_order(iter(ordered))
 
@@ -75,10 +78,16 @@ def table(home, text, names=FILES):
     return fill(home, names, {"labels.csv": text})
 
 
-@pytest.mark.parametrize("text", [
-    ROWS + "sub/c.png,x\n,\n,,,\n", ROWS + "sub/c.png,x\n  \n\t\n , \n", ",\n,,,,\n" + ROWS + "sub/c.png,x",
-    "file,label,,\na.png,x,,\nb.png,y, ,\t\nsub/c.png,x,\n", '""\n"",""\n' + ROWS + "sub/c.png,x\n",
-])
+@pytest.mark.parametrize(
+    "text",
+    [
+        ROWS + "sub/c.png,x\n,\n,,,\n",
+        ROWS + "sub/c.png,x\n  \n\t\n , \n",
+        ",\n,,,,\n" + ROWS + "sub/c.png,x",
+        "file,label,,\na.png,x,,\nb.png,y, ,\t\nsub/c.png,x,\n",
+        '""\n"",""\n' + ROWS + "sub/c.png,x\n",
+    ],
+)
 def test_what_spreadsheets_leave_empty_is_skipped(tmp_path, text):
     assert load(table(tmp_path, text), classes=2).labels.tolist() == [0, 1, 0]
 
@@ -92,10 +101,21 @@ def test_what_is_not_empty_is_not_skipped(tmp_path):
     assert load(tmp_path, classes=2, places=2).labels.tolist() == [[1, 2], [0, 0], [0, 0]]
 
 
-@pytest.mark.parametrize("cell", ["{home}/sub/c.png", "{home}/../{name}/sub/c.png", "{home}//sub/./c.png",
-                                  "./sub/c.png", ".\\sub\\c.png", "sub\\c.png", "file://{home}/sub/c.png",
-                                  "FILE://{home}/sub/c.png",
-                                  "file://localhost{home}/sub/c.png", "file://{home}/%73ub/c.png"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "{home}/sub/c.png",
+        "{home}/../{name}/sub/c.png",
+        "{home}//sub/./c.png",
+        "./sub/c.png",
+        ".\\sub\\c.png",
+        "sub\\c.png",
+        "file://{home}/sub/c.png",
+        "FILE://{home}/sub/c.png",
+        "file://localhost{home}/sub/c.png",
+        "file://{home}/%73ub/c.png",
+    ],
+)
 def test_every_way_to_write_a_path_in_the_folder(tmp_path, cell):
     table(tmp_path, ROWS + cell.format(home=tmp_path, name=tmp_path.name) + ",y\n")
     assert load(tmp_path, classes=2).labels.tolist() == [0, 1, 1]
@@ -109,8 +129,19 @@ def test_an_absolute_path_may_go_through_a_link_and_the_folder_be_named_from_wit
     assert load(".", classes=2).labels.tolist() == [0, 1, 1]
 
 
-@pytest.mark.parametrize("cell", ["/etc/c.png", "{home}x/sub/c.png", "{home}/../c.png", "file:///etc/c.png",
-                                  "C:\\c.png", "file:///C:/c.png", "../c.png", "{home}"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "/etc/c.png",
+        "{home}x/sub/c.png",
+        "{home}/../c.png",
+        "file:///etc/c.png",
+        "C:\\c.png",
+        "file:///C:/c.png",
+        "../c.png",
+        "{home}",
+    ],
+)
 def test_a_path_that_leaves_the_folder_is_refused(tmp_path, cell):
     table(tmp_path, ROWS + cell.format(home=tmp_path) + ",y\n")
     refusal(tmp_path, "line 4: ", "leaves", classes=2)
@@ -121,18 +152,21 @@ def test_a_path_from_above_the_folder_is_shown_as_it_must_be(tmp_path):
     assert refusal(tmp_path / "photos", "there is no image", classes=2).endswith("write 'sub/c.png'")
 
 
-@pytest.mark.parametrize("text, line, by", [
-    ("file;label\na.png;x\n", 1, "semicolons"),
-    ("\n;;\nfile;tags;;\n", 3, "semicolons"),
-    ('"file";"label"\n"a.png";"x"\n', 1, "semicolons"),
-    ("File;Label\n", 1, "semicolons"),
-    ("sep=;\nfile;label\n", 2, "semicolons"),
-    ("file,label\na.png;x\n", 2, "semicolons"),
-    ("file\tlabel\na.png\tx\n", 1, "tabs"),
-    ("\ufefffile\ttags\t\n", 1, "tabs"),
-    ("file,label\na.png\tx\n", 2, "tabs"),
-    ("file|label\n", 1, "bars"),
-])
+@pytest.mark.parametrize(
+    "text, line, by",
+    [
+        ("file;label\na.png;x\n", 1, "semicolons"),
+        ("\n;;\nfile;tags;;\n", 3, "semicolons"),
+        ('"file";"label"\n"a.png";"x"\n', 1, "semicolons"),
+        ("File;Label\n", 1, "semicolons"),
+        ("sep=;\nfile;label\n", 2, "semicolons"),
+        ("file,label\na.png;x\n", 2, "semicolons"),
+        ("file\tlabel\na.png\tx\n", 1, "tabs"),
+        ("\ufefffile\ttags\t\n", 1, "tabs"),
+        ("file,label\na.png\tx\n", 2, "tabs"),
+        ("file|label\n", 1, "bars"),
+    ],
+)
 def test_a_table_without_commas_is_told_what_separates_it(tmp_path, text, line, by):
     table(tmp_path, text)
     refusal(tmp_path, f"line {line}: the columns are separated by {by}", "save the file with commas", classes=2)

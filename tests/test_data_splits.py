@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-
 from image_folders import afresh, fill, load, refusal
+
 from ms_gan.data.folder_splits import kind_of
 from ms_gan.errors import UserError
 
@@ -14,12 +14,31 @@ def tree(*places, classes=("cat", "dog")):
 
 
 PAIRS = [
-    ("train", "test"), ("train", "val"), ("training", "testing"), ("Train", "Test"), ("TRAIN", "VAL"),
-    ("train", "valid"), ("train", "validation"), ("train", "dev"), ("train", "eval"), ("train", "tests"),
-    ("trn", "tst"), ("train", "holdout"), ("train", "held_out"), ("train", "Hold-Out"), ("training_set", "test_set"),
-    ("train_images", "val_images"), ("trainingSet", "testSet"), ("Training Data", "Testing Data"),
-    ("images_train", "images_test"), ("train2017", "val2017"), ("train", "test1"), ("train.split", "test.split"),
-    ("trainval", "test"), ("Training", "PublicTest"), ("训练集", "测试集"),
+    ("train", "test"),
+    ("train", "val"),
+    ("training", "testing"),
+    ("Train", "Test"),
+    ("TRAIN", "VAL"),
+    ("train", "valid"),
+    ("train", "validation"),
+    ("train", "dev"),
+    ("train", "eval"),
+    ("train", "tests"),
+    ("trn", "tst"),
+    ("train", "holdout"),
+    ("train", "held_out"),
+    ("train", "Hold-Out"),
+    ("training_set", "test_set"),
+    ("train_images", "val_images"),
+    ("trainingSet", "testSet"),
+    ("Training Data", "Testing Data"),
+    ("images_train", "images_test"),
+    ("train2017", "val2017"),
+    ("train", "test1"),
+    ("train.split", "test.split"),
+    ("trainval", "test"),
+    ("Training", "PublicTest"),
+    ("训练集", "测试集"),
 ]
 
 
@@ -35,16 +54,48 @@ def test_every_spelling_of_splits_is_known(tmp_path, train, held_out, classes):
     assert not any("held out" in note for note in learned.notes)
 
 
-@pytest.mark.parametrize("name", ["steam train", "test tube", "training shoes", "express_train", "trainer", "contest",
-                                  "latest", "devices", "value", "evaluator", "valley", "retrain", "attraction", "data",
-                                  "images", "set", "2017", "", "rain", "t", "trainstation"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "steam train",
+        "test tube",
+        "training shoes",
+        "express_train",
+        "trainer",
+        "contest",
+        "latest",
+        "devices",
+        "value",
+        "evaluator",
+        "valley",
+        "retrain",
+        "attraction",
+        "data",
+        "images",
+        "set",
+        "2017",
+        "",
+        "rain",
+        "t",
+        "trainstation",
+    ],
+)
 def test_a_name_that_merely_contains_such_a_word_is_no_split(name):
     assert kind_of(name) is None
 
 
-@pytest.mark.parametrize("names", [("train", "bus", "car"), ("test", "bus"), ("val", "hill"),
-                                   ("test1", "test2", "test3"), ("steam train", "test tube"), ("dev_1", "dev_2"),
-                                   ("training shoes", "testing kit")])
+@pytest.mark.parametrize(
+    "names",
+    [
+        ("train", "bus", "car"),
+        ("test", "bus"),
+        ("val", "hill"),
+        ("test1", "test2", "test3"),
+        ("steam train", "test tube"),
+        ("dev_1", "dev_2"),
+        ("training shoes", "testing kit"),
+    ],
+)
 @pytest.mark.parametrize("classes", [0, 2])
 def test_classes_with_such_names_stay_classes(tmp_path, names, classes):
     fill(tmp_path, tree(*names, classes=("",)))
@@ -62,24 +113,29 @@ def test_validation_images_beside_both_splits_are_left_out(tmp_path, held_out, b
         assert f"left out {between}/ (1 image(s)): train/ and {held_out}/ are the splits" in data.notes
 
 
-@pytest.mark.parametrize("names, named", [
-    (("train", "Train", "test"), ("Train/", "train/")),
-    (("train", "test", "testing"), ("test/", "testing/")),
-    (("train", "test", "val", "valid"), ("val/", "valid/")),
-    (("Training", "PublicTest", "PrivateTest"), ("PublicTest/", "PrivateTest/")),
-    (("train", "Train"), ("Train/", "train/")),
-    (("train", "training", "bus"), ("train/", "training/")),
-    (("train", "train (1)", "val"), ("train/", "train (1)/")),
-    (("test", "val"), ("test/", "val/", "no train/")),
-])
+@pytest.mark.parametrize(
+    "names, named",
+    [
+        (("train", "Train", "test"), ("Train/", "train/")),
+        (("train", "test", "testing"), ("test/", "testing/")),
+        (("train", "test", "val", "valid"), ("val/", "valid/")),
+        (("Training", "PublicTest", "PrivateTest"), ("PublicTest/", "PrivateTest/")),
+        (("train", "Train"), ("Train/", "train/")),
+        (("train", "training", "bus"), ("train/", "training/")),
+        (("train", "train (1)", "val"), ("train/", "train (1)/")),
+        (("test", "val"), ("test/", "val/", "no train/")),
+    ],
+)
 @pytest.mark.parametrize("classes", [0, 2])
 def test_two_folders_that_may_be_the_same_split_are_refused(tmp_path, names, named, classes):
     fill(tmp_path, tree(*names))
     refusal(tmp_path, tmp_path, *named, classes=classes)
 
 
-@pytest.mark.parametrize("name, other", [("train", "test/"), ("Training", "test/"), ("test", "train/"),
-                                         ("val_images", "train/"), ("train2017", "test/")])
+@pytest.mark.parametrize(
+    "name, other",
+    [("train", "test/"), ("Training", "test/"), ("test", "train/"), ("val_images", "train/"), ("train2017", "test/")],
+)
 @pytest.mark.parametrize("names", [["1.png", "2.png"], ["cat/1.png", "dog/2.png"]])
 @pytest.mark.parametrize("above", ["", "dataset/"])
 def test_a_split_alone_is_refused(tmp_path, name, other, names, above):
@@ -96,17 +152,26 @@ def test_a_table_says_what_a_folder_of_training_images_holds(tmp_path):
     refusal(tmp_path, "put train/ beside it", classes=2)
 
 
-@pytest.mark.parametrize("names, place, advice", [
-    (tree("dataset/train", "dataset/test"), "dataset", "--data-path {}/dataset"),
-    (tree("a/b/Train", "a/b/Val"), "a/b", "--data-path {}/a/b"),
-    (["images/train/1.png", "images/val/2.png"], "images", "--data-path {}/images"),
-    (tree("set/seg_train", "set/seg_test"), "set", "--data-path {}/set"),
-    (["cats/train/1.png", "cats/test/2.png", "dogs/train/3.png", "dogs/test/4.png"], "cats",
-     "{0}/train/cats and {0}/test/cats"),
-    (["cats/train/1.png", "cats/test/2.png", "dogs/3.png"], "cats", "{0}/train/cats and {0}/test/cats"),
-    (["images/train/1.png", "images/val/2.png", "masks/train/3.png", "masks/val/4.png"], "images",
-     "--data-path {}/images"),
-])
+@pytest.mark.parametrize(
+    "names, place, advice",
+    [
+        (tree("dataset/train", "dataset/test"), "dataset", "--data-path {}/dataset"),
+        (tree("a/b/Train", "a/b/Val"), "a/b", "--data-path {}/a/b"),
+        (["images/train/1.png", "images/val/2.png"], "images", "--data-path {}/images"),
+        (tree("set/seg_train", "set/seg_test"), "set", "--data-path {}/set"),
+        (
+            ["cats/train/1.png", "cats/test/2.png", "dogs/train/3.png", "dogs/test/4.png"],
+            "cats",
+            "{0}/train/cats and {0}/test/cats",
+        ),
+        (["cats/train/1.png", "cats/test/2.png", "dogs/3.png"], "cats", "{0}/train/cats and {0}/test/cats"),
+        (
+            ["images/train/1.png", "images/val/2.png", "masks/train/3.png", "masks/val/4.png"],
+            "images",
+            "--data-path {}/images",
+        ),
+    ],
+)
 @pytest.mark.parametrize("classes", [0, 2])
 def test_splits_within_a_folder_are_refused(tmp_path, names, place, advice, classes):
     fill(tmp_path, names, {"images/readme.txt": ""})
@@ -114,8 +179,10 @@ def test_splits_within_a_folder_are_refused(tmp_path, names, place, advice, clas
         refusal(tmp_path, f"{tmp_path / place}: holds ", advice.format(tmp_path), classes=classes, split=split)
 
 
-@pytest.mark.parametrize("train, test", [("seg_train", "seg_test"), ("DIV2K_train_HR", "DIV2K_valid_HR"),
-                                         ("trainA", "testA"), ("cats_train", "cats_test")])
+@pytest.mark.parametrize(
+    "train, test",
+    [("seg_train", "seg_test"), ("DIV2K_train_HR", "DIV2K_valid_HR"), ("trainA", "testA"), ("cats_train", "cats_test")],
+)
 def test_names_that_differ_in_the_word_of_the_split_alone_are_refused(tmp_path, train, test):
     fill(tmp_path, tree(train, test))
     refusal(tmp_path, f"{tmp_path / train}: lies beside {test}/", "rename them to train/ and test/")
@@ -165,8 +232,11 @@ def test_links_to_splits_are_followed(tmp_path):
 
 
 def test_what_systems_put_into_archives_is_in_nobodys_way(tmp_path):
-    fill(tmp_path, [*tree("train", "test"), "__MACOSX/train/cat/0.png"],
-         {"Thumbs.db": "", "train/cat/Thumbs.db": "", "test/desktop.ini": "", ".DS_Store": ""})
+    fill(
+        tmp_path,
+        [*tree("train", "test"), "__MACOSX/train/cat/0.png"],
+        {"Thumbs.db": "", "train/cat/Thumbs.db": "", "test/desktop.ini": "", ".DS_Store": ""},
+    )
     data = load(tmp_path, classes=2)
     assert len(data.names) == 4 and not any("left out" in note for note in data.notes)
 
@@ -196,8 +266,9 @@ def test_a_class_that_is_only_held_out_is_refused_or_said(tmp_path):
 
 
 def test_tags_in_one_split_and_classes_in_the_other(tmp_path):
-    fill(tmp_path, ["train/1.png", "train/2.png", "val/a/1.png"],
-         {"train/labels.csv": "file,tags\n1.png,a;b\n2.png,b\n"})
+    fill(
+        tmp_path, ["train/1.png", "train/2.png", "val/a/1.png"], {"train/labels.csv": "file,tags\n1.png,a;b\n2.png,b\n"}
+    )
     assert load(tmp_path).why_unlabelled == load(tmp_path, "test").why_unlabelled == "the labels of train/ are tags"
     assert load(tmp_path, "test", classes=2, places=2).labels.tolist() == [[1, 0]]
     afresh(tmp_path, [*tree("train"), "val/1.png"], {"val/labels.csv": "file,tags\n1.png,cat\n"})
@@ -206,8 +277,11 @@ def test_tags_in_one_split_and_classes_in_the_other(tmp_path):
 
 
 def test_a_table_of_a_split_may_be_written_in_capital_letters(tmp_path):
-    fill(tmp_path, ["train/1.png", "train/2.png", "val/1.png"],
-         {"train/Labels.csv": "file,label\n1.png,a\n2.png,b\n", "val/LABELS.CSV": "file,label\n1.png,b\n"})
+    fill(
+        tmp_path,
+        ["train/1.png", "train/2.png", "val/1.png"],
+        {"train/Labels.csv": "file,label\n1.png,a\n2.png,b\n", "val/LABELS.CSV": "file,label\n1.png,b\n"},
+    )
     assert load(tmp_path, classes=2).labels.tolist() == [0, 1]
     assert load(tmp_path, "test", classes=2).labels.tolist() == [1]
     (tmp_path / "train" / "labels.CSV").write_text("")

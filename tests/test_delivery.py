@@ -14,9 +14,9 @@ import sys
 
 import numpy as np
 import pytest
-
 from commands import ROOT, SMALL, environment, run, write_mnist
 from conftest import SMALL_CONDITIONAL
+
 from ms_gan import cli
 from ms_gan.cli import export as cli_export
 from ms_gan.labels import LabelNames
@@ -56,9 +56,17 @@ def conditional(device, random_data, tmp_path_factory):
         positive = parameter.name.endswith("moving_variance")
         values = random.uniform(0.5, 2.0, parameter.shape) if positive else random.normal(0, 0.3, parameter.shape)
         parameter.set_data(Tensor(values.astype(np.float32)))
-    settings = {"recipe": recipe, "seed": 1, "dataset": "mnist", "data_sha256": random_data.sha256,
-                "device_target": "CPU", "device_num": 1, "classes": list(random_data.classes), "steps": 40,
-                "warm_start": None}
+    settings = {
+        "recipe": recipe,
+        "seed": 1,
+        "dataset": "mnist",
+        "data_sha256": random_data.sha256,
+        "device_target": "CPU",
+        "device_num": 1,
+        "classes": list(random_data.classes),
+        "steps": 40,
+        "warm_start": None,
+    }
     state = {"step": 40, "pending": [], "best": None, "settings": settings}
     return save_checkpoint(tmp_path_factory.mktemp("conditional") / "checkpoints", 40, step.saved(), state)
 
@@ -84,8 +92,17 @@ def refused_here(capsys, *arguments, status=2):
 
 
 def test_a_run_leaves_what_the_readme_says(trained):
-    for name in ("recipe.json", "environment.json", "train.log", "real.png", "history.csv", "losses.png",
-                 "progress.gif", "samples/epoch_0000.png", "samples/epoch_0002.png"):
+    for name in (
+        "recipe.json",
+        "environment.json",
+        "train.log",
+        "real.png",
+        "history.csv",
+        "losses.png",
+        "progress.gif",
+        "samples/epoch_0000.png",
+        "samples/epoch_0002.png",
+    ):
         assert (trained / name).stat().st_size > 0, name
     header, *rows = (trained / "history.csv").read_text().splitlines()
     assert header == "step,epoch,loss_d,loss_g,fool_rate,accuracy_real,accuracy_fake"
@@ -128,8 +145,17 @@ def test_an_export_is_replaced_when_asked(trained, tmp_path):
     assert sorted(file.name for file in tmp_path.iterdir()) == ["bundle"]
 
 
-@pytest.mark.parametrize("stranger", ["generator/notes.txt", "generator/1/notes.txt", "generator/2/generator.onnx",
-                                      "encoder/1/encoder.onnx", "thesis.txt", "generator/empty/"])
+@pytest.mark.parametrize(
+    "stranger",
+    [
+        "generator/notes.txt",
+        "generator/1/notes.txt",
+        "generator/2/generator.onnx",
+        "encoder/1/encoder.onnx",
+        "thesis.txt",
+        "generator/empty/",
+    ],
+)
 def test_what_an_export_did_not_write_it_does_not_replace(stranger, trained, bundle, tmp_path, capsys):
     shutil.copytree(bundle, tmp_path / "bundle")
     mine = tmp_path / "bundle" / stranger
@@ -177,8 +203,11 @@ def test_inputs_of_a_mindir_have_the_names_of_the_contract(bundle, conditional_b
 
 def assert_equal_to_the_checkpoint(contract):
     """The contract tells of each file against what it was proved, and how equal it is."""
-    assert set(contract["parity"]) == set(contract["files"]) == {
-        file for facts in contract["models"].values() for file in facts["files"].values()}
+    assert (
+        set(contract["parity"])
+        == set(contract["files"])
+        == {file for facts in contract["models"].values() for file in facts["files"].values()}
+    )
     for name, facts in contract["parity"].items():
         assert facts["against"] == "the checkpoint's network on CPU" and facts["batches"] == [1, 7, 64]
         if name.endswith(".mindir"):
@@ -189,8 +218,17 @@ def assert_equal_to_the_checkpoint(contract):
             assert re.fullmatch(r"onnxruntime [\d.]+, CPU", facts["runtime"])
 
 
-BUNDLED = {"contract.json", "SHA256SUMS", "README.md", "samples.png", "settings.json", "generator.mindir",
-           "generator/model-settings.json", "generator/config.pbtxt", "generator/1/generator.onnx"}
+BUNDLED = {
+    "contract.json",
+    "SHA256SUMS",
+    "README.md",
+    "samples.png",
+    "settings.json",
+    "generator.mindir",
+    "generator/model-settings.json",
+    "generator/config.pbtxt",
+    "generator/1/generator.onnx",
+}
 
 
 def test_a_bundle_holds_these_files_and_no_others(bundle):
@@ -208,10 +246,13 @@ def test_a_bundle_holds_these_files_and_no_others(bundle):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize("asked, files", [
-    ("mindir", BUNDLED - {"generator/1/generator.onnx", "generator/config.pbtxt"}),
-    ("onnx", BUNDLED - {"generator.mindir"}),
-])
+@pytest.mark.parametrize(
+    "asked, files",
+    [
+        ("mindir", BUNDLED - {"generator/1/generator.onnx", "generator/config.pbtxt"}),
+        ("onnx", BUNDLED - {"generator.mindir"}),
+    ],
+)
 def test_only_the_formats_that_are_asked_for_are_written(asked, files, trained, tmp_path):
     here("export", trained, "--format", asked, "--output-dir", tmp_path / "bundle")
     found = {str(path.relative_to(tmp_path / "bundle")) for path in (tmp_path / "bundle").rglob("*") if path.is_file()}
@@ -244,13 +285,13 @@ def test_infer_takes_the_format_that_a_bundle_holds(held, absent, trained, bundl
 
 
 def test_infer_of_onnx_does_not_import_mindspore(bundle, tmp_path):
-    program = ("import sys\n"
-               "from ms_gan.cli import main\n"
-               "assert main(sys.argv[1:]) == 0\n"
-               "print('mindspore' in sys.modules)\n")
+    program = (
+        "import sys\nfrom ms_gan.cli import main\nassert main(sys.argv[1:]) == 0\nprint('mindspore' in sys.modules)\n"
+    )
     arguments = ["infer", str(bundle), "--num", "2", "--format", "onnx", "--output", str(tmp_path / "images.png")]
-    done = subprocess.run([sys.executable, "-c", program, *arguments], env=environment(), capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], env=environment(), capture_output=True, text=True
+    )
     assert done.stdout.splitlines()[-1] == "False", done.stderr
 
 
@@ -278,8 +319,9 @@ def test_infer_draws_what_eval_draws_and_imports_nothing_of_training(bundle, tra
     lone = tmp_path / "elsewhere"
     shutil.copytree(bundle, lone)
     arguments = ["infer", str(lone), "--num", "70", "--seed", "9", "--output", str(tmp_path / "images.npy")]
-    done = subprocess.run([sys.executable, "-c", program, *arguments], env=environment(), capture_output=True,
-                          text=True)
+    done = subprocess.run(
+        [sys.executable, "-c", program, *arguments], env=environment(), capture_output=True, text=True
+    )
     assert done.returncode == 0, done.stderr
     assert done.stdout.splitlines()[-1] == "[]"
     images = np.load(tmp_path / "images.npy")
@@ -338,21 +380,35 @@ def test_an_onnx_that_differs_fails_loudly_and_leaves_what_was_there(trained, bu
     shutil.copytree(bundle, tmp_path / "bundle")
     before = (tmp_path / "bundle" / "contract.json").read_bytes()
     refused = refused_here(capsys, "export", trained, "--output-dir", tmp_path / "bundle", "--overwrite", status=1)
-    assert re.search(r"generator/1/generator\.onnx differs from the checkpoint's network by up to 0\.000\d+ on "
-                     r"onnxruntime [\d.]+, CPU, more than 1e-05; nothing was exported", refused)
+    assert re.search(
+        r"generator/1/generator\.onnx differs from the checkpoint's network by up to 0\.000\d+ on "
+        r"onnxruntime [\d.]+, CPU, more than 1e-05; nothing was exported",
+        refused,
+    )
     assert [file.name for file in tmp_path.iterdir()] == ["bundle"]
     assert (tmp_path / "bundle" / "contract.json").read_bytes() == before
 
 
-@pytest.mark.parametrize("name, damage, named", [
-    ("generator.mindir", lambda content: content[:1000] + bytes([content[1000] ^ 1]) + content[1001:], "damaged"),
-    ("generator.mindir", lambda content: content[:-10], "damaged"),
-    ("contract.json", lambda content: content[:-100], "damaged"),
-    ("contract.json", lambda content: content.replace(b'"contract_version": 2', b'"contract_version": 1'), "another"),
-    ("contract.json", lambda content: content.replace(b'"contract_version": 2', b'"contract_version": 9'), "another"),
-    ("contract.json", lambda content: content.replace(b'"step": 20', b'"step": 21'), "damaged"),
-    ("contract.json", lambda content: b"[]", "damaged"),
-])
+@pytest.mark.parametrize(
+    "name, damage, named",
+    [
+        ("generator.mindir", lambda content: content[:1000] + bytes([content[1000] ^ 1]) + content[1001:], "damaged"),
+        ("generator.mindir", lambda content: content[:-10], "damaged"),
+        ("contract.json", lambda content: content[:-100], "damaged"),
+        (
+            "contract.json",
+            lambda content: content.replace(b'"contract_version": 2', b'"contract_version": 1'),
+            "another",
+        ),
+        (
+            "contract.json",
+            lambda content: content.replace(b'"contract_version": 2', b'"contract_version": 9'),
+            "another",
+        ),
+        ("contract.json", lambda content: content.replace(b'"step": 20', b'"step": 21'), "damaged"),
+        ("contract.json", lambda content: b"[]", "damaged"),
+    ],
+)
 def test_a_damaged_bundle_is_refused(name, damage, named, bundle, tmp_path, capsys):
     shutil.copytree(bundle, tmp_path / "bundle")
     file = tmp_path / "bundle" / name
@@ -454,25 +510,32 @@ def test_infer_refuses_labels_that_cannot_be_drawn(conditional_bundle, tmp_path,
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("options, rows, columns", [
-    ([], "0123456789", 10),
-    (["--label", "7", "--label", "3"], "73", 10),
-    (["--label", "7", "--label", "3", "--grid", "3x2"], "737", 2),
-])
+@pytest.mark.parametrize(
+    "options, rows, columns",
+    [
+        ([], "0123456789", 10),
+        (["--label", "7", "--label", "3"], "73", 10),
+        (["--label", "7", "--label", "3", "--grid", "3x2"], "737", 2),
+    ],
+)
 def test_eval_draws_a_row_for_each_label(options, rows, columns, conditional, tmp_path, monkeypatch):
     from ms_gan.evaluation import plots
 
     pages = {}
-    monkeypatch.setattr(plots, "sheet", lambda path, _, columns, *__, row_labels, **___:
-                        pages.update({path.name: (columns, row_labels)}))
+    monkeypatch.setattr(
+        plots,
+        "sheet",
+        lambda path, _, columns, *__, row_labels, **___: pages.update({path.name: (columns, row_labels)}),
+    )
     here("eval", conditional, "--interpolate", *options, "--output-dir", tmp_path / "eval")
     assert pages["samples.png"] == (columns, list(rows))
     assert pages["interpolation.png"] == (11, list(dict.fromkeys(rows)))
 
 
 def test_eval_that_refuses_a_label_leaves_nothing(conditional, tmp_path, capsys):
-    refused = refused_here(capsys, "eval", conditional, "--interpolate", "--label", "cat",
-                           "--output-dir", tmp_path / "eval")
+    refused = refused_here(
+        capsys, "eval", conditional, "--interpolate", "--label", "cat", "--output-dir", tmp_path / "eval"
+    )
     assert "no class 'cat'" in refused
     assert list(tmp_path.iterdir()) == []
 
@@ -497,7 +560,8 @@ TAMPERED = {
     "places for a class": lambda contract: contract["models"]["generator"]["inputs"][1].update(shape=["batch", 2]),
     "a smaller latent": lambda contract: contract["models"]["generator"]["inputs"][0].update(shape=["batch", 99]),
     "labels of labels": lambda contract: contract["models"]["generator"]["inputs"][1].update(
-        shape=["batch", 1, 1], range=[0, 10]),
+        shape=["batch", 1, 1], range=[0, 10]
+    ),
     "a latent without size": lambda contract: contract["models"]["generator"]["inputs"][0].update(shape=["batch"]),
     "an unknown distribution": lambda contract: contract["models"]["generator"]["inputs"][0].update(distribution="x"),
     "an unknown type": lambda contract: contract["models"]["generator"]["inputs"][0].update(type="float16"),
@@ -528,9 +592,14 @@ def test_a_contract_of_files_elsewhere_is_refused(format, place, conditional_bun
     assert f"tells of '{place}', which is no file inside the bundle" in refused_here(capsys, *asked)
 
 
-@pytest.mark.parametrize("spoil", [
-    lambda listing: listing.unlink(), lambda listing: listing.write_text("# made anew\n" + listing.read_text()),
-    lambda listing: listing.write_text("".join(line for line in listing.open() if "contract.json" not in line))])
+@pytest.mark.parametrize(
+    "spoil",
+    [
+        lambda listing: listing.unlink(),
+        lambda listing: listing.write_text("# made anew\n" + listing.read_text()),
+        lambda listing: listing.write_text("".join(line for line in listing.open() if "contract.json" not in line)),
+    ],
+)
 def test_a_list_of_checksums_that_says_nothing_of_the_contract_is_no_damage(spoil, conditional_bundle, tmp_path):
     from ms_gan.delivery.bundle import Bundle
 

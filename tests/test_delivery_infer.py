@@ -10,10 +10,10 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from bundles import write_autoencoder, write_bundle, write_conditional
 from commands import environment
+from PIL import Image
+
 from ms_gan import cli
 from ms_gan.cli import infer
 from ms_gan.delivery import progress
@@ -27,8 +27,9 @@ pytestmark = pytest.mark.usefixtures("device")
 @pytest.fixture(scope="module")
 def folder(device, tmp_path_factory):
     """A bundle of 28x28 grey, without labels."""
-    return write_bundle(tmp_path_factory.mktemp("plain") / "bundle", "mlp", "generator.widths=[8, 8]",
-                        formats=("onnx",))
+    return write_bundle(
+        tmp_path_factory.mktemp("plain") / "bundle", "mlp", "generator.widths=[8, 8]", formats=("onnx",)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -89,14 +90,25 @@ def test_labels_go_on_in_turn_through_all_pieces(chosen, tagged, tmp_path):
 def test_a_sheet_is_the_same_as_of_all_images_at_once(folder, conditional, tmp_path):
     bundle = Bundle(folder)
     here(folder, "--num", 300, "--output", tmp_path / "x.png")
-    plots.sheet(tmp_path / "y.png", bundle.draw(seeded_inputs(bundle.latent, 300, 1)), 17, "generated samples",
-                "mlp · step 1,234 · seed 1")
+    plots.sheet(
+        tmp_path / "y.png",
+        bundle.draw(seeded_inputs(bundle.latent, 300, 1)),
+        17,
+        "generated samples",
+        "mlp · step 1,234 · seed 1",
+    )
     assert (tmp_path / "x.png").read_bytes() == (tmp_path / "y.png").read_bytes()
     here(conditional, "--num", 25, "--label", 7, "--label", 3, "--output", tmp_path / "x.png", "--overwrite")
     bundle = Bundle(conditional)
     labels = np.int32([7, 3])[np.arange(25) % 2]
-    plots.captioned(tmp_path / "y.png", bundle.draw(seeded_inputs(bundle.latent, 25, 1, labels)), 2,
-                    bundle.labels.texts(labels), "generated samples", "acgan · step 1,234 · seed 1")
+    plots.captioned(
+        tmp_path / "y.png",
+        bundle.draw(seeded_inputs(bundle.latent, 25, 1, labels)),
+        2,
+        bundle.labels.texts(labels),
+        "generated samples",
+        "acgan · step 1,234 · seed 1",
+    )
     assert (tmp_path / "x.png").read_bytes() == (tmp_path / "y.png").read_bytes()
 
 
@@ -109,8 +121,9 @@ def test_too_many_images_for_a_picture_are_refused_before_they_are_drawn(count, 
 
 
 @pytest.mark.parametrize("count", [10**9, 10**15, 10**30])
-def test_more_images_than_the_disk_holds_are_refused_before_they_are_drawn(count, folder, tmp_path, monkeypatch,
-                                                                                     capsys):
+def test_more_images_than_the_disk_holds_are_refused_before_they_are_drawn(
+    count, folder, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(Bundle, "draw", None)
     monkeypatch.setattr(infer.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**12))
     told = refused(capsys, folder, "--num", count, "--output", tmp_path / "x.npy")
@@ -118,11 +131,21 @@ def test_more_images_than_the_disk_holds_are_refused_before_they_are_drawn(count
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("shape, columns, captioned", [
-    ((28, 28), 300, False), ((64, 64), 100, False), ((4, 4), 1000, False), ((28, 28), 10, True), ((28, 28), 2, True),
-    ((28, 28), 1, True), ((256, 256), 10, True)])
+@pytest.mark.parametrize(
+    "shape, columns, captioned",
+    [
+        ((28, 28), 300, False),
+        ((64, 64), 100, False),
+        ((4, 4), 1000, False),
+        ((28, 28), 10, True),
+        ((28, 28), 2, True),
+        ((28, 28), 1, True),
+        ((256, 256), 10, True),
+    ],
+)
 def test_the_largest_sheet_that_is_drawn_can_be_opened(shape, columns, captioned, tmp_path, monkeypatch):
     """Its pixels are counted on, and not drawn: that takes a while."""
+
     def fits(count):
         try:
             infer._require_room(tmp_path / "x.png", (count, 1, *shape), False, columns, captioned)
@@ -161,8 +184,11 @@ def test_beside_a_terminal_a_line_comes_every_30_seconds(clock, capsys):
             clock.seconds += 10
             add(100)
     said = capsys.readouterr()
-    assert said.err.splitlines() == ["300 of 1,000 images, 01:10 left", "600 of 1,000 images, 00:40 left",
-                                     "900 of 1,000 images, 00:10 left"] and said.out == ""
+    assert (
+        said.err.splitlines()
+        == ["300 of 1,000 images, 01:10 left", "600 of 1,000 images, 00:40 left", "900 of 1,000 images, 00:10 left"]
+        and said.out == ""
+    )
 
 
 def test_what_is_quick_says_nothing(folder, tmp_path, capsys):
@@ -178,29 +204,48 @@ def test_nobody_who_reads_is_no_reason_to_end(clock, monkeypatch):
 
 
 def test_on_a_terminal_there_is_a_bar_with_the_time_left(tmp_path):
-    program = ("import sys, time\n"
-               "from ms_gan.delivery.progress import counting\n"
-               "with counting(50, 'images') as add:\n"
-               "    for _ in range(50):\n"
-               "        time.sleep(float(sys.argv[1]))\n"
-               "        add(1)\n")
+    program = (
+        "import sys, time\n"
+        "from ms_gan.delivery.progress import counting\n"
+        "with counting(50, 'images') as add:\n"
+        "    for _ in range(50):\n"
+        "        time.sleep(float(sys.argv[1]))\n"
+        "        add(1)\n"
+    )
     (tmp_path / "program.py").write_text(program)
     for seconds, shown in ((0.05, True), (0, False)):
         command = f"stty cols 80; {sys.executable} {tmp_path / 'program.py'} {seconds}"
-        done = subprocess.run(["script", "-qec", command, "/dev/null"], env=environment(), capture_output=True,
-                              text=True)
+        done = subprocess.run(
+            ["script", "-qec", command, "/dev/null"], env=environment(), capture_output=True, text=True
+        )
         assert done.returncode == 0, done.stdout
         assert bool(re.search(r"\d+%\|.*\| \d+/50 \d\d:\d\d left", done.stdout)) == shown, done.stdout
 
 
 def test_memory_does_not_grow_with_the_number_of_images(folder, tmp_path):
-    program = ("import resource, sys\n"
-               "from ms_gan.cli import main\n"
-               "assert main(sys.argv[1:]) == 0\n"
-               "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n")
+    program = (
+        "import resource, sys\n"
+        "from ms_gan.cli import main\n"
+        "assert main(sys.argv[1:]) == 0\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)\n"
+    )
     found = []
     for count in (1000, 40_000):  # 3 and 125 MB of images
-        done = subprocess.run([sys.executable, "-c", program, "infer", str(folder), "--num", str(count), "--output",
-                               str(tmp_path / f"{count}.npy")], env=environment(), capture_output=True, text=True)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                program,
+                "infer",
+                str(folder),
+                "--num",
+                str(count),
+                "--output",
+                str(tmp_path / f"{count}.npy"),
+            ],
+            env=environment(),
+            capture_output=True,
+            text=True,
+        )
         found.append(int(done.stdout.splitlines()[-1]))
     assert found[1] < found[0] + 60_000, found

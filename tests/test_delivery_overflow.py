@@ -7,23 +7,25 @@ import re
 
 import numpy as np
 import pytest
-
 from bundles import AUTOENCODER, CONVOLUTIONS, TAGS, labels_of, networks_of, recipe_of, write_bundle
 from commands import ROOT
+from servers import INFER, serving, tensor
+
 from ms_gan import cli, runtime
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import example_inputs
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import in_chunks
-from servers import INFER, serving, tensor
 
 pytestmark = pytest.mark.usefixtures("device")
 
 DENSE = ("generator.widths=[16, 32]",)
 KINDS = {  # recipes by what stands between a latent and its pixels
     "mlp": ("mlp", DENSE),  # ReLU, BatchNorm, tanh
-    "mlp, sigmoid": ("mlp", (*DENSE, "generator.output=sigmoid", "data.pixel_range=[0.0, 1.0]",
-                             "generator.batch_norm.place=none")),
+    "mlp, sigmoid": (
+        "mlp",
+        (*DENSE, "generator.output=sigmoid", "data.pixel_range=[0.0, 1.0]", "generator.batch_norm.place=none"),
+    ),
     "acgan": ("acgan", CONVOLUTIONS),  # LeakyReLU, BatchNorm, sigmoid, labels
     "dcgan": ("dcgan", ("generator.start_channels=8", "generator.widths=[6, 5, 4]")),  # ReLU, tanh
     "cvae_early": ("cvae_early", (*AUTOENCODER, *TAGS, "data.size=16")),  # ReLU, sigmoid; max-pooling in the encoder
@@ -106,17 +108,22 @@ def test_weights_that_overflow_give_no_finite_output_in_either_format(overflowin
 
 @pytest.mark.parametrize("format", FORMATS)
 @pytest.mark.parametrize("name", ["x.png", "x.npy"])
-def test_infer_of_weights_that_overflow_refuses_in_a_line_and_writes_nothing(name, format, overflowing, tmp_path,
-                                                                                 capsys):
+def test_infer_of_weights_that_overflow_refuses_in_a_line_and_writes_nothing(
+    name, format, overflowing, tmp_path, capsys
+):
     arguments = ["infer", str(overflowing), "--num", "3", "--format", format, "--output", str(tmp_path / name)]
     assert cli.main(arguments) == 2
-    assert re.fullmatch(r"error: [^\n]+: the generator gives images with numbers that are not finite: [^\n]+\n",
-                        capsys.readouterr().err)
+    assert re.fullmatch(
+        r"error: [^\n]+: the generator gives images with numbers that are not finite: [^\n]+\n", capsys.readouterr().err
+    )
     assert list(tmp_path.iterdir()) == []
 
 
-@pytest.mark.parametrize("kind", [kind if kind in ("mlp", "cvae_early") else pytest.param(kind, marks=pytest.mark.slow)
-                                  for kind in KINDS], indirect=True)
+@pytest.mark.parametrize(
+    "kind",
+    [kind if kind in ("mlp", "cvae_early") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
+    indirect=True,
+)
 @pytest.mark.parametrize("format", FORMATS)
 def test_the_server_refuses_what_overflows_and_goes_on(format, kind, sound, overflowing, tmp_path):
     contract = Bundle(sound, "onnx").contract
@@ -146,8 +153,9 @@ def test_a_network_that_overflows_is_not_exported(formats, kind, tmp_path):
     networks = multiplied(networks_of(recipe, seed=1), 1e25)
     origin = {"step": 1234, "seed": 1, "dataset": "noise", "data_sha256": "0" * 64}
     with pytest.raises(UserError) as caught:
-        export_bundle(tmp_path / "a" / "bundle", *networks, recipe, labels_of(recipe), runtime.set_up("CPU"), origin,
-                      formats)
+        export_bundle(
+            tmp_path / "a" / "bundle", *networks, recipe, labels_of(recipe), runtime.set_up("CPU"), origin, formats
+        )
     assert re.match(r"the generator at step 1,234 gives images with numbers that are not finite: ", str(caught.value))
     assert "\n" not in str(caught.value) and "inf" not in str(caught.value).split(), str(caught.value)
     assert list(tmp_path.iterdir()) == []
@@ -160,8 +168,9 @@ def test_an_encoder_that_overflows_is_not_exported(device, tmp_path):
     generator, encoder = networks_of(recipe, seed=1)
     multiplied([encoder], 1e25)
     with pytest.raises(UserError, match="^the encoder at step 7 gives means with numbers that are not finite: "):
-        export_bundle(tmp_path / "bundle", generator, encoder, recipe, labels_of(recipe), runtime.set_up("CPU"),
-                      {"step": 7})
+        export_bundle(
+            tmp_path / "bundle", generator, encoder, recipe, labels_of(recipe), runtime.set_up("CPU"), {"step": 7}
+        )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -12,24 +12,32 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from bundles import labels_of, networks_of, recipe_of
 from commands import ROOT, SMALL, environment, run, write_mnist
+from servers import serving, tensor
+
 from ms_gan import cli, runtime
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.formats import WRITERS, read_mindir, read_onnx
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import seeded_inputs
-from servers import serving, tensor
 
 pytestmark = pytest.mark.usefixtures("device")
 
 TINY = ("generator.widths=[4]", "data.size=4")
 NAMES = {
-    "a space": "My Drive/e", "a letter": "ü", "signs": "a (1)/x=1,y@z+/{b}/[x]/*/?/#x/!/a;b&c|d/<>",
-    "quotation marks": "it's \"quoted\"/`x`/$HOME/back\\slash/100%s/%/~", "a dash": "-lead/--num",
-    "white space": "trail / lead/new\nline/tab\t", "no Latin": "猫/犬/🙂", "hidden": ".hidden",
-    "long": "n" * 250, "long letters": "é" * 120, "deep": "deep/" * 20 + "n" * 200}
+    "a space": "My Drive/e",
+    "a letter": "ü",
+    "signs": "a (1)/x=1,y@z+/{b}/[x]/*/?/#x/!/a;b&c|d/<>",
+    "quotation marks": 'it\'s "quoted"/`x`/$HOME/back\\slash/100%s/%/~',
+    "a dash": "-lead/--num",
+    "white space": "trail / lead/new\nline/tab\t",
+    "no Latin": "猫/犬/🙂",
+    "hidden": ".hidden",
+    "long": "n" * 250,
+    "long letters": "é" * 120,
+    "deep": "deep/" * 20 + "n" * 200,
+}
 
 
 def export_tiny(folder, formats=("mindir", "onnx"), replace=False):
@@ -40,8 +48,9 @@ def export_tiny(folder, formats=("mindir", "onnx"), replace=False):
     origin = {"step": 1, "seed": 1, "dataset": "noise", "data_sha256": "0" * 64}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "PARITY_BATCHES", (1,))
-        return export.export_bundle(folder, generator, None, recipe, labels_of(recipe), runtime.set_up("CPU"), origin,
-                                    formats, replace)
+        return export.export_bundle(
+            folder, generator, None, recipe, labels_of(recipe), runtime.set_up("CPU"), origin, formats, replace
+        )
 
 
 @pytest.fixture(scope="module")
@@ -66,10 +75,12 @@ def test_a_bundle_is_exported_to_any_path_and_opened_there(what, tiny, tmp_path)
     export_tiny(folder)
     assert sorted(path.name for path in folder.rglob("*")) == sorted(path.name for path in tiny.rglob("*"))
     for format in ("mindir", "onnx"):
-        found, expected = (Bundle(place, format).draw(seeded_inputs({"distribution": "normal", "size": 100}, 3, 1))
-                           for place in (folder, tiny))
+        found, expected = (
+            Bundle(place, format).draw(seeded_inputs({"distribution": "normal", "size": 100}, 3, 1))
+            for place in (folder, tiny)
+        )
         assert np.array_equal(found, expected)
-    left = {path for path in tmp_path.rglob("*")} - {folder, *folder.rglob("*"), *folder.parents}
+    left = set(tmp_path.rglob("*")) - {folder, *folder.rglob("*"), *folder.parents}
     assert not left
 
 
@@ -172,8 +183,13 @@ def test_the_commands_that_export_offers_can_be_copied(drive, tmp_path):
     infer, serve = (line.partition(": " if "next" in line else "      ")[2] for line in said.splitlines()[-2:])
     assert shlex.split(infer)[:4] == ["python", "-m", "ms_gan", "infer"]
     assert shlex.split(serve) == ["bash", "scripts/run_serve.sh", str(folder / "e=1")]
-    done = subprocess.run(["bash", "-c", infer.replace("python", shlex.quote(sys.executable), 1)], cwd=tmp_path,
-                          env=environment(), capture_output=True, text=True)
+    done = subprocess.run(
+        ["bash", "-c", infer.replace("python", shlex.quote(sys.executable), 1)],
+        cwd=tmp_path,
+        env=environment(),
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     assert (tmp_path / "images.png").is_file()
 
@@ -235,13 +251,10 @@ ASTRAY = {  # path, and what the line says behind it; {} is the folder of all
     "broken": ": a link to nowhere, which is not there",
     "runs/mlp/1": f", but a run; export it first: {EXPORT} '{{}}/runs/mlp/1'",
     "runs/mlp/2": ", but a run; its bundle is '{}/runs/mlp/2/export'",
-    "runs/mlp/1/checkpoints":
-        f", but a folder of the run '{{}}/runs/mlp/1'; export it first: {EXPORT} '{{}}/runs/mlp/1'",
-    "runs/mlp/1/checkpoints/step_00000010":
-        f", but a checkpoint; export it first: {EXPORT} '{{}}/runs/mlp/1/checkpoints/step_00000010'",
-    "runs/mlp/2/checkpoints/step_00000010":
-        ", but a checkpoint; the bundle of its run is '{}/runs/mlp/2/export', and bash scripts/run_export.sh "
-        "'{}/runs/mlp/2/checkpoints/step_00000010' --output-dir DIR writes one of this step",
+    "runs/mlp/1/checkpoints": f", but a folder of the run '{{}}/runs/mlp/1'; export it first: {EXPORT} '{{}}/runs/mlp/1'",
+    "runs/mlp/1/checkpoints/step_00000010": f", but a checkpoint; export it first: {EXPORT} '{{}}/runs/mlp/1/checkpoints/step_00000010'",
+    "runs/mlp/2/checkpoints/step_00000010": ", but a checkpoint; the bundle of its run is '{}/runs/mlp/2/export', and bash scripts/run_export.sh "
+    "'{}/runs/mlp/2/checkpoints/step_00000010' --output-dir DIR writes one of this step",
     "runs/mlp/1/checkpoints/step_00000010/generator.ckpt": ", but a file of the checkpoint",
     "runs/mlp/2/samples": ", but a folder of the run '{}/runs/mlp/2'; its bundle is '{}/runs/mlp/2/export'",
     "runs": ", but a folder with a bundle in it; name '{}/runs/mlp/2/export'",

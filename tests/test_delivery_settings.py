@@ -15,16 +15,16 @@ import urllib.request
 
 import numpy as np
 import pytest
-
 from bundles import write_autoencoder
 from commands import HANGS, ROOT, SMALL, environment, run, write_mnist
+from servers import INFER, Server, end, free_ports, serving, tensor, wait_until
+
 from ms_gan import cli
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import read_contract
 from ms_gan.delivery.server_settings import model_settings
 from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import seeded_inputs
-from servers import INFER, Server, end, free_ports, serving, tensor, wait_until
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -46,8 +46,15 @@ def edit(file, change):
     file.write_text(json.dumps(content))
 
 
-SERVER_FILES = ("settings.json", "README.md", "samples.png", "generator/model-settings.json", "generator/config.pbtxt",
-                "encoder/model-settings.json", "encoder/config.pbtxt")
+SERVER_FILES = (
+    "settings.json",
+    "README.md",
+    "samples.png",
+    "generator/model-settings.json",
+    "generator/config.pbtxt",
+    "encoder/model-settings.json",
+    "encoder/config.pbtxt",
+)
 
 
 def edit_all(folder):
@@ -77,32 +84,49 @@ def test_a_bundle_whose_server_files_are_changed_draws_and_is_served(what, copy,
     inputs = seeded_inputs(Bundle(bundle).latent, 3, 7, np.int32([[1, 0, 0]] * 3))
     expected = Bundle(bundle).draw(inputs)
     assert np.array_equal(Bundle(copy).draw(inputs), expected)
-    assert cli.main(["infer", str(copy), "--num", "3", "--seed", "7", "--label", "basil",
-                     "--output", str(tmp_path / "x.npy")]) == 0
+    assert (
+        cli.main(
+            ["infer", str(copy), "--num", "3", "--seed", "7", "--label", "basil", "--output", str(tmp_path / "x.npy")]
+        )
+        == 0
+    )
     assert np.array_equal(np.load(tmp_path / "x.npy"), expected)
     with serving(copy, tmp_path / "log") as server:
-        image, = server.draw(tensor("seed", "INT64", [7]), tensor("num", "INT32", [3]),
-                             tensor("label", "BYTES", ["basil"]))
+        (image,) = server.draw(
+            tensor("seed", "INT64", [7]), tensor("num", "INT32", [3]), tensor("label", "BYTES", ["basil"])
+        )
         assert np.array_equal(image, expected)
 
 
 # what may be in the settings of a model
 
 
-@pytest.mark.parametrize("extra, told", [
-    ({"max_batch": "abc"}, "parameters.extra.max_batch must be a whole number from 1, not 'abc'"),
-    ({"max_batch": 0}, "max_batch must be a whole number from 1, not 0"),
-    ({"max_batch": -1}, "max_batch"), ({"max_batch": 1.5}, "max_batch"), ({"max_batch": True}, "max_batch"),
-    ({"max_batch": "64"}, "max_batch"), ({"max_batch": None}, "max_batch"), ({"max_batch": [64]}, "max_batch"),
-    ({"format": "torch"}, "parameters.extra.format must be mindir or onnx, not 'torch'"), ({"format": 3}, "format"),
-    ({"format": ["onnx"]}, "format"), ({"format": "ONNX"}, "format"),
-    ({"device_target": "TPU"}, "device_target must be one of auto, Ascend, GPU, CPU, not 'TPU'"),
-    ({"device_target": {}}, "device_target"), ({"device_id": -1}, "device_id must be a whole number from 0, not -1"),
-    ({"device_id": "0"}, "device_id"),
-    ({"batch": 3}, "no parameters.extra 'batch'; it takes format, max_batch, device_target, device_id"),
-    ({"bundle": "elsewhere"}, "no parameters.extra 'bundle'"), ({"": 1}, "no parameters.extra ''"),
-    ({"x" * 999: 1}, "no parameters.extra 'xxx"), ({"max_batch": "x\n" * 999}, "max_batch"),
-])
+@pytest.mark.parametrize(
+    "extra, told",
+    [
+        ({"max_batch": "abc"}, "parameters.extra.max_batch must be a whole number from 1, not 'abc'"),
+        ({"max_batch": 0}, "max_batch must be a whole number from 1, not 0"),
+        ({"max_batch": -1}, "max_batch"),
+        ({"max_batch": 1.5}, "max_batch"),
+        ({"max_batch": True}, "max_batch"),
+        ({"max_batch": "64"}, "max_batch"),
+        ({"max_batch": None}, "max_batch"),
+        ({"max_batch": [64]}, "max_batch"),
+        ({"format": "torch"}, "parameters.extra.format must be mindir or onnx, not 'torch'"),
+        ({"format": 3}, "format"),
+        ({"format": ["onnx"]}, "format"),
+        ({"format": "ONNX"}, "format"),
+        ({"device_target": "TPU"}, "device_target must be one of auto, Ascend, GPU, CPU, not 'TPU'"),
+        ({"device_target": {}}, "device_target"),
+        ({"device_id": -1}, "device_id must be a whole number from 0, not -1"),
+        ({"device_id": "0"}, "device_id"),
+        ({"batch": 3}, "no parameters.extra 'batch'; it takes format, max_batch, device_target, device_id"),
+        ({"bundle": "elsewhere"}, "no parameters.extra 'bundle'"),
+        ({"": 1}, "no parameters.extra ''"),
+        ({"x" * 999: 1}, "no parameters.extra 'xxx"),
+        ({"max_batch": "x\n" * 999}, "max_batch"),
+    ],
+)
 def test_a_wrong_setting_is_refused_in_a_sentence(extra, told, bundle):
     with pytest.raises(UserError) as caught:
         model_settings({"max_batch": 8, **extra}, read_contract(bundle), "model-settings.json")
@@ -112,8 +136,12 @@ def test_a_wrong_setting_is_refused_in_a_sentence(extra, told, bundle):
 
 def test_what_is_not_said_is_what_the_bundle_holds(bundle):
     contract = read_contract(bundle)
-    assert model_settings({}, contract, "") == {"format": "onnx", "max_batch": 64, "device_target": "auto",
-                                                "device_id": 0}
+    assert model_settings({}, contract, "") == {
+        "format": "onnx",
+        "max_batch": 64,
+        "device_target": "auto",
+        "device_id": 0,
+    }
     assert model_settings({"max_batch": 8, "device_id": 3}, contract, "")["max_batch"] == 8
     assert model_settings({}, read_contract(ROOT / "ckpt" / "mlp"), "")["format"] == "mindir"
 
@@ -139,8 +167,13 @@ def test_the_readme_says_how_to_listen_on_this_machine_alone(bundle):
 def started(folder, log, **variables):
     """Start MLServer's own command, with these variables; it has to be ended by whoever started it."""
     with open(log, "wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", "mlserver.cli.main", "start", str(folder)], stdout=output,
-                                   stderr=subprocess.STDOUT, env=environment(**variables), start_new_session=True)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "mlserver.cli.main", "start", str(folder)],
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            env=environment(**variables),
+            start_new_session=True,
+        )
     try:
         yield process
     finally:
@@ -163,7 +196,7 @@ def listens(host, port):
 
 
 def answers(server):
-    image, = server.draw(tensor("seed", "INT64", [1]), tensor("label", "BYTES", ["basil"]))
+    (image,) = server.draw(tensor("seed", "INT64", [1]), tensor("label", "BYTES", ["basil"]))
     return image.shape == (1, 3, 16, 16)
 
 
@@ -174,8 +207,14 @@ def loaded(log):
 def test_the_environment_says_where_mlserver_listens(bundle, tmp_path):
     http, remote, metrics = free_ports(3)
     log = tmp_path / "log"
-    with started(bundle, log, MLSERVER_HOST="127.0.0.2", MLSERVER_HTTP_PORT=str(http), MLSERVER_GRPC_PORT=str(remote),
-                 MLSERVER_METRICS_PORT=str(metrics)) as process:
+    with started(
+        bundle,
+        log,
+        MLSERVER_HOST="127.0.0.2",
+        MLSERVER_HTTP_PORT=str(http),
+        MLSERVER_GRPC_PORT=str(remote),
+        MLSERVER_METRICS_PORT=str(metrics),
+    ) as process:
         wait_until(loaded(log), process, log)
         for port in (http, remote, metrics):
             assert listens("127.0.0.2", port) and not listens("127.0.0.1", port), log.read_text()
@@ -189,10 +228,15 @@ def test_the_environment_says_where_mlserver_listens(bundle, tmp_path):
 
 def test_edited_settings_are_those_that_mlserver_takes(copy, tmp_path):
     http, remote, wrong = free_ports(3)
-    edit(copy / "settings.json", lambda settings: settings.update(
-        host="127.0.0.3", http_port=http, grpc_port=remote, metrics_endpoint=None, debug=False))
-    edit(copy / "generator" / "model-settings.json",
-         lambda settings: settings["parameters"]["extra"].update(max_batch=2))
+    edit(
+        copy / "settings.json",
+        lambda settings: settings.update(
+            host="127.0.0.3", http_port=http, grpc_port=remote, metrics_endpoint=None, debug=False
+        ),
+    )
+    edit(
+        copy / "generator" / "model-settings.json", lambda settings: settings["parameters"]["extra"].update(max_batch=2)
+    )
     log = tmp_path / "log"
     with started(copy, log, MLSERVER_HTTP_PORT=str(wrong)) as process:
         wait_until(loaded(log), process, log)
@@ -206,8 +250,15 @@ def test_a_bundle_that_is_mounted_is_found_by_its_own_path(bundle, tmp_path):
     """As KServe says where models are, for all of them."""
     http, remote, metrics = free_ports(3)
     log = tmp_path / "log"
-    with started(bundle, log, MLSERVER_MODEL_URI=str(bundle), MLSERVER_HOST="127.0.0.1", MLSERVER_HTTP_PORT=str(http),
-                 MLSERVER_GRPC_PORT=str(remote), MLSERVER_METRICS_PORT=str(metrics)) as process:
+    with started(
+        bundle,
+        log,
+        MLSERVER_MODEL_URI=str(bundle),
+        MLSERVER_HOST="127.0.0.1",
+        MLSERVER_HTTP_PORT=str(http),
+        MLSERVER_GRPC_PORT=str(remote),
+        MLSERVER_METRICS_PORT=str(metrics),
+    ) as process:
         wait_until(loaded(log), process, log)
         assert answers(Server(process, "127.0.0.1", http, remote, log))
 
@@ -222,16 +273,37 @@ def unreadable(folder):
     (folder / "contract.json").mkdir()
 
 
-@pytest.mark.parametrize("spoil, told", [
-    (lambda folder: [edit(folder / model / "model-settings.json", lambda settings: settings["parameters"].update(
-        extra={"max_batch": "abc"})) for model in ("generator", "encoder")], "max_batch must be a whole number from 1, not 'abc'"),
-    (lambda folder: edit(folder / "encoder" / "model-settings.json", lambda settings: settings["parameters"].update(
-        extra={"speed": 3})), "no parameters.extra 'speed'"),
-    (damage_contract, "contract.json: damaged or changed"),
-    (unreadable, "not a bundle"),
-    (lambda folder: edit(folder / "generator" / "model-settings.json", lambda settings: settings["parameters"].update(
-        extra={"format": "mindir"})), "protobuf"),
-])
+@pytest.mark.parametrize(
+    "spoil, told",
+    [
+        (
+            lambda folder: [
+                edit(
+                    folder / model / "model-settings.json",
+                    lambda settings: settings["parameters"].update(extra={"max_batch": "abc"}),
+                )
+                for model in ("generator", "encoder")
+            ],
+            "max_batch must be a whole number from 1, not 'abc'",
+        ),
+        (
+            lambda folder: edit(
+                folder / "encoder" / "model-settings.json",
+                lambda settings: settings["parameters"].update(extra={"speed": 3}),
+            ),
+            "no parameters.extra 'speed'",
+        ),
+        (damage_contract, "contract.json: damaged or changed"),
+        (unreadable, "not a bundle"),
+        (
+            lambda folder: edit(
+                folder / "generator" / "model-settings.json",
+                lambda settings: settings["parameters"].update(extra={"format": "mindir"}),
+            ),
+            "protobuf",
+        ),
+    ],
+)
 def test_the_reason_for_which_mlserver_does_not_start_is_the_last_thing_it_says(spoil, told, copy, tmp_path):
     spoil(copy)
     said = command(copy, tmp_path / "log", PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION="upb")
@@ -246,8 +318,15 @@ def test_a_released_bundle_is_served_as_it_is(tmp_path):
     folder = shutil.copytree(ROOT / "ckpt" / "mlp", tmp_path / "My Drive" / "mlp")
     http, remote, metrics = free_ports(3)
     log = tmp_path / "log"
-    with started(folder, log, MLSERVER_HTTP_PORT=str(http), MLSERVER_GRPC_PORT=str(remote),
-                 MLSERVER_METRICS_PORT=str(metrics), MLSERVER_HOST="127.0.0.2", PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION="python") as process:
+    with started(
+        folder,
+        log,
+        MLSERVER_HTTP_PORT=str(http),
+        MLSERVER_GRPC_PORT=str(remote),
+        MLSERVER_METRICS_PORT=str(metrics),
+        MLSERVER_HOST="127.0.0.2",
+        PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION="python",
+    ) as process:
         wait_until(lambda: "Loaded model" in log.read_text(), process, log)
         server = Server(process, "127.0.0.2", http, remote, log)
         assert server.draw(tensor("seed", "INT64", [1]))[0].shape == (1, 1, 28, 28)
@@ -284,8 +363,10 @@ def test_a_bundle_whose_server_files_are_changed_is_replaced_when_asked(what, na
     else:
         (folder / name).unlink()
     monkeypatch.setattr(export, "PARITY_BATCHES", (1,))
-    assert cli.main(["export", str(trained / "mlp" / "1"), "--format", "onnx", "--output-dir", str(folder),
-                     "--overwrite"]) == 0
+    assert (
+        cli.main(["export", str(trained / "mlp" / "1"), "--format", "onnx", "--output-dir", str(folder), "--overwrite"])
+        == 0
+    )
     files = {str(path.relative_to(folder)): path for path in folder.rglob("*")}
     assert set(files) == {str(path.relative_to(trained / "bundle")) for path in (trained / "bundle").rglob("*")}
     assert files[name].read_bytes() == (trained / "bundle" / name).read_bytes() or name == "README.md"

@@ -13,7 +13,6 @@ import urllib.request
 from types import SimpleNamespace
 
 import pytest
-
 from bundles import write_conditional
 from commands import HANGS, environment
 from servers import INFER, end, free_ports, serving, tensor, wait_until
@@ -57,8 +56,11 @@ class Asking(threading.Thread):
             self.status, self.told = error.code, error.read()
 
 
-@pytest.mark.parametrize("numbers", [(INT, INT), (TERM, TERM), (INT, TERM), (TERM, INT), (INT,) * 5, (QUIT, QUIT)],
-                         ids=lambda numbers: " ".join(number.name for number in numbers))
+@pytest.mark.parametrize(
+    "numbers",
+    [(INT, INT), (TERM, TERM), (INT, TERM), (TERM, INT), (INT,) * 5, (QUIT, QUIT)],
+    ids=lambda numbers: " ".join(number.name for number in numbers),
+)
 def test_however_many_signals_come_it_ends_with_status_0(numbers, folder, tmp_path):
     with serving(folder, tmp_path / "log", "--format", "onnx") as server:
         send(server.process, numbers, QUICK)
@@ -108,17 +110,39 @@ def test_who_does_not_want_to_wait_signals_again(first, second, folder, tmp_path
 # while it opens the bundle
 
 
-@pytest.mark.parametrize("numbers, statuses", [
-    ((INT,), (130,)), ((TERM,), (143,)), ((INT, INT), (130,)), ((TERM, TERM), (143,)), ((INT, TERM), (130, 143)),
-    ((TERM, INT), (130, 143))], ids=str)
+@pytest.mark.parametrize(
+    "numbers, statuses",
+    [
+        ((INT,), (130,)),
+        ((TERM,), (143,)),
+        ((INT, INT), (130,)),
+        ((TERM, TERM), (143,)),
+        ((INT, TERM), (130, 143)),
+        ((TERM, INT), (130, 143)),
+    ],
+    ids=str,
+)
 @pytest.mark.parametrize("wait", [0.0, 0.4])
 def test_a_signal_before_it_serves_ends_it_by_a_status_that_says_so(wait, numbers, statuses, folder, tmp_path):
     http, remote = free_ports(2)
     log = tmp_path / "log"
     with open(log, "wb") as output:
-        process = subprocess.Popen([sys.executable, "-m", "ms_gan", "serve", str(folder), "--http-port", str(http),
-                                    "--grpc-port", str(remote)], env=environment(), stdout=output,
-                                   stderr=subprocess.STDOUT)
+        process = subprocess.Popen(
+            [
+                sys.executable,
+                "-m",
+                "ms_gan",
+                "serve",
+                str(folder),
+                "--http-port",
+                str(http),
+                "--grpc-port",
+                str(remote),
+            ],
+            env=environment(),
+            stdout=output,
+            stderr=subprocess.STDOUT,
+        )
     try:
         wait_until(lambda: "opening " in log.read_text(), process, log)
         time.sleep(wait)

@@ -258,14 +258,17 @@ def test_checksums_that_the_shell_wrote_are_read(command, tmp_path):
     assert files.read_checksums(tmp_path) == {"abc": digest, "d/e": digest}
 
 
-@pytest.mark.parametrize("damage, named", [
-    (lambda folder: (folder / "abc").write_bytes(b"abd"), "abc: damaged"),
-    (lambda folder: (folder / "abc").unlink(), "abc: missing"),
-    (lambda folder: (folder / "SHA256SUMS").unlink(), "SHA256SUMS"),
-    (lambda folder: (folder / "SHA256SUMS").write_bytes(b""), "SHA256SUMS"),
-    (lambda folder: (folder / "SHA256SUMS").write_bytes(b"no list\n"), "SHA256SUMS"),
-    (lambda folder: (folder / "SHA256SUMS").write_bytes(b"\xff\xfe\n"), "SHA256SUMS"),
-])
+@pytest.mark.parametrize(
+    "damage, named",
+    [
+        (lambda folder: (folder / "abc").write_bytes(b"abd"), "abc: damaged"),
+        (lambda folder: (folder / "abc").unlink(), "abc: missing"),
+        (lambda folder: (folder / "SHA256SUMS").unlink(), "SHA256SUMS"),
+        (lambda folder: (folder / "SHA256SUMS").write_bytes(b""), "SHA256SUMS"),
+        (lambda folder: (folder / "SHA256SUMS").write_bytes(b"no list\n"), "SHA256SUMS"),
+        (lambda folder: (folder / "SHA256SUMS").write_bytes(b"\xff\xfe\n"), "SHA256SUMS"),
+    ],
+)
 def test_checksums_name_what_is_wrong(tmp_path, damage, named):
     (tmp_path / "abc").write_bytes(b"abc")
     files.write_checksums(tmp_path)
@@ -301,9 +304,12 @@ def test_a_stream_is_a_function_of_its_arguments():
 
 
 def test_streams_of_different_arguments_share_no_numbers():
-    arguments = [(seed, purpose, counter) for seed in (0, 1, 2**32 - 1)
-                 for purpose in ("step", "sample", "real images")
-                 for counter in (0, 1, 2, 10**9)]
+    arguments = [
+        (seed, purpose, counter)
+        for seed in (0, 1, 2**32 - 1)
+        for purpose in ("step", "sample", "real images")
+        for counter in (0, 1, 2, 10**9)
+    ]
     drawn = np.concatenate([numbers(*each) for each in arguments])
     assert len(np.unique(drawn)) == len(drawn) == 36_000
 
@@ -377,7 +383,8 @@ def test_a_quarter_of_a_circle():
 def test_a_walk_through_the_cube_is_a_straight_line():
     walk = interpolate("uniform", np.float32([1, 0.5, 0]), np.float32([-1, 0.5, 1]), 5)
     np.testing.assert_allclose(
-        walk, [[1, 0.5, 0], [0.5, 0.5, 0.25], [0, 0.5, 0.5], [-0.5, 0.5, 0.75], [-1, 0.5, 1]], atol=1e-7)
+        walk, [[1, 0.5, 0], [0.5, 0.5, 0.25], [0, 0.5, 0.5], [-0.5, 0.5, 0.75], [-1, 0.5, 1]], atol=1e-7
+    )
 
 
 @pytest.mark.parametrize("distribution, factor", [("normal", 1.0), ("normal", 2.0), ("sphere", 1.0), ("uniform", 0.5)])
@@ -452,9 +459,16 @@ def test_a_generator_sees_one_shape_only_and_labels_beside_their_latents(device)
     assert shapes == {((16, 4), (16,))}
 
 
-@pytest.mark.parametrize("target, version, slow", [
-    ("CPU", "2.8.0", False), ("CPU", "2.7.1", False), ("CPU", "2.9.0", True), ("CPU", "2.10.0rc1", True),
-    ("Ascend", "2.9.0", False)])
+@pytest.mark.parametrize(
+    "target, version, slow",
+    [
+        ("CPU", "2.8.0", False),
+        ("CPU", "2.7.1", False),
+        ("CPU", "2.9.0", True),
+        ("CPU", "2.10.0rc1", True),
+        ("Ascend", "2.9.0", False),
+    ],
+)
 def test_versions_with_slow_convolutions_are_warned_of(target, version, slow):
     warning = runtime.slow_convolutions(runtime.Device(target, 0), version)
     assert bool(warning) == slow

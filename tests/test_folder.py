@@ -154,8 +154,16 @@ def test_orientation(tmp_path, orientation, suffix):
     upright = np.zeros((12, 24, 3), np.uint8)
     upright[:6, 6:12], upright[:6, 12:18] = RED, GREEN
     upright[6:, 6:12], upright[6:, 12:18] = BLUE, WHITE
-    turned = {1: upright, 2: upright[:, ::-1], 3: upright[::-1, ::-1], 4: upright[::-1], 5: upright.swapaxes(0, 1),
-              6: np.rot90(upright), 7: upright[::-1, ::-1].swapaxes(0, 1), 8: np.rot90(upright, -1)}[orientation]
+    turned = {
+        1: upright,
+        2: upright[:, ::-1],
+        3: upright[::-1, ::-1],
+        4: upright[::-1],
+        5: upright.swapaxes(0, 1),
+        6: np.rot90(upright),
+        7: upright[::-1, ::-1].swapaxes(0, 1),
+        8: np.rot90(upright, -1),
+    }[orientation]
     image = Image.fromarray(np.ascontiguousarray(turned))
     exif = image.getexif()
     exif[0x0112] = orientation
@@ -205,8 +213,9 @@ def test_shrinking_takes_means_and_equal_size_nothing(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 3])
-@pytest.mark.parametrize("extent, decoded", [((220, 200), 200), ((333, 500), 333), ((1280, 961), 481),
-                                             ((3024, 4032), 378)])
+@pytest.mark.parametrize(
+    "extent, decoded", [((220, 200), 200), ((333, 500), 333), ((1280, 961), 481), ((3024, 4032), 378)]
+)
 def test_a_jpeg_that_is_decoded_coarsely_is_as_one_decoded_in_full(tmp_path, channels, extent, decoded, monkeypatch):
     noise = np.random.default_rng(0).integers(0, 256, (64, 64, 3), dtype=np.uint8)  # as fine as what is wanted, twice
     Image.fromarray(cv2.resize(noise, extent, interpolation=cv2.INTER_CUBIC)).save(tmp_path / "a.jpg", quality=95)
@@ -228,8 +237,10 @@ def test_finer_images_if_they_fit(tmp_path, monkeypatch):
     write(tmp_path / "a.png", size=(50, 40))
     data = load(tmp_path, finer=True)
     assert data.images.shape == (1, 3, 16, 16)
-    assert data.notes == ("1 image(s) of 50x40, cropped at the centre to squares, brought to 16x16 in colour",
-                          "twice as fine as the recipe's, so that turning blurs them less")
+    assert data.notes == (
+        "1 image(s) of 50x40, cropped at the centre to squares, brought to 16x16 in colour",
+        "twice as fine as the recipe's, so that turning blurs them less",
+    )
     monkeypatch.setattr(module, "MOST_BYTES", 3 * 16 * 16 - 1)
     data = load(tmp_path, finer=True)
     assert data.images.shape == (1, 3, 8, 8) and "1 GiB" in data.notes[1]
@@ -246,8 +257,14 @@ def test_the_notes_say_what_was_done(tmp_path, monkeypatch):
     assert len(train.images) + len(test.images) == 21
     assert " of 640x480 to 1920x1080, cropped at the centre to squares, brought to 8x8 in colour" in train.notes[0]
     said = "\n".join(train.notes)
-    for part in ("1 of these image(s) were grey", "1 of these image(s) had transparency", "MB of memory",
-                 "2 of 22 images are held out", "left out 1 unreadable image(s), the first of them", "broken.png"):
+    for part in (
+        "1 of these image(s) were grey",
+        "1 of these image(s) had transparency",
+        "MB of memory",
+        "2 of 22 images are held out",
+        "left out 1 unreadable image(s), the first of them",
+        "broken.png",
+    ):
         assert part in said
     assert all(len(note.splitlines()) == 1 for note in train.notes)
     assert train.name == "folder" and train.source == f"the folder {tmp_path}" and train.split == "train"
@@ -334,6 +351,7 @@ def test_what_must_not_be_read_is_refused(tmp_path, monkeypatch):
 
 def bomb():
     """Return a PNG of 40,000 x 40,000 pixels."""
+
     def chunk(kind, content):
         return len(content).to_bytes(4, "big") + kind + content + zlib.crc32(kind + content).to_bytes(4, "big")
 
@@ -350,11 +368,17 @@ def encoded(suffix, **options):
 
 
 FAULTS = {
-    "empty.png": b"", "text.jpg": b"hello", "html.gif": b"<html>", "start.png": b"\x89PNG\r\n\x1a\n",
-    "bomb.png": bomb(), "pixmap.png": b"P6 1 1 255 abc",
+    "empty.png": b"",
+    "text.jpg": b"hello",
+    "html.gif": b"<html>",
+    "start.png": b"\x89PNG\r\n\x1a\n",
+    "bomb.png": bomb(),
+    "pixmap.png": b"P6 1 1 255 abc",
     "postscript.png": b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n",
-    **{f"half.{suffix}": (lambda content: content[: len(content) // 2])(encoded(suffix))
-       for suffix in ("png", "jpeg", "bmp", "gif", "tiff", "webp")},
+    **{
+        f"half.{suffix}": (lambda content: content[: len(content) // 2])(encoded(suffix))
+        for suffix in ("png", "jpeg", "bmp", "gif", "tiff", "webp")
+    },
     "half lzw.tif": encoded("tiff", compression="tiff_lzw")[:2000],
 }
 
@@ -436,7 +460,8 @@ def test_tags(tmp_path):
     assert "one class an image" in refusal(tmp_path, tmp_path / "labels.csv")
     table(tmp_path, "file,tags\nb.png,d,b\nsub\\c.png,\na.png,a;d\n")
     assert "line 2: has 3 column(s), not 2; write file,tags, tags joined by ;" in refusal(
-        tmp_path, tmp_path / "labels.csv", places=4)
+        tmp_path, tmp_path / "labels.csv", places=4
+    )
 
 
 ROWS = "file,label\na.png,x\nb.png,y\n"
@@ -519,15 +544,17 @@ def test_tables_come_back(tmp_path, tags, one_class):
     assert [{data.classes[number - 1] for number in row if number} for row in data.labels] == tags
     for row in data.labels:
         used = row[row > 0].tolist()
-        assert used == sorted(used) and not row[len(used):].any()
+        assert used == sorted(used) and not row[len(used) :].any()
     if one_class:
         labels = load(tmp_path, size=1).labels
         assert [{data.classes[label]} for label in labels] == tags
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(start=st.sampled_from([b"", b"file,label\n", b"file,tags\n", b"\xef\xbb\xbffile,tags\r\n"]),
-       rest=st.binary(max_size=60) | st.text('a.png,;"\n\r/\\ ', max_size=60).map(str.encode))
+@given(
+    start=st.sampled_from([b"", b"file,label\n", b"file,tags\n", b"\xef\xbb\xbffile,tags\r\n"]),
+    rest=st.binary(max_size=60) | st.text('a.png,;"\n\r/\\ ', max_size=60).map(str.encode),
+)
 def test_any_table_is_taken_or_refused_in_one_line(tmp_path, start, rest):
     table(tmp_path, start + rest, [] if (tmp_path / "a.png").exists() else ["a.png"])
     try:
@@ -554,8 +581,9 @@ def test_no_labels(tmp_path, names, places):
     assert data.labels is None and data.classes == () and data.places == 0
 
 
-@pytest.mark.parametrize("names, stray", [(["a.png", "sub/b.png"], "a.png"),
-                                          (["sub/b.png", "sub/deep/c.png"], "sub/deep/c.png")])
+@pytest.mark.parametrize(
+    "names, stray", [(["a.png", "sub/b.png"], "a.png"), (["sub/b.png", "sub/deep/c.png"], "sub/deep/c.png")]
+)
 def test_an_image_beside_the_folders_of_classes_is_named(tmp_path, names, stray):
     fill(tmp_path, names)
     assert "is in no class's folder, as sub/b.png" in refusal(tmp_path, tmp_path / stray)

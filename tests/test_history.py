@@ -91,13 +91,16 @@ def test_before_the_first_row_any_beginning_of_the_file_will_do(path, left):
     assert path.read_text() == HEADER
 
 
-@pytest.mark.parametrize("step, pending, left", [
-    (40, [], "10,1.2500,5.5,0.5\n20,2.5000,15.5,0.5\n30,3.7500,1.0,0.5\n40,5.0000,0.1\n"),
-    (20, [], ""),
-    (20, [], "10,1.2500,5.5,0.5\n30,3.7500,1.0,0.5\n"),
-    (10, [], "ten,1.2500,5.5,0.5\n"),
-    (9, PENDING[1:], ""),
-])
+@pytest.mark.parametrize(
+    "step, pending, left",
+    [
+        (40, [], "10,1.2500,5.5,0.5\n20,2.5000,15.5,0.5\n30,3.7500,1.0,0.5\n40,5.0000,0.1\n"),
+        (20, [], ""),
+        (20, [], "10,1.2500,5.5,0.5\n30,3.7500,1.0,0.5\n"),
+        (10, [], "ten,1.2500,5.5,0.5\n"),
+        (9, PENDING[1:], ""),
+    ],
+)
 def test_rows_that_are_missing_are_not_made_up(path, step, pending, left):
     path.write_text(HEADER + left)
     with pytest.raises(UserError, match="history.csv: damaged"):

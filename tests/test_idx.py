@@ -16,9 +16,7 @@ from ms_gan.data.idx import read_idx
 from ms_gan.errors import UserError
 
 byte_arrays = arrays(np.uint8, array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=9))
-quick = settings(
-    deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+quick = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 def idx_bytes(array: np.ndarray) -> bytes:

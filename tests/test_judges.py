@@ -88,8 +88,10 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_trained_before(train, t
     small = replace(train, images=train.images[:300], labels=train.labels[:300])
     for name, seed in (("one", 5), ("two", 5), ("three", 6)):
         keep_judge(train_judge(small, test, seed, "a test", quiet), tmp_path / name)
-    files = {name: [sha256_of_file(tmp_path / name / f"{kind}.ckpt") for kind in judges.NETWORKS]
-             for name in ("one", "two", "three")}
+    files = {
+        name: [sha256_of_file(tmp_path / name / f"{kind}.ckpt") for kind in judges.NETWORKS]
+        for name in ("one", "two", "three")
+    }
     assert files["one"] == files["two"] and not set(files["one"]) & set(files["three"])
     assert (tmp_path / "one/judge.json").read_bytes() == (tmp_path / "two/judge.json").read_bytes()
     alone = judges.train_network("classes", small, 6, quiet)
@@ -99,8 +101,11 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_trained_before(train, t
 
 
 def test_data_without_a_class_an_image_get_no_judge_and_a_sentence_why(train, test, tmp_path):
-    for wrong, named in ((replace(train, labels=None, classes=()), "no labels"), (train.with_tags(2), "several tags"),
-                         (replace(train, labels=0 * train.labels, classes=("0",)), "single class")):
+    for wrong, named in (
+        (replace(train, labels=None, classes=()), "no labels"),
+        (train.with_tags(2), "several tags"),
+        (replace(train, labels=0 * train.labels, classes=("0",)), "single class"),
+    ):
         assert named in why_no_judge(wrong)
         with pytest.raises(UserError, match=named):
             train_judge(wrong, test, 1, "a test", quiet)
@@ -185,8 +190,14 @@ def test_a_judge_of_another_version_is_refused(judge, tmp_path):
 
 def test_colour_images_of_another_size_have_judges_too(shortest, tmp_path):
     stream = np.random.default_rng(1)
-    some = ImageData("folder", "train", "noise", stream.integers(0, 256, (40, 3, 20, 20), dtype=np.uint8),
-                     np.arange(40, dtype=np.int32) % 3, ("a", "b", "c"))
+    some = ImageData(
+        "folder",
+        "train",
+        "noise",
+        stream.integers(0, 256, (40, 3, 20, 20), dtype=np.uint8),
+        np.arange(40, dtype=np.int32) % 3,
+        ("a", "b", "c"),
+    )
     judge = keep_judge(train_judge(some, some, 1, "a test", quiet), tmp_path / "judge")
     assert load_judge(judge.home).features(some.images).shape == (40, 84)
 
@@ -202,14 +213,20 @@ def shifted(images):
 def known(judge, some, some_labels, test):
     """The scores of known answers: `some` images, real ones, unchanged or spoilt."""
     of_test = judge.features(test)
-    sets = {"real": some, "blurred": blurred(some), "shifted": shifted(some),
-            "without a class": np.resize(some[some_labels != 3], some.shape),
-            "repeated": np.resize(some[: len(some) // 10], some.shape)}
+    sets = {
+        "real": some,
+        "blurred": blurred(some),
+        "shifted": shifted(some),
+        "without a class": np.resize(some[some_labels != 3], some.shape),
+        "repeated": np.resize(some[: len(some) // 10], some.shape),
+    }
     found = {}
     for name, images in sets.items():
         features = judge.features(images)
-        found[name] = {"fd": frechet_distance(moments(features), moments(of_test)),
-                       **metrics.precision_recall_density_coverage(of_test, features)}
+        found[name] = {
+            "fd": frechet_distance(moments(features), moments(of_test)),
+            **metrics.precision_recall_density_coverage(of_test, features),
+        }
     return found
 
 
@@ -243,11 +260,13 @@ def test_the_shipped_judge_on_mnist():
     order = random_stream(1, "real against real").permutation(50_000)[:10_000]
     found = known(judge, train.images[order], train.labels[order], test.images)
     # recorded when the judge was made; what another machine rounds differently is far below 1%
-    for name, distance, *others in (("real", 1.219, 0.943, 0.954, 0.949, 0.951),
-                                    ("blurred", 99.91, 0.980, 0.380, 1.087, 0.488),
-                                    ("shifted", 35.515, 0.753, 0.758, 0.469, 0.477),
-                                    ("without a class", 39.063, 0.944, 0.866, 0.954, 0.857),
-                                    ("repeated", 2.876, 0.945, 0.000, 0.966, 0.367)):
+    for name, distance, *others in (
+        ("real", 1.219, 0.943, 0.954, 0.949, 0.951),
+        ("blurred", 99.91, 0.980, 0.380, 1.087, 0.488),
+        ("shifted", 35.515, 0.753, 0.758, 0.469, 0.477),
+        ("without a class", 39.063, 0.944, 0.866, 0.954, 0.857),
+        ("repeated", 2.876, 0.945, 0.000, 0.966, 0.367),
+    ):
         scores = found[name]
         assert scores.pop("fd") == pytest.approx(distance, rel=0.01), name
         recorded = dict(zip(("precision", "recall", "density", "coverage"), others))
@@ -260,7 +279,9 @@ def test_the_bias_of_the_distance_of_real_to_real_with_the_number_of_images():
     judge = judge_for(train, test, pytest.fail)
     order = random_stream(1, "real against real").permutation(10_000)  # the first test images are easier than the last
     of_train, of_test = judge.features(train.images[order]), judge.features(test.images[order])
-    found = [frechet_distance(moments(of_train[:count]), moments(of_test[:count]))
-             for count in (500, 1000, 2000, 5000, 10_000)]
+    found = [
+        frechet_distance(moments(of_train[:count]), moments(of_test[:count]))
+        for count in (500, 1000, 2000, 5000, 10_000)
+    ]
     assert found == pytest.approx([10.7, 5.4, 3.1, 1.8, 1.2], rel=0.3)
     assert found == sorted(found, reverse=True)

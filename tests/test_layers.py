@@ -6,12 +6,11 @@ import ast
 import subprocess
 import sys
 from pathlib import Path
-from typing import Dict, List, Set
 
 import pytest
+from commands import published_recipes
 
 import ms_gan
-from commands import published_recipes
 from ms_gan import recipes
 
 ROOT = Path(ms_gan.__file__).parent
@@ -29,7 +28,7 @@ FLOORS = {
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
 
-def sources() -> Dict[str, str]:
+def sources() -> dict[str, str]:
     """Every module of the package, by dotted name."""
     found = {}
     for file in ROOT.rglob("*.py"):
@@ -39,7 +38,7 @@ def sources() -> Dict[str, str]:
     return found
 
 
-def imports(module: str, source: str, modules: Set[str], packages: Set[str]) -> Set[str]:
+def imports(module: str, source: str, modules: set[str], packages: set[str]) -> set[str]:
     """The project's modules that a source imports, wherever in it the import stands."""
     found = set()
     for node in ast.walk(ast.parse(source)):
@@ -60,7 +59,7 @@ def imports(module: str, source: str, modules: Set[str], packages: Set[str]) -> 
     return {name for name in found if name.split(".")[0] == "ms_gan"}
 
 
-def arrows(modules: Dict[str, str]) -> Dict[str, Set[str]]:
+def arrows(modules: dict[str, str]) -> dict[str, set[str]]:
     """What each module imports."""
     packages = {name.rpartition(".")[0] for name in modules}
     return {name: imports(name, source, set(modules), packages) for name, source in modules.items()}
@@ -70,20 +69,23 @@ def room(module: str) -> str:
     return (module.split(".") + ["ms_gan"])[1] if "." in module else "ms_gan"
 
 
-def violations(modules: Dict[str, str]) -> List[str]:
+def violations(modules: dict[str, str]) -> list[str]:
     """The arrows that do not point to a lower floor, and the modules whose floor nobody has said."""
     homeless = [f"{name}: which floor?" for name in modules if room(name) not in FLOOR]
-    return sorted(homeless + [
-        f"{importer} -> {imported}"
-        for importer, targets in arrows(modules).items() for imported in targets
-        if room(importer) != room(imported)
-        and FLOOR.get(room(imported), 99) >= FLOOR.get(room(importer), -99)
-    ])
+    return sorted(
+        homeless
+        + [
+            f"{importer} -> {imported}"
+            for importer, targets in arrows(modules).items()
+            for imported in targets
+            if room(importer) != room(imported) and FLOOR.get(room(imported), 99) >= FLOOR.get(room(importer), -99)
+        ]
+    )
 
 
-def reachable(start: str, graph: Dict[str, Set[str]]) -> Set[str]:
+def reachable(start: str, graph: dict[str, set[str]]) -> set[str]:
     """All modules that importing `start` may import in the end, the packages around them included."""
-    seen: Set[str] = set()
+    seen: set[str] = set()
     waiting = {start}
     while waiting:
         module = waiting.pop()
@@ -97,25 +99,31 @@ def test_imports_point_down_only():
     assert violations(sources()) == []
 
 
-@pytest.mark.parametrize("importer, source, imported", [
-    ("ms_gan.nets.mlp", "from ms_gan.training.loop import Loop", "ms_gan.training.loop"),
-    ("ms_gan.nets.mlp", "from ms_gan import losses", "ms_gan.losses"),
-    ("ms_gan.losses", "import ms_gan.nets.blocks as blocks", "ms_gan.nets.blocks"),
-    ("ms_gan.recipes.build", "def late():\n    from ms_gan.training import loop", "ms_gan.training.loop"),
-    ("ms_gan.steps.gan", "if True:\n    from ..evaluation import sampling", "ms_gan.evaluation.sampling"),
-    ("ms_gan.steps", "from ..evaluation.sampling import CHUNK", "ms_gan.evaluation.sampling"),
-    ("ms_gan.delivery.bundle", "importlib.import_module('ms_gan.cli')", "ms_gan.cli"),
-    ("ms_gan.delivery.bundle", "import_module(f'ms_gan.cli.{name}')", "ms_gan.cli"),
-])
+@pytest.mark.parametrize(
+    "importer, source, imported",
+    [
+        ("ms_gan.nets.mlp", "from ms_gan.training.loop import Loop", "ms_gan.training.loop"),
+        ("ms_gan.nets.mlp", "from ms_gan import losses", "ms_gan.losses"),
+        ("ms_gan.losses", "import ms_gan.nets.blocks as blocks", "ms_gan.nets.blocks"),
+        ("ms_gan.recipes.build", "def late():\n    from ms_gan.training import loop", "ms_gan.training.loop"),
+        ("ms_gan.steps.gan", "if True:\n    from ..evaluation import sampling", "ms_gan.evaluation.sampling"),
+        ("ms_gan.steps", "from ..evaluation.sampling import CHUNK", "ms_gan.evaluation.sampling"),
+        ("ms_gan.delivery.bundle", "importlib.import_module('ms_gan.cli')", "ms_gan.cli"),
+        ("ms_gan.delivery.bundle", "import_module(f'ms_gan.cli.{name}')", "ms_gan.cli"),
+    ],
+)
 def test_an_arrow_up_or_sideways_is_found(importer, source, imported):
     known = dict.fromkeys(sources(), "")
     assert violations({**known, importer: source}) == [f"{importer} -> {imported}"]
 
 
-@pytest.mark.parametrize("importer, source", [
-    ("ms_gan.training.loop", "from ms_gan.recipes import build\nimport numpy, ms_gan"),
-    ("ms_gan.nets.mlp", "from ms_gan.nets.blocks import LeakyReLU\nfrom . import blocks"),
-])
+@pytest.mark.parametrize(
+    "importer, source",
+    [
+        ("ms_gan.training.loop", "from ms_gan.recipes import build\nimport numpy, ms_gan"),
+        ("ms_gan.nets.mlp", "from ms_gan.nets.blocks import LeakyReLU\nfrom . import blocks"),
+    ],
+)
 def test_an_arrow_down_or_within_a_room_is_allowed(importer, source):
     assert violations({**dict.fromkeys(sources(), ""), importer: source}) == []
 
@@ -131,23 +139,29 @@ def test_a_bundle_needs_no_training_code():
 
 
 def test_the_search_goes_through_other_modules_and_packages():
-    modules = {"ms_gan.a": "import ms_gan.b.c", "ms_gan.b": "import ms_gan.d", "ms_gan.b.c": "",
-               "ms_gan.d": ""}
+    modules = {"ms_gan.a": "import ms_gan.b.c", "ms_gan.b": "import ms_gan.d", "ms_gan.b.c": "", "ms_gan.d": ""}
     graph = arrows(modules)
     assert reachable("ms_gan.a", graph) == {"ms_gan", "ms_gan.a", "ms_gan.b", "ms_gan.b.c", "ms_gan.d"}
 
 
 def test_help_needs_nothing_heavy():
-    program = ("import sys, ms_gan.cli\n"
-               "ms_gan.cli._parser()\n"
-               "print(*(name for name in ('mindspore', 'matplotlib', 'cv2', 'numpy', 'PIL') if name in sys.modules))\n"
-               "assert 'ms_gan.cli.train' in sys.modules")
+    program = (
+        "import sys, ms_gan.cli\n"
+        "ms_gan.cli._parser()\n"
+        "print(*(name for name in ('mindspore', 'matplotlib', 'cv2', 'numpy', 'PIL') if name in sys.modules))\n"
+        "assert 'ms_gan.cli.train' in sys.modules"
+    )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT.parent, capture_output=True, text=True)
     assert (done.returncode, done.stdout.strip()) == (0, ""), done.stdout + done.stderr
 
 
 def test_the_trainer_contains_no_word_of_any_family():
-    words = sorted({*recipes.STEP_ARGUMENTS, *published_recipes()} - {"mlp", "gan"}) + ["mlp_", "GANStep", '"gan"', "'gan'"]
+    words = sorted({*recipes.STEP_ARGUMENTS, *published_recipes()} - {"mlp", "gan"}) + [
+        "mlp_",
+        "GANStep",
+        '"gan"',
+        "'gan'",
+    ]
     for name, source in sources().items():
         if name.startswith("ms_gan.training"):
             assert not [word for word in words if word in source], name

@@ -33,7 +33,7 @@ def mode(request, device):
     ms.set_context(mode=ms.GRAPH_MODE)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def with_gradient(loss, mode):
     """The loss and its gradient with respect to its first argument; in graph mode compiled, once for each shape."""
     return ms.value_and_grad(loss, 0)
@@ -106,10 +106,13 @@ def test_saturating_loss_by_hand():
 
 
 @pytest.mark.parametrize("fake", [NEAR, OTHERS, FAR])
-@pytest.mark.parametrize("loss, formula, slope", [
-    (non_saturating_generator_loss, lambda x: softplus(-x), lambda x: -sigmoid(-x)),
-    (saturating_generator_loss, lambda x: -softplus(x), lambda x: -sigmoid(x)),
-])
+@pytest.mark.parametrize(
+    "loss, formula, slope",
+    [
+        (non_saturating_generator_loss, lambda x: softplus(-x), lambda x: -sigmoid(-x)),
+        (saturating_generator_loss, lambda x: -softplus(x), lambda x: -sigmoid(x)),
+    ],
+)
 def test_generator_losses_and_gradients_are_the_formula(loss, formula, slope, fake):
     value, gradient = value_and_gradient(loss, fake)
     fake = np.array(fake)
@@ -172,7 +175,8 @@ def test_binary_cross_entropy_is_right_far_out(target):
 def of_mindspore(loss, logits, *others):
     """A loss of MindSpore's own and its gradient, number by number."""
     found, gradient = ms.value_and_grad(lambda *inputs: (loss(*inputs).sum(), loss(*inputs)), 0, has_aux=True)(
-        Tensor(np.float32(logits)), *(Tensor(np.float32(other)) for other in others))
+        Tensor(np.float32(logits)), *(Tensor(np.float32(other)) for other in others)
+    )
     return found[1].asnumpy(), gradient.asnumpy()
 
 
@@ -193,9 +197,13 @@ def test_mindspores_other_ways_are_right_far_out(of_the_pinned_version):
     for target in (0.0, 1.0):
         value, gradient = of_mindspore(
             lambda logits, targets, one: ops.binary_cross_entropy_with_logits(logits, targets, one, one, "none"),
-            BOTH_WAYS, target * ones, ones)
-        np.testing.assert_allclose(value, target * softplus(-BOTH_WAYS) + (1 - target) * softplus(BOTH_WAYS),
-                                   rtol=1e-6, atol=1e-8)
+            BOTH_WAYS,
+            target * ones,
+            ones,
+        )
+        np.testing.assert_allclose(
+            value, target * softplus(-BOTH_WAYS) + (1 - target) * softplus(BOTH_WAYS), rtol=1e-6, atol=1e-8
+        )
         np.testing.assert_allclose(gradient, sigmoid(BOTH_WAYS) - target, rtol=1e-6, atol=1e-6)
     value, gradient = of_mindspore(ops.softplus, BOTH_WAYS)
     np.testing.assert_allclose(value, softplus(BOTH_WAYS), rtol=1e-6, atol=1e-8)
@@ -208,8 +216,9 @@ def test_a_number_is_rounded_alike_wherever_it_lies(of_the_pinned_version):
 
     def each(function):
         whole = function(Tensor(logits)).asnumpy()
-        return [np.array_equal(function(Tensor(logits[:count].copy())).asnumpy(), whole[:count])
-                for count in range(1, 64)]
+        return [
+            np.array_equal(function(Tensor(logits[:count].copy())).asnumpy(), whole[:count]) for count in range(1, 64)
+        ]
 
     def written_out(x):
         size = ops.abs(x)

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from commands import SMALL, write_mnist
+
 from ms_gan import cli, recipes
 from ms_gan.steps.average import rate_of, warm_up_steps
 from ms_gan.training.checkpoints import read_state
@@ -69,8 +69,25 @@ def test_nothing_is_trained_at_step_0():
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("maturity")
     write_mnist(folder / "data", 100)
-    assert cli.main(["train", "--recipe", "rpgan", "--data-path", str(folder / "data"), *SMALL, "--batch-size", "10",
-                     "--steps", "30", "--output-dir", str(folder)]) == 0
+    assert (
+        cli.main(
+            [
+                "train",
+                "--recipe",
+                "rpgan",
+                "--data-path",
+                str(folder / "data"),
+                *SMALL,
+                "--batch-size",
+                "10",
+                "--steps",
+                "30",
+                "--output-dir",
+                str(folder),
+            ]
+        )
+        == 0
+    )
     return folder / "rpgan" / "1"
 
 
@@ -80,11 +97,15 @@ def test_the_average_of_a_short_run_is_near_to_its_network(run):
     from mindspore import load_checkpoint
 
     def weights(step, name):
-        return {key.replace("generator_average.", "generator."): value.asnumpy() for key, value in load_checkpoint(
-            str(run / f"checkpoints/step_{step:08d}/{name}.ckpt")).items() if "moving" not in key}
+        return {
+            key.replace("generator_average.", "generator."): value.asnumpy()
+            for key, value in load_checkpoint(str(run / f"checkpoints/step_{step:08d}/{name}.ckpt")).items()
+            if "moving" not in key
+        }
 
-    begun, trained, average = (weights(*which) for which in ((0, "generator"), (30, "generator"),
-                                                             (30, "generator_average")))
+    begun, trained, average = (
+        weights(*which) for which in ((0, "generator"), (30, "generator"), (30, "generator_average"))
+    )
     moved = sum(np.abs(trained[key] - begun[key]).sum() for key in begun)
     assert sum(np.abs(average[key] - trained[key]).sum() for key in begun) < 0.5 * moved
     assert read_state(run / "checkpoints/step_00000030")["initial_share"] < 1e-3
@@ -101,8 +122,25 @@ def test_the_log_eval_and_export_say_that_it_is_young(run, capsys):
 @pytest.mark.usefixtures("device")
 def test_a_bundle_says_what_it_left_with(tmp_path, capsys):
     write_mnist(tmp_path / "data", 100)
-    assert cli.main(["train", "--recipe", "keras_mlp", "--data-path", str(tmp_path / "data"), *SMALL, "--batch-size",
-                     "10", "--steps", "2", "--output-dir", str(tmp_path)]) == 0
+    assert (
+        cli.main(
+            [
+                "train",
+                "--recipe",
+                "keras_mlp",
+                "--data-path",
+                str(tmp_path / "data"),
+                *SMALL,
+                "--batch-size",
+                "10",
+                "--steps",
+                "2",
+                "--output-dir",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     assert "BatchNorm" in (tmp_path / "keras_mlp/1/train.log").read_text()
     assert cli.main(["export", str(tmp_path / "keras_mlp/1"), "--format", "onnx"]) == 0
     bundle = tmp_path / "keras_mlp/1/export"

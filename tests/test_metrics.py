@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-
 from metric_arrays import GENERATED, REAL, draw_pixels, features
 
 from ms_gan.evaluation import metrics
@@ -32,14 +31,18 @@ def test_the_frechet_distance_is_theirs(recorded):
     assert fd(REAL, GENERATED) == pytest.approx(recorded, rel=1e-9)
 
 
-@pytest.mark.parametrize("neighbours, precision, recall, density, coverage", [
-    (5, 0.9758333333333333, 0.8913333333333333, 1.2088333333333334, 0.9466666666666667),
-    (3, 0.9375, 0.812, 1.1936111111111112, 0.8293333333333334),
-])
+@pytest.mark.parametrize(
+    "neighbours, precision, recall, density, coverage",
+    [
+        (5, 0.9758333333333333, 0.8913333333333333, 1.2088333333333334, 0.9466666666666667),
+        (3, 0.9375, 0.812, 1.1936111111111112, 0.8293333333333334),
+    ],
+)
 def test_precision_recall_density_and_coverage_are_prdcs(neighbours, precision, recall, density, coverage):
     scores = precision_recall_density_coverage(REAL, GENERATED, neighbours)
     assert scores == pytest.approx(
-        {"precision": precision, "recall": recall, "density": density, "coverage": coverage}, abs=1e-12)
+        {"precision": precision, "recall": recall, "density": density, "coverage": coverage}, abs=1e-12
+    )
 
 
 def test_the_parzen_window_is_scikit_learns(pixels):
@@ -62,11 +65,17 @@ def test_the_nearest_neighbours_are_scikit_learns(pixels):
 
 def test_blocks_change_nothing(pixels, monkeypatch):
     samples, validation, test, labels, test_labels = pixels
-    whole = (precision_recall_density_coverage(REAL, GENERATED), metrics.nearest(test, samples),
-             metrics.parzen_log_likelihood(samples, validation, test))
+    whole = (
+        precision_recall_density_coverage(REAL, GENERATED),
+        metrics.nearest(test, samples),
+        metrics.parzen_log_likelihood(samples, validation, test),
+    )
     monkeypatch.setattr(metrics, "BLOCK", 7)
-    parts = (precision_recall_density_coverage(REAL, GENERATED), metrics.nearest(test, samples),
-             metrics.parzen_log_likelihood(samples, validation, test))
+    parts = (
+        precision_recall_density_coverage(REAL, GENERATED),
+        metrics.nearest(test, samples),
+        metrics.parzen_log_likelihood(samples, validation, test),
+    )
     assert parts[0] == whole[0] and parts[2] == pytest.approx(whole[2], abs=1e-4)
     np.testing.assert_array_equal(parts[1][1], whole[1][1])
     np.testing.assert_allclose(parts[1][0], whole[1][0], atol=1e-5)
@@ -125,8 +134,10 @@ def test_the_bias_of_the_frechet_distance_halves_as_the_sample_doubles(count):
 
 @pytest.mark.parametrize("count, repetitions", [(150, 24), (1200, 6)])
 def test_real_against_real_does_not_depend_on_the_sample_size(count, repetitions):
-    scores = [precision_recall_density_coverage(features(100 + number, count), features(500 + number, count))
-              for number in range(repetitions)]
+    scores = [
+        precision_recall_density_coverage(features(100 + number, count), features(500 + number, count))
+        for number in range(repetitions)
+    ]
     means = {name: np.mean([score[name] for score in scores]) for name in scores[0]}
     assert means["density"] == pytest.approx(1, abs=0.05)
     assert means["coverage"] == pytest.approx(1 - 2**-5, abs=0.01)
@@ -169,8 +180,9 @@ def test_copies_are_found():
 def test_the_distance_to_the_nearest_falls_with_more_training_images():
     stream = np.random.default_rng(1)
     training, queries = stream.random((4000, 1, 4, 4)), stream.random((200, 1, 4, 4))
-    medians = [metrics.memorisation(metrics.nearest(queries, training[:count])[0])["median"]
-               for count in (250, 1000, 4000)]
+    medians = [
+        metrics.memorisation(metrics.nearest(queries, training[:count])[0])["median"] for count in (250, 1000, 4000)
+    ]
     assert medians[0] > 1.1 * medians[1] > 1.2 * medians[2]
 
 
@@ -191,8 +203,10 @@ def test_the_nearest_neighbours_class_errs_less_with_more_samples():
     labels, test_labels = stream.integers(0, 3, 4000), stream.integers(0, 3, 500)
     samples = stream.normal(labels[:, None], 0.7, (4000, 4))
     test = stream.normal(test_labels[:, None], 0.7, (500, 4))
-    errors = [metrics.one_nearest_neighbour_error(samples[:count], labels[:count], test, test_labels)
-              for count in (6, 30, 4000)]
+    errors = [
+        metrics.one_nearest_neighbour_error(samples[:count], labels[:count], test, test_labels)
+        for count in (6, 30, 4000)
+    ]
     assert errors[0] > errors[1] > errors[2]
 
 
@@ -241,6 +255,7 @@ def test_modes_are_counted_and_their_evenness_is_a_divergence():
     assert metrics.mode_coverage(np.zeros(50, int), 1000) == {"modes": 1, "kl": pytest.approx(np.log(1000))}
     half = metrics.mode_coverage(np.arange(26_000) % 500, 1000)
     assert half == {"modes": 500, "kl": pytest.approx(np.log(2))}
-    perfect = [metrics.mode_coverage(np.random.default_rng(seed).integers(0, 1000, 26_000), 1000)["kl"]
-               for seed in range(20)]
+    perfect = [
+        metrics.mode_coverage(np.random.default_rng(seed).integers(0, 1000, 26_000), 1000)["kl"] for seed in range(20)
+    ]
     assert np.mean(perfect) == pytest.approx(999 / 52_000, rel=0.03)

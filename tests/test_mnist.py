@@ -15,19 +15,14 @@ import time
 
 import numpy as np
 import pytest
+from commands import HANGS
 
 import ms_gan.data
-from commands import HANGS
 from ms_gan.data import mnist
 from ms_gan.data.mnist import NoMirror, download_mnist, find_mnist, load_mnist
 from ms_gan.errors import UserError
 
-NAMES = (
-    "train-images-idx3-ubyte",
-    "train-labels-idx1-ubyte",
-    "t10k-images-idx3-ubyte",
-    "t10k-labels-idx1-ubyte",
-)
+NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3-ubyte", "t10k-labels-idx1-ubyte")
 
 
 @pytest.fixture(autouse=True)
@@ -291,7 +286,7 @@ def test_a_bad_mirror_gives_way_to_a_good_one(tmp_path, serve, published, monkey
 
 
 def test_wrong_bytes_everywhere_is_no_network_failure(tmp_path, serve, published):
-    bad, _ = serve({name: b"<html>log in first</html>" for name in published})
+    bad, _ = serve(dict.fromkeys(published, b"<html>log in first</html>"))
     with pytest.raises(UserError, match="SHA-256 differs") as caught:
         download_mnist(tmp_path, (bad,), mnist.FILES)
     assert not isinstance(caught.value, NoMirror)
@@ -383,7 +378,7 @@ def test_the_default_is_taken_when_it_is_there(serve, published, monkeypatch):
 
 
 def test_wrong_bytes_do_not_fall_back(serve, published, monkeypatch):
-    monkeypatch.setattr(mnist, "MIRRORS", (serve({name: b"?" for name in published})[0],))
+    monkeypatch.setattr(mnist, "MIRRORS", (serve(dict.fromkeys(published, b"?"))[0],))
     with pytest.raises(UserError, match="SHA-256"):
         ms_gan.data.load_default("mnist", "digits", "train", pytest.fail)
 

@@ -23,11 +23,22 @@ SMALL = {
     "mlp": ("generator.widths=[16, 32]", "discriminator.widths=[16]", "schedule.batch_size=8"),
     "keras_mlp": ("generator.widths=[16, 32]", "discriminator.widths=[16]", "schedule.batch_size=8"),
     "slim_mlp": ("generator.widths=[16]", "discriminator.widths=[16]", "schedule.batch_size=8"),
-    "acgan": ("generator.start_channels=4", "generator.widths=[4, 4, 4, 4]", "discriminator.widths=[4, 4, 4, 4, 4]",
-              "schedule.batch_size=8"),
-    "dcgan": ("generator.start_channels=8", "generator.widths=[6, 5, 4]", "discriminator.widths=[2, 3, 4]",
-              "discriminator.dense_widths=[8]", "schedule.batch_size=8", "data.size=28", "data.channels=1",
-              "data.rotate_and_mirror=False"),
+    "acgan": (
+        "generator.start_channels=4",
+        "generator.widths=[4, 4, 4, 4]",
+        "discriminator.widths=[4, 4, 4, 4, 4]",
+        "schedule.batch_size=8",
+    ),
+    "dcgan": (
+        "generator.start_channels=8",
+        "generator.widths=[6, 5, 4]",
+        "discriminator.widths=[2, 3, 4]",
+        "discriminator.dense_widths=[8]",
+        "schedule.batch_size=8",
+        "data.size=28",
+        "data.channels=1",
+        "data.rotate_and_mirror=False",
+    ),
 }
 COLOUR = ("data.size=64", "data.channels=3")
 NO_BATCH_NORM = {"place": "none", "momentum": 0.9, "epsilon": 1e-5}
@@ -38,13 +49,18 @@ def step_of(name, *settings):
     recipe = recipes.override(recipes.load(name), settings)
     shape = (16, recipe["data"]["channels"], recipe["data"]["size"], recipe["data"]["size"])
     stream = np.random.default_rng(0)
-    images = ImageData(name="noise", split="train", source="a test", classes=tuple("0123456789"),
-                       images=stream.integers(0, 256, shape, dtype=np.uint8),
-                       labels=stream.integers(0, 10, 16, dtype=np.int32))
+    images = ImageData(
+        name="noise",
+        split="train",
+        source="a test",
+        classes=tuple("0123456789"),
+        images=stream.integers(0, 256, shape, dtype=np.uint8),
+        labels=stream.integers(0, 10, 16, dtype=np.int32),
+    )
     return build_step(recipe, images, seed=1)
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def small_step(name, *settings):
     """The same for a recipe with small networks; one for all tests, which must not change its weights."""
     return step_of(name, *SMALL[name], *settings)
@@ -102,19 +118,22 @@ def all_kept(discriminator, count):
 # sizes and names
 
 
-@pytest.mark.parametrize("name, settings, of_generator, of_discriminator", [
-    ("mlp", (), 1_510_032, 533_505),
-    ("keras_mlp", (), 1_489_936, 533_505),
-    ("slim_mlp", (), 227_344, 402_433),
-    ("acgan", (), 784_441, 579_213),  # together 1,363,654
-    ("dcgan", (), 4_768_899, 20_887_809),
-    # 256 more for BatchNorm's scales, and as many shifts
-    ("slim_mlp_fixed", (), 227_344 + 2 * 256, 402_433),
-    # grey: 2 of 3 channels fewer of 5x5 kernels at both ends; G starts at 4x4 as for 32x32, D ends there
-    ("dcgan", ("data.size=28", "data.channels=1"), 4_768_899 - 2 * (64 * 25 + 1), 20_887_809 - 2 * 128 * 25),
-    # G starts, and D ends, at 8x8 instead of 4x4
-    ("dcgan", ("data.size=64",), 4_768_899 + 48 * 256 * 513, 20_887_809 + 48 * 512 * 2048),
-])
+@pytest.mark.parametrize(
+    "name, settings, of_generator, of_discriminator",
+    [
+        ("mlp", (), 1_510_032, 533_505),
+        ("keras_mlp", (), 1_489_936, 533_505),
+        ("slim_mlp", (), 227_344, 402_433),
+        ("acgan", (), 784_441, 579_213),  # together 1,363,654
+        ("dcgan", (), 4_768_899, 20_887_809),
+        # 256 more for BatchNorm's scales, and as many shifts
+        ("slim_mlp_fixed", (), 227_344 + 2 * 256, 402_433),
+        # grey: 2 of 3 channels fewer of 5x5 kernels at both ends; G starts at 4x4 as for 32x32, D ends there
+        ("dcgan", ("data.size=28", "data.channels=1"), 4_768_899 - 2 * (64 * 25 + 1), 20_887_809 - 2 * 128 * 25),
+        # G starts, and D ends, at 8x8 instead of 4x4
+        ("dcgan", ("data.size=64",), 4_768_899 + 48 * 256 * 513, 20_887_809 + 48 * 512 * 2048),
+    ],
+)
 def test_a_recipe_has_the_weights_of_its_document(name, settings, of_generator, of_discriminator):
     step = step_of(name, *settings)
     assert weights(step.generator) == of_generator
@@ -131,8 +150,10 @@ def test_every_parameter_is_named_after_its_owner(step):
 
 
 def test_an_optimizer_leaves_the_names_of_the_weights_alone(step):
-    for optimizer, network in ((step.optimizer_generator, step.generator),
-                               (step.optimizer_discriminator, step.discriminator)):
+    for optimizer, network in (
+        (step.optimizer_generator, step.generator),
+        (step.optimizer_discriminator, step.discriminator),
+    ):
         assert list(map(id, optimizer.parameters)) == list(map(id, network.trainable_params()))
     assert all(weight.name.startswith("generator.") for weight in step.optimizer_generator.parameters)
     assert all(weight.name.startswith("discriminator.") for weight in step.optimizer_discriminator.parameters)
@@ -149,9 +170,9 @@ def test_no_two_parameters_share_a_name(step):
 # shapes and ranges
 
 
-@pytest.mark.parametrize("name, settings", [
-    ("mlp", ()), ("mlp", COLOUR), ("acgan", ()), ("acgan", COLOUR), ("dcgan", ()), ("dcgan", COLOUR),
-])
+@pytest.mark.parametrize(
+    "name, settings", [("mlp", ()), ("mlp", COLOUR), ("acgan", ()), ("acgan", COLOUR), ("dcgan", ()), ("dcgan", COLOUR)]
+)
 def test_networks_have_the_shapes_of_the_data_and_the_range_of_their_output(name, settings, request):
     if name != "acgan":  # what is conditional runs in graph mode only
         request.getfixturevalue("pynative")
@@ -188,9 +209,21 @@ def test_a_generator_of_a_recipe_draws_from_zero_to_one(small_recipe):
 
 
 def small_conv_generator(size):
-    return ConvGenerator(6, 0, 0, (1, size, size), start_channels=3, widths=[4, 3, 2], strides=[2, 2, 2, 1],
-                         kernel_size=5, slope=0.0, batch_norm=NO_BATCH_NORM, output="tanh",
-                         first_initializer="glorot_uniform", initializer="glorot_uniform")
+    return ConvGenerator(
+        6,
+        0,
+        0,
+        (1, size, size),
+        start_channels=3,
+        widths=[4, 3, 2],
+        strides=[2, 2, 2, 1],
+        kernel_size=5,
+        slope=0.0,
+        batch_norm=NO_BATCH_NORM,
+        output="tanh",
+        first_initializer="glorot_uniform",
+        initializer="glorot_uniform",
+    )
 
 
 @pytest.mark.parametrize("size, start", [(28, 2), (25, 3), (31, 0)])
@@ -214,13 +247,16 @@ def test_tanh_is_exact_and_stays_within_its_range(device):
 # what networks are made of
 
 
-@pytest.mark.parametrize("place, first_layer, expected", [
-    ("before", False, "Dense LeakyReLU Dense BatchNorm1d LeakyReLU Dense Tanh"),
-    ("before", True, "Dense BatchNorm1d LeakyReLU Dense BatchNorm1d LeakyReLU Dense Tanh"),
-    ("after", False, "Dense LeakyReLU Dense LeakyReLU BatchNorm1d Dense Tanh"),
-    ("after", True, "Dense LeakyReLU BatchNorm1d Dense LeakyReLU BatchNorm1d Dense Tanh"),
-    ("none", True, "Dense LeakyReLU Dense LeakyReLU Dense Tanh"),
-])
+@pytest.mark.parametrize(
+    "place, first_layer, expected",
+    [
+        ("before", False, "Dense LeakyReLU Dense BatchNorm1d LeakyReLU Dense Tanh"),
+        ("before", True, "Dense BatchNorm1d LeakyReLU Dense BatchNorm1d LeakyReLU Dense Tanh"),
+        ("after", False, "Dense LeakyReLU Dense LeakyReLU BatchNorm1d Dense Tanh"),
+        ("after", True, "Dense LeakyReLU BatchNorm1d Dense LeakyReLU BatchNorm1d Dense Tanh"),
+        ("none", True, "Dense LeakyReLU Dense LeakyReLU Dense Tanh"),
+    ],
+)
 def test_an_mlp_generator_has_batch_norm_where_its_recipe_says(place, first_layer, expected):
     batch_norm = {**NO_BATCH_NORM, "place": place, "first_layer": first_layer}
     generator = MLPGenerator(10, 0, 0, (1, 4, 4), [8, 8], 0.2, batch_norm, "tanh", "mindspore")
@@ -232,8 +268,10 @@ def test_a_conv_generator_has_batch_norm_where_its_recipe_says():
     generator = small_step("acgan").generator
     norm = "BatchNorm2d LeakyReLU "
     assert kinds_of(generator.start) == ["Dense", "BatchNorm1d", "LeakyReLU"]
-    assert kinds_of(generator.layers) == (f"Conv2dTranspose {norm}" + 3 * f"Conv2d {norm}"
-                                          + "Conv2dTranspose Sigmoid").split()
+    assert (
+        kinds_of(generator.layers)
+        == (f"Conv2dTranspose {norm}" + 3 * f"Conv2d {norm}" + "Conv2dTranspose Sigmoid").split()
+    )
     assert layers_of(small_step("dcgan").generator, nn.BatchNorm2d) == []
 
 
@@ -282,8 +320,11 @@ def as_laid_out_by_keras(kernel, stride, size, position):
     """
     count = -(-size // stride)
     left = max((count - 1) * stride + kernel - size, 0) // 2
-    return {output: position - (output * stride - left) for output in range(count)
-            if 0 <= position - (output * stride - left) < kernel}
+    return {
+        output: position - (output * stride - left)
+        for output in range(count)
+        if 0 <= position - (output * stride - left) < kernel
+    }
 
 
 def test_the_layout_of_keras_by_hand():
@@ -297,10 +338,20 @@ def test_the_layout_of_keras_by_hand():
 @pytest.mark.parametrize("size, stride", [(28, 2), (14, 2), (7, 2), (28, 1)])
 def test_a_discriminator_pads_as_keras_does(size, stride, pynative):
     """An impulse in each corner of the image leaves the weights of the kernel that Keras would put there."""
-    discriminator = ConvDiscriminator(0, (1, size, size), widths=[1], strides=[stride], kernel_size=5, slope=1.0,
-                                      pooling="none", dropout_rate=0.0, dense_widths=[],
-                                      first_initializer="glorot_uniform", initializer="glorot_uniform")
-    convolution, = layers_of(discriminator, nn.Conv2d)
+    discriminator = ConvDiscriminator(
+        0,
+        (1, size, size),
+        widths=[1],
+        strides=[stride],
+        kernel_size=5,
+        slope=1.0,
+        pooling="none",
+        dropout_rate=0.0,
+        dense_widths=[],
+        first_initializer="glorot_uniform",
+        initializer="glorot_uniform",
+    )
+    (convolution,) = layers_of(discriminator, nn.Conv2d)
     kernel = np.arange(1, 26, dtype=np.float32).reshape(5, 5)  # no two weights alike
     convolution.weight.set_data(Tensor(kernel[None, None]))
     corners = [(row, column) for row in (0, size - 1) for column in (0, size - 1)]
@@ -334,10 +385,13 @@ def test_upsampling_multiplies_the_size_by_its_stride(stride, size, pynative):
     assert layer(Tensor(normal(1, 2, 7, 7))).shape == (1, 3, size, size)
 
 
-@pytest.mark.parametrize("pooling, expected", [
-    ("max", [[5, 6], [8, 9]]),
-    ("average", [[3, 4.5], [7.5, 9]]),  # (1 + 2 + 4 + 5) / 4; at the border of what is there: (3 + 6) / 2
-])
+@pytest.mark.parametrize(
+    "pooling, expected",
+    [
+        ("max", [[5, 6], [8, 9]]),
+        ("average", [[3, 4.5], [7.5, 9]]),  # (1 + 2 + 4 + 5) / 4; at the border of what is there: (3 + 6) / 2
+    ],
+)
 def test_pooling_takes_four_pixels_and_rounds_up(pooling, expected, pynative):
     image = np.arange(1, 10, dtype=np.float32).reshape(1, 1, 3, 3)
     layer = POOLINGS[pooling](2, 2, pad_mode="same")
@@ -346,27 +400,41 @@ def test_pooling_takes_four_pixels_and_rounds_up(pooling, expected, pynative):
 
 @pytest.mark.parametrize("pooling, combine", [("max", np.max), ("average", np.mean)])
 def test_a_discriminator_pools_what_leaves_the_activation(pooling, combine, pynative):
-    discriminator = ConvDiscriminator(0, (1, 8, 8), widths=[3], strides=[1], kernel_size=5, slope=0.25,
-                                      pooling=pooling, dropout_rate=0.0, dense_widths=[],
-                                      first_initializer="mindspore", initializer="mindspore")
+    discriminator = ConvDiscriminator(
+        0,
+        (1, 8, 8),
+        widths=[3],
+        strides=[1],
+        kernel_size=5,
+        slope=0.25,
+        pooling=pooling,
+        dropout_rate=0.0,
+        dense_widths=[],
+        first_initializer="mindspore",
+        initializer="mindspore",
+    )
     images = Tensor(normal(2, 1, 8, 8))
-    convolution, = layers_of(discriminator, nn.Conv2d)
+    (convolution,) = layers_of(discriminator, nn.Conv2d)
     before = convolution(images).asnumpy()
     active = np.where(before > 0, before, 0.25 * before).reshape(2, 3, 4, 2, 4, 2)
-    np.testing.assert_allclose(discriminator.convolutions[0](images).asnumpy(), combine(active, axis=(3, 5)),
-                               rtol=1e-5, atol=1e-6)
+    np.testing.assert_allclose(
+        discriminator.convolutions[0](images).asnumpy(), combine(active, axis=(3, 5)), rtol=1e-5, atol=1e-6
+    )
 
 
 # dropout
 
 
-@pytest.mark.parametrize("name, settings, expected", [
-    ("acgan", (), ((4, 14, 14), (4, 7, 7), (4, 4, 4), (4, 4, 4), (4, 4, 4))),
-    ("acgan", COLOUR, ((4, 32, 32), (4, 16, 16), (4, 8, 8), (4, 8, 8), (4, 8, 8))),
-    ("dcgan", ("discriminator.dropout_rate=0.2",), ((2, 14, 14), (3, 7, 7), (4, 4, 4))),
-    ("dcgan", (), ()),
-    ("mlp", (), ()),
-])
+@pytest.mark.parametrize(
+    "name, settings, expected",
+    [
+        ("acgan", (), ((4, 14, 14), (4, 7, 7), (4, 4, 4), (4, 4, 4), (4, 4, 4))),
+        ("acgan", COLOUR, ((4, 32, 32), (4, 16, 16), (4, 8, 8), (4, 8, 8), (4, 8, 8))),
+        ("dcgan", ("discriminator.dropout_rate=0.2",), ((2, 14, 14), (3, 7, 7), (4, 4, 4))),
+        ("dcgan", (), ()),
+        ("mlp", (), ()),
+    ],
+)
 def test_dropout_has_a_mask_for_what_each_convolution_yields(name, settings, expected):
     assert small_step(name, *settings).discriminator.dropout_shapes == expected
 
@@ -383,8 +451,10 @@ def test_with_drawn_masks_dropout_keeps_the_mean(pynative):
     noise = step.draw_noise(np.random.default_rng(0))
     masks = noise[3 : 3 + step.mask_count]
     assert [mask.shape for mask in masks] == [(16, *shape) for shape in step.discriminator.dropout_shapes]
-    outputs = [step.discriminator.dropout(Tensor(np.ones(mask.shape, np.float32)), Tensor(mask)).asnumpy().ravel()
-               for mask in masks]
+    outputs = [
+        step.discriminator.dropout(Tensor(np.ones(mask.shape, np.float32)), Tensor(mask)).asnumpy().ravel()
+        for mask in masks
+    ]
     assert np.concatenate(outputs).mean() == pytest.approx(1, abs=0.012)
 
 
@@ -453,8 +523,9 @@ def test_the_first_layer_has_an_initializer_of_its_own(player):
 @pytest.mark.parametrize("initializer", blocks.INITIALIZERS)
 def test_no_two_layers_of_one_shape_start_alike(initializer):
     settings = [*SMALL["acgan"], f"generator.initializer={initializer}"]
-    layers = layers_of(build_generator(recipes.override(recipes.load("acgan"), settings)),
-                       nn.Conv2d, nn.Conv2dTranspose)
+    layers = layers_of(
+        build_generator(recipes.override(recipes.load("acgan"), settings)), nn.Conv2d, nn.Conv2dTranspose
+    )
     started = [layer.weight.asnumpy().ravel() for layer in layers if layer.weight.shape == (4, 4, 5, 5)]
     assert len(started) == 4
     assert len(np.unique(started, axis=0)) == 4
@@ -535,6 +606,7 @@ NOT_FINITE = (np.nan, np.inf, -np.inf)
 @pytest.fixture
 def inference_and_training():
     """Run a Cell on values in graph mode, in inference mode and in training mode; return both outputs."""
+
     def run(cell, values):
         return [cell.set_train(training)(Tensor(values)).asnumpy() for training in (False, True)]
 
@@ -548,8 +620,11 @@ def test_leaky_relu_keeps_nan_in_inference_mode(slope, inference_and_training):
     np.testing.assert_array_equal(np.isnan(found), [True, False, False, False, False])
 
 
-@pytest.mark.parametrize("cell", [blocks.LeakyReLU(0.0), blocks.LeakyReLU(0.2), blocks.Tanh(), blocks.Sigmoid(),
-                                  MaxPool()], ids=lambda cell: type(cell).__name__)
+@pytest.mark.parametrize(
+    "cell",
+    [blocks.LeakyReLU(0.0), blocks.LeakyReLU(0.2), blocks.Tanh(), blocks.Sigmoid(), MaxPool()],
+    ids=lambda cell: type(cell).__name__,
+)
 def test_finite_numbers_are_the_same_to_the_last_bit_in_inference_and_in_training(cell, inference_and_training):
     values = np.concatenate([scale * normal(2, 2, 7, 9) for scale in (1e-30, 1e-3, 1, 30, 1e30)]).astype(np.float32)
     values[0, 0, 0, 0] = np.finfo(np.float32).max
@@ -611,8 +686,9 @@ class TestBatchNorm1d:
         found = []
         for x in batches:
             (_, y), (dx, (dgamma, dbeta)) = gradient(Tensor(x))
-            found += [array.asnumpy().copy()
-                      for array in (y, dx, dgamma, dbeta, cell.moving_mean, cell.moving_variance)]
+            found += [
+                array.asnumpy().copy() for array in (y, dx, dgamma, dbeta, cell.moving_mean, cell.moving_variance)
+            ]
         return found
 
     @pytest.mark.parametrize("training, batch", [(True, 2), (True, 33), (False, 33)])
@@ -644,16 +720,20 @@ class TestBatchNorm1d:
 
     def test_has_the_same_parameters(self):
         ours, theirs = self.pair()
-        assert [(p.name, p.shape, p.requires_grad) for p in ours.get_parameters()] == \
-            [(p.name, p.shape, p.requires_grad) for p in theirs.get_parameters()]
+        assert [(p.name, p.shape, p.requires_grad) for p in ours.get_parameters()] == [
+            (p.name, p.shape, p.requires_grad) for p in theirs.get_parameters()
+        ]
 
 
-@pytest.mark.parametrize("pixel_range, pixels, expected", [
-    ((-1.0, 1.0), [-1.0, -0.5, 0.0, 1.0], [0.0, 0.25, 0.5, 1.0]),
-    ((-1.0, 1.0), [-1.5, -1.00001, 1.00001, 9.0], [0.0, 0.0, 1.0, 1.0]),
-    ((0.0, 1.0), [-0.1, 0.0, 0.75, 1.1], [0.0, 0.0, 0.75, 1.0]),
-    ((0.0, 256.0), [-1.0, 64.0, 256.0, 300.0], [0.0, 0.25, 1.0, 1.0]),
-])
+@pytest.mark.parametrize(
+    "pixel_range, pixels, expected",
+    [
+        ((-1.0, 1.0), [-1.0, -0.5, 0.0, 1.0], [0.0, 0.25, 0.5, 1.0]),
+        ((-1.0, 1.0), [-1.5, -1.00001, 1.00001, 9.0], [0.0, 0.0, 1.0, 1.0]),
+        ((0.0, 1.0), [-0.1, 0.0, 0.75, 1.1], [0.0, 0.0, 0.75, 1.0]),
+        ((0.0, 256.0), [-1.0, 64.0, 256.0, 300.0], [0.0, 0.25, 1.0, 1.0]),
+    ],
+)
 def test_unit_range_maps_the_pixel_range_and_clamps(pixel_range, pixels, expected, pynative):
     found = blocks.UnitRange(nn.Identity(), pixel_range)(Tensor(np.float32(pixels))).asnumpy()
     assert found.tolist() == expected

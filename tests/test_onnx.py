@@ -12,12 +12,20 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from bundles import (
+    AUTOENCODER,
+    CONVOLUTIONS,
+    TAGS,
+    labels_of,
+    networks_of,
+    recipe_of,
+    write_autoencoder,
+    write_conditional,
+)
+from commands import HANGS, environment, published_recipes
 from google.protobuf import text_format
 from tritonclient.grpc import model_config_pb2
 
-from bundles import (AUTOENCODER, CONVOLUTIONS, TAGS, labels_of, networks_of, recipe_of, write_autoencoder,
-                     write_conditional)
-from commands import HANGS, environment, published_recipes
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import example_inputs, file_of
 from ms_gan.delivery.export import models_of
@@ -33,13 +41,21 @@ FLAT = ("encoder.widths=[4]", "generator.widths=[4]")
 DRAWN = [
     ("mlp", ()),
     ("mlp", (*DENSE, "generator.batch_norm.place=after", "data.size=30", "data.channels=3")),
-    ("keras_mlp", DENSE), ("slim_mlp", DENSE), ("slim_mlp_fixed", DENSE),
-    ("rpgan", (*DENSE, "data.classes=10")), ("rpgan", (*DENSE, "data.clusters=5")), ("stacked_mnist", DENSE),
-    ("acgan", CONVOLUTIONS), ("acgan", (*CONVOLUTIONS, "data.size=30", "latent.distribution=sphere")),
-    ("dcgan", LARGE), ("dcgan", (*LARGE, "data.size=31")), ("dcgan", (*LARGE, "data.size=28", "data.channels=1")),
-    ("cvae_late", (*AUTOENCODER, *FLAT)), ("cvae_late", (*AUTOENCODER, *TAGS, "data.size=30")),
-    ("cvae_early", (*AUTOENCODER, *TAGS)), ("cvae_early", (*AUTOENCODER, "data.size=28", "data.places=0",
-                                                            "data.classes=10")),
+    ("keras_mlp", DENSE),
+    ("slim_mlp", DENSE),
+    ("slim_mlp_fixed", DENSE),
+    ("rpgan", (*DENSE, "data.classes=10")),
+    ("rpgan", (*DENSE, "data.clusters=5")),
+    ("stacked_mnist", DENSE),
+    ("acgan", CONVOLUTIONS),
+    ("acgan", (*CONVOLUTIONS, "data.size=30", "latent.distribution=sphere")),
+    ("dcgan", LARGE),
+    ("dcgan", (*LARGE, "data.size=31")),
+    ("dcgan", (*LARGE, "data.size=28", "data.channels=1")),
+    ("cvae_late", (*AUTOENCODER, *FLAT)),
+    ("cvae_late", (*AUTOENCODER, *TAGS, "data.size=30")),
+    ("cvae_early", (*AUTOENCODER, *TAGS)),
+    ("cvae_early", (*AUTOENCODER, "data.size=28", "data.places=0", "data.classes=10")),
     ("cvae_gan", (*AUTOENCODER, *TAGS, "data.size=25", "data.channels=1")),
 ]
 TYPES = {"float32": onnx.TensorProto.FLOAT, "int32": onnx.TensorProto.INT32}
@@ -110,7 +126,9 @@ def test_the_file_says_of_itself_what_the_contract_says(written):
         names = {"generator": (["latent"], ["image"]), "encoder": (["image"], ["mean", "log_variance"])}[name]
         takes_label = written[0] is not None
         assert ([tensor.name for tensor in model.graph.input], [tensor.name for tensor in model.graph.output]) == (
-            names[0] + ["label"] * takes_label, names[1])
+            names[0] + ["label"] * takes_label,
+            names[1],
+        )
 
 
 def test_tritons_settings_are_of_its_own_kind_and_agree_with_the_file(written):
@@ -137,8 +155,11 @@ def test_tritons_settings_are_of_its_own_kind_and_agree_with_the_file(written):
 @pytest.fixture(scope="module", params=["conditional", "autoencoder"])
 def bundle(request, device, tmp_path_factory):
     folder = tmp_path_factory.mktemp("bundle") / "bundle"
-    return write_autoencoder(folder) if request.param == "autoencoder" else write_conditional(
-        folder, "latent.distribution=sphere")
+    return (
+        write_autoencoder(folder)
+        if request.param == "autoencoder"
+        else write_conditional(folder, "latent.distribution=sphere")
+    )
 
 
 def snippets(folder, language):
@@ -151,8 +172,14 @@ def test_the_readmes_programs_run_as_they_are(bundle):
     assert ["mindspore" in program for program in programs] == [False, True]
     for program in programs:
         tail = "print(image.shape[0], image.dtype, image.min() >= 0, image.max() <= 1, image.std() > 0.01)\n"
-        done = subprocess.run([sys.executable, "-W", "ignore", "-c", program + tail], cwd=bundle,
-                              env=environment(PYTHONPATH=""), capture_output=True, text=True, timeout=HANGS)
+        done = subprocess.run(
+            [sys.executable, "-W", "ignore", "-c", program + tail],
+            cwd=bundle,
+            env=environment(PYTHONPATH=""),
+            capture_output=True,
+            text=True,
+            timeout=HANGS,
+        )
         assert done.returncode == 0, done.stderr
         assert done.stdout.splitlines()[-1] == "4 float32 True True True"
 
@@ -165,8 +192,14 @@ def test_the_readmes_programs_reconstruct_and_relabel(bundle, which):
         assert "encoder" not in program
         return
     tail = "numpy.savez('found.npz', image=image, label=label, reconstructed=reconstructed, transferred=transferred)\n"
-    done = subprocess.run([sys.executable, "-W", "ignore", "-c", program + tail], cwd=bundle,
-                          env=environment(PYTHONPATH=""), capture_output=True, text=True, timeout=HANGS)
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", program + tail],
+        cwd=bundle,
+        env=environment(PYTHONPATH=""),
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+    )
     assert done.returncode == 0, done.stderr
     found = np.load(bundle / "found.npz")
     (bundle / "found.npz").unlink()

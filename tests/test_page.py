@@ -7,24 +7,37 @@ import time
 
 import numpy as np
 import pytest
-
 from bundles import INGREDIENTS, write_autoencoder, write_conditional
 from commands import HANGS
+from servers import serving
+
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.evaluation.sampling import seeded_inputs
 from ms_gan.latents import interpolate
-from servers import serving
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
 
-pytestmark = [pytest.mark.usefixtures("device"), pytest.mark.skipif(
-    not (BROWSER and DRIVER), reason="the page is tested in Chromium, which is not here (on Debian: apt install "
-                                     "chromium chromium-driver)")]
+pytestmark = [
+    pytest.mark.usefixtures("device"),
+    pytest.mark.skipif(
+        not (BROWSER and DRIVER),
+        reason="the page is tested in Chromium, which is not here (on Debian: apt install chromium chromium-driver)",
+    ),
+]
 
-FLAGS = ("--headless", "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-sync",
-         "--disable-background-networking", "--disable-component-update", "--disable-dev-shm-usage",
-         "--window-size=1200,1400")
+FLAGS = (
+    "--headless",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-sync",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-dev-shm-usage",
+    "--window-size=1200,1400",
+)
 PIXELS = """
 const canvases = [...document.querySelectorAll(arguments[0])];
 return canvases.map(canvas => [canvas.width, canvas.height,
@@ -61,8 +74,9 @@ class Page:
     def pixels(self, selector):
         """What canvases show: N×C×H×W in [0, 1], with all of their four channels."""
         canvases = self.driver.execute_script(PIXELS, selector)
-        return np.array([np.reshape(rest, (height, width, 4)).transpose(2, 0, 1) / 255
-                         for width, height, *rest in canvases])
+        return np.array(
+            [np.reshape(rest, (height, width, 4)).transpose(2, 0, 1) / 255 for width, height, *rest in canvases]
+        )
 
     def shows(self, selector, expected, seconds=HANGS):
         """Wait until canvases show these images, to half a step of a pixel's 255."""
@@ -87,8 +101,11 @@ class Page:
 
     def complaints(self):
         """What the browser's console holds since it was last asked; that these tests read pixels it need not say."""
-        return [entry["message"] for entry in self.driver.get_log("browser")
-                if "readback operations using getImageData" not in entry["message"]]
+        return [
+            entry["message"]
+            for entry in self.driver.get_log("browser")
+            if "readback operations using getImageData" not in entry["message"]
+        ]
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +141,10 @@ def page(driver, server):
 
 @pytest.fixture(scope="module")
 def tagged(device, tmp_path_factory):
-    return Bundle(write_autoencoder(tmp_path_factory.mktemp("tags") / "bundle", "latent.distribution=uniform",
-                                    formats=("onnx",)), "onnx")
+    return Bundle(
+        write_autoencoder(tmp_path_factory.mktemp("tags") / "bundle", "latent.distribution=uniform", formats=("onnx",)),
+        "onnx",
+    )
 
 
 @pytest.fixture(scope="module")
@@ -239,8 +258,15 @@ def test_what_the_server_refuses_is_shown_and_goes_away(page, bundle):
 
 def test_what_cannot_be_asked_is_not_asked(page, bundle):
     page.shows("#images canvas", images_of(bundle, 1, 16, 0))
-    for name, value in (("seed", 2**32), ("seed", -1), ("seed", ""), ("seed", 1.5), ("num", 0), ("num", 65),
-                        ("num", "")):
+    for name, value in (
+        ("seed", 2**32),
+        ("seed", -1),
+        ("seed", ""),
+        ("seed", 1.5),
+        ("num", 0),
+        ("num", 65),
+        ("num", ""),
+    ):
         before = page.find(f"#{name}").get_attribute("value")
         page.set(**{name: value})
         for button in ("#ask button:not([type])", *(["#another"] if name == "num" else [])):

@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from commands import HANGS, ROOT, SMALL, environment, run, start, steps_saved, wait_until, write_mnist
 from test_procedures import IMAGES, START, STEPS, Player, make_step, mlp_as_published
 from test_resume import ENDLESS, steps_to_resume_to
@@ -27,11 +26,20 @@ def test_two_devices_do_what_one_does_with_the_whole_batch(device, tmp_path):
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         common = {"MS_WORKER_NUM": "2", "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": str(free.getsockname()[1])}
-    roles = [{"MS_ROLE": "MS_SCHED", "RANK_ID": "0"},
-             *({"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank), "RANK_ID": str(rank)} for rank in range(2))]
-    processes = [subprocess.Popen([sys.executable, HERE / "two_devices.py", tmp_path / "rank"],
-                                  env={**environment(), "PYTHONPATH": f"{ROOT}:{HERE}", **common, **role},
-                                  stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) for role in roles]
+    roles = [
+        {"MS_ROLE": "MS_SCHED", "RANK_ID": "0"},
+        *({"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank), "RANK_ID": str(rank)} for rank in range(2)),
+    ]
+    processes = [
+        subprocess.Popen(
+            [sys.executable, HERE / "two_devices.py", tmp_path / "rank"],
+            env={**environment(), "PYTHONPATH": f"{ROOT}:{HERE}", **common, **role},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        for role in roles
+    ]
     try:
         for process in processes[:0:-1]:  # when the second fails, the first one waits for it
             output, _ = process.communicate(timeout=HANGS)
@@ -60,8 +68,22 @@ def test_two_devices_do_what_one_does_with_the_whole_batch(device, tmp_path):
 @pytest.mark.slow
 def test_a_run_on_two_devices_is_killed_and_resumed_to_the_same_bytes(tmp_path, capsys):
     data = write_mnist(tmp_path / "data", 160)
-    arguments = ("train", "--recipe", "keras_mlp", "--data-path", data, "--device-num", 2, "--batch-size", 16,
-                 *SMALL, "--set", "schedule.steps_per_epoch=10", "--set", "updates.pretraining_steps=5")
+    arguments = (
+        "train",
+        "--recipe",
+        "keras_mlp",
+        "--data-path",
+        data,
+        "--device-num",
+        2,
+        "--batch-size",
+        16,
+        *SMALL,
+        "--set",
+        "schedule.steps_per_epoch=10",
+        "--set",
+        "updates.pretraining_steps=5",
+    )
 
     def result(run_folder):
         last = run_folder / "checkpoints" / f"step_{steps:08d}"

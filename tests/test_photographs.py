@@ -15,9 +15,9 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from commands import environment, kill_when, published_recipes, run, start, steps_saved
 from PIL import Image
 
-from commands import environment, kill_when, published_recipes, run, start, steps_saved
 from ms_gan import cli, data
 from ms_gan.data.folder import load_folder
 from ms_gan.evaluation.sampling import CHUNK, in_chunks, on_arrays, seeded_inputs
@@ -32,19 +32,43 @@ PICTURES = {"samples.png", "interpolation.png", "generated_beside_real.png", "re
 STEPS = 18  # of three an epoch: checkpoints fall between rows of the history
 
 DENSE = ("generator.widths=[8]", "discriminator.widths=[8]")
-AUTOENCODER = ("latent.size=6", "encoder.dense_width=8", "generator.dense_width=8", "generator.start_channels=4",
-               "sheet.rows=1", "sheet.columns=4")
+AUTOENCODER = (
+    "latent.size=6",
+    "encoder.dense_width=8",
+    "generator.dense_width=8",
+    "generator.start_channels=4",
+    "sheet.rows=1",
+    "sheet.columns=4",
+)
 FLAT = (*AUTOENCODER, "encoder.widths=[4]", "generator.widths=[4]")
 DEEP = (*AUTOENCODER, "encoder.widths=[4, 4]", "generator.widths=[4, 4]")
 DISCRIMINATOR = ("discriminator.widths=[4]", "discriminator.strides=[1]", "discriminator.dense_widths=[8]")
 SMALL = {
-    "mlp": DENSE, "keras_mlp": DENSE, "slim_mlp": DENSE, "slim_mlp_fixed": DENSE,
-    "rpgan": DENSE, "stacked_mnist": DENSE,
-    "acgan": ("generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]",
-              "discriminator.widths=[4]", "discriminator.strides=[2]", "sheet.rows=1", "sheet.columns=3"),
-    "dcgan": (*DISCRIMINATOR, "generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]",
-              "sheet.rows=1", "sheet.columns=2"),
-    "cvae_late": FLAT, "cvae_early": DEEP,
+    "mlp": DENSE,
+    "keras_mlp": DENSE,
+    "slim_mlp": DENSE,
+    "slim_mlp_fixed": DENSE,
+    "rpgan": DENSE,
+    "stacked_mnist": DENSE,
+    "acgan": (
+        "generator.start_channels=4",
+        "generator.widths=[4]",
+        "generator.strides=[2, 2]",
+        "discriminator.widths=[4]",
+        "discriminator.strides=[2]",
+        "sheet.rows=1",
+        "sheet.columns=3",
+    ),
+    "dcgan": (
+        *DISCRIMINATOR,
+        "generator.start_channels=4",
+        "generator.widths=[4]",
+        "generator.strides=[2, 2]",
+        "sheet.rows=1",
+        "sheet.columns=2",
+    ),
+    "cvae_late": FLAT,
+    "cvae_early": DEEP,
     "cvae_gan": (*FLAT, *DISCRIMINATOR, "updates.reconstruction_layer=1", "updates.pretraining_steps=5"),
 }
 GREY = ("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed", "rpgan")
@@ -59,8 +83,21 @@ def small(name):
 
 
 def training(name, photographs, output, *more, steps=2):
-    return ["train", "--recipe", name, "--dataset", "folder", "--data-path", photographs, "--steps", steps,
-            "--output-dir", output, *small(name), *more]
+    return [
+        "train",
+        "--recipe",
+        name,
+        "--dataset",
+        "folder",
+        "--data-path",
+        photographs,
+        "--steps",
+        steps,
+        "--output-dir",
+        output,
+        *small(name),
+        *more,
+    ]
 
 
 def here(*arguments, status=0):
@@ -175,6 +212,7 @@ def recorded(monkeypatch):
 
     calls = {}
     for name in ("sheet", "compare", "captioned"):
+
         def recording(*arguments, original=getattr(plots, name), **named):
             bound = inspect.signature(original).bind(*arguments, **named)
             bound.apply_defaults()
@@ -284,22 +322,38 @@ def test_eval_decodes_held_out_photographs_with_the_labels_of_others(evaluated, 
     assert not np.array_equal(cells[1:, 2], cells[1:, 3])
     assert transfer.columns == 5 and transfer.column_labels == ["real", "its label", "label A", "label B", "label C"]
     assert transfer.row_labels == ["the label of", "1", "2", "3"]
-    assert transfer.caption.endswith(". " + "; ".join(
-        f"{letter}: {', '.join(tags_of(number_of(donor))) or 'none'}" for letter, donor in zip("ABC", donors)))
+    assert transfer.caption.endswith(
+        ". "
+        + "; ".join(
+            f"{letter}: {', '.join(tags_of(number_of(donor))) or 'none'}" for letter, donor in zip("ABC", donors)
+        )
+    )
 
 
 def test_eval_draws_the_same_pictures_for_the_same_seed(trained, evaluated, loaded, tmp_path):
     run("eval", trained, "--seed", 5, "--output-dir", tmp_path / "same")
     here("eval", trained, "--seed", 6, "--output-dir", tmp_path / "other")
     for picture in PICTURES:
-        once, again, other = ((folder / picture).read_bytes()
-                              for folder in (evaluated[0], tmp_path / "same", tmp_path / "other"))
+        once, again, other = (
+            (folder / picture).read_bytes() for folder in (evaluated[0], tmp_path / "same", tmp_path / "other")
+        )
         assert once == again != other, picture
 
 
 def test_eval_transfers_to_the_tags_that_are_named(trained, model, tmp_path, shown):
-    here("eval", trained, "--transfer", "--label", "onion, cheese", "--label", "", "--grid", "2x3",
-         "--output-dir", tmp_path / "eval")
+    here(
+        "eval",
+        trained,
+        "--transfer",
+        "--label",
+        "onion, cheese",
+        "--label",
+        "",
+        "--grid",
+        "2x3",
+        "--output-dir",
+        tmp_path / "eval",
+    )
     labels = np.int32([[2, 4] + [0] * 7, [0] * 9])
     assert set(shown) == {"samples.png", "transfer.png"}
     assert shown["samples.png"].row_labels == ["cheese, onion", "none"] and shown["samples.png"].columns == 3
@@ -356,7 +410,7 @@ def test_transfer_with_a_single_photograph_has_a_whole_row(trained, tmp_path, sh
     transfer = shown["transfer.png"]
     rows = len(transfer.row_labels)
     assert len(transfer.images) == rows * transfer.columns and len(transfer.column_labels) == transfer.columns
-    last = transfer.images[(rows - 1) * transfer.columns:]
+    last = transfer.images[(rows - 1) * transfer.columns :]
     assert not (last[0] == 1).all() and number_of(last[0]) in range(12), "the row begins with the photograph"
 
 
@@ -364,8 +418,9 @@ def test_photographs_with_other_tags_are_refused(trained, photographs, loaded, t
     moved = tmp_path / "photographs"
     shutil.copytree(photographs, moved)
     write_labels(moved, {name: [tag.replace("cheese", "anchovy") for tag in tags] for name, tags in table().items()})
-    refused = refused_here(capsys, "eval", trained, "--reconstruct", "--data-path", moved,
-                           "--output-dir", tmp_path / "eval")
+    refused = refused_here(
+        capsys, "eval", trained, "--reconstruct", "--data-path", moved, "--output-dir", tmp_path / "eval"
+    )
     assert "anchovy" in refused
     assert not (tmp_path / "eval").exists()
 
@@ -377,8 +432,15 @@ def test_the_contract_says_what_encoder_and_generator_take(bundle):
     mindirs = {"generator.mindir", "encoder.mindir"}
     onnxes = {"generator/1/generator.onnx", "encoder/1/encoder.onnx"}
     assert {str(file.relative_to(bundle)) for file in bundle.rglob("*") if file.is_file()} == {
-        *mindirs, *onnxes, "contract.json", "SHA256SUMS", "README.md", "samples.png", "settings.json",
-        *(f"{model}/{name}" for model in ("generator", "encoder") for name in ("config.pbtxt", "model-settings.json"))}
+        *mindirs,
+        *onnxes,
+        "contract.json",
+        "SHA256SUMS",
+        "README.md",
+        "samples.png",
+        "settings.json",
+        *(f"{model}/{name}" for model in ("generator", "encoder") for name in ("config.pbtxt", "model-settings.json")),
+    }
     contract = json.loads((bundle / "contract.json").read_text())
     assert contract["labels"] == list(TAGS)
     assert set(contract["files"]) == set(contract["parity"]) == mindirs | onnxes
@@ -390,15 +452,17 @@ def test_the_contract_says_what_encoder_and_generator_take(bundle):
     assert (latent["name"], latent["shape"], latent["distribution"]) == ("latent", ["batch", 6], "normal")
     assert (label["name"], label["shape"], label["type"], label["range"]) == ("label", ["batch", 9], "int32", [0, 4])
     image, same_label = encoder["inputs"]
-    drawn, = generator["outputs"]
+    (drawn,) = generator["outputs"]
     assert {**image, "meaning": drawn["meaning"]} == drawn and same_label == label
     assert image["meaning"].startswith(drawn["meaning"]) and "INTER_AREA" in image["meaning"]
     assert (image["shape"], image["range"], image["layout"]) == (["batch", 3, 32, 32], [0.0, 1.0], "NCHW")
     assert [(output["name"], output["shape"]) for output in encoder["outputs"]] == [
-        ("mean", ["batch", 6]), ("log_variance", ["batch", 6])]
+        ("mean", ["batch", 6]),
+        ("log_variance", ["batch", 6]),
+    ]
 
 
-CHAIN = '''
+CHAIN = """
 import json
 import sys
 
@@ -427,7 +491,7 @@ mean, log_variance = encoder(images, labels(tags["own"]))
 drawn = decoder(mean, labels(tags["other"]))
 np.savez(answer, mean=mean.asnumpy(), log_variance=log_variance.asnumpy(), drawn=drawn.asnumpy())
 assert not any(name.split(".")[0] == "ms_gan" for name in sys.modules)
-'''
+"""
 
 
 def test_the_contract_and_mindspore_are_enough_to_transfer(bundle, model, photographs, tmp_path):
@@ -438,13 +502,19 @@ def test_the_contract_and_mindspore_are_enough_to_transfer(bundle, model, photog
     numbers = list(map(number_of, images))
     others = numbers[1:] + numbers[:1]
     np.save(tmp_path / "request.npy", images)
-    (tmp_path / "request.json").write_text(json.dumps({"own": [tags_of(number) for number in numbers],
-                                                       "other": [tags_of(number) for number in others]}))
+    (tmp_path / "request.json").write_text(
+        json.dumps({"own": [tags_of(number) for number in numbers], "other": [tags_of(number) for number in others]})
+    )
     elsewhere = tmp_path / "elsewhere"
     shutil.copytree(bundle, elsewhere)
     (tmp_path / "chain.py").write_text(CHAIN)
-    done = subprocess.run([sys.executable, "chain.py", elsewhere, "request", "answer.npz"], cwd=tmp_path,
-                          env=environment(PYTHONPATH=""), capture_output=True, text=True)
+    done = subprocess.run(
+        [sys.executable, "chain.py", elsewhere, "request", "answer.npz"],
+        cwd=tmp_path,
+        env=environment(PYTHONPATH=""),
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 0, done.stderr
     answer = np.load(tmp_path / "answer.npz")
 
@@ -460,8 +530,20 @@ def test_the_contract_and_mindspore_are_enough_to_transfer(bundle, model, photog
 
 
 def test_infer_draws_the_tags_that_are_named(bundle, model, tmp_path):
-    here("infer", bundle, "--num", 5, "--seed", 4, "--label", "olive,basil", "--label", "onion",
-         "--output", tmp_path / "images.npy")
+    here(
+        "infer",
+        bundle,
+        "--num",
+        5,
+        "--seed",
+        4,
+        "--label",
+        "olive,basil",
+        "--label",
+        "onion",
+        "--output",
+        tmp_path / "images.npy",
+    )
     labels = np.int32([[1, 3] + [0] * 7, [4] + [0] * 8])[[0, 1, 0, 1, 0]]
     expected = model.draw(seeded_inputs(LATENT, 5, 4, labels))
     assert np.array_equal(np.load(tmp_path / "images.npy"), expected)
@@ -526,18 +608,22 @@ def another_photograph_with_its_tags(folder):
     write_labels(folder, {**table(), "new.png": ["basil"]})
 
 
-@pytest.mark.parametrize("change, named", [
-    (another_tag, "1 image has another label (02.bmp: basil, was cheese)"),
-    (a_new_tag, "mushroom"),
-    (another_photograph, "labels.csv: has no row for new.png"),
-    (another_photograph_with_its_tags, "1 image is new (new.png)"),
-])
+@pytest.mark.parametrize(
+    "change, named",
+    [
+        (another_tag, "1 image has another label (02.bmp: basil, was cheese)"),
+        (a_new_tag, "mushroom"),
+        (another_photograph, "labels.csv: has no row for new.png"),
+        (another_photograph_with_its_tags, "1 image is new (new.png)"),
+    ],
+)
 def test_a_run_goes_on_with_no_other_photographs(change, named, trained, photographs, tmp_path, capsys):
     shutil.copytree(photographs, tmp_path / "changed")
     change(tmp_path / "changed")
     before = {file: file.read_bytes() for file in trained.rglob("*") if file.is_file()}
-    refused = refused_here(capsys, "train", "--resume", trained, "--steps", STEPS + 1,
-                           "--data-path", tmp_path / "changed")
+    refused = refused_here(
+        capsys, "train", "--resume", trained, "--steps", STEPS + 1, "--data-path", tmp_path / "changed"
+    )
     assert named in refused
     assert {file: file.read_bytes() for file in trained.rglob("*") if file.is_file()} == before
 
@@ -549,8 +635,9 @@ def test_every_recipe_is_trained_here():
     assert published_recipes() == {*GREY, *COLOUR, *OTHERS} == {*SMALL}
 
 
-@pytest.mark.parametrize("name", ["mlp", *(pytest.param(name, marks=pytest.mark.slow)
-                                           for name in (*GREY[1:], *COLOUR))])
+@pytest.mark.parametrize(
+    "name", ["mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in (*GREY[1:], *COLOUR))]
+)
 def test_recipes_without_labels_train_on_photographs(name, photographs, tmp_path, capsys):
     here(*training(name, photographs, tmp_path, "--skip-unreadable"))
     assert f"brought to 28x28 in {'grey' if name in GREY else 'colour'}" in capsys.readouterr().out
@@ -580,11 +667,16 @@ def test_one_photograph_is_a_data_set(tmp_path, capsys):
     here("eval", tmp_path / "dcgan" / "1")
     assert "note: the pictures may show images that were trained on: " in capsys.readouterr().out
     assert {file.name for file in (tmp_path / "dcgan/1/eval").iterdir()} == {
-        "samples.png", "interpolation.png", "generated_beside_real.png"}
+        "samples.png",
+        "interpolation.png",
+        "generated_beside_real.png",
+    }
 
 
-@pytest.mark.parametrize("name, more", [
-    ("mlp", ()), ("dcgan", ("--set", "data.rotate_and_mirror=False", "--set", "schedule.sampling=epochs"))])
+@pytest.mark.parametrize(
+    "name, more",
+    [("mlp", ()), ("dcgan", ("--set", "data.rotate_and_mirror=False", "--set", "schedule.sampling=epochs"))],
+)
 def test_one_photograph_that_is_not_turned_fills_no_batch(name, more, tmp_path, capsys):
     refused = refused_here(capsys, *training(name, one_of(tmp_path / "one"), tmp_path / "runs", *more))
     assert "1 images cannot fill a batch of 4" in refused

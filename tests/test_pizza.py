@@ -126,7 +126,7 @@ def test_every_ingredient_is_visible_at_the_smallest_size(single):
 def test_no_two_ingredients_look_alike(single):
     for index in range(1, KINDS):
         # Each changes at least 3 % (see above), so two that lie apart and differ change 6 % against one another.
-        assert changed(single[index + 1:], single[index]).min() > 0.06, pizza.CLASSES[index - 1]
+        assert changed(single[index + 1 :], single[index]).min() > 0.06, pizza.CLASSES[index - 1]
 
 
 def test_ingredients_can_be_told_apart_by_colour_alone(single):
@@ -137,8 +137,8 @@ def test_ingredients_can_be_told_apart_by_colour_alone(single):
         piece = image[:, abs(image - single[0, number]).max(axis=0) > 25] // 32
         counts = np.bincount(piece[0] * 64 + piece[1] * 8 + piece[2], minlength=512)
         profiles[kind, number] = np.sqrt(counts / counts.sum())
-    known = profiles[:, :PIZZAS // 2].mean(axis=1)
-    distances = ((profiles[:, PIZZAS // 2:, None] - known) ** 2).sum(axis=3)
+    known = profiles[:, : PIZZAS // 2].mean(axis=1)
+    distances = ((profiles[:, PIZZAS // 2 :, None] - known) ** 2).sum(axis=3)
     # Guessing blindly would find 4 %.
     assert (distances.argmin(axis=2) == np.arange(KINDS)[:, None]).mean() > 0.93
 
@@ -152,12 +152,15 @@ def test_every_stamp_stays_on_its_easel_and_on_the_canvas():
             assert 0.45 * 0.85 * pizza.CANVAS - ingredient.radius + 6 + farthest < pizza.CANVAS / 2, ingredient.name
 
 
-@pytest.mark.parametrize("wanted", [
-    {"size": 28, "channels": 1, "classes": 0},
-    {"size": 28, "channels": 3, "classes": KINDS, "places": 9},
-    {"size": 32, "channels": 3, "classes": 10, "places": 0},
-    {"size": 32, "channels": 3, "classes": 10, "places": 9},
-])
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        {"size": 28, "channels": 1, "classes": 0},
+        {"size": 28, "channels": 3, "classes": KINDS, "places": 9},
+        {"size": 32, "channels": 3, "classes": 10, "places": 0},
+        {"size": 32, "channels": 3, "classes": 10, "places": 9},
+    ],
+)
 def test_the_settings_that_a_refusal_names_mend_it(wanted):
     train = pizza.load_pizza("train", 32, count=12)
     with pytest.raises(UserError) as refused:

@@ -40,7 +40,7 @@ def place_of(page, part):
     """Where in the array `page` the array `part` stands: its top and left; None when it does not."""
     height, width, _ = part.shape
     for top, left in np.argwhere((page == part[0, 0]).all(axis=-1)):
-        if np.array_equal(page[top:top + height, left:left + width], part):
+        if np.array_equal(page[top : top + height, left : left + width], part):
             return top, left
     return None
 
@@ -51,8 +51,15 @@ def contains(page, part):
 
 def history(rows, **columns):
     steps = [float(row) for row in range(rows)]
-    return {"step": steps, "epoch": [step / 10 for step in steps], "loss_d": [1.4] * rows,
-            "loss_g": [0.7] * rows, "fool_rate": [0.3] * rows, "accuracy_real": [0.6] * rows, **columns}
+    return {
+        "step": steps,
+        "epoch": [step / 10 for step in steps],
+        "loss_d": [1.4] * rows,
+        "loss_g": [0.7] * rows,
+        "fool_rate": [0.3] * rows,
+        "accuracy_real": [0.6] * rows,
+        **columns,
+    }
 
 
 def is_coloured(path, colour):
@@ -69,8 +76,8 @@ def test_each_image_stands_in_its_cell_in_squares_of_equal_pixels(channels):
     for index, image in enumerate(images):
         top, left = index // 3 * step, index % 3 * step
         expected = np.kron(np.rint(image * 255).transpose(1, 2, 0), np.ones((4, 4, 3 // channels)))
-        assert np.array_equal(grid[top:top + cell, left:left + cell], expected)
-    assert (grid[2 * step:, 2 * step:] == 255).all(), "the cell without an image is white"
+        assert np.array_equal(grid[top : top + cell, left : left + cell], expected)
+    assert (grid[2 * step :, 2 * step :] == 255).all(), "the cell without an image is white"
     assert (grid[cell:step] == 255).all() and (grid[:, cell:step] == 255).all(), "the gaps are white"
 
 
@@ -80,9 +87,19 @@ def test_bytes_and_fractions_give_the_same_grid():
     assert np.array_equal(plots.compose_grid(levels, 1), plots.compose_grid(fractions, 1))
 
 
-@pytest.mark.parametrize("images", [
-    noise(4)[0], noise(0), noise(4, channels=2), noise(4).astype(np.float64), noise(4) + 1, noise(4) - 1,
-    noise(4) * np.float32("nan"), noise(4).astype(np.int32)])
+@pytest.mark.parametrize(
+    "images",
+    [
+        noise(4)[0],
+        noise(0),
+        noise(4, channels=2),
+        noise(4).astype(np.float64),
+        noise(4) + 1,
+        noise(4) - 1,
+        noise(4) * np.float32("nan"),
+        noise(4).astype(np.int32),
+    ],
+)
 def test_what_is_no_batch_of_images_is_refused(tmp_path, images):
     with pytest.raises(ValueError, match="images"):
         plots.sheet(tmp_path / "sheet.png", images, 2, "title")
@@ -94,8 +111,7 @@ def test_a_grid_without_columns_is_refused():
         plots.compose_grid(noise(4), 0)
 
 
-@pytest.mark.parametrize("side, size, channels", [
-    (1, 28, 1), (5, 28, 1), (10, 28, 3), (20, 28, 1), (9, 64, 3)])
+@pytest.mark.parametrize("side, size, channels", [(1, 28, 1), (5, 28, 1), (10, 28, 3), (20, 28, 1), (9, 64, 3)])
 def test_a_sheet_shows_the_whole_grid_at_a_sensible_size(tmp_path, side, size, channels):
     images = noise(side * side, channels, size)
     plots.sheet(tmp_path / "sheet.png", images, side, "title", "caption")
@@ -160,8 +176,14 @@ def test_a_history_that_has_hardly_begun_can_be_drawn(tmp_path):
     assert size_of(tmp_path / "losses.png") == (1000, 700)
 
 
-@pytest.mark.parametrize("rows", [history(0), history(0, fd_1k=[], penalty=[]),
-                                  {"step": [1], "epoch": [1], "loss_d": [None], "fd_1k": [None], "penalty": [None]}])
+@pytest.mark.parametrize(
+    "rows",
+    [
+        history(0),
+        history(0, fd_1k=[], penalty=[]),
+        {"step": [1], "epoch": [1], "loss_d": [None], "fd_1k": [None], "penalty": [None]},
+    ],
+)
 def test_a_history_without_a_value_is_not_drawn(tmp_path, rows):
     assert plots.losses(tmp_path / "losses.png", rows, "title") is False
     assert list(tmp_path.iterdir()) == []
@@ -178,8 +200,9 @@ def test_values_that_are_not_finite_are_counted_and_left_out(tmp_path, monkeypat
 
 def test_losses_share_one_panel_and_shares_of_images_another(tmp_path, monkeypatch):
     panels = {}
-    monkeypatch.setattr("matplotlib.axes.Axes.plot",
-                        lambda axes, *_, label=None, **__: panels.setdefault(axes, []).append(label))
+    monkeypatch.setattr(
+        "matplotlib.axes.Axes.plot", lambda axes, *_, label=None, **__: panels.setdefault(axes, []).append(label)
+    )
     monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda *_, **__: None)
     columns = history(3, loss_g_class=[2.3] * 3, accuracy_class=[0.1] * 3, class_accuracy=[None] * 3)
     plots.losses(tmp_path / "losses.png", columns, "title")
@@ -194,11 +217,19 @@ def test_losses_share_one_panel_and_shares_of_images_another(tmp_path, monkeypat
 
 def test_losses_ten_times_smaller_have_a_panel_of_their_own(tmp_path, monkeypatch):
     panels = {}
-    monkeypatch.setattr("matplotlib.axes.Axes.plot",
-                        lambda axes, *_, label=None, **__: panels.setdefault(axes, []).append(label))
+    monkeypatch.setattr(
+        "matplotlib.axes.Axes.plot", lambda axes, *_, label=None, **__: panels.setdefault(axes, []).append(label)
+    )
     monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda *_, **__: None)
-    columns = {"epoch": [1, 2], "step": [1, 2], "loss_kl": [9.0, -9.0], "loss_reconstruction": [100.0, 100.0],
-               "loss_g": [0.8, np.nan], "loss_d": [10.0, 10.0], "loss_lost": [np.nan, np.inf]}
+    columns = {
+        "epoch": [1, 2],
+        "step": [1, 2],
+        "loss_kl": [9.0, -9.0],
+        "loss_reconstruction": [100.0, 100.0],
+        "loss_g": [0.8, np.nan],
+        "loss_d": [10.0, 10.0],
+        "loss_lost": [np.nan, np.inf],
+    }
     plots.losses(tmp_path / "losses.png", columns, "title")
     legends = [[label.split("\n")[0] for label in labels] for labels in panels.values()]
     assert legends == [["loss reconstruction", "loss d", "loss lost"], ["loss kl"], ["loss g"]]
@@ -211,16 +242,20 @@ def test_a_panel_without_columns_takes_no_room(tmp_path):
     assert size_of(tmp_path / "losses.png") == (1000, 400)
 
 
-@pytest.mark.parametrize("equilibrium, lines", [
-    (None, []),
-    ({"loss_d": (1.3863, "2 ln 2")}, [(1.3863, "loss d at equilibrium,\n2 ln 2 = 1.386")]),
-    ({"loss_d": (0.6931, "ln 2"), "loss_g": (-0.6931, "-ln 2"), "loss_x": (9.0, "absent")},
-     [(0.6931, "loss d at equilibrium,\nln 2 = 0.693"), (-0.6931, "loss g at equilibrium,\n-ln 2 = -0.693")]),
-])
+@pytest.mark.parametrize(
+    "equilibrium, lines",
+    [
+        (None, []),
+        ({"loss_d": (1.3863, "2 ln 2")}, [(1.3863, "loss d at equilibrium,\n2 ln 2 = 1.386")]),
+        (
+            {"loss_d": (0.6931, "ln 2"), "loss_g": (-0.6931, "-ln 2"), "loss_x": (9.0, "absent")},
+            [(0.6931, "loss d at equilibrium,\nln 2 = 0.693"), (-0.6931, "loss g at equilibrium,\n-ln 2 = -0.693")],
+        ),
+    ],
+)
 def test_equilibria_are_drawn_where_the_caller_says(tmp_path, monkeypatch, equilibrium, lines):
     drawn = []
-    monkeypatch.setattr("matplotlib.axes.Axes.axhline",
-                        lambda _, level, label=None, **__: drawn.append((level, label)))
+    monkeypatch.setattr("matplotlib.axes.Axes.axhline", lambda _, level, label=None, **__: drawn.append((level, label)))
     plots.losses(tmp_path / "losses.png", history(3), "title", equilibrium)
     assert drawn == [*lines, (0.5, "50%, a coin toss")]
 
@@ -238,8 +273,9 @@ def test_the_running_mean_passes_over_what_is_missing():
     assert np.array_equal(mean, [2, 2, 4, 5, 5, np.nan, np.nan], equal_nan=True)
 
 
-@pytest.mark.parametrize("broken", [
-    {}, {"step": [1], "loss_d": [1]}, {"step": [1], "epoch": [1]}, history(3, loss_g=[1.0])])
+@pytest.mark.parametrize(
+    "broken", [{}, {"step": [1], "loss_d": [1]}, {"step": [1], "epoch": [1]}, history(3, loss_g=[1.0])]
+)
 def test_a_history_that_cannot_be_drawn_is_refused(tmp_path, broken):
     with pytest.raises(ValueError, match="history"):
         plots.losses(tmp_path / "losses.png", broken, "title")
@@ -333,6 +369,7 @@ def shown(monkeypatch):
     """What is passed to `plots.sheet` and `plots.compare`, by name, the last call of each; they draw as ever."""
     calls = {}
     for name in ("sheet", "compare"):
+
         def recording(*arguments, original=getattr(plots, name), **named):
             calls.update(inspect.signature(original).bind(*arguments, **named).arguments)
             original(*arguments, **named)
@@ -362,8 +399,9 @@ def test_each_row_of_samples_shows_one_class_and_its_name(tmp_path, shown):
 @pytest.mark.parametrize("labels, walks, names", [(None, 6, None), ([1, 0, 1, 2], 4, ["one", "zero", "one", "two"])])
 def test_each_row_of_an_interpolation_is_a_walk_within_one_class(tmp_path, shown, labels, walks, names):
     draw = Draw()
-    sheets.interpolation(tmp_path / "interpolation.png", draw, LATENT, 7, "about",
-                         None if labels is None else np.int32(labels), NAMES)
+    sheets.interpolation(
+        tmp_path / "interpolation.png", draw, LATENT, 7, "about", None if labels is None else np.int32(labels), NAMES
+    )
     ends = seeded_inputs(LATENT, 2 * walks, 7)[0].reshape(walks, 2, 5)
     latents = draw.inputs[0].reshape(walks, 11, 5)
     np.testing.assert_allclose(latents[:, [0, -1]], ends, rtol=0, atol=1e-6)

@@ -14,12 +14,25 @@ from ms_gan.evaluation import fonts, plots, score_picture, sheets
 from ms_gan.evaluation.scores import Scores
 from ms_gan.labels import LabelNames
 
-SCRIPTS = {"Chinese": "猫狗", "Japanese": "いぬ", "Korean": "고양이", "Thai": "แมว", "Devanagari": "हिन्दी", "emoji": "🍕🥑",
-           "beyond the first plane": "𠀋", "with Latin letters": "cat 猫 · é", "private": "\ue000"}
-NOTE = ("Labels with # are numbered in the order in which they stand here: no font here has their characters; "
-        "installing one, such as Debian's fonts-noto-cjk for Chinese, Japanese and Korean, shows them")
-IN_VOCABULARY = NOTE.replace("in the order in which they stand here", "by their places in the vocabulary, which "
-                             "recipe.json, or a bundle's contract.json, lists")
+SCRIPTS = {
+    "Chinese": "猫狗",
+    "Japanese": "いぬ",
+    "Korean": "고양이",
+    "Thai": "แมว",
+    "Devanagari": "हिन्दी",
+    "emoji": "🍕🥑",
+    "beyond the first plane": "𠀋",
+    "with Latin letters": "cat 猫 · é",
+    "private": "\ue000",
+}
+NOTE = (
+    "Labels with # are numbered in the order in which they stand here: no font here has their characters; "
+    "installing one, such as Debian's fonts-noto-cjk for Chinese, Japanese and Korean, shows them"
+)
+IN_VOCABULARY = NOTE.replace(
+    "in the order in which they stand here",
+    "by their places in the vocabulary, which recipe.json, or a bundle's contract.json, lists",
+)
 IN_METRICS = NOTE.replace("in which they stand here", "of the classes in metrics.json")
 
 
@@ -30,8 +43,12 @@ def images(count):
 def make_font(path, characters, name="Made Sans", height=700):
     """Write a font with the characters, each a filled box of this height, and return its path as text."""
     pen = TTGlyphPen(None)
-    for corner, go in (((50, 0), pen.moveTo), ((50, height), pen.lineTo), ((950, height), pen.lineTo),
-                       ((950, 0), pen.lineTo)):
+    for corner, go in (
+        ((50, 0), pen.moveTo),
+        ((50, height), pen.lineTo),
+        ((950, height), pen.lineTo),
+        ((950, 0), pen.lineTo),
+    ):
         go(corner)
     pen.closePath()
     box = pen.glyph()
@@ -42,8 +59,9 @@ def make_font(path, characters, name="Made Sans", height=700):
     builder.setupGlyf(dict.fromkeys([".notdef", *names], box))
     builder.setupHorizontalMetrics(dict.fromkeys([".notdef", *names], (1000, 50)))
     builder.setupHorizontalHeader(ascent=800, descent=-200)
-    builder.setupNameTable({"familyName": name, "styleName": "Regular", "fullName": name,
-                            "psName": name.replace(" ", "")})
+    builder.setupNameTable(
+        {"familyName": name, "styleName": "Regular", "fullName": name, "psName": name.replace(" ", "")}
+    )
     builder.setupOS2()
     builder.setupPost()
     path.parent.mkdir(exist_ok=True)
@@ -111,8 +129,10 @@ def test_labels_that_no_font_has_become_numbers_and_the_caption_says_so(tmp_path
 
 @pytest.mark.parametrize("text", SCRIPTS.values(), ids=SCRIPTS)
 def test_titles_and_captions_that_no_font_has_are_escaped(machine, text):
-    escaped = "".join(character if character in "cat · é" else character.encode("ascii", "backslashreplace").decode()
-                      for character in text)
+    escaped = "".join(
+        character if character in "cat · é" else character.encode("ascii", "backslashreplace").decode()
+        for character in text
+    )
     assert "\\u" in escaped.lower() and np.array_equal(text_of(text), text_of(escaped))
     assert fonts.in_matplotlib(text) == (escaped, {})
 
@@ -131,23 +151,33 @@ def test_the_letters_between_stay_in_the_usual_font(tmp_path, machine):
     assert [piece for piece, _ in fonts.runs("a cat 猫猫 é")] == ["a cat ", "猫猫", " é"]
     letters = text_of("cat ")
     both = text_of("cat 猫")
-    assert any(np.array_equal(both[top:top + letters.shape[0], :letters.shape[1] - 2], letters[:, :-2])
-               for top in range(both.shape[0] - letters.shape[0] + 1))
+    assert any(
+        np.array_equal(both[top : top + letters.shape[0], : letters.shape[1] - 2], letters[:, :-2])
+        for top in range(both.shape[0] - letters.shape[0] + 1)
+    )
 
 
 def test_the_right_face_of_a_collection_is_taken(tmp_path, machine):
-    parts = [make_font(tmp_path / "parts" / "one.ttf", "犬", "One Sans"),
-             make_font(tmp_path / "parts" / "two.ttf", "猫", "Two Sans")]
+    parts = [
+        make_font(tmp_path / "parts" / "one.ttf", "犬", "One Sans"),
+        make_font(tmp_path / "parts" / "two.ttf", "猫", "Two Sans"),
+    ]
     machine.append(make_collection(tmp_path / "both.ttc", *parts))
     assert [face.index for _, face in fonts.runs("猫") + fonts.runs("犬")] == [1, 0]
     assert filled("猫") > 0.4 and fonts.legible(["猫", "犬"], "nowhere") == (["猫", "犬"], None)
-    assert fonts.legible(["猫", "犬"], "here", matplotlib=True)[0] == ["#1", "犬"], "matplotlib knows the first face alone"
+    assert fonts.legible(["猫", "犬"], "here", matplotlib=True)[0] == ["#1", "犬"], (
+        "matplotlib knows the first face alone"
+    )
 
 
-@pytest.mark.parametrize("worse", ["Made Serif", "Made Sans Bold", "Made Sans Mono", "Made Mincho",
-                                   "Made Sans Italic", "Made"])
+@pytest.mark.parametrize(
+    "worse", ["Made Serif", "Made Sans Bold", "Made Sans Mono", "Made Mincho", "Made Sans Italic", "Made"]
+)
 def test_a_plain_face_without_serifs_comes_first(tmp_path, machine, worse):
-    machine += [make_font(tmp_path / "a" / "a.ttf", "猫", worse), make_font(tmp_path / "b" / "b.ttf", "猫", "Other Sans")]
+    machine += [
+        make_font(tmp_path / "a" / "a.ttf", "猫", worse),
+        make_font(tmp_path / "b" / "b.ttf", "猫", "Other Sans"),
+    ]
     assert fonts.runs("猫")[0][1].path.endswith("b.ttf")
 
 
@@ -169,13 +199,16 @@ def test_a_file_that_is_no_font_and_one_without_a_look_are_passed_over(tmp_path,
     for name in ("broken.ttf", "broken.ttc", "empty.otf"):
         (tmp_path / name).write_bytes(b"no font" if name != "empty.otf" else b"")
     machine += [str(tmp_path / name) for name in ("broken.ttf", "broken.ttc", "empty.otf", "absent.ttf")]
-    machine += [make_font(tmp_path / "a" / "flat.ttf", "猫", height=0),
-                make_font(tmp_path / "a" / "last.ttf", "猫", "LastResort")]
+    machine += [
+        make_font(tmp_path / "a" / "flat.ttf", "猫", height=0),
+        make_font(tmp_path / "a" / "last.ttf", "猫", "LastResort"),
+    ]
     assert fonts.legible(["猫"], "here")[0] == ["#1"]
 
 
-@pytest.mark.parametrize("text, written", [("猫\ufe0f犬", "猫犬"), ("a\u3000b", "a b"), ("猫\u3000犬", "猫 犬"),
-                                           ("a\U000e0101b", "ab")])
+@pytest.mark.parametrize(
+    "text, written", [("猫\ufe0f犬", "猫犬"), ("a\u3000b", "a b"), ("猫\u3000犬", "猫 犬"), ("a\U000e0101b", "ab")]
+)
 def test_characters_without_a_look_need_no_font(tmp_path, machine, text, written):
     machine.append(make_font(tmp_path / "made.ttf", "猫犬"))
     assert "".join(piece for piece, _ in fonts.runs(text)).replace("\ufe0f", "") == written
@@ -208,8 +241,9 @@ SCORES = dict(generated={"fd": 1.0}, real={"fd": 0.5}, left_out={}, protocol={},
 def test_pictures_of_scores_number_classes_that_no_font_has(tmp_path, machine):
     shares = {"generated": np.full(2, 0.5), "real": np.full(2, 0.5)}
     score_picture.picture(tmp_path / "a.png", Scores(**SCORES, shares=shares), ["猫", "cat"], "title", "about.")
-    score_picture.picture(tmp_path / "b.png", Scores(**SCORES, shares=shares), ["#1", "cat"], "title",
-                          f"about. {IN_METRICS}.")
+    score_picture.picture(
+        tmp_path / "b.png", Scores(**SCORES, shares=shares), ["#1", "cat"], "title", f"about. {IN_METRICS}."
+    )
     assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
     score_picture.picture(tmp_path / "c.png", Scores(**SCORES, shares=None), ["猫"], "title 猫", "about 犬.")
     score_picture.picture(tmp_path / "d.png", Scores(**SCORES, shares=None), ["猫"], "title \\u732b", "about \\u72ac.")
@@ -222,10 +256,13 @@ def test_pictures_of_scores_and_losses_are_written_in_a_font_of_the_machine(tmp_
     shares = {"generated": np.full(2, 0.5), "real": np.full(2, 0.5)}
     machine.append(make_font(tmp_path / "made.ttf", "猫犬", "Made For Matplotlib Sans"))
     plots.losses(tmp_path / "losses.png", history, "猫 title")
-    score_picture.picture(tmp_path / "scores.png", Scores(**SCORES, shares=shares), ["猫", "cat"], "title 猫", "about 犬")
+    score_picture.picture(
+        tmp_path / "scores.png", Scores(**SCORES, shares=shares), ["猫", "cat"], "title 猫", "about 犬"
+    )
     for name in ("losses", "scores"):
         with Image.open(tmp_path / f"{name}.png") as picture:
             dark = np.asarray(picture.convert("L"))[:40] < 64
         rows = dark.sum(1)
-        assert rows.max() > 10 and any(dark[row:row + 8, column:column + 8].all() for row in range(30)
-                                       for column in range(dark.shape[1] - 8)), "a box stands in the title"
+        assert rows.max() > 10 and any(
+            dark[row : row + 8, column : column + 8].all() for row in range(30) for column in range(dark.shape[1] - 8)
+        ), "a box stands in the title"

@@ -29,8 +29,13 @@ def drawn(monkeypatch):
     def remember(figure, *_, **__):
         for axes in figure.axes:
             curves = [str(line.get_label()).split("\n")[0] for line in axes.get_lines()]
-            panels.append((axes.get_ylabel(), [curve for curve in curves if not curve.startswith(("_", "50%"))],
-                           axes.get_yscale()))
+            panels.append(
+                (
+                    axes.get_ylabel(),
+                    [curve for curve in curves if not curve.startswith(("_", "50%"))],
+                    axes.get_yscale(),
+                )
+            )
 
     monkeypatch.setattr(Figure, "savefig", remember)
     return panels
@@ -53,12 +58,26 @@ def test_every_scalar_of_a_step_is_drawn_once(tmp_path, drawn, scalars):
 
 
 def test_other_values_stand_below_in_panels_by_magnitude(tmp_path, drawn):
-    plots.losses(tmp_path / "losses.png", history(
-        2, penalty_real=[3.0, 2.0], loss_d=[1.0, 1.0], tiny=[1e-4, 2e-4], penalty_fake=[-4.0, 5.0], fd_1k=[9.0, 8.0],
-        accuracy_real=[0.5, 0.5]), "title")
+    plots.losses(
+        tmp_path / "losses.png",
+        history(
+            2,
+            penalty_real=[3.0, 2.0],
+            loss_d=[1.0, 1.0],
+            tiny=[1e-4, 2e-4],
+            penalty_fake=[-4.0, 5.0],
+            fd_1k=[9.0, 8.0],
+            accuracy_real=[0.5, 0.5],
+        ),
+        "title",
+    )
     assert [(label, names) for label, names, _ in drawn] == [
-        ("loss", ["loss d"]), ("share of images", ["accuracy real"]), ("Fréchet distance", ["fd 1k"]),
-        ("other values", ["penalty real", "penalty fake"]), ("other values", ["tiny"])]
+        ("loss", ["loss d"]),
+        ("share of images", ["accuracy real"]),
+        ("Fréchet distance", ["fd 1k"]),
+        ("other values", ["penalty real", "penalty fake"]),
+        ("other values", ["tiny"]),
+    ]
 
 
 def test_no_panel_of_other_values_has_two_curves_of_one_colour(tmp_path, drawn):
@@ -68,19 +87,37 @@ def test_no_panel_of_other_values_has_two_curves_of_one_colour(tmp_path, drawn):
     assert [name for _, names, _ in drawn for name in names] == [name.replace("_", " ") for name in many]
 
 
-@pytest.mark.parametrize("values, scale", [
-    ([1.0, 2.0, 3.0], "linear"), ([0.01, 1.0, 3.0], "log"), ([0.0, 1.0, 300.0], "linear"),
-    ([-1.0, 1.0, 300.0], "linear"),
-    ([0.01, None, 3.0], "log"), ([0.01, NAN, 3.0], "log"), ([INF, 1.0, 2.0], "linear"), ([7.0, 7.0, 7.0], "linear"),
-    ([NAN, NAN, NAN], "linear")])
+@pytest.mark.parametrize(
+    "values, scale",
+    [
+        ([1.0, 2.0, 3.0], "linear"),
+        ([0.01, 1.0, 3.0], "log"),
+        ([0.0, 1.0, 300.0], "linear"),
+        ([-1.0, 1.0, 300.0], "linear"),
+        ([0.01, None, 3.0], "log"),
+        ([0.01, NAN, 3.0], "log"),
+        ([INF, 1.0, 2.0], "linear"),
+        ([7.0, 7.0, 7.0], "linear"),
+        ([NAN, NAN, NAN], "linear"),
+    ],
+)
 def test_an_axis_of_other_values_is_logarithmic_where_that_helps(tmp_path, drawn, values, scale):
     plots.losses(tmp_path / "losses.png", history(3, penalty=values), "title")
     assert drawn == [("other values", ["penalty"], scale)]
 
 
-@pytest.mark.parametrize("values, scale", [
-    ([20.0, 3.0, 2.0], "log"), ([20.0, None, None], "log"), ([20.0, 3.0, 0.0], "linear"), ([0.0, None, None], "linear"),
-    ([3.0, -1e-6, 2.0], "linear"), ([NAN, 3.0, 2.0], "log"), ([NAN, None, None], "linear")])
+@pytest.mark.parametrize(
+    "values, scale",
+    [
+        ([20.0, 3.0, 2.0], "log"),
+        ([20.0, None, None], "log"),
+        ([20.0, 3.0, 0.0], "linear"),
+        ([0.0, None, None], "linear"),
+        ([3.0, -1e-6, 2.0], "linear"),
+        ([NAN, 3.0, 2.0], "log"),
+        ([NAN, None, None], "linear"),
+    ],
+)
 def test_a_distance_of_zero_does_not_vanish(tmp_path, drawn, values, scale):
     plots.losses(tmp_path / "losses.png", history(3, loss_d=[1.0] * 3, fd_1k=values), "title")
     assert drawn[1] == ("Fréchet distance", ["fd 1k"], scale)

@@ -105,8 +105,17 @@ def make_step(recipe_name, classes=0, dropout=False, **changes):
         settings["decay_steps"] = 2  # so that three updates show it
     optimizers = [adam(network, name, **settings) for network, name in ((generator, "og"), (discriminator, "od"))]
     family = {"gan": GANStep, "acgan": ACGANStep}[recipe["family"]]
-    step = family(Data(), generator, twin, discriminator, *optimizers, latent={"size": 1, "distribution": "normal"},
-                  classes=classes, batch_size=BATCH, **updates)
+    step = family(
+        Data(),
+        generator,
+        twin,
+        discriminator,
+        *optimizers,
+        latent={"size": 1, "distribution": "normal"},
+        classes=classes,
+        batch_size=BATCH,
+        **updates,
+    )
     return step, settings
 
 
@@ -163,13 +172,15 @@ def flat(array):
 
 # The documents' procedures: from the players, the real images and the noise to the scalars, by name.
 
+
 def mlp_as_published(g, d, real, labels, noise):
     """Tutorial: D on BCE(real, 1) + BCE(fake, 0), then G on BCE(D(G(z)), 1) with the same z; both in training mode."""
     z = flat(noise[0])
     fake = image(g.numbers, z, 0, True)
     scalars = accuracies(d.numbers, real, fake)
-    scalars["loss_d"] = d.update(lambda n: cross_entropy(sigmoid(logit(n, real)), 1)
-                                 + cross_entropy(sigmoid(logit(n, fake)), 0))
+    scalars["loss_d"] = d.update(
+        lambda n: cross_entropy(sigmoid(logit(n, real)), 1) + cross_entropy(sigmoid(logit(n, fake)), 0)
+    )
     scalars["fool_rate"] = np.mean(logit(d.numbers, image(g.numbers, z, 0, True)) > 0)
     scalars["loss_g"] = g.update(lambda n: cross_entropy(sigmoid(logit(d.numbers, image(n, z, 0, True))), 1))
     return scalars
@@ -196,7 +207,8 @@ def slim_mlp_as_published(g, d, real, labels, noise, loss_g=lambda fooled: -np.m
     fake = image(g.numbers, z, 0, True)
     scalars = accuracies(d.numbers, real, fake)
     scalars["loss_d"] = d.update(
-        lambda n: -np.mean(np.log(sigmoid(logit(n, real))) + np.log(1 - sigmoid(logit(n, fake)))))
+        lambda n: -np.mean(np.log(sigmoid(logit(n, real))) + np.log(1 - sigmoid(logit(n, fake))))
+    )
     scalars["fool_rate"] = np.mean(logit(d.numbers, image(g.numbers, new, 0, True)) > 0)
     scalars["loss_g"] = g.update(lambda n: loss_g(sigmoid(logit(d.numbers, image(n, new, 0, True)))))
     return scalars
@@ -229,8 +241,10 @@ def acgan_as_published(g, d, real, labels, noise):
     fake = image(g.numbers, z, wanted, False)
     both = np.concatenate((real, fake)) * kept * 1.25
     one_hot = np.concatenate((np.eye(3)[labels], np.zeros((BATCH, 3))))
-    scalars = {"accuracy_real": np.mean(logit(d.numbers, both[:BATCH]) > 0),
-               "accuracy_fake": np.mean(logit(d.numbers, both[BATCH:]) < 0)}
+    scalars = {
+        "accuracy_real": np.mean(logit(d.numbers, both[:BATCH]) > 0),
+        "accuracy_fake": np.mean(logit(d.numbers, both[BATCH:]) < 0),
+    }
 
     def real_or_not(n):
         return cross_entropy(sigmoid(logit(n, both)), targets)
@@ -250,8 +264,11 @@ def acgan_as_published(g, d, real, labels, noise):
     scalars["accuracy_class"] = np.mean(class_logits(d.numbers, seen(g.numbers)).argmax(-1) == new_wanted)
     scalars["loss_g"] = cross_entropy(sigmoid(logit(d.numbers, seen(g.numbers))), 1)
     scalars["loss_g_class"] = np.mean(of_classes(d.numbers, seen(g.numbers), new_wanted))
-    g.update(lambda n: cross_entropy(sigmoid(logit(d.numbers, seen(n))), 1)
-             + np.mean(of_classes(d.numbers, seen(n), new_wanted)))
+    g.update(
+        lambda n: (
+            cross_entropy(sigmoid(logit(d.numbers, seen(n))), 1) + np.mean(of_classes(d.numbers, seen(n), new_wanted))
+        )
+    )
     return scalars
 
 
@@ -305,9 +322,17 @@ COMBINATIONS = [  # of update settings that no document has: discriminator_updat
 
 @pytest.mark.parametrize("update, k, half, latents, fakes, loss", COMBINATIONS)
 def test_every_setting_of_the_updates_works_with_the_others(update, k, half, latents, fakes, loss):
-    step, settings = make_step("mlp", discriminator_update=update, discriminator_steps=k, half_batches=half,
-                               generator_latents=latents, fakes=fakes, generator_loss=loss,
-                               target_real=[0.7, 0.9], target_fake=[0.1, 0.2])
+    step, settings = make_step(
+        "mlp",
+        discriminator_update=update,
+        discriminator_steps=k,
+        half_batches=half,
+        generator_latents=latents,
+        fakes=fakes,
+        generator_loss=loss,
+        target_real=[0.7, 0.9],
+        target_fake=[0.1, 0.2],
+    )
     count = BATCH // 2 if half else BATCH
     assert step.images_per_step == k * count
     g, d = Player(START["g"], settings, [0]), Player(START["d"], settings, [0])
@@ -319,8 +344,10 @@ def test_every_setting_of_the_updates_works_with_the_others(update, k, half, lat
             real = IMAGES[indices[turn * count : (turn + 1) * count]].astype(np.float64)
             fake = image(g.numbers, flat(noise[2 * turn]), 0, fakes == "training")[:count]
             if update == "separate":
-                loss_d = 0.5 * (d.update(lambda n: cross_entropy(sigmoid(logit(n, real)), targets[:count]))
-                                + d.update(lambda n: cross_entropy(sigmoid(logit(n, fake)), targets[count:])))
+                loss_d = 0.5 * (
+                    d.update(lambda n: cross_entropy(sigmoid(logit(n, real)), targets[:count]))
+                    + d.update(lambda n: cross_entropy(sigmoid(logit(n, fake)), targets[count:]))
+                )
             else:
                 both, scale = np.concatenate((real, fake)), 2 if update == "sum" else 1
                 loss_d = d.update(lambda n: scale * cross_entropy(sigmoid(logit(n, both)), targets))
@@ -352,10 +379,16 @@ def test_classes_are_learnt_from_real_images_in_every_kind_of_update(update, k):
             fake = image(g.numbers, latent, wanted, False)
             of_class = np.mean(of_classes(d.numbers, real, labels))
             if update == "sum":
-                real_or_not = (of_real_or_not(d.numbers, real, targets[:BATCH])
-                               + of_real_or_not(d.numbers, fake, targets[BATCH:]))
-                d.update(lambda n: of_real_or_not(n, real, targets[:BATCH]) + of_real_or_not(n, fake, targets[BATCH:])
-                         + np.mean(of_classes(n, real, labels)))
+                real_or_not = of_real_or_not(d.numbers, real, targets[:BATCH]) + of_real_or_not(
+                    d.numbers, fake, targets[BATCH:]
+                )
+                d.update(
+                    lambda n: (
+                        of_real_or_not(n, real, targets[:BATCH])
+                        + of_real_or_not(n, fake, targets[BATCH:])
+                        + np.mean(of_classes(n, real, labels))
+                    )
+                )
             else:
                 real_or_not = 0.5 * of_real_or_not(d.numbers, real, targets[:BATCH])
                 d.update(lambda n: of_real_or_not(n, real, targets[:BATCH]) + np.mean(of_classes(n, real, labels)))
@@ -363,8 +396,12 @@ def test_classes_are_learnt_from_real_images_in_every_kind_of_update(update, k):
                 of_class /= 2
         latent, wanted = noise[3 * k], noise[3 * k + 1].astype(int)
         loss_g_class = np.mean(of_classes(d.numbers, image(g.numbers, latent, wanted, True), wanted))
-        g.update(lambda n: of_real_or_not(d.numbers, image(n, latent, wanted, True), 1)
-                 + np.mean(of_classes(d.numbers, image(n, latent, wanted, True), wanted)))
+        g.update(
+            lambda n: (
+                of_real_or_not(d.numbers, image(n, latent, wanted, True), 1)
+                + np.mean(of_classes(d.numbers, image(n, latent, wanted, True), wanted))
+            )
+        )
         found = step(on_device((indices,)), on_device(step.draw_noise(random_stream(3, "step", number)))).asnumpy()
         found = dict(zip(step.scalars, found))
         for name, expected in (("loss_d", real_or_not), ("loss_d_class", of_class), ("loss_g_class", loss_g_class)):
@@ -405,9 +442,15 @@ def test_smoothed_targets_and_masks_are_drawn_as_said():
     assert set(wanted.ravel()) == {0, 1, 2} and wanted.dtype == np.int32
 
 
-@pytest.mark.parametrize("real, fake, logit_of", [
-    ([1.0, 1.0], [0.0, 0.0], 0.5), ([0.8, 1.0], [0.0, 0.2], 0.5), ([0.9, 0.9], [0.0, 0.0], 0.45),
-    ([1.0, 1.0], [0.1, 0.3], 0.6)])
+@pytest.mark.parametrize(
+    "real, fake, logit_of",
+    [
+        ([1.0, 1.0], [0.0, 0.0], 0.5),
+        ([0.8, 1.0], [0.0, 0.2], 0.5),
+        ([0.9, 0.9], [0.0, 0.0], 0.45),
+        ([1.0, 1.0], [0.1, 0.3], 0.6),
+    ],
+)
 def test_accuracies_go_by_what_d_says_at_equilibrium(real, fake, logit_of):
     """With one-sided smoothing D says .45 of images that may be either, and would be right about none of the real."""
     threshold = GANStep.threshold({"target_real": real, "target_fake": fake})

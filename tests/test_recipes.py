@@ -9,8 +9,8 @@ import sys
 
 import numpy as np
 import pytest
-
 from commands import published_recipes
+
 from ms_gan import recipes
 from ms_gan.errors import UserError
 
@@ -72,8 +72,14 @@ def test_every_recipe_is_complete_and_called_as_its_file(name):
     recipe = recipes.load(name)
     recipes.check(recipe)
     networks = recipes.FAMILIES[recipe["family"]]
-    assert recipe.keys() == {"name", "summary", "family", *recipes.SECTIONS, *networks,
-                             *(f"optimizer_{network}" for network in networks)}
+    assert recipe.keys() == {
+        "name",
+        "summary",
+        "family",
+        *recipes.SECTIONS,
+        *networks,
+        *(f"optimizer_{network}" for network in networks),
+    }
     assert recipe["name"] == name
     assert recipe["summary"] and "\n" not in recipe["summary"]
     assert json.loads(json.dumps(recipe)) == recipe, "it comes back from recipe.json as it is"
@@ -118,26 +124,29 @@ def test_flatten_joins_the_keys_with_dots():
     assert recipes.flatten({"a": 1, "b": {"c": [2], "d": {"e": "3"}}}) == {"a": 1, "b.c": [2], "b.d.e": "3"}
 
 
-@pytest.mark.parametrize("name, assignment, expected", [
-    ("mlp", "optimizer_generator.learning_rate=1e-4", 1e-4),
-    ("mlp", "optimizer_generator.learning_rate=1", 1.0),
-    ("mlp", "generator.widths=[3, 4]", [3, 4]),
-    ("mlp", "generator.widths=3,4", [3, 4]),
-    ("mlp", "data.dataset=digits", "digits"),
-    ("mlp", "schedule.epochs=7", 7),
-    ("mlp", "updates.shared_counters=True", True),
-    ("acgan", "sheet.above_real=False", False),
-    ("mlp", "generator.batch_norm.place=none", "none"),
-    ("acgan", "generator.batch_norm.place=after", "after"),
-    ("mlp", "generator.batch_norm.first_layer=True", True),
-    ("mlp", "generator.batch_norm.momentum=0", 0.0),
-    ("mlp", "updates.target_real=[0.7, 1]", [0.7, 1.0]),
-    ("mlp", "updates.target_fake=0,0.3", [0.0, 0.3]),
-    ("acgan", "discriminator.dense_widths=[64, 32]", [64, 32]),
-    ("dcgan", "discriminator.dense_widths=[]", []),
-    ("dcgan", "discriminator.pooling=average", "average"),
-    ("acgan", "latent.distribution=sphere", "sphere"),
-])
+@pytest.mark.parametrize(
+    "name, assignment, expected",
+    [
+        ("mlp", "optimizer_generator.learning_rate=1e-4", 1e-4),
+        ("mlp", "optimizer_generator.learning_rate=1", 1.0),
+        ("mlp", "generator.widths=[3, 4]", [3, 4]),
+        ("mlp", "generator.widths=3,4", [3, 4]),
+        ("mlp", "data.dataset=digits", "digits"),
+        ("mlp", "schedule.epochs=7", 7),
+        ("mlp", "updates.shared_counters=True", True),
+        ("acgan", "sheet.above_real=False", False),
+        ("mlp", "generator.batch_norm.place=none", "none"),
+        ("acgan", "generator.batch_norm.place=after", "after"),
+        ("mlp", "generator.batch_norm.first_layer=True", True),
+        ("mlp", "generator.batch_norm.momentum=0", 0.0),
+        ("mlp", "updates.target_real=[0.7, 1]", [0.7, 1.0]),
+        ("mlp", "updates.target_fake=0,0.3", [0.0, 0.3]),
+        ("acgan", "discriminator.dense_widths=[64, 32]", [64, 32]),
+        ("dcgan", "discriminator.dense_widths=[]", []),
+        ("dcgan", "discriminator.pooling=average", "average"),
+        ("acgan", "latent.distribution=sphere", "sphere"),
+    ],
+)
 def test_override_sets_one_value_of_the_same_type(name, assignment, expected):
     recipe = recipes.load(name)
     key = assignment.partition("=")[0]
@@ -164,63 +173,146 @@ def meant_by(name, key):
     return message[len(start) : -len(end)]
 
 
-@pytest.mark.parametrize("name, key, meant", [
-    *(("mlp", key, meant) for key, meant in (
-        ("optimizer_generator.learningrate", "optimizer_generator.learning_rate"),
-        ("generator.width", "generator.widths"), ("generator.batchnorm.place", "generator.batch_norm.place"),
-        ("updates.targets_real", "updates.target_real"), ("lattent.size", "latent.size"),
-        ("siz", "data.size or latent.size"), ("Latent_Size", "latent.size"), ("average_decay", "average.decay"),
-        ("momentun", "generator.batch_norm.momentum"),
-        ("learning_rate", RATES), ("lr", RATES), ("LR", RATES), ("learning-rate", RATES), ("optimizer.lr", RATES),
-        ("schedule.lr", RATES), ("updates.learning_rate", RATES),
-        ("beta1", BETAS), ("b1", BETAS), ("adam_beta1", BETAS),
-        ("lr_g", "optimizer_generator.learning_rate"), ("d_lr", "optimizer_discriminator.learning_rate"),
-        ("netD.lr", "optimizer_discriminator.learning_rate"), ("generator.lr", "optimizer_generator.learning_rate"),
-        ("optimizer_generator.lr", "optimizer_generator.learning_rate"),
-        ("optimizer_d.eps", "optimizer_discriminator.epsilon"),
-        ("eps", "generator.batch_norm.epsilon, optimizer_generator.epsilon or optimizer_discriminator.epsilon"),
-        ("size", "data.size or latent.size"), ("image_size", "data.size"), ("img_size", "data.size"),
-        ("data.image_size", "data.size"), ("latent_dim", "latent.size"), ("z_dim", "latent.size"),
-        ("nz", "latent.size"),
-        ("generator.latent_dim", "latent.size"), ("latent.dim", "latent.size"), ("channels", "data.channels"),
-        ("num_classes", "data.classes"), ("n_classes", "data.classes"), ("classes", "data.classes"),
-        ("ema", "average.decay"), ("ema_decay", "average.decay"), ("ema.decay", "average.decay"),
-        ("decay", "average.decay"), ("momentum", "generator.batch_norm.momentum"), ("k", "updates.discriminator_steps"),
-        ("d_steps", "updates.discriminator_steps"), ("n_critic", "updates.discriminator_steps"),
-        ("slope", "generator.slope or discriminator.slope"))),
-    *(("rpgan", key, "updates.gamma") for key in ("gp", "gp_weight", "lambda_gp", "gamma", "discriminator.gamma")),
-    ("acgan", "dropout", "discriminator.dropout_rate"),
-    ("acgan", "discriminator.dropout", "discriminator.dropout_rate"),
-    ("cvae_gan", "lr", "optimizer_encoder.learning_rate, " + RATES),
-    ("cvae_gan", "encoder.lr", "optimizer_encoder.learning_rate"), ("cvae_gan", "kl", "updates.kl_weight"),
-])
+@pytest.mark.parametrize(
+    "name, key, meant",
+    [
+        *(
+            ("mlp", key, meant)
+            for key, meant in (
+                ("optimizer_generator.learningrate", "optimizer_generator.learning_rate"),
+                ("generator.width", "generator.widths"),
+                ("generator.batchnorm.place", "generator.batch_norm.place"),
+                ("updates.targets_real", "updates.target_real"),
+                ("lattent.size", "latent.size"),
+                ("siz", "data.size or latent.size"),
+                ("Latent_Size", "latent.size"),
+                ("average_decay", "average.decay"),
+                ("momentun", "generator.batch_norm.momentum"),
+                ("learning_rate", RATES),
+                ("lr", RATES),
+                ("LR", RATES),
+                ("learning-rate", RATES),
+                ("optimizer.lr", RATES),
+                ("schedule.lr", RATES),
+                ("updates.learning_rate", RATES),
+                ("beta1", BETAS),
+                ("b1", BETAS),
+                ("adam_beta1", BETAS),
+                ("lr_g", "optimizer_generator.learning_rate"),
+                ("d_lr", "optimizer_discriminator.learning_rate"),
+                ("netD.lr", "optimizer_discriminator.learning_rate"),
+                ("generator.lr", "optimizer_generator.learning_rate"),
+                ("optimizer_generator.lr", "optimizer_generator.learning_rate"),
+                ("optimizer_d.eps", "optimizer_discriminator.epsilon"),
+                ("eps", "generator.batch_norm.epsilon, optimizer_generator.epsilon or optimizer_discriminator.epsilon"),
+                ("size", "data.size or latent.size"),
+                ("image_size", "data.size"),
+                ("img_size", "data.size"),
+                ("data.image_size", "data.size"),
+                ("latent_dim", "latent.size"),
+                ("z_dim", "latent.size"),
+                ("nz", "latent.size"),
+                ("generator.latent_dim", "latent.size"),
+                ("latent.dim", "latent.size"),
+                ("channels", "data.channels"),
+                ("num_classes", "data.classes"),
+                ("n_classes", "data.classes"),
+                ("classes", "data.classes"),
+                ("ema", "average.decay"),
+                ("ema_decay", "average.decay"),
+                ("ema.decay", "average.decay"),
+                ("decay", "average.decay"),
+                ("momentum", "generator.batch_norm.momentum"),
+                ("k", "updates.discriminator_steps"),
+                ("d_steps", "updates.discriminator_steps"),
+                ("n_critic", "updates.discriminator_steps"),
+                ("slope", "generator.slope or discriminator.slope"),
+            )
+        ),
+        *(("rpgan", key, "updates.gamma") for key in ("gp", "gp_weight", "lambda_gp", "gamma", "discriminator.gamma")),
+        ("acgan", "dropout", "discriminator.dropout_rate"),
+        ("acgan", "discriminator.dropout", "discriminator.dropout_rate"),
+        ("cvae_gan", "lr", "optimizer_encoder.learning_rate, " + RATES),
+        ("cvae_gan", "encoder.lr", "optimizer_encoder.learning_rate"),
+        ("cvae_gan", "kl", "updates.kl_weight"),
+    ],
+)
 def test_a_key_that_others_use_is_refused_with_the_keys_that_it_means(name, key, meant):
     assert meant_by(name, key) == f"; did you mean {meant}?"
 
 
-@pytest.mark.parametrize("key, setting, option", [
-    *((key, "schedule.epochs", "--epochs") for key in ("epochs", "epoch", "n_epochs", "train.epochs", "data.epochs")),
-    *((key, "schedule.batch_size", "--batch-size") for key in (
-        "batch_size", "batch-size", "BatchSize", "bs", "schedule.batchsize", "schedule.bs", "data.batch_size")),
-    *((key, "data.dataset", "--dataset") for key in ("dataset", "train.dataset")),
-    *((key, None, "--seed") for key in ("seed", "schedule.seed", "random_seed")),
-    *((key, None, "--data-path") for key in ("data_path", "data.path", "data.data_path", "data_dir", "root")),
-    *((key, None, "--steps") for key in ("steps", "schedule.steps", "max_steps", "iterations")),
-    ("output_dir", None, "--output-dir"), ("device_num", None, "--device-num"),
-])
+@pytest.mark.parametrize(
+    "key, setting, option",
+    [
+        *(
+            (key, "schedule.epochs", "--epochs")
+            for key in ("epochs", "epoch", "n_epochs", "train.epochs", "data.epochs")
+        ),
+        *(
+            (key, "schedule.batch_size", "--batch-size")
+            for key in (
+                "batch_size",
+                "batch-size",
+                "BatchSize",
+                "bs",
+                "schedule.batchsize",
+                "schedule.bs",
+                "data.batch_size",
+            )
+        ),
+        *((key, "data.dataset", "--dataset") for key in ("dataset", "train.dataset")),
+        *((key, None, "--seed") for key in ("seed", "schedule.seed", "random_seed")),
+        *((key, None, "--data-path") for key in ("data_path", "data.path", "data.data_path", "data_dir", "root")),
+        *((key, None, "--steps") for key in ("steps", "schedule.steps", "max_steps", "iterations")),
+        ("output_dir", None, "--output-dir"),
+        ("device_num", None, "--device-num"),
+    ],
+)
 def test_what_is_an_option_of_train_is_refused_with_the_option(key, setting, option):
     assert meant_by("mlp", key) == (f"; did you mean {setting}?" if setting else ";") + f" use {option} for that"
 
 
-@pytest.mark.parametrize("name, key", [
-    *(("mlp", key) for key in (
-        "gp", "gamma", "dropout", "generator.dropout", "weight_decay", "optimizer_generator.momentum",
-        "optimizer_generator.decay", "discriminator.momentum", "optimizer.steps", "g_steps", "updates.steps", "alpha",
-        "workers", "loss", "generator", "optimizer_generator", "batch_norm", "encoder.lr", "kl_weight", "lr_gamma", "x",
-        "name", "family", "")),
-    ("rpgan", "discriminator_steps"), ("rpgan", "k"), ("acgan", "generator.dropout"), ("acgan", "generator_steps"),
-    ("cvae_gan", "place"), ("cvae_gan", "weight"), ("cvae_late", "d_lr"),
-])
+@pytest.mark.parametrize(
+    "name, key",
+    [
+        *(
+            ("mlp", key)
+            for key in (
+                "gp",
+                "gamma",
+                "dropout",
+                "generator.dropout",
+                "weight_decay",
+                "optimizer_generator.momentum",
+                "optimizer_generator.decay",
+                "discriminator.momentum",
+                "optimizer.steps",
+                "g_steps",
+                "updates.steps",
+                "alpha",
+                "workers",
+                "loss",
+                "generator",
+                "optimizer_generator",
+                "batch_norm",
+                "encoder.lr",
+                "kl_weight",
+                "lr_gamma",
+                "x",
+                "name",
+                "family",
+                "",
+            )
+        ),
+        ("rpgan", "discriminator_steps"),
+        ("rpgan", "k"),
+        ("acgan", "generator.dropout"),
+        ("acgan", "generator_steps"),
+        ("cvae_gan", "place"),
+        ("cvae_gan", "weight"),
+        ("cvae_late", "d_lr"),
+    ],
+)
 def test_a_key_that_means_nothing_here_gets_no_hint(name, key):
     assert meant_by(name, key) == ""
 
@@ -230,8 +322,9 @@ def test_a_key_is_shown_on_one_line_and_cut(mlp):
     assert "'a\\nbbb" in message and len(message) < 250
 
 
-@pytest.mark.parametrize("assignment", ["name=x", "summary=x", "family=gan", "generator=1", "generator.batch_norm=none",
-                                        "zzzzzz=1", "=1"])
+@pytest.mark.parametrize(
+    "assignment", ["name=x", "summary=x", "family=gan", "generator=1", "generator.batch_norm=none", "zzzzzz=1", "=1"]
+)
 def test_what_is_no_setting_cannot_be_set(mlp, assignment):
     assert "has no setting" in refused(recipes.override, mlp, [assignment])
 
@@ -240,15 +333,30 @@ def test_an_assignment_needs_a_value(mlp):
     assert "key=value" in refused(recipes.override, mlp, ["schedule.epochs"])
 
 
-@pytest.mark.parametrize("assignment", [
-    "schedule.epochs=1.5", "schedule.epochs=many", "schedule.epochs=True", "schedule.epochs=",
-    "schedule.epochs=[1]",
-    "optimizer_generator.beta1=nan", "optimizer_generator.beta1='0.5'", "generator.widths=16",
-    "generator.widths=[16, 0.5]", "generator.widths=['16']", "generator.widths=[[16]]",
-    "latent.size=__import__('os')", "updates.shared_counters=1", "updates.shared_counters=true",
-    "generator.batch_norm.first_layer=no", "generator.batch_norm.momentum=high", "updates.target_real=1.0",
-    "updates.target_real=[0.8, 'one']", "data.pixel_range=[0, True]",
-])
+@pytest.mark.parametrize(
+    "assignment",
+    [
+        "schedule.epochs=1.5",
+        "schedule.epochs=many",
+        "schedule.epochs=True",
+        "schedule.epochs=",
+        "schedule.epochs=[1]",
+        "optimizer_generator.beta1=nan",
+        "optimizer_generator.beta1='0.5'",
+        "generator.widths=16",
+        "generator.widths=[16, 0.5]",
+        "generator.widths=['16']",
+        "generator.widths=[[16]]",
+        "latent.size=__import__('os')",
+        "updates.shared_counters=1",
+        "updates.shared_counters=true",
+        "generator.batch_norm.first_layer=no",
+        "generator.batch_norm.momentum=high",
+        "updates.target_real=1.0",
+        "updates.target_real=[0.8, 'one']",
+        "data.pixel_range=[0, True]",
+    ],
+)
 def test_a_value_of_another_type_is_refused(mlp, assignment):
     message = refused(recipes.override, mlp, [assignment])
     assert assignment in message and "expected" in message
@@ -271,48 +379,106 @@ def test_what_is_none_of_the_choices_is_refused_with_all_of_them(name):
         assert all(choice in message for choice in recipes.CHOICES[key.rsplit(".", 1)[-1]])
 
 
-@pytest.mark.parametrize("name, assignment", [
-    *(("mlp", assignment) for assignment in (
-        "schedule.batch_size=3", "schedule.epochs=-1", "schedule.epochs=2147483648", "schedule.steps_per_epoch=-1",
-        "data.size=0", "data.channels=0", "data.classes=-1", "data.classes=1", "latent.size=0",
-        "optimizer_generator.learning_rate=-1", "optimizer_generator.learning_rate=1e999",
-        "optimizer_generator.decay_rate=0", "optimizer_generator.decay_steps=0", "optimizer_generator.beta1=1.0",
-        "optimizer_generator.beta2=-0.1", "optimizer_discriminator.epsilon=-1e-8",
-        "generator.widths=[]", "generator.widths=[16, 0]", "generator.slope=-0.1", "discriminator.slope=1.5",
-        "generator.batch_norm.momentum=1.0", "generator.batch_norm.epsilon=0", "updates.discriminator_steps=0",
-        "updates.pretraining_steps=-1", "updates.target_real=[0.9]", "updates.target_real=[]",
-        "updates.target_real=[0.9, 1.1]", "updates.target_fake=[-0.1, 0.2]", "updates.target_fake=[0.2, 0.1]",
-        "data.pixel_range=[1.0, -1.0]", "data.pixel_range=[0.0]", "data.pixel_range=[1.0, 1.0]",
-        "sheet.rows=0", "sheet.columns=0")),
-    *(("acgan", assignment) for assignment in (
-        "generator.start_channels=0", "generator.kernel_size=0", "generator.strides=[2, 1, 1, 1, 0]",
-        "discriminator.dropout_rate=1.0", "discriminator.dropout_rate=-0.1", "discriminator.dense_widths=[0]",
-        "discriminator.dense_widths=[-8]")),
-])
+@pytest.mark.parametrize(
+    "name, assignment",
+    [
+        *(
+            ("mlp", assignment)
+            for assignment in (
+                "schedule.batch_size=3",
+                "schedule.epochs=-1",
+                "schedule.epochs=2147483648",
+                "schedule.steps_per_epoch=-1",
+                "data.size=0",
+                "data.channels=0",
+                "data.classes=-1",
+                "data.classes=1",
+                "latent.size=0",
+                "optimizer_generator.learning_rate=-1",
+                "optimizer_generator.learning_rate=1e999",
+                "optimizer_generator.decay_rate=0",
+                "optimizer_generator.decay_steps=0",
+                "optimizer_generator.beta1=1.0",
+                "optimizer_generator.beta2=-0.1",
+                "optimizer_discriminator.epsilon=-1e-8",
+                "generator.widths=[]",
+                "generator.widths=[16, 0]",
+                "generator.slope=-0.1",
+                "discriminator.slope=1.5",
+                "generator.batch_norm.momentum=1.0",
+                "generator.batch_norm.epsilon=0",
+                "updates.discriminator_steps=0",
+                "updates.pretraining_steps=-1",
+                "updates.target_real=[0.9]",
+                "updates.target_real=[]",
+                "updates.target_real=[0.9, 1.1]",
+                "updates.target_fake=[-0.1, 0.2]",
+                "updates.target_fake=[0.2, 0.1]",
+                "data.pixel_range=[1.0, -1.0]",
+                "data.pixel_range=[0.0]",
+                "data.pixel_range=[1.0, 1.0]",
+                "sheet.rows=0",
+                "sheet.columns=0",
+            )
+        ),
+        *(
+            ("acgan", assignment)
+            for assignment in (
+                "generator.start_channels=0",
+                "generator.kernel_size=0",
+                "generator.strides=[2, 1, 1, 1, 0]",
+                "discriminator.dropout_rate=1.0",
+                "discriminator.dropout_rate=-0.1",
+                "discriminator.dense_widths=[0]",
+                "discriminator.dense_widths=[-8]",
+            )
+        ),
+    ],
+)
 def test_a_value_out_of_range_is_refused_by_name(name, assignment):
     assert assignment.partition("=")[0] in refused(recipes.override, recipes.load(name), [assignment])
 
 
-@pytest.mark.parametrize("name, assignment", [
-    *(("mlp", assignment) for assignment in (
-        "schedule.batch_size=4", "schedule.epochs=1", "schedule.epochs=2147483647", "data.classes=2",
-        "optimizer_generator.decay_rate=1e-30", "optimizer_generator.beta1=0", "optimizer_generator.beta2=0.9999999",
-        "discriminator.slope=0", "discriminator.slope=1", "updates.target_real=[0, 0]", "updates.target_fake=[0, 1]",
-        "updates.target_real=[1, 1]", "generator.widths=[1]", "sheet.rows=1")),
-    ("keras_mlp", "schedule.steps_per_epoch=0"),
-    ("acgan", "discriminator.dropout_rate=0"),
-    ("acgan", "generator.kernel_size=1"),
-])
+@pytest.mark.parametrize(
+    "name, assignment",
+    [
+        *(
+            ("mlp", assignment)
+            for assignment in (
+                "schedule.batch_size=4",
+                "schedule.epochs=1",
+                "schedule.epochs=2147483647",
+                "data.classes=2",
+                "optimizer_generator.decay_rate=1e-30",
+                "optimizer_generator.beta1=0",
+                "optimizer_generator.beta2=0.9999999",
+                "discriminator.slope=0",
+                "discriminator.slope=1",
+                "updates.target_real=[0, 0]",
+                "updates.target_fake=[0, 1]",
+                "updates.target_real=[1, 1]",
+                "generator.widths=[1]",
+                "sheet.rows=1",
+            )
+        ),
+        ("keras_mlp", "schedule.steps_per_epoch=0"),
+        ("acgan", "discriminator.dropout_rate=0"),
+        ("acgan", "generator.kernel_size=1"),
+    ],
+)
 def test_a_value_at_the_end_of_its_range_is_taken(name, assignment):
     recipes.override(recipes.load(name), [assignment])
 
 
-@pytest.mark.parametrize("assignment, named", [
-    ("generator.strides=[2, 2, 2]", "conv_generator needs 4 strides"),
-    ("generator.widths=[8]", "conv_generator needs 2 strides"),
-    ("discriminator.strides=[1, 1, 1, 1]", "conv_discriminator needs 3 strides"),
-    ("discriminator.widths=[8]", "conv_discriminator needs 1 strides"),
-])
+@pytest.mark.parametrize(
+    "assignment, named",
+    [
+        ("generator.strides=[2, 2, 2]", "conv_generator needs 4 strides"),
+        ("generator.widths=[8]", "conv_generator needs 2 strides"),
+        ("discriminator.strides=[1, 1, 1, 1]", "conv_discriminator needs 3 strides"),
+        ("discriminator.widths=[8]", "conv_discriminator needs 1 strides"),
+    ],
+)
 def test_every_convolution_needs_a_stride(assignment, named):
     assert named in refused(recipes.override, recipes.load("dcgan"), [assignment])
 
@@ -330,11 +496,14 @@ def test_classes_that_the_family_cannot_use_are_refused(name, classes, random_da
     assert ({"acgan", "cvae", "cvae_gan", "rpgan"} <= set(named) and "gan" not in named) == (name == "mlp")
 
 
-@pytest.mark.parametrize("change, mended_by", [
-    ("discriminator.dropout_rate=0.2", "discriminator.dropout_rate=0"),
-    ("discriminator.pooling=max", "discriminator.pooling=none"),
-    ("discriminator.pooling=average", "discriminator.pooling=none"),
-])
+@pytest.mark.parametrize(
+    "change, mended_by",
+    [
+        ("discriminator.dropout_rate=0.2", "discriminator.dropout_rate=0"),
+        ("discriminator.pooling=max", "discriminator.pooling=none"),
+        ("discriminator.pooling=average", "discriminator.pooling=none"),
+    ],
+)
 def test_a_discriminator_that_cannot_be_differentiated_twice_is_refused(change, mended_by, random_data, device):
     from ms_gan.recipes.build import build_step
 
@@ -370,21 +539,25 @@ def test_a_dictionary_where_a_value_belongs_is_refused(mlp):
         assert f"{section}.{key} must be one value, not {{'n': 20}}" in refused(recipes.check, wrong)
 
 
-@pytest.mark.parametrize("section, settings, named", [
-    ("generator", {"network": "transformer"}, "mlp_generator"),
-    ("generator", {"widths": None}, "lacks widths"),
-    ("generator", {"depth": 3}, "'depth'"),
-    ("discriminator", {"strides": [1, 1]}, "'strides'"),
-    ("optimizer_discriminator", {"momentum": 0.9}, "'momentum'"),
-    ("optimizer_discriminator", {"decay_steps": None}, "lacks decay_steps"),
-    ("updates", {"order": 1}, "'order'"),
-    ("updates", {"fakes": None}, "lacks fakes"),
-    ("updates", {"fakes": None, "fake": "training"}, "did you mean fakes?"),
-    ("updates", {"fakes": None, "gamma": 10.0}, "it still needs fakes"),
-    ("generator", {"network": "mlp_discriminator"}, "mlp_generator"),
-])
-def test_what_a_network_or_optimizer_or_step_does_not_take_is_refused(mlp, random_data, device, section, settings,
-                                                                      named):
+@pytest.mark.parametrize(
+    "section, settings, named",
+    [
+        ("generator", {"network": "transformer"}, "mlp_generator"),
+        ("generator", {"widths": None}, "lacks widths"),
+        ("generator", {"depth": 3}, "'depth'"),
+        ("discriminator", {"strides": [1, 1]}, "'strides'"),
+        ("optimizer_discriminator", {"momentum": 0.9}, "'momentum'"),
+        ("optimizer_discriminator", {"decay_steps": None}, "lacks decay_steps"),
+        ("updates", {"order": 1}, "'order'"),
+        ("updates", {"fakes": None}, "lacks fakes"),
+        ("updates", {"fakes": None, "fake": "training"}, "did you mean fakes?"),
+        ("updates", {"fakes": None, "gamma": 10.0}, "it still needs fakes"),
+        ("generator", {"network": "mlp_discriminator"}, "mlp_generator"),
+    ],
+)
+def test_what_a_network_or_optimizer_or_step_does_not_take_is_refused(
+    mlp, random_data, device, section, settings, named
+):
     from ms_gan.recipes.build import build_step
 
     mlp[section].update(settings)
@@ -394,8 +567,10 @@ def test_what_a_network_or_optimizer_or_step_does_not_take_is_refused(mlp, rando
     assert section in message and named in message
 
 
-@pytest.mark.parametrize("name, assignment", [
-    ("mlp", "generator.output=sigmoid"), ("mlp", "data.pixel_range=[-2, 1]"), ("acgan", "data.pixel_range=[0, 1.5]")])
+@pytest.mark.parametrize(
+    "name, assignment",
+    [("mlp", "generator.output=sigmoid"), ("mlp", "data.pixel_range=[-2, 1]"), ("acgan", "data.pixel_range=[0, 1.5]")],
+)
 def test_pixels_that_the_generator_cannot_draw_are_refused(name, assignment, device):
     from ms_gan.recipes.build import build_generator
 
@@ -418,8 +593,10 @@ def test_an_epoch_is_what_the_recipe_says_or_a_pass_over_the_images(name, steps_
 def test_each_optimizer_has_the_settings_of_its_player(mlp, random_data, device):
     from ms_gan.recipes.build import build_step
 
-    players = {"optimizer_generator": (0.001, 0.25, 0.75, 0.5),
-               "optimizer_discriminator": (0.002, 0.125, 0.875, 0.0625)}
+    players = {
+        "optimizer_generator": (0.001, 0.25, 0.75, 0.5),
+        "optimizer_discriminator": (0.002, 0.125, 0.875, 0.0625),
+    }
     for player, values in players.items():
         mlp[player].update(zip(("learning_rate", "beta1", "beta2", "epsilon"), values))
     step = build_step(mlp, random_data, 1)

@@ -24,7 +24,10 @@ IMAGE = {"name": "image", "shape": ["batch", 1, 2, 3], "type": "float32", "range
 LABEL = {"name": "label", "shape": ["batch"], "type": "int32", "range": [0, 2]}
 SEVERAL = {"name": "label", "shape": ["batch", 3], "type": "int32", "range": [0, 4]}
 KINDS = {  # the labels, and what a model takes
-    "plain": (None, []), "classes": (ANIMALS, [LABEL]), "tags": (TAGS, [SEVERAL])}
+    "plain": (None, []),
+    "classes": (ANIMALS, [LABEL]),
+    "tags": (TAGS, [SEVERAL]),
+}
 
 
 def generator(tensors, kind="plain"):
@@ -70,8 +73,9 @@ def test_a_seed_stands_for_the_latents_that_infer_draws():
     expected = seeded_inputs({"size": 5, "distribution": "normal"}, 4, 7)
     found = generator({"seed": whole(7), "num": whole(4, datatype="UINT8")})
     assert len(found) == 1 and np.array_equal(found[0], expected[0]) and found[0].dtype == np.float32
-    assert np.array_equal(generator({"num": whole(2)})[0], seeded_inputs(
-        {"size": 5, "distribution": "normal"}, 2, 1)[0]), "without a seed, 1"
+    assert np.array_equal(
+        generator({"num": whole(2)})[0], seeded_inputs({"size": 5, "distribution": "normal"}, 2, 1)[0]
+    ), "without a seed, 1"
     assert np.array_equal(generator({"seed": whole(7)})[0], expected[0][:1]), "without a number, one"
     assert np.array_equal(generator({"seed": Tensor("INT64", [], 7)})[0], expected[0][:1]), "a scalar without shape"
     assert np.array_equal(generator({"seed": Tensor("INT32", [1, 1], [[7]])})[0], expected[0][:1])
@@ -97,15 +101,18 @@ def test_latents_are_taken_as_they_are_flat_or_nested():
     assert latents.tolist() == [[1, -2, 3, 4, 500]], "whole numbers will do, of any size"
 
 
-@pytest.mark.parametrize("label, expected", [
-    (whole(2, 0), [2, 0]),
-    (whole(2, 0, datatype="UINT8"), [2, 0]),
-    (Tensor("INT32", [2, 1], [2, 0]), [2, 0]),
-    (Tensor("INT32", [2, 1], [[2], [0]]), [2, 0]),
-    (names("owl", "cat"), [2, 0]),
-    (names(b"owl", b"cat"), [2, 0]),
-    (Tensor("BYTES", [2, 1], [b"owl", b"cat"]), [2, 0]),
-])
+@pytest.mark.parametrize(
+    "label, expected",
+    [
+        (whole(2, 0), [2, 0]),
+        (whole(2, 0, datatype="UINT8"), [2, 0]),
+        (Tensor("INT32", [2, 1], [2, 0]), [2, 0]),
+        (Tensor("INT32", [2, 1], [[2], [0]]), [2, 0]),
+        (names("owl", "cat"), [2, 0]),
+        (names(b"owl", b"cat"), [2, 0]),
+        (Tensor("BYTES", [2, 1], [b"owl", b"cat"]), [2, 0]),
+    ],
+)
 def test_a_class_is_a_number_or_a_name(label, expected):
     latents, labels = generator({"latent": floats(2, 5), "label": label}, "classes")
     assert labels.tolist() == expected and labels.dtype == np.int32 and labels.shape == (2,)
@@ -116,12 +123,15 @@ def test_a_class_is_a_number_or_a_name(label, expected):
     assert encoder({"image": floats(2, 1, 2, 3), "label": label}, "classes")[1].tolist() == expected
 
 
-@pytest.mark.parametrize("label, expected", [
-    (Tensor("INT32", [2, 3], [1, 4, 0, 0, 0, 0]), [[1, 4, 0], [0, 0, 0]]),
-    (Tensor("INT64", [1, 3], [[2, 3, 4]]), [[2, 3, 4]]),
-    (names("yak,cat", ""), [[1, 4, 0], [0, 0, 0]]),
-    (names(" dog , owl,owl "), [[2, 3, 0]]),
-])
+@pytest.mark.parametrize(
+    "label, expected",
+    [
+        (Tensor("INT32", [2, 3], [1, 4, 0, 0, 0, 0]), [[1, 4, 0], [0, 0, 0]]),
+        (Tensor("INT64", [1, 3], [[2, 3, 4]]), [[2, 3, 4]]),
+        (names("yak,cat", ""), [[1, 4, 0], [0, 0, 0]]),
+        (names(" dog , owl,owl "), [[2, 3, 0]]),
+    ],
+)
 def test_tags_are_numbers_in_rising_order_or_names(label, expected):
     labels = generator({"seed": whole(1), "label": label}, "tags")[1]
     assert labels.tolist() == expected and labels.dtype == np.int32
@@ -134,7 +144,7 @@ def test_without_a_label_each_name_has_its_turn():
 
 
 def test_an_encoder_takes_images():
-    images, = encoder({"image": floats(2, 1, 2, 3)})
+    (images,) = encoder({"image": floats(2, 1, 2, 3)})
     assert images.shape == (2, 1, 2, 3) and images.dtype == np.float32 and images.min() == 0 and images.max() == 1
 
 
@@ -196,8 +206,12 @@ REFUSED = {
     "labels side by side": (generator, {"label": Tensor("INT32", [1, 2], [1, 1])}, "classes", "shape [n]"),
     "a real label": (generator, {"label": Tensor("FP32", [1], [1.0])}, "classes", "a whole number's type"),
     "half a label": (generator, {"label": Tensor("INT32", [1], [0.5])}, "classes", "not whole numbers"),
-    "an unknown name": (generator, {"label": names("cta")}, "classes",
-                        "there is no class 'cta' (did you mean cat?); send one of cat, dog, owl"),
+    "an unknown name": (
+        generator,
+        {"label": names("cta")},
+        "classes",
+        "there is no class 'cta' (did you mean cat?); send one of cat, dog, owl",
+    ),
     "a name of two lines as label": (generator, {"label": names("a\nb")}, "classes", "there is no class"),
     "bytes that are no text": (generator, {"label": names(b"\xff\xfe")}, "classes", "label"),
     "an unknown tag": (generator, {"label": names("cat,cow")}, "tags", "there is no tag 'cow'"),
@@ -229,16 +243,24 @@ def test_what_cannot_be_answered_is_refused_in_one_sentence(what):
 
 
 DATATYPES = st.sampled_from(["BOOL", "UINT8", "UINT64", "INT8", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"])
-SCALARS = st.one_of(st.integers(-3, 10), st.integers(-2**63, 2**64 - 1), st.floats(), st.booleans(), st.none(),
-                    st.text(max_size=5), st.binary(max_size=5), st.sampled_from(["cat", b"dog", "cat,owl", "nan", "1"]),
-                    st.dictionaries(st.text(max_size=2), st.integers(), max_size=1))
+SCALARS = st.one_of(
+    st.integers(-3, 10),
+    st.integers(-(2**63), 2**64 - 1),
+    st.floats(),
+    st.booleans(),
+    st.none(),
+    st.text(max_size=5),
+    st.binary(max_size=5),
+    st.sampled_from(["cat", b"dog", "cat,owl", "nan", "1"]),
+    st.dictionaries(st.text(max_size=2), st.integers(), max_size=1),
+)
 NESTED = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=6), max_leaves=20)
 
 
 @st.composite
 def tensors_of_all_kinds(draw):
     """Tensors of any type, shape and content, half of them of a shape that fits their content."""
-    shape = draw(st.lists(st.one_of(st.integers(-1, 6), st.integers(-2**63, 2**63 - 1)), max_size=5))
+    shape = draw(st.lists(st.one_of(st.integers(-1, 6), st.integers(-(2**63), 2**63 - 1)), max_size=5))
     fitting = draw(st.booleans())
     if fitting:
         shape = draw(st.sampled_from([[1], [2], [1, 1], [1, 5], [2, 5], [2, 3], [1, 1, 2, 3], []]))
@@ -250,8 +272,13 @@ def tensors_of_all_kinds(draw):
 
 
 @settings(deadline=None, max_examples=300)
-@given(kind=st.sampled_from(sorted(KINDS)), encodes=st.booleans(), tensors=st.dictionaries(
-    st.sampled_from(["latent", "seed", "num", "label", "image", "other\n"]), tensors_of_all_kinds(), max_size=3))
+@given(
+    kind=st.sampled_from(sorted(KINDS)),
+    encodes=st.booleans(),
+    tensors=st.dictionaries(
+        st.sampled_from(["latent", "seed", "num", "label", "image", "other\n"]), tensors_of_all_kinds(), max_size=3
+    ),
+)
 def test_whatever_is_sent_is_either_refused_in_a_sentence_or_fits_the_model(kind, encodes, tensors):
     try:
         inputs = (encoder if encodes else generator)(tensors, kind)
@@ -270,14 +297,19 @@ def test_whatever_is_sent_is_either_refused_in_a_sentence_or_fits_the_model(kind
 @settings(deadline=None, max_examples=100)
 @given(data=st.data(), rows=st.integers(1, MOST), tags=st.booleans())
 def test_every_request_that_is_right_is_taken(data, rows, tags):
-    latents = data.draw(st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=5 * rows,
-                                 max_size=5 * rows))
-    chosen = data.draw(st.lists(st.sets(st.integers(1, 4), max_size=3) if tags else st.integers(0, 2), min_size=rows,
-                                max_size=rows))
+    latents = data.draw(
+        st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=5 * rows, max_size=5 * rows)
+    )
+    chosen = data.draw(
+        st.lists(st.sets(st.integers(1, 4), max_size=3) if tags else st.integers(0, 2), min_size=rows, max_size=rows)
+    )
     labels = [sorted(row) + [0] * (3 - len(row)) for row in chosen] if tags else chosen
     by_number = Tensor("INT32", list(np.shape(labels)), np.ravel(labels).tolist())
-    by_name = names(*(",".join(TAGS.names[tag - 1] for tag in row) for row in chosen) if tags else
-                    (ANIMALS.names[label] for label in chosen))
+    by_name = names(
+        *(",".join(TAGS.names[tag - 1] for tag in row) for row in chosen)
+        if tags
+        else (ANIMALS.names[label] for label in chosen)
+    )
     for label in (by_number, by_name):
         found = generator({"latent": Tensor("FP32", [rows, 5], latents), "label": label}, "tags" if tags else "classes")
         assert np.array_equal(found[0].ravel(), np.float32(latents)) and found[1].tolist() == labels

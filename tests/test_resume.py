@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import json
 import random
 import re
 import signal
 import time
 
 import pytest
-
 from commands import HANGS, SMALL, kill_when, run, start, steps_saved, wait_until, write_mnist
+
 from ms_gan import cli
 from ms_gan.training import loop
 from ms_gan.training.loop import Loop
@@ -26,8 +25,22 @@ def data(tmp_path_factory):
 
 
 def arguments(data, kind, output, steps=STEPS):
-    return ("train", "--data-path", data, "--steps", steps, "--batch-size", 8, "--seed", 3, *SMALL,
-            "--set", f"schedule.steps_per_epoch={EPOCHS[kind]}", "--output-dir", output)
+    return (
+        "train",
+        "--data-path",
+        data,
+        "--steps",
+        steps,
+        "--batch-size",
+        8,
+        "--seed",
+        3,
+        *SMALL,
+        "--set",
+        f"schedule.steps_per_epoch={EPOCHS[kind]}",
+        "--output-dir",
+        output,
+    )
 
 
 @pytest.fixture(scope="module")
@@ -41,6 +54,7 @@ def undisturbed(data, tmp_path_factory):
             run(*arguments(data, kind, folder, steps))
             runs[kind, steps] = folder / "mlp" / "1"
         return runs[kind, steps]
+
     return run_of
 
 
@@ -66,8 +80,13 @@ def result(run_folder, steps=STEPS):
     last = max((run_folder / "checkpoints").glob("step_*"))
     assert last.name == f"step_{steps:08d}"
     files = {file.name: file.read_bytes() for file in last.iterdir()}
-    assert {"generator.ckpt", "discriminator.ckpt", "optimizer_generator.ckpt", "optimizer_discriminator.ckpt",
-            "state.json"} <= set(files)
+    assert {
+        "generator.ckpt",
+        "discriminator.ckpt",
+        "optimizer_generator.ckpt",
+        "optimizer_discriminator.ckpt",
+        "state.json",
+    } <= set(files)
     return {**files, "history.csv": (run_folder / "history.csv").read_bytes()}
 
 
@@ -75,7 +94,8 @@ KILL_POINTS = {
     "as soon as there is a folder": lambda folder: (folder / "recipe.json").exists(),
     "while the first checkpoint is written": lambda folder: any(folder.glob("checkpoints/.step_*")),
     "while a later checkpoint is written": lambda folder: any(
-        path.name > ".step_00000100" for path in folder.glob("checkpoints/.step_*.part")),
+        path.name > ".step_00000100" for path in folder.glob("checkpoints/.step_*.part")
+    ),
 }
 
 
@@ -92,30 +112,75 @@ def test_killed_runs_resume_to_the_same_bytes(point, data, undisturbed, tmp_path
 
 
 RECIPES = {  # what else has to go on where it stood
-    "acgan": ("--recipe", "acgan", "--set", "generator.start_channels=4", "--set", "generator.widths=[4,4,4,4]",
-              "--set", "discriminator.widths=[4,4,4,4,4]", "--set", "schedule.steps_per_epoch=10",  # labels, masks
-              "--set", "updates.shared_counters=True", "--set", "optimizer_generator.decay_rate=0.9",
-              "--set", "optimizer_discriminator.decay_rate=0.9",
-              "--set", "schedule.sampling=continuous", "--set", "average.decay=0.9"),
-    "keras_mlp": ("--recipe", "keras_mlp", *SMALL, "--set", "schedule.steps_per_epoch=10",
-                  "--set", "updates.pretraining_steps=300"),
+    "acgan": (
+        "--recipe",
+        "acgan",
+        "--set",
+        "generator.start_channels=4",
+        "--set",
+        "generator.widths=[4,4,4,4]",
+        "--set",
+        "discriminator.widths=[4,4,4,4,4]",
+        "--set",
+        "schedule.steps_per_epoch=10",  # labels, masks
+        "--set",
+        "updates.shared_counters=True",
+        "--set",
+        "optimizer_generator.decay_rate=0.9",
+        "--set",
+        "optimizer_discriminator.decay_rate=0.9",
+        "--set",
+        "schedule.sampling=continuous",
+        "--set",
+        "average.decay=0.9",
+    ),
+    "keras_mlp": (
+        "--recipe",
+        "keras_mlp",
+        *SMALL,
+        "--set",
+        "schedule.steps_per_epoch=10",
+        "--set",
+        "updates.pretraining_steps=300",
+    ),
     "slim_mlp": ("--recipe", "slim_mlp", *SMALL, "--set", "schedule.steps_per_epoch=10"),  # counters that two share
-    "dcgan": ("--recipe", "dcgan", "--dataset", "mnist", "--set", "data.size=28", "--set", "data.channels=1",
-              "--set", "generator.start_channels=4", "--set", "generator.widths=[4,4,4]",  # how images are turned
-              "--set", "discriminator.widths=[4,4,4]", "--set", "discriminator.dense_widths=[8]",
-              "--set", "schedule.steps_per_epoch=10"),
+    "dcgan": (
+        "--recipe",
+        "dcgan",
+        "--dataset",
+        "mnist",
+        "--set",
+        "data.size=28",
+        "--set",
+        "data.channels=1",
+        "--set",
+        "generator.start_channels=4",
+        "--set",
+        "generator.widths=[4,4,4]",  # how images are turned
+        "--set",
+        "discriminator.widths=[4,4,4]",
+        "--set",
+        "discriminator.dense_widths=[8]",
+        "--set",
+        "schedule.steps_per_epoch=10",
+    ),
 }
 # In its preparation, and as soon as there is a checkpoint; the others as their second epoch ends.
-KILLED_WHEN = {"keras_mlp": [lambda folder: "preparation" in read(folder / "train.log"),
-                             lambda folder: any(folder.glob("checkpoints/step_*"))]}
+KILLED_WHEN = {
+    "keras_mlp": [
+        lambda folder: "preparation" in read(folder / "train.log"),
+        lambda folder: any(folder.glob("checkpoints/step_*")),
+    ]
+}
 
 
 def read(file):
     return file.read_text() if file.exists() else ""
 
 
-@pytest.mark.parametrize("recipe", ["acgan", "slim_mlp", *(pytest.param(name, marks=pytest.mark.slow)
-                                                           for name in ("keras_mlp", "dcgan"))])
+@pytest.mark.parametrize(
+    "recipe", ["acgan", "slim_mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("keras_mlp", "dcgan"))]
+)
 def test_recipes_with_more_to_carry_on_resume_to_the_same_bytes(recipe, data, tmp_path, device):
     command = ["train", "--data-path", str(data), "--batch-size", "12", *RECIPES[recipe]]
     run_folder = tmp_path / "killed" / recipe / "1"
@@ -131,8 +196,20 @@ def test_recipes_with_more_to_carry_on_resume_to_the_same_bytes(recipe, data, tm
 
 
 def test_a_preparation_goes_on_where_it_was_saved(data, tmp_path, monkeypatch, capsys, device):
-    command = ["train", "--data-path", str(data), "--steps", "12", "--batch-size", "12", *RECIPES["keras_mlp"],
-               "--set", "updates.pretraining_steps=20", "--set", "average.decay=0.9"]
+    command = [
+        "train",
+        "--data-path",
+        str(data),
+        "--steps",
+        "12",
+        "--batch-size",
+        "12",
+        *RECIPES["keras_mlp"],
+        "--set",
+        "updates.pretraining_steps=20",
+        "--set",
+        "average.decay=0.9",
+    ]
     train_here(*command, "--output-dir", tmp_path / "undisturbed")
 
     run_folder, run_step, prepared = tmp_path / "killed" / "keras_mlp" / "1", Loop._run, []
@@ -158,8 +235,10 @@ def test_a_preparation_goes_on_where_it_was_saved(data, tmp_path, monkeypatch, c
     train_here("train", "--resume", run_folder)
     assert prepared == [15, 16, 17, 18, 19]
     assert result(run_folder, 12) == result(tmp_path / "undisturbed" / "keras_mlp" / "1", 12)
-    first = [{file.name: file.read_bytes() for file in (folder / "checkpoints" / "step_00000000").iterdir()}
-             for folder in (run_folder, tmp_path / "undisturbed" / "keras_mlp" / "1")]
+    first = [
+        {file.name: file.read_bytes() for file in (folder / "checkpoints" / "step_00000000").iterdir()}
+        for folder in (run_folder, tmp_path / "undisturbed" / "keras_mlp" / "1")
+    ]
     assert first[0] == first[1], "the first checkpoint is that after the preparation"
     assert not list(run_folder.glob("checkpoints/*preparation*")) and not list(run_folder.glob("checkpoints/.*"))
 
@@ -169,8 +248,9 @@ def test_killed_again_and_again(data, undisturbed, tmp_path):
     run_folder = tmp_path / "mlp" / "1"
     delays = random.Random(5)
     for number in range(3):
-        process = start(*(arguments(data, "short", tmp_path, ENDLESS) if number == 0 else
-                          ("train", "--resume", run_folder)))
+        process = start(
+            *(arguments(data, "short", tmp_path, ENDLESS) if number == 0 else ("train", "--resume", run_folder))
+        )
         before = steps_saved(run_folder)
         wait_until(lambda: steps_saved(run_folder) > before, process)
         time.sleep(delays.uniform(0, 0.05))  # so that it is killed anywhere
@@ -181,11 +261,14 @@ def test_killed_again_and_again(data, undisturbed, tmp_path):
     assert result(run_folder, steps) == result(undisturbed("short", steps), steps)
 
 
-@pytest.mark.parametrize("number, statuses", [
-    (signal.SIGTERM, {143}),
-    # while a graph runs, MindSpore turns SIGINT into SIGTERM
-    pytest.param(signal.SIGINT, {130, 143}, marks=pytest.mark.slow),
-])
+@pytest.mark.parametrize(
+    "number, statuses",
+    [
+        (signal.SIGTERM, {143}),
+        # while a graph runs, MindSpore turns SIGINT into SIGTERM
+        pytest.param(signal.SIGINT, {130, 143}, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_saves_in_the_middle_of_an_epoch(number, statuses, data, undisturbed, tmp_path):
     run_folder = tmp_path / "mlp" / "1"
     process = start(*arguments(data, "long", tmp_path, ENDLESS))
@@ -276,16 +359,31 @@ def test_nohup_is_respected(data, undisturbed, tmp_path):
 
 
 def test_what_diverged_is_neither_saved_nor_called_done(data, tmp_path):
-    refused = run(*arguments(data, "short", tmp_path, steps=20), "--set", "optimizer_generator.learning_rate=1e30",
-                  status=2)
+    refused = run(
+        *arguments(data, "short", tmp_path, steps=20), "--set", "optimizer_generator.learning_rate=1e30", status=2
+    )
     assert "training diverged" in refused.stderr and refused.stderr.count("\n") == 1
     assert [path.name for path in (tmp_path / "mlp/1/checkpoints").iterdir()] == ["step_00000000"]
 
 
 def test_a_preparation_that_diverges_ends_in_one_line(data, tmp_path):
-    refused = run("train", "--recipe", "keras_mlp", *SMALL, "--data-path", data, "--steps", 5,
-                  "--output-dir", tmp_path, "--set", "updates.pretraining_steps=20",
-                  "--set", "optimizer_discriminator.learning_rate=1e30", status=2)
+    refused = run(
+        "train",
+        "--recipe",
+        "keras_mlp",
+        *SMALL,
+        "--data-path",
+        data,
+        "--steps",
+        5,
+        "--output-dir",
+        tmp_path,
+        "--set",
+        "updates.pretraining_steps=20",
+        "--set",
+        "optimizer_discriminator.learning_rate=1e30",
+        status=2,
+    )
     assert "training diverged in step" in refused.stderr and refused.stderr.count("\n") == 1
     assert not any((tmp_path / "keras_mlp/1").glob("checkpoints/step_*"))
 

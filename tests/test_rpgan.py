@@ -55,8 +55,10 @@ class Discriminator(nn.Cell):
         return found, self.s * x * Tensor([[0.0, 1.0, 2.0]])
 
 
-@pytest.mark.parametrize("classes, names, penalised, gamma", [
-    (3, 3, 2, 1.5), (3, 0, 2, 1.5), (0, 0, BATCH, 1.5), (0, 0, 3 * BATCH, 1.5), (3, 3, 2, 0.0)])
+@pytest.mark.parametrize(
+    "classes, names, penalised, gamma",
+    [(3, 3, 2, 1.5), (3, 0, 2, 1.5), (0, 0, BATCH, 1.5), (0, 0, 3 * BATCH, 1.5), (3, 3, 2, 0.0)],
+)
 def test_the_step_does_what_the_paper_says(classes, names, penalised, gamma):
     """D: −log σ(D(x) − D(G(z))) + γ/2 (|∇D(x)|² + |∇D(G(z))|²); G, on the updated D: −log σ(D(G(z)) − D(x)).
 
@@ -66,9 +68,18 @@ def test_the_step_does_what_the_paper_says(classes, names, penalised, gamma):
     settings = {**recipes.load("rpgan")["optimizer_generator"], "learning_rate": RATE}
     generator, discriminator = Generator(), Discriminator(names)
     optimizers = [adam(network, name, **settings) for network, name in ((generator, "og"), (discriminator, "od"))]
-    step = RpGANStep(Data(), generator, discriminator, *optimizers, latent={"size": 1, "distribution": "normal"},
-                     classes=classes, batch_size=BATCH, gamma=gamma, penalised=penalised,
-                     class_weight=class_weight)
+    step = RpGANStep(
+        Data(),
+        generator,
+        discriminator,
+        *optimizers,
+        latent={"size": 1, "distribution": "normal"},
+        classes=classes,
+        batch_size=BATCH,
+        gamma=gamma,
+        penalised=penalised,
+        class_weight=class_weight,
+    )
     g, d = Player(START["g"], settings, [0]), Player(D, settings, [0])
     some = min(penalised, BATCH)
     for number in range(STEPS):
@@ -84,8 +95,13 @@ def test_the_step_does_what_the_paper_says(classes, names, penalised, gamma):
             return pairing, *(np.mean(each**2) if gamma else 0.0 for each in slopes)
 
         pairing, *penalties = loss_d(d.numbers)
-        expected = {"loss_d": pairing, "penalty_real": penalties[0], "penalty_fake": penalties[1],
-                    "accuracy_pairs": np.mean(score(d.numbers, real, label) > score(d.numbers, fake, label))}
+        expected = {
+            "loss_d": pairing,
+            "penalty_real": penalties[0],
+            "penalty_fake": penalties[1],
+            "accuracy_pairs": np.mean(score(d.numbers, real, label) > score(d.numbers, fake, label)),
+        }
+
         def of_class(n, x):
             return np.mean(named(n, x, label)) if names else 0.0
 
@@ -119,9 +135,9 @@ def test_a_projection_is_a_score_and_how_well_features_fit_a_label():
     random = np.random.default_rng(1)
     features = random.standard_normal((3, 4), dtype=np.float32)
     for places, labels, codes in (
-            (0, [2, 0, 1], np.eye(3)[[2, 0, 1]]),
-            (2, [[1, 3], [2, 0], [0, 0]],
-             [[0, 1, 0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0, 0, 0], [1, 0, 0, 0, 1, 0, 0, 0]])):
+        (0, [2, 0, 1], np.eye(3)[[2, 0, 1]]),
+        (2, [[1, 3], [2, 0], [0, 0]], [[0, 1, 0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0, 0, 0], [1, 0, 0, 0, 1, 0, 0, 0]]),
+    ):
         head = ProjectionHead(4, 3, places, 0, "mindspore")
         weights, bias, fitting = (parameter.asnumpy() for parameter in head.get_parameters())
         expected = features @ weights.T + bias + ((features @ fitting.T) * codes).sum(1, keepdims=True)
@@ -143,17 +159,25 @@ def test_a_projection_may_also_name_classes(places):
 
 
 def test_d_names_classes_where_an_image_has_just_one():
-    for settings, names in (([], 20), (["data.clusters=0"], 0), (["data.classes=10"], 10),
-                            (["data.classes=10", "data.places=2"], 0)):
+    for settings, names in (
+        ([], 20),
+        (["data.clusters=0"], 0),
+        (["data.classes=10"], 10),
+        (["data.classes=10", "data.places=2"], 0),
+    ):
         recipe = recipes.override(recipes.load("rpgan"), [*settings, "discriminator.widths=[16]"])
         assert build_discriminator(recipe).discriminator.named_classes == names
 
 
-@pytest.mark.parametrize("build", [
-    lambda judging: MLPDiscriminator(0, (1, 8, 8), [6], 0.2, "mindspore", judging),
-    lambda judging: ConvDiscriminator(0, (1, 8, 8), [3], [2], 3, 0.2, "none", 0.0, [6], "mindspore", "mindspore",
-                                      judging),
-])
+@pytest.mark.parametrize(
+    "build",
+    [
+        lambda judging: MLPDiscriminator(0, (1, 8, 8), [6], 0.2, "mindspore", judging),
+        lambda judging: ConvDiscriminator(
+            0, (1, 8, 8), [3], [2], 3, 0.2, "none", 0.0, [6], "mindspore", "mindspore", judging
+        ),
+    ],
+)
 def test_every_discriminator_can_judge_by_labels(build):
     images = np.random.default_rng(2).random((4, 1, 8, 8), dtype=np.float32)
     judging, not_judging = build((3, 0)), build((0, 0))
@@ -170,16 +194,24 @@ def test_a_discriminator_that_wins_every_pair_is_remarked():
 @pytest.mark.parametrize("classes", [0, 10])
 def test_g_runs_forward_once_a_step(classes, random_data):
     """BatchNorm's moving mean advances by a tenth of the batch's mean; run twice, it would by 0.19 of it."""
-    recipe = recipes.override(recipes.load("rpgan"), ["generator.widths=[16, 32]", "discriminator.widths=[16]",
-                                                      "schedule.batch_size=8", "data.clusters=0",
-                                                      f"data.classes={classes}"])
+    recipe = recipes.override(
+        recipes.load("rpgan"),
+        [
+            "generator.widths=[16, 32]",
+            "discriminator.widths=[16]",
+            "schedule.batch_size=8",
+            "data.clusters=0",
+            f"data.classes={classes}",
+        ],
+    )
     step, twin = (build_step(recipe, random_data, 1) for _ in range(2))
     noise = step.draw_noise(random_stream(1, "step"))
     step(on_device((np.arange(8, dtype=np.int32),)), on_device(noise))
     before_norm = nn.SequentialCell(list(twin.generator.layers)[:3])
     labels = (Tensor(random_data.labels[:8]),) if classes else ()
     mean = before_norm(twin.generator.condition(Tensor(noise[0]), *labels)).asnumpy().astype(np.float64).mean(0)
-    moving, = (parameter.asnumpy() for parameter in step.generator.get_parameters()
-               if parameter.name.endswith("moving_mean"))
+    (moving,) = (
+        parameter.asnumpy() for parameter in step.generator.get_parameters() if parameter.name.endswith("moving_mean")
+    )
     np.testing.assert_allclose(moving, 0.1 * mean, rtol=0, atol=1e-6)
     assert np.abs(mean).max() > 1e-3

@@ -12,12 +12,19 @@ from pathlib import Path
 import pytest
 
 from ms_gan.errors import UserError
-from ms_gan.training.run_folder import (
-    RunFolder, find_checkpoint, newest_run, read_json, refuse_changes, write_json)
+from ms_gan.training.run_folder import RunFolder, find_checkpoint, newest_run, read_json, refuse_changes, write_json
 
-SETTINGS = {"recipe": {"name": "mlp", "schedule": {"batch_size": 8, "epochs": 3}, "latent": {"size": 100}},
-            "seed": 1, "dataset": "mnist", "data_sha256": "00", "device_target": "CPU", "device_num": 1,
-            "classes": None, "steps": 24, "warm_start": None}
+SETTINGS = {
+    "recipe": {"name": "mlp", "schedule": {"batch_size": 8, "epochs": 3}, "latent": {"size": 100}},
+    "seed": 1,
+    "dataset": "mnist",
+    "data_sha256": "00",
+    "device_target": "CPU",
+    "device_num": 1,
+    "classes": None,
+    "steps": 24,
+    "warm_start": None,
+}
 ENVIRONMENT = {"data": {"path": None}, "starts": []}
 
 
@@ -73,7 +80,8 @@ def test_runs_created_at_once_get_different_numbers(tmp_path):
 
 
 def test_a_conditional_run_records_its_classes_and_shows_those_of_real_images(
-        tmp_path, monkeypatch, small_conditional_recipe, random_data, device):
+    tmp_path, monkeypatch, small_conditional_recipe, random_data, device
+):
     from ms_gan.training import train
 
     loops = []
@@ -109,11 +117,13 @@ def test_one_process_at_a_time(tmp_path):
 
 def test_a_killed_process_holds_no_lock(tmp_path):
     run = create(tmp_path)
-    program = ("import fcntl, sys, time\n"
-               "file = open(sys.argv[1], 'w')\n"
-               "fcntl.flock(file, fcntl.LOCK_EX)\n"
-               "print(flush=True)\n"
-               "time.sleep(60)")
+    program = (
+        "import fcntl, sys, time\n"
+        "file = open(sys.argv[1], 'w')\n"
+        "fcntl.flock(file, fcntl.LOCK_EX)\n"
+        "print(flush=True)\n"
+        "time.sleep(60)"
+    )
     command = [sys.executable, "-c", program, run.path / ".lock"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
@@ -165,16 +175,22 @@ def test_a_place_without_a_checkpoint_is_refused_by_name(tmp_path):
     assert f"below {tmp_path}/runs/" in refused(find_checkpoint, None, tmp_path / "runs")
 
 
-@pytest.mark.parametrize("changed, key, before, now", [
-    ({"seed": 2}, "seed", "1", "2"),
-    ({"recipe": {**SETTINGS["recipe"], "latent": {"size": 64}}}, "recipe.latent.size", "100", "64"),
-    ({"recipe": {"name": "mlp", "schedule": {"batch_size": 9, "epochs": 3}, "latent": {"size": 100}}},
-     "recipe.schedule.batch_size", "8", "9"),
-    ({"extra": 5}, "extra", "None", "5"),
-    ({"classes": ["cat", "dog"]}, "classes", "None", "['cat', 'dog']"),
-    ({"recipe": {"name": "mlp", "schedule": {"batch_size": 8, "epochs": 3}}},
-     "recipe.latent.size", "100", "None"),
-])
+@pytest.mark.parametrize(
+    "changed, key, before, now",
+    [
+        ({"seed": 2}, "seed", "1", "2"),
+        ({"recipe": {**SETTINGS["recipe"], "latent": {"size": 64}}}, "recipe.latent.size", "100", "64"),
+        (
+            {"recipe": {"name": "mlp", "schedule": {"batch_size": 9, "epochs": 3}, "latent": {"size": 100}}},
+            "recipe.schedule.batch_size",
+            "8",
+            "9",
+        ),
+        ({"extra": 5}, "extra", "None", "5"),
+        ({"classes": ["cat", "dog"]}, "classes", "None", "['cat', 'dog']"),
+        ({"recipe": {"name": "mlp", "schedule": {"batch_size": 8, "epochs": 3}}}, "recipe.latent.size", "100", "None"),
+    ],
+)
 def test_a_changed_setting_is_refused_by_name(changed, key, before, now):
     message = refused(refuse_changes, SETTINGS, {**SETTINGS, **changed}, "the command says")
     assert f"{key} was {before} and the command says {now};" in message

@@ -22,8 +22,16 @@ from ms_gan.files import write_checksums
 pytestmark = pytest.mark.usefixtures("device")
 LATENT = {"distribution": "normal", "size": 4}
 SMALL = ("--set", "generator.widths=[16,32]", "--set", "discriminator.widths=[16]", "--batch-size", "8")
-SMALL_CONDITIONAL = ("--set", "generator.start_channels=4", "--set", "generator.widths=[4,4,4,4]", "--set",
-                     "discriminator.widths=[4,4,4,4,4]", "--batch-size", "8")
+SMALL_CONDITIONAL = (
+    "--set",
+    "generator.start_channels=4",
+    "--set",
+    "generator.widths=[4,4,4,4]",
+    "--set",
+    "discriminator.widths=[4,4,4,4,4]",
+    "--batch-size",
+    "8",
+)
 
 
 def quiet(line):
@@ -53,33 +61,62 @@ def short():
 
 @pytest.fixture(scope="module")
 def judge(train, test, short, tmp_path_factory):
-    return judges.keep_judge(judges.train_judge(train, test, 1, "a test", quiet),
-                             tmp_path_factory.mktemp("judges") / "digits")
+    return judges.keep_judge(
+        judges.train_judge(train, test, 1, "a test", quiet), tmp_path_factory.mktemp("judges") / "digits"
+    )
 
 
 def perfect(test):
     """A conditional generator that gives back test images of the class it is asked for."""
+
     def draw(inputs):
         chosen = [np.flatnonzero(test.labels == label)[index % 5] for index, label in enumerate(inputs[1])]
         return np.float32(test.images[chosen]) / 255
+
     return draw
 
 
 def scored(train, test, judge=None, draw=None, conditional=True, discriminate=None, **more):
     arguments = {"threshold": 0.0, "cas": False, "nearest_neighbour": False, **more}
-    return measure(draw or perfect(test), LATENT, conditional, train, test, 1, judge, None if judge else "no labels",
-                   discriminate, None if discriminate else "no discriminator", say=quiet, **arguments)
+    return measure(
+        draw or perfect(test),
+        LATENT,
+        conditional,
+        train,
+        test,
+        1,
+        judge,
+        None if judge else "no labels",
+        discriminate,
+        None if discriminate else "no discriminator",
+        say=quiet,
+        **arguments,
+    )
 
 
 def test_names_say_the_protocol_and_perfect_samples_stand_beside(train, test, judge):
     found = scored(train, test, judge, discriminate=lambda images, labels: images.mean((1, 2, 3))[:, None] - 30)
     assert list(found.generated) == [
-        "fd_200_test", "fd_200_test_ratio", "precision_200_test", "recall_200_test", "density_200_test",
-        "coverage_200_test", "class_accuracy_20_per_class", "memorisation_200_median", "memorisation_200_percentile_1",
-        "memorisation_200_share_below_1", "parzen_200_test", "parzen_200_test_error", "parzen_200_test_sigma",
-        "discriminator_accuracy_real_test", "discriminator_accuracy_generated", "discriminator_accuracy_pairs",
+        "fd_200_test",
+        "fd_200_test_ratio",
+        "precision_200_test",
+        "recall_200_test",
+        "density_200_test",
+        "coverage_200_test",
+        "class_accuracy_20_per_class",
+        "memorisation_200_median",
+        "memorisation_200_percentile_1",
+        "memorisation_200_share_below_1",
+        "parzen_200_test",
+        "parzen_200_test_error",
+        "parzen_200_test_sigma",
+        "discriminator_accuracy_real_test",
+        "discriminator_accuracy_generated",
+        "discriminator_accuracy_pairs",
         "discriminator_logit_spread_real_test",
-        "discriminator_logit_spread_generated", "discriminator_logit_gap"]
+        "discriminator_logit_spread_generated",
+        "discriminator_logit_gap",
+    ]
     assert set(found.generated) - set(found.real) == {name for name in found.generated if "discriminator" in name}
     assert found.generated["fd_200_test_ratio"] == found.generated["fd_200_test"] / found.real["fd_200_test"]
     assert found.real["fd_200_test_ratio"] == 1
@@ -103,8 +140,10 @@ def test_copies_of_training_images_are_found(train, test):
 def test_the_test_split_is_scored_and_never_trained_on(train, test):
     real = Real.choose(train, test, 1)
     assert real.count == 200 and len(real.validation) == 200 and len(real.some) == 200
-    rows = {name: {image.tobytes() for image in images} for name, images in (
-        ("test", real.test.images), ("some", real.some), ("validation", real.validation))}
+    rows = {
+        name: {image.tobytes() for image in images}
+        for name, images in (("test", real.test.images), ("some", real.some), ("validation", real.validation))
+    }
     assert not rows["some"] & rows["validation"] and not rows["test"] & (rows["some"] | rows["validation"])
     assert rows["validation"] <= {image.tobytes() for image in train.images[1000:]}
     some = Real.choose(train, replace(test, images=test.images[:150], labels=test.labels[:150]), 2)
@@ -116,8 +155,13 @@ def test_real_stands_beside_as_a_mean_of_draws(train, test, judge):
     draws = found.protocol["fd_of_real_draws"]
     assert len(draws) == len(Real.choose(train, test, 1, as_labelled=True).draws) > 1
     assert found.real["fd_200_test"] == pytest.approx(np.mean(draws)) and np.std(draws) > 0
-    assert found.real["fd_200_test"] < scored(train, test, judge, draw=lambda inputs: np.zeros(
-        (len(inputs[0]), 1, 28, 28), np.float32)).generated["fd_200_test"] / 10
+    assert (
+        found.real["fd_200_test"]
+        < scored(train, test, judge, draw=lambda inputs: np.zeros((len(inputs[0]), 1, 28, 28), np.float32)).generated[
+            "fd_200_test"
+        ]
+        / 10
+    )
 
 
 @pytest.mark.parametrize("as_labelled", [False, True])
@@ -163,6 +207,7 @@ def test_a_generator_of_tags_is_scored_without_classes(train, test):
 def test_cas_and_nearest_neighbour_on_request(train, test, judge):
     def random(inputs):
         return np.random.default_rng(1).random((len(inputs[0]), 1, 28, 28), np.float32)
+
     found = scored(train, test, judge, draw=random, cas=True, nearest_neighbour=True)
     name = "one_nearest_neighbour_error_1k_test"
     assert found.generated[name] > 0.5 > found.real[name]
@@ -205,8 +250,9 @@ def test_copies_of_two_pictures_have_no_ratio_and_a_sentence_why(train, test, ju
     quick = QuickScores(judge, copies.images, copies.images[:200])
     assert not quick.has_ratio
     assert quick(np.float32(test.images) / 255, np.arange(len(test.images)) % 2)["fd_ratio"] is None
-    found = scored(copies, others, judge, draw=lambda inputs: np.float32(test.images[np.arange(len(inputs[0])) % 200])
-                   / 255)
+    found = scored(
+        copies, others, judge, draw=lambda inputs: np.float32(test.images[np.arange(len(inputs[0])) % 200]) / 255
+    )
     assert "fd_200_test_ratio" not in found.generated and "nothing to divide by" in found.left_out["fd_200_test_ratio"]
     assert found.generated["fd_200_test"] > 0 and 0 <= found.real["fd_200_test"] < 1e-2
 
@@ -230,8 +276,11 @@ def test_the_table_has_one_width_and_says_where_there_is_nothing_real():
     found = scores.Scores()
     found.add("a", 1234.5, 0.25)
     found.add("longer", 0.5)
-    assert score_picture.table(found) == ["          generated         real", "a           1,234.5       0.2500",
-                                          "longer       0.5000            –"]
+    assert score_picture.table(found) == [
+        "          generated         real",
+        "a           1,234.5       0.2500",
+        "longer       0.5000            –",
+    ]
 
 
 def write_idx(folder, train, test):
@@ -256,10 +305,30 @@ def place(train, test, tmp_path_factory):
         for number, image in enumerate(data.images[:count]):
             Image.fromarray(image[0]).save(folder / "unlabelled" / split / f"{number}.png")
     for recipe, dataset, path, small in (
-            ("mlp", "mnist", "data", SMALL), ("mlp", "folder", "unlabelled", SMALL),
-            ("mlp", "mnist", "few", SMALL), ("acgan", "mnist", "data", SMALL_CONDITIONAL)):
-        assert cli.main(["train", "--recipe", recipe, "--dataset", dataset, "--data-path", str(folder / path), *small,
-                         "--steps", "2", "--output-dir", str(folder / "runs")]) == 0
+        ("mlp", "mnist", "data", SMALL),
+        ("mlp", "folder", "unlabelled", SMALL),
+        ("mlp", "mnist", "few", SMALL),
+        ("acgan", "mnist", "data", SMALL_CONDITIONAL),
+    ):
+        assert (
+            cli.main(
+                [
+                    "train",
+                    "--recipe",
+                    recipe,
+                    "--dataset",
+                    dataset,
+                    "--data-path",
+                    str(folder / path),
+                    *small,
+                    "--steps",
+                    "2",
+                    "--output-dir",
+                    str(folder / "runs"),
+                ]
+            )
+            == 0
+        )
     return folder
 
 
@@ -292,8 +361,27 @@ def test_metrics_are_printed_and_written(place, tmp_path, capsys):
 
 @pytest.mark.parametrize("setting", ["data.classes=10", "data.clusters=4", "data.clusters=0"])
 def test_the_house_recipe_is_scored_with_classes_with_clusters_and_with_neither(setting, place, tmp_path):
-    assert cli.main(["train", "--recipe", "rpgan", "--dataset", "mnist", "--data-path", str(place / "data"), *SMALL,
-                     "--steps", "2", "--set", setting, "--output-dir", str(tmp_path / "runs")]) == 0
+    assert (
+        cli.main(
+            [
+                "train",
+                "--recipe",
+                "rpgan",
+                "--dataset",
+                "mnist",
+                "--data-path",
+                str(place / "data"),
+                *SMALL,
+                "--steps",
+                "2",
+                "--set",
+                setting,
+                "--output-dir",
+                str(tmp_path / "runs"),
+            ]
+        )
+        == 0
+    )
     run = tmp_path / "runs" / "rpgan" / "1"
     assert cli.main(["eval", str(run), "--metrics", "--output-dir", str(tmp_path / "out")]) == 0
     record = json.loads((tmp_path / "out" / "metrics.json").read_text())
@@ -308,8 +396,12 @@ def test_the_house_recipe_is_scored_with_classes_with_clusters_and_with_neither(
 def test_a_conditional_model_with_all_scores(place, tmp_path):
     assert evaluate(place, "runs/acgan/1", "--cas", "--nearest-neighbour", "--output-dir", str(tmp_path / "out")) == 0
     found = json.loads((tmp_path / "out/metrics.json").read_text())["generated"]
-    assert {"cas_1k_test", "one_nearest_neighbour_error_1k_test", "class_accuracy_20_per_class",
-            "discriminator_accuracy_generated"} <= set(found)
+    assert {
+        "cas_1k_test",
+        "one_nearest_neighbour_error_1k_test",
+        "class_accuracy_20_per_class",
+        "discriminator_accuracy_generated",
+    } <= set(found)
 
 
 def test_unlabelled_images_get_what_needs_no_judge(place, tmp_path, capsys):
@@ -324,8 +416,13 @@ def test_models_are_chosen_by_training_images(place, tmp_path):
     assert evaluate(place, "runs/mlp/1", "--against", "train", "--output-dir", str(tmp_path / "out")) == 0
     record = json.loads((tmp_path / "out/metrics.json").read_text())
     assert record["protocol"]["split"] == "train" and record["protocol"]["other_training_images"] == 1000
-    assert {"fd_200_train", "fd_200_train_ratio", "coverage_200_train", "parzen_200_train",
-            "discriminator_accuracy_real_train"} <= set(record["generated"])
+    assert {
+        "fd_200_train",
+        "fd_200_train_ratio",
+        "coverage_200_train",
+        "parzen_200_train",
+        "discriminator_accuracy_real_train",
+    } <= set(record["generated"])
     assert not [name for name in record["generated"] if "test" in name or "memorisation" in name]
     assert "memorisation" in record["left_out"]
 
@@ -346,8 +443,27 @@ def test_images_to_choose_by_are_of_the_training_split_and_no_others_of_it(train
 
 
 def test_images_that_a_run_held_out_are_what_it_is_chosen_by(place, tmp_path):
-    assert cli.main(["train", "--recipe", "mlp", "--dataset", "mnist", "--data-path", str(place / "data"), *SMALL,
-                     "--steps", "2", "--set", "scores.held_out=150", "--output-dir", str(tmp_path)]) == 0
+    assert (
+        cli.main(
+            [
+                "train",
+                "--recipe",
+                "mlp",
+                "--dataset",
+                "mnist",
+                "--data-path",
+                str(place / "data"),
+                *SMALL,
+                "--steps",
+                "2",
+                "--set",
+                "scores.held_out=150",
+                "--output-dir",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     assert cli.main(["eval", str(tmp_path / "mlp" / "1"), "--against", "train"]) == 0
     record = json.loads((tmp_path / "mlp/1/eval/metrics.json").read_text())
     assert record["protocol"]["split"] == "held_out" and record["protocol"]["other_training_images"] == 1050
@@ -368,20 +484,26 @@ def test_another_judge_of_the_same_data_may_be_named(place, tmp_path, capsys):
     (judge / "judge.json").write_text(json.dumps(about))
     write_checksums(judge)
     capsys.readouterr()
-    for run, folder, named in (("runs/mlp/1", judge, "a judge of other data (mnist)"),
-                               ("runs/mlp/2", judge, "has no labels"), ("runs/mlp/1", tmp_path / "own", "no judge")):
+    for run, folder, named in (
+        ("runs/mlp/1", judge, "a judge of other data (mnist)"),
+        ("runs/mlp/2", judge, "has no labels"),
+        ("runs/mlp/1", tmp_path / "own", "no judge"),
+    ):
         assert evaluate(place, run, "--judge", str(folder), "--output-dir", str(tmp_path / "none")) == 2
         error = capsys.readouterr().err
         assert re.fullmatch(r"error: [^\n]+\n", error) and named in error
     assert not (tmp_path / "none").exists()
 
 
-@pytest.mark.parametrize("arguments, named", [
-    (("runs/mlp/3", "--metrics"), "too few for --metrics"),
-    (("runs/mlp/1", "--cas"), "--cas needs a generator"),
-    (("runs/mlp/1", "--nearest-neighbour"), "--nearest-neighbour needs a generator"),
-    (("runs/mlp/1", "--metrics", "--data-path", "other"), "not the images that the run was trained on"),
-])
+@pytest.mark.parametrize(
+    "arguments, named",
+    [
+        (("runs/mlp/3", "--metrics"), "too few for --metrics"),
+        (("runs/mlp/1", "--cas"), "--cas needs a generator"),
+        (("runs/mlp/1", "--nearest-neighbour"), "--nearest-neighbour needs a generator"),
+        (("runs/mlp/1", "--metrics", "--data-path", "other"), "not the images that the run was trained on"),
+    ],
+)
 def test_what_cannot_be_scored_is_said_in_one_line(arguments, named, place, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(place)
     assert evaluate(place, *arguments, "--output-dir", str(tmp_path / "out")) == 2
@@ -397,8 +519,21 @@ def test_a_judge_from_the_command_line(place, tmp_path, capsys):
     about = judges.load_judge(folder).about
     assert about["training"]["seeds"] == {"features": 4, "classes": 5}
     assert about["training"]["command"] == (
-        "python -m ms_gan judge --dataset mnist --data-path DIR --seed 4 --output-dir DIR")
+        "python -m ms_gan judge --dataset mnist --data-path DIR --seed 4 --output-dir DIR"
+    )
     assert cli.main(command) == 2 and "holds" in capsys.readouterr().err
-    assert cli.main(["judge", "--dataset", "folder", "--data-path", str(place / "unlabelled"), "--output-dir",
-                     str(tmp_path / "none")]) == 2
+    assert (
+        cli.main(
+            [
+                "judge",
+                "--dataset",
+                "folder",
+                "--data-path",
+                str(place / "unlabelled"),
+                "--output-dir",
+                str(tmp_path / "none"),
+            ]
+        )
+        == 2
+    )
     assert "no labels" in capsys.readouterr().err

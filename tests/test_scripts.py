@@ -10,13 +10,18 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-
 from commands import HANGS, ROOT, SMALL, environment, write_mnist
 
 
 def script(name, *arguments, cwd, status=0, **more):
-    done = subprocess.run(["bash", str(ROOT / "scripts" / name), *map(str, arguments)], cwd=cwd,
-                          env=environment(**more), capture_output=True, text=True, timeout=HANGS)
+    done = subprocess.run(
+        ["bash", str(ROOT / "scripts" / name), *map(str, arguments)],
+        cwd=cwd,
+        env=environment(**more),
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+    )
     assert done.returncode == status, f"status {done.returncode}\n{done.stdout}\n{done.stderr}"
     return done
 
@@ -28,14 +33,20 @@ def test_from_a_folder_of_images_to_a_bundle_that_draws(tmp_path):
     script("run_train.sh", "--resume", "runs/mlp/1", "--epochs", 3, cwd=tmp_path)
     assert (run_folder / "samples" / "epoch_0003.png").exists()
     drawn = script("run_eval.sh", "runs/mlp/1", "--grid", "2x2", cwd=tmp_path)
-    assert drawn.stdout.splitlines() == [f"runs/mlp/1/eval/{name}.png"
-                                         for name in ("samples", "interpolation", "generated_beside_real")]
+    assert drawn.stdout.splitlines() == [
+        f"runs/mlp/1/eval/{name}.png" for name in ("samples", "interpolation", "generated_beside_real")
+    ]
     script("run_export.sh", cwd=tmp_path)  # the newest run
     contract = json.loads((run_folder / "export" / "contract.json").read_text())
     assert contract["parity"]["generator.mindir"]["greatest_difference"] == 0 and contract["origin"]["step"] == 30
     assert (run_folder / "export" / "generator" / "1" / "generator.onnx").exists()
-    subprocess.run(["python", "-m", "ms_gan", "infer", "runs/mlp/1/export", "--num", "4", "--output", "four.npy"],
-                   cwd=tmp_path, env=environment(), check=True, timeout=HANGS)
+    subprocess.run(
+        ["python", "-m", "ms_gan", "infer", "runs/mlp/1/export", "--num", "4", "--output", "four.npy"],
+        cwd=tmp_path,
+        env=environment(),
+        check=True,
+        timeout=HANGS,
+    )
     assert np.load(tmp_path / "four.npy").shape == (4, 1, 28, 28)
 
 
@@ -46,7 +57,7 @@ def test_the_exit_status_is_the_programs(tmp_path):
 def test_a_missing_package_is_named_and_not_installed(tmp_path):
     fake = tmp_path / "bin" / "python3"
     fake.parent.mkdir()
-    fake.write_text('#!/bin/bash\nfor name; do case $name in tqdm) echo tqdm; exit 1;; esac; done\n')
+    fake.write_text("#!/bin/bash\nfor name; do case $name in tqdm) echo tqdm; exit 1;; esac; done\n")
     fake.chmod(0o755)
     path = os.pathsep.join([str(fake.parent), "/usr/bin", "/bin"])
     refused = script("run_train.sh", cwd=tmp_path, status=2, PATH=path)
@@ -59,15 +70,23 @@ def test_the_command_that_installs_a_missing_package_can_be_copied(tmp_path):
     shutil.copytree(ROOT / "scripts", clone / "scripts")
     (clone / "requirements.txt").write_text("tqdm\n")
     fake.parent.mkdir()
-    fake.write_text('#!/bin/bash\n[ "$1" = -m ] && cat "$5" && exit\n'
-                    'for name; do case $name in tqdm) echo tqdm; exit 1;; esac; done\n')
+    fake.write_text(
+        '#!/bin/bash\n[ "$1" = -m ] && cat "$5" && exit\n'
+        "for name; do case $name in tqdm) echo tqdm; exit 1;; esac; done\n"
+    )
     fake.chmod(0o755)
     path = {"PATH": os.pathsep.join([str(fake.parent), "/usr/bin", "/bin"])}
-    refused = subprocess.run(["bash", str(clone / "scripts" / "run_train.sh")], cwd=tmp_path, env=path,
-                             capture_output=True, text=True)
+    refused = subprocess.run(
+        ["bash", str(clone / "scripts" / "run_train.sh")], cwd=tmp_path, env=path, capture_output=True, text=True
+    )
     assert refused.returncode == 2
-    copied = subprocess.run(["bash", "-c", refused.stderr.partition("install it: ")[2]], cwd=tmp_path, env=path,
-                            capture_output=True, text=True)
+    copied = subprocess.run(
+        ["bash", "-c", refused.stderr.partition("install it: ")[2]],
+        cwd=tmp_path,
+        env=path,
+        capture_output=True,
+        text=True,
+    )
     assert copied.stdout == "tqdm\n"
 
 
@@ -79,13 +98,19 @@ def test_an_interpreter_too_old_or_too_new_is_refused(tmp_path):
     tools = tmp_path / "bin"
     tools.mkdir()
     for name in ("bash", "dirname", "basename", "cat", "cmp"):
-        (tools / name).symlink_to(next(Path(folder) / name for folder in ("/usr/bin", "/bin")
-                                       if (Path(folder) / name).exists()))
+        (tools / name).symlink_to(
+            next(Path(folder) / name for folder in ("/usr/bin", "/bin") if (Path(folder) / name).exists())
+        )
     for name in ("python3", "python"):
         (tools / name).write_text("#!/bin/bash\nexit 1\n")
         (tools / name).chmod(0o755)
-    done = subprocess.run([str(tools / "bash"), str(copy / "scripts" / "run_train.sh")], cwd=tmp_path,
-                          env={"PATH": str(tools)}, capture_output=True, text=True)
+    done = subprocess.run(
+        [str(tools / "bash"), str(copy / "scripts" / "run_train.sh")],
+        cwd=tmp_path,
+        env={"PATH": str(tools)},
+        capture_output=True,
+        text=True,
+    )
     assert done.returncode == 2
     assert done.stderr == "error: Python 3.9 to 3.12 is needed, and none was found\n"
     assert not (copy / ".venv").exists()

@@ -13,14 +13,14 @@ import time
 
 import numpy as np
 import pytest
-
 from bundles import write_autoencoder, write_conditional
 from commands import HANGS, environment, run
+from servers import INFER, end, free_ports, serving, tensor, wait_until
+
 from ms_gan import cli
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.evaluation.sampling import seeded_inputs
 from ms_gan.files import write_checksums
-from servers import INFER, end, free_ports, serving, tensor, wait_until
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -53,8 +53,11 @@ def test_a_signal_ends_it_with_status_0_and_frees_its_ports(number, folder, tmp_
     assert "Traceback" not in server.log.read_text(), "who stops it on purpose wants no stack"
 
 
-@pytest.mark.parametrize("sent", ["POST ", f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"],
-                         ids=["half a head", "half a body"])
+@pytest.mark.parametrize(
+    "sent",
+    ["POST ", f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"],
+    ids=["half a head", "half a body"],
+)
 def test_a_client_that_stalls_does_not_keep_it_from_ending(sent, folder, tmp_path):
     with serving(folder, tmp_path / "log", "--format", "onnx") as server:
         with socket.create_connection((server.host, server.http)) as connection:
@@ -65,13 +68,15 @@ def test_a_client_that_stalls_does_not_keep_it_from_ending(sent, folder, tmp_pat
 
 
 def test_a_body_that_stops_on_its_way_gets_408_and_a_sentence():
-    program = ("import asyncio\n"
-               "from ms_gan.delivery import server\n"
-               "server.MOST_SILENCE, sent = 0.2, []\n"
-               "async def send(message): sent.append(message)\n"
-               "limit, scope = server.BodyLimit(None, 100), {'type': 'http', 'headers': []}\n"
-               "asyncio.run(limit(scope, asyncio.Event().wait, send))\n"
-               "print(sent[0]['status'], sent[1]['body'].decode())\n")
+    program = (
+        "import asyncio\n"
+        "from ms_gan.delivery import server\n"
+        "server.MOST_SILENCE, sent = 0.2, []\n"
+        "async def send(message): sent.append(message)\n"
+        "limit, scope = server.BodyLimit(None, 100), {'type': 'http', 'headers': []}\n"
+        "asyncio.run(limit(scope, asyncio.Event().wait, send))\n"
+        "print(sent[0]['status'], sent[1]['body'].decode())\n"
+    )
     done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
     assert done.stdout == '408 {"error":"the body did not go on within 0.2 seconds"}\n', done.stderr
 
@@ -96,16 +101,29 @@ def test_a_name_or_an_address_of_ipv6_is_served(host, url, folder, tmp_path):
         said = server.log.read_text()
         assert f"at http://{url}:{server.http}/, gRPC at {url}:{server.grpc}" in said
         seen = server._replace(host=url)
-        image, = seen.draw(tensor("seed", "INT64", [1]), tensor("label", "INT64", [0]))
+        (image,) = seen.draw(tensor("seed", "INT64", [1]), tensor("label", "INT64", [0]))
         assert image.shape == (1, 1, 28, 28)
-        done = subprocess.run([sys.executable, "-c", "import sys, tritonclient.grpc as client\n"
-                               "assert client.InferenceServerClient(sys.argv[1]).is_server_live()",
-                               f"{url}:{server.grpc}"], capture_output=True, text=True, timeout=HANGS)
+        done = subprocess.run(
+            [
+                sys.executable,
+                "-c",
+                "import sys, tritonclient.grpc as client\n"
+                "assert client.InferenceServerClient(sys.argv[1]).is_server_live()",
+                f"{url}:{server.grpc}",
+            ],
+            capture_output=True,
+            text=True,
+            timeout=HANGS,
+        )
         assert done.returncode == 0, done.stderr
-        taken = run("serve", folder, "--host", host, "--http-port", server.http, "--grpc-port", *free_ports(1),
-                    status=2)
-        assert re.fullmatch(rf"error: {re.escape(url)}:{server.http} cannot be listened on \([^\n]+\); "
-                            rf"choose another port with --http-port\n", taken.stderr)
+        taken = run(
+            "serve", folder, "--host", host, "--http-port", server.http, "--grpc-port", *free_ports(1), status=2
+        )
+        assert re.fullmatch(
+            rf"error: {re.escape(url)}:{server.http} cannot be listened on \([^\n]+\); "
+            rf"choose another port with --http-port\n",
+            taken.stderr,
+        )
 
 
 def test_without_a_format_it_serves_what_the_bundle_holds(tmp_path):
@@ -118,9 +136,14 @@ def test_without_a_format_it_serves_what_the_bundle_holds(tmp_path):
 
 MODEL_FILES = ("generator.mindir", "encoder.mindir", "generator/1/generator.onnx", "encoder/1/encoder.onnx")
 CHECKED = ("contract.json", *MODEL_FILES)
-COVERED = (*CHECKED, "README.md", "samples.png", "settings.json",
-           *(f"{model}/config.pbtxt" for model in ("generator", "encoder")),
-           *(f"{model}/model-settings.json" for model in ("generator", "encoder")))
+COVERED = (
+    *CHECKED,
+    "README.md",
+    "samples.png",
+    "settings.json",
+    *(f"{model}/config.pbtxt" for model in ("generator", "encoder")),
+    *(f"{model}/model-settings.json" for model in ("generator", "encoder")),
+)
 
 
 def wrong_byte(name, place):
@@ -134,6 +157,7 @@ def wrong_byte(name, place):
 
 def contract_with(change, part=lambda contract: contract["models"]):
     """Change the contract's models, and write every checksum anew: nothing but the contract is wrong."""
+
     def rewrite(folder):
         contract = json.loads((folder / "contract.json").read_text())
         change(part(contract))
@@ -179,6 +203,7 @@ DISAGREEING = {
 
 def with_labels(names):
     """Change the labels, and the ranges with them, so that the contract contradicts nothing but the files."""
+
     def change(contract):
         contract["labels"] = names(contract["labels"])
         for facts in contract["models"].values():
@@ -192,33 +217,54 @@ WRONG_AS_A_WHOLE = {  # the change, and what the line names
     "a label too few": (with_labels(lambda names: names[:-1]), "another number of labels than the 4"),
     "three labels too few": (with_labels(lambda names: names[:-3]), "another number of labels than the 2"),
     "a label twice": (with_labels(lambda names: [*names[:-1], names[0]]), "contract.json"),
-    "a file that differs": (lambda contract: contract["parity"]["generator.mindir"].update(greatest_difference=0.5),
-                            "contract.json"),
-    "a difference of words": (lambda contract: contract["parity"]["generator.mindir"].update(greatest_difference="0"),
-                              "contract.json"),
+    "a file that differs": (
+        lambda contract: contract["parity"]["generator.mindir"].update(greatest_difference=0.5),
+        "contract.json",
+    ),
+    "a difference of words": (
+        lambda contract: contract["parity"]["generator.mindir"].update(greatest_difference="0"),
+        "contract.json",
+    ),
     "no parity": (lambda contract: contract["parity"].clear(), "contract.json"),
 }
 REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what the line names
-    **{f"{name}: a wrong byte near its {where}": (wrong_byte(name, place), [], name)
-       for name in CHECKED for where, place in (("start", 0.05), ("middle", 0.5), ("end", 0.95))},
-    **{f"no {name}": (lambda folder, name=name: (folder / name).unlink(), [], name)
-       for name in CHECKED},
-    **{f"{what}, {format}": (contract_with(change), ["--format", format], "contract.json")
-       for what, change in DISAGREEING.items() for format in ("mindir", "onnx")
-       if format == "onnx" or what in ("a larger latent", "larger images", "an encoder of longer latents")},
-    **{f"{what}, {format}": (contract_with(change, lambda contract: contract), ["--format", format], named)
-       for what, (change, named) in WRONG_AS_A_WHOLE.items() for format in ("mindir", "onnx")
-       if format == "onnx" or "another number" in named},
-    "no onnx": (contract_with(lambda models: [facts["files"].pop("onnx") for facts in models.values()]),
-                ["--format", "onnx"], "holds no onnx, only mindir; export it again"),
-    **{f"batches of {size}": (lambda folder: None, ["--max-batch", size], "of this bundle at most 86998")
-       for size in ("86999", "9" * 200)},
+    **{
+        f"{name}: a wrong byte near its {where}": (wrong_byte(name, place), [], name)
+        for name in CHECKED
+        for where, place in (("start", 0.05), ("middle", 0.5), ("end", 0.95))
+    },
+    **{f"no {name}": (lambda folder, name=name: (folder / name).unlink(), [], name) for name in CHECKED},
+    **{
+        f"{what}, {format}": (contract_with(change), ["--format", format], "contract.json")
+        for what, change in DISAGREEING.items()
+        for format in ("mindir", "onnx")
+        if format == "onnx" or what in ("a larger latent", "larger images", "an encoder of longer latents")
+    },
+    **{
+        f"{what}, {format}": (contract_with(change, lambda contract: contract), ["--format", format], named)
+        for what, (change, named) in WRONG_AS_A_WHOLE.items()
+        for format in ("mindir", "onnx")
+        if format == "onnx" or "another number" in named
+    },
+    "no onnx": (
+        contract_with(lambda models: [facts["files"].pop("onnx") for facts in models.values()]),
+        ["--format", "onnx"],
+        "holds no onnx, only mindir; export it again",
+    ),
+    **{
+        f"batches of {size}": (lambda folder: None, ["--max-batch", size], "of this bundle at most 86998")
+        for size in ("86999", "9" * 200)
+    },
     "one port for two": (lambda folder: None, ["--http-port", "{free}", "--grpc-port", "{free}"], "choose two"),
     "a contract of files elsewhere": (elsewhere, [], "contract.json: tells of '../generator.mindir'"),
-    **{f"{host} that is not here": (lambda folder: None, ["--host", host], "give --host an address of this machine")
-       for host in ("203.0.113.1", "2001:db8::1")},
-    **{f"{host} that is none": (lambda folder: None, ["--host", host], "no name or address that this machine knows")
-       for host in ("no such host", "", "1.2.3.4.5", "::g", "a" * 300)},
+    **{
+        f"{host} that is not here": (lambda folder: None, ["--host", host], "give --host an address of this machine")
+        for host in ("203.0.113.1", "2001:db8::1")
+    },
+    **{
+        f"{host} that is none": (lambda folder: None, ["--host", host], "no name or address that this machine knows")
+        for host in ("no such host", "", "1.2.3.4.5", "::g", "a" * 300)
+    },
     "no folder, and a format": (shutil.rmtree, ["--format", "onnx"], "not a bundle"),
     "an empty folder": (lambda folder: [shutil.rmtree(folder), folder.mkdir()], [], "not a bundle"),
     "no folder": (shutil.rmtree, [], "not a bundle"),
@@ -252,10 +298,25 @@ def lines(autoencoder_folder, tmp_path_factory):
         shutil.copytree(autoencoder_folder, folders / str(number))
         spoil(folders / str(number))
         http, remote = free_ports(2)
-        commands.append(["serve", str(folders / str(number)), "--http-port", str(http), "--grpc-port", str(remote),
-                         *(option.format(free=http) for option in options)])
-    done = subprocess.run([sys.executable, "-c", SERVE], input=json.dumps(commands), env=environment(),
-                          capture_output=True, text=True, timeout=HANGS)
+        commands.append(
+            [
+                "serve",
+                str(folders / str(number)),
+                "--http-port",
+                str(http),
+                "--grpc-port",
+                str(remote),
+                *(option.format(free=http) for option in options),
+            ]
+        )
+    done = subprocess.run(
+        [sys.executable, "-c", SERVE],
+        input=json.dumps(commands),
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+    )
     assert done.returncode == 0, done.stderr
     return dict(zip(REFUSED_BUNDLES, map(json.loads, done.stdout.splitlines())))
 
@@ -276,10 +337,12 @@ def test_a_process_that_refuses_says_nothing_else(autoencoder_folder, tmp_path):
 
 
 def test_where_the_server_itself_fails_it_says_so_in_the_shape_of_all_its_errors():
-    program = ("import asyncio\n"
-               "from ms_gan.delivery.server import own_up\n"
-               "answer = asyncio.run(own_up(None, ArithmeticError('a stack')))\n"
-               "print(answer.status_code, answer.body.decode())\n")
+    program = (
+        "import asyncio\n"
+        "from ms_gan.delivery.server import own_up\n"
+        "answer = asyncio.run(own_up(None, ArithmeticError('a stack')))\n"
+        "print(answer.status_code, answer.body.decode())\n"
+    )
     done = subprocess.run([sys.executable, "-c", program], env=environment(), capture_output=True, text=True)
     assert done.stdout == '500 {"error":"the server failed at this request; its log says how"}\n', done.stderr
 
@@ -296,16 +359,29 @@ def test_mlservers_own_command_serves_a_bundle_too(folder, bundle, tmp_path):
     http, remote, metrics = free_ports(3)
     log = tmp_path / "log"
     with open(log, "wb") as output:
-        process = subprocess.Popen(["bash", "-c", line], cwd=folder, stdout=output, stderr=subprocess.STDOUT,
-                                   start_new_session=True, env=environment(
-                                       MLSERVER_HTTP_PORT=str(http), MLSERVER_GRPC_PORT=str(remote),
-                                       MLSERVER_METRICS_PORT=str(metrics), MLSERVER_HOST="127.0.0.1"))
+        process = subprocess.Popen(
+            ["bash", "-c", line],
+            cwd=folder,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            env=environment(
+                MLSERVER_HTTP_PORT=str(http),
+                MLSERVER_GRPC_PORT=str(remote),
+                MLSERVER_METRICS_PORT=str(metrics),
+                MLSERVER_HOST="127.0.0.1",
+            ),
+        )
     try:
         wait_until(lambda: "Loaded model" in log.read_text(), process, log)
         body = json.dumps({"inputs": [tensor("seed", "INT64", [3]), tensor("label", "BYTES", ["4"])]})
-        done = subprocess.run(["curl", "-s", "-H", "Content-Type: application/json", "-d", body,
-                               f"http://127.0.0.1:{http}{INFER}"], capture_output=True, text=True, timeout=HANGS)
-        output, = json.loads(done.stdout)["outputs"]
+        done = subprocess.run(
+            ["curl", "-s", "-H", "Content-Type: application/json", "-d", body, f"http://127.0.0.1:{http}{INFER}"],
+            capture_output=True,
+            text=True,
+            timeout=HANGS,
+        )
+        (output,) = json.loads(done.stdout)["outputs"]
         expected = bundle.draw(seeded_inputs(bundle.latent, 1, 3, np.int32([4])))
         assert np.array_equal(np.float32(output["data"]), expected.ravel())
         assert end(process, group=True) in (0, -signal.SIGTERM)

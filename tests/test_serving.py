@@ -11,23 +11,23 @@ import subprocess
 import zlib
 from types import SimpleNamespace
 
-import mindspore  # noqa: F401  before tritonclient: it needs a protobuf of its own choice
 import grpc
+import mindspore  # noqa: F401  before tritonclient: it needs a protobuf of its own choice
 import numpy as np
 import pytest
 import tritonclient.grpc
 import tritonclient.grpc.aio
 import tritonclient.http
 import tritonclient.http.aio
+from bundles import INGREDIENTS, write_autoencoder, write_conditional
+from commands import HANGS, environment
+from servers import INFER, serving, tensor
 from tritonclient.grpc import service_pb2, service_pb2_grpc
 from tritonclient.utils import InferenceServerException
 
-from bundles import INGREDIENTS, write_autoencoder, write_conditional
-from commands import HANGS, environment
 from ms_gan import cli
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.evaluation.sampling import in_chunks, seeded_inputs
-from servers import INFER, serving, tensor
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -53,8 +53,9 @@ def server(folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def onnx_server(folder, tmp_path_factory):
-    with serving(folder, tmp_path_factory.mktemp("onnx") / "log", "--format", "onnx", "--max-batch", 16,
-                 host="127.0.0.2") as started:
+    with serving(
+        folder, tmp_path_factory.mktemp("onnx") / "log", "--format", "onnx", "--max-batch", 16, host="127.0.0.2"
+    ) as started:
         yield started
 
 
@@ -90,7 +91,7 @@ def seeded(bundle, seed, labels):
 
 def answers(server, bundle):
     """Is the server there, with the image that it should draw?"""
-    image, = server.draw(tensor("seed", "INT64", [3]), tensor("label", "INT32", [4]))
+    (image,) = server.draw(tensor("seed", "INT64", [3]), tensor("label", "INT32", [4]))
     return np.array_equal(image, seeded(bundle, 3, [4])[1])
 
 
@@ -101,15 +102,17 @@ def test_health_and_metadata_are_those_of_the_contract(server, bundle):
     http = tritonclient.http.InferenceServerClient(f"{server.host}:{server.http}")
     remote = tritonclient.grpc.InferenceServerClient(f"{server.host}:{server.grpc}")
     facts = bundle.contract["models"]["generator"]
-    for client, told in ((http, http.get_model_metadata("generator")),
-                         (remote, remote.get_model_metadata("generator", as_json=True))):
+    for client, told in (
+        (http, http.get_model_metadata("generator")),
+        (remote, remote.get_model_metadata("generator", as_json=True)),
+    ):
         assert client.is_server_live() and client.is_server_ready() and client.is_model_ready("generator")
         assert (told["name"], told["platform"], told["versions"]) == ("generator", "ms_gan_mindir", ["1"])
         for kind in ("inputs", "outputs"):
             described = [(each["name"], each["datatype"], [int(size) for size in each["shape"]]) for each in told[kind]]
             expected = [(each["name"], TYPES[each["type"]], [-1, *each["shape"][1:]]) for each in facts[kind]]
-            assert described[:len(expected)] == expected
-            assert [name for name, _, _ in described[len(expected):]] == (["seed", "num"] if kind == "inputs" else [])
+            assert described[: len(expected)] == expected
+            assert [name for name, _, _ in described[len(expected) :]] == (["seed", "num"] if kind == "inputs" else [])
         if client is http:  # Triton's own client knows no parameters of tensors over gRPC
             latent, label = (each["parameters"] for each in told["inputs"][:2])
             assert (latent["distribution"], label["range"]) == ("normal", "0 to 9")
@@ -131,18 +134,26 @@ def test_the_page_is_there(server):
 
 
 def test_it_listens_where_it_is_told_to_and_nowhere_else(server, onnx_server):
-    for host, port, listens in (("127.0.0.1", server.http, True), ("127.0.0.1", server.grpc, True),
-                                ("127.0.0.2", server.http, False), ("127.0.0.2", server.grpc, False),
-                                ("127.0.0.2", onnx_server.http, True), ("127.0.0.2", onnx_server.grpc, True),
-                                ("127.0.0.1", onnx_server.http, False), ("127.0.0.1", onnx_server.grpc, False)):
+    for host, port, listens in (
+        ("127.0.0.1", server.http, True),
+        ("127.0.0.1", server.grpc, True),
+        ("127.0.0.2", server.http, False),
+        ("127.0.0.2", server.grpc, False),
+        ("127.0.0.2", onnx_server.http, True),
+        ("127.0.0.2", onnx_server.grpc, True),
+        ("127.0.0.1", onnx_server.http, False),
+        ("127.0.0.1", onnx_server.grpc, False),
+    ):
         with socket.socket() as probe:
             assert (probe.connect_ex((host, port)) == 0) == listens, (host, port)
 
 
 def test_the_line_that_says_where_it_serves(server):
     line = next(line for line in server.log.read_text().splitlines() if line.startswith("serving "))
-    assert line == (f"serving acgan, step 1,234, as mindir: page and REST at http://127.0.0.1:{server.http}/, "
-                    f"gRPC at 127.0.0.1:{server.grpc}; Ctrl-C ends it")
+    assert line == (
+        f"serving acgan, step 1,234, as mindir: page and REST at http://127.0.0.1:{server.http}/, "
+        f"gRPC at 127.0.0.1:{server.grpc}; Ctrl-C ends it"
+    )
 
 
 # what it draws
@@ -166,8 +177,12 @@ def call(server, kind, model, arrays, outputs):
 @pytest.mark.parametrize("kind", ["http", "grpc"])
 def test_a_seed_draws_what_infer_draws(kind, server, folder, bundle, tmp_path):
     file = tmp_path / "images.npy"
-    assert cli.main(["infer", str(folder), "--num", "20", "--seed", "7", "--label", "3", "--label", "8",
-                     "--output", str(file)]) == 0
+    assert (
+        cli.main(
+            ["infer", str(folder), "--num", "20", "--seed", "7", "--label", "3", "--label", "8", "--output", str(file)]
+        )
+        == 0
+    )
     asked = {"seed": np.int64([7]), "num": np.int32([20])}
     by_number, by_name = ({**asked, "label": label} for label in (np.int32([3, 8]), np.array(["3", "8"], object)))
     for arrays in (by_number, by_name, {**asked, "label": np.int32([[3], [8]])}):
@@ -175,7 +190,7 @@ def test_a_seed_draws_what_infer_draws(kind, server, folder, bundle, tmp_path):
         assert image.dtype == np.float32 and np.array_equal(image, np.load(file))
         assert np.array_equal(latent, seeded_inputs(bundle.latent, 20, 7)[0])
     assert cli.main(["infer", str(folder), "--num", "13", "--output", str(file), "--overwrite"]) == 0
-    image, = call(server, kind, "generator", {"num": np.int32([13])}, ("image",))
+    (image,) = call(server, kind, "generator", {"num": np.int32([13])}, ("image",))
     assert np.array_equal(image, np.load(file)), "without seed and label what infer draws without them"
 
 
@@ -184,7 +199,7 @@ def test_latents_give_their_images(kind, server, bundle):
     latents = np.random.default_rng(5).standard_normal((64, 100)).astype(np.float32)
     labels = np.arange(64, dtype=np.int32) % 10
     expected = bundle.draw((latents, labels))
-    image, = call(server, kind, "generator", {"latent": latents, "label": labels}, ("image",))
+    (image,) = call(server, kind, "generator", {"latent": latents, "label": labels}, ("image",))
     assert np.array_equal(image, expected)
     latent, image = call(server, kind, "generator", {"latent": latents[:1], "label": labels[:1]}, ("latent", "image"))
     assert np.array_equal(latent, latents[:1]) and np.array_equal(image, expected[:1])
@@ -193,10 +208,12 @@ def test_latents_give_their_images(kind, server, bundle):
 def test_a_tensor_need_not_be_raw_over_grpc(stub, bundle):
     request = service_pb2.ModelInferRequest(model_name="generator")
     latents, expected = seeded(bundle, 2, [1, 6])
-    for name, datatype, shape, contents in (("latent", "FP32", [2, 100], {"fp32_contents": latents.ravel().tolist()}),
-                                            ("label", "BYTES", [2], {"bytes_contents": [b"1", b"6"]})):
+    for name, datatype, shape, contents in (
+        ("latent", "FP32", [2, 100], {"fp32_contents": latents.ravel().tolist()}),
+        ("label", "BYTES", [2], {"bytes_contents": [b"1", b"6"]}),
+    ):
         add(request, name, datatype, shape, **contents)
-    output, = stub.ModelInfer(request).outputs
+    (output,) = stub.ModelInfer(request).outputs
     assert (output.name, output.datatype, list(output.shape)) == ("image", "FP32", [2, 1, 28, 28])
     assert np.array_equal(np.float32(output.contents.fp32_contents).reshape(2, 1, 28, 28), expected)
 
@@ -206,18 +223,19 @@ def test_curl_as_the_readme_says(server, folder, bundle):
     command = re.search(r"^curl .*$", text, re.M)[0].replace("127.0.0.1:8080", f"{server.host}:{server.http}")
     done = subprocess.run(["bash", "-c", command], capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, done.stderr
-    output, = json.loads(done.stdout)["outputs"]
+    (output,) = json.loads(done.stdout)["outputs"]
     assert output["shape"] == [4, 1, 28, 28]
     assert np.array_equal(np.float32(output["data"]), seeded(bundle, 7, [0] * 4)[1].ravel())
     body = json.dumps({"inputs": [tensor("seed", "INT64", [7])]})
-    bare = subprocess.run(["curl", "-s", server.url + INFER, "-d", body], capture_output=True, text=True,
-                          timeout=HANGS)  # says that it sends a form
+    bare = subprocess.run(
+        ["curl", "-s", server.url + INFER, "-d", body], capture_output=True, text=True, timeout=HANGS
+    )  # says that it sends a form
     assert json.loads(bare.stdout)["outputs"][0]["shape"] == [1, 1, 28, 28]
 
 
 def test_the_encoder_as_the_readme_says(autoencoder_server, autoencoder_folder, autoencoder):
     text = (autoencoder_folder / "README.md").read_text(encoding="utf-8")
-    command, = [block for block in re.findall(r"```bash\n(.*?)```", text, re.S) if "models/encoder/infer" in block]
+    (command,) = [block for block in re.findall(r"```bash\n(.*?)```", text, re.S) if "models/encoder/infer" in block]
     command = command.replace("127.0.0.1:8080", f"{autoencoder_server.host}:{autoencoder_server.http}")
     done = subprocess.run(["bash", "-c", command], env=environment(), capture_output=True, text=True, timeout=HANGS)
     assert done.returncode == 0, done.stderr
@@ -230,9 +248,13 @@ def test_the_encoder_as_the_readme_says(autoencoder_server, autoencoder_folder, 
 def test_a_packed_request_is_unpacked(server, bundle):
     body = json.dumps({"inputs": [tensor("seed", "INT64", [3]), tensor("label", "INT32", [4])]}).encode()
     halves = body[:20], body[20:]
-    for name, packed in (("gzip", gzip.compress(body)), ("GZIP", b"".join(map(gzip.compress, halves))),
-                         ("deflate", zlib.compress(body)), ("deflate", b"".join(map(zlib.compress, halves))),
-                         ("identity", body)):
+    for name, packed in (
+        ("gzip", gzip.compress(body)),
+        ("GZIP", b"".join(map(gzip.compress, halves))),
+        ("deflate", zlib.compress(body)),
+        ("deflate", b"".join(map(zlib.compress, halves))),
+        ("identity", body),
+    ):
         status, answer = server.ask(INFER, packed, Content_Encoding=name)
         assert status == 200, answer
         assert np.array_equal(np.float32(answer["outputs"][0]["data"]), seeded(bundle, 3, [4])[1].ravel())
@@ -245,8 +267,10 @@ def test_a_packed_request_is_unpacked(server, bundle):
 def test_tritons_client_may_pack_its_requests(coding, server, bundle):
     client = tritonclient.http.InferenceServerClient(f"{server.host}:{server.http}")
     latent = np.random.default_rng(6).standard_normal((3, 100), dtype=np.float32)
-    inputs = [tritonclient.http.InferInput("latent", [3, 100], "FP32"),
-              tritonclient.http.InferInput("label", [3], "INT32")]
+    inputs = [
+        tritonclient.http.InferInput("latent", [3, 100], "FP32"),
+        tritonclient.http.InferInput("label", [3], "INT32"),
+    ]
     for each, array in zip(inputs, (latent, np.int32([3, 0, 9]))):
         each.set_data_from_numpy(array)
     image = client.infer("generator", inputs, request_compression_algorithm=coding).as_numpy("image")
@@ -256,8 +280,8 @@ def test_tritons_client_may_pack_its_requests(coding, server, bundle):
 
 def test_onnx_draws_the_same_without_mindspore(onnx_server, server, bundle):
     asked = [tensor("seed", "INT64", [11]), tensor("num", "INT32", [16])]
-    found, = onnx_server.draw(*asked)
-    expected, = server.draw(*asked)
+    (found,) = onnx_server.draw(*asked)
+    (expected,) = server.draw(*asked)
     np.testing.assert_allclose(found, expected, atol=1e-5, rtol=0)
     status, contract = onnx_server.ask("/contract.json", method="GET")
     assert contract["server"] == {"format": "onnx", "max_batch": 16}
@@ -271,13 +295,14 @@ def test_onnx_draws_the_same_without_mindspore(onnx_server, server, bundle):
 def test_from_an_image_through_its_latent_to_an_image_with_other_tags(kind, autoencoder_server, autoencoder):
     own, other = np.int32([[1, 3, 0], [2, 0, 0], [0, 0, 0]]), np.int32([[4, 0, 0], [1, 2, 5], [3, 0, 0]])
     images = np.random.default_rng(3).random((3, 3, 16, 16), dtype=np.float32)
-    mean, log_variance = call(autoencoder_server, kind, "encoder", {"image": images, "label": own},
-                              ("mean", "log_variance"))
+    mean, log_variance = call(
+        autoencoder_server, kind, "encoder", {"image": images, "label": own}, ("mean", "log_variance")
+    )
     expected = in_chunks(autoencoder.models["encoder"], (images, own))
     assert np.array_equal(mean, expected[0]) and np.array_equal(log_variance, expected[1])
     named = np.array([",".join(INGREDIENTS[tag - 1] for tag in row if tag) for row in other], object)
     for label in (other, named):
-        drawn, = call(autoencoder_server, kind, "generator", {"latent": mean, "label": label}, ("image",))
+        (drawn,) = call(autoencoder_server, kind, "generator", {"latent": mean, "label": label}, ("image",))
         assert np.array_equal(drawn, autoencoder.draw((autoencoder.encode((images, own)), other)))
 
 
@@ -294,8 +319,10 @@ def test_encoder_and_generator_work_at_the_same_time(autoencoder_server, autoenc
 
         async def one(number):
             model, name, array = (("encoder", "image", images), ("generator", "latent", mean))[number % 2]
-            inputs = [grpc_module.InferInput(name, list(array.shape), "FP32"),
-                      grpc_module.InferInput("label", [8, 3], "INT32")]
+            inputs = [
+                grpc_module.InferInput(name, list(array.shape), "FP32"),
+                grpc_module.InferInput("label", [8, 3], "INT32"),
+            ]
             for each, values in zip(inputs, (array, labels)):
                 each.set_data_from_numpy(values)
             return (await client.infer(model, inputs, client_timeout=HANGS)).as_numpy(("mean", "image")[number % 2])
@@ -313,12 +340,15 @@ def test_an_encoder_tells_of_itself_and_refuses(autoencoder_server):
     _, told = autoencoder_server.ask("/v2/models/encoder", method="GET")
     assert [each["name"] for each in told["inputs"]] == ["image", "label"]
     assert [each["name"] for each in told["outputs"]] == ["mean", "log_variance"]
-    for inputs, named in (([tensor("seed", "INT64", [1])], "no input 'seed'"),
-                          ([tensor("image", "FP32", [2.0] * 768, [1, 3, 16, 16])], "label is missing"),
-                          ([tensor("image", "FP32", [2.0] * 768, [1, 3, 16, 16]),
-                            tensor("label", "BYTES", ["basil"])], "outside 0 to 1"),
-                          ([tensor("image", "FP32", [0.0] * 768, [1, 3, 16, 16]),
-                            tensor("label", "BYTES", ["basil,basli"])], "did you mean basil?")):
+    for inputs, named in (
+        ([tensor("seed", "INT64", [1])], "no input 'seed'"),
+        ([tensor("image", "FP32", [2.0] * 768, [1, 3, 16, 16])], "label is missing"),
+        ([tensor("image", "FP32", [2.0] * 768, [1, 3, 16, 16]), tensor("label", "BYTES", ["basil"])], "outside 0 to 1"),
+        (
+            [tensor("image", "FP32", [0.0] * 768, [1, 3, 16, 16]), tensor("label", "BYTES", ["basil,basli"])],
+            "did you mean basil?",
+        ),
+    ):
         status, answer = autoencoder_server.ask("/v2/models/encoder/infer", {"inputs": inputs})
         assert status == 400 and named in one_sentence(answer["error"])
 
@@ -365,8 +395,13 @@ def test_over_rest_a_request_that_cannot_be_answered_gets_400_and_a_sentence(wha
     assert answers(server, bundle)
 
 
-CONTENTS = {"FP32": "fp32_contents", "FP64": "fp64_contents", "INT32": "int_contents", "INT64": "int64_contents",
-            "BYTES": "bytes_contents"}
+CONTENTS = {
+    "FP32": "fp32_contents",
+    "FP64": "fp64_contents",
+    "INT32": "int_contents",
+    "INT64": "int64_contents",
+    "BYTES": "bytes_contents",
+}
 
 
 def add(request, name, datatype, shape, **contents):
@@ -406,9 +441,17 @@ def test_over_grpc_it_gets_invalid_argument_and_the_same_sentence(what, stub, se
 
 ONE = tensor("seed", "INT64", [1])
 BODIES = {  # what is no request at all
-    "nothing": b"", "no JSON": b"x", "half of it": b'{"inputs": [', "not a number": b'{"inputs": [NaN]}',
-    "no text": b"\xff\xfe\x00", "a list": [], "a number": 3, "an empty one": {}, "inputs that are none": {"inputs": 3},
-    "an input that is none": {"inputs": [3]}, "an input without anything": {"inputs": [{}]},
+    "nothing": b"",
+    "no JSON": b"x",
+    "half of it": b'{"inputs": [',
+    "not a number": b'{"inputs": [NaN]}',
+    "no text": b"\xff\xfe\x00",
+    "a list": [],
+    "a number": 3,
+    "an empty one": {},
+    "inputs that are none": {"inputs": 3},
+    "an input that is none": {"inputs": [3]},
+    "an input without anything": {"inputs": [{}]},
     "no shape": {"inputs": [{"name": "seed", "datatype": "INT64", "data": [1]}]},
     "no data": {"inputs": [{"name": "seed", "datatype": "INT64", "shape": [1]}]},
     "an unknown type": {"inputs": [tensor("seed", "INT65", [1])]},
@@ -420,8 +463,9 @@ BODIES = {  # what is no request at all
     "words for latents": {"inputs": [LABEL, tensor("latent", "FP32", ["one"] * 100, [1, 100])]},
     "a dictionary for numbers": {"inputs": [tensor("seed", "INT64", {"one": 1}, [1])]},
     "a seed beyond 64 bits": {"inputs": [tensor("seed", "INT64", [10**30])]},
-    "a deep nest": json.dumps({"inputs": [tensor("seed", "INT64", "?", [1])]}).encode().replace(
-        b'"?"', b"[" * 900 + b"]" * 900),
+    "a deep nest": json.dumps({"inputs": [tensor("seed", "INT64", "?", [1])]})
+    .encode()
+    .replace(b'"?"', b"[" * 900 + b"]" * 900),
     "a deeper nest": b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "an unknown output": {"inputs": [ONE], "outputs": [{"name": "sound"}]},
     "an output without a name": {"inputs": [ONE], "outputs": [{}]},
@@ -462,14 +506,17 @@ def test_the_models_have_the_version_that_triton_gives_them(version, server, stu
 def test_another_version_is_not_there(version, server, stub):
     for path in ("", "/ready", "/infer"):
         method = "POST" if path == "/infer" else "GET"
-        status, answer = server.ask(f"/v2/models/generator/versions/{version}{path}",
-                                    {"inputs": [ONE]} if method == "POST" else None, method)
+        status, answer = server.ask(
+            f"/v2/models/generator/versions/{version}{path}", {"inputs": [ONE]} if method == "POST" else None, method
+        )
         assert status == 404 and version in one_sentence(answer["error"])
     request = request_of([ONE])
     request.model_version = version
     assert version in refused_over_grpc(stub, request, grpc.StatusCode.NOT_FOUND)
-    for call, asked in ((stub.ModelReady, service_pb2.ModelReadyRequest(name="generator", version=version)),
-                        (stub.ModelMetadata, service_pb2.ModelMetadataRequest(name="generator", version=version))):
+    for call, asked in (
+        (stub.ModelReady, service_pb2.ModelReadyRequest(name="generator", version=version)),
+        (stub.ModelMetadata, service_pb2.ModelMetadataRequest(name="generator", version=version)),
+    ):
         with pytest.raises(grpc.RpcError) as caught:
             call(asked, timeout=HANGS)
         assert caught.value.code() == grpc.StatusCode.NOT_FOUND
@@ -482,11 +529,17 @@ def test_the_index_tells_of_the_version(server, stub):
     assert [(each.name, each.version) for each in listed] == [("generator", "1")]
 
 
-@pytest.mark.parametrize("path, method, status", [
-    ("/v2/models/absent/infer", "POST", 404), ("/v2/models/generator/versions/7/infer", "POST", 404),
-    ("/v2/models/generator/infer", "GET", 405), ("/absent", "GET", 404), ("/../contract.json", "GET", 404),
-    ("/generator.mindir", "GET", 404),
-])
+@pytest.mark.parametrize(
+    "path, method, status",
+    [
+        ("/v2/models/absent/infer", "POST", 404),
+        ("/v2/models/generator/versions/7/infer", "POST", 404),
+        ("/v2/models/generator/infer", "GET", 405),
+        ("/absent", "GET", 404),
+        ("/../contract.json", "GET", 404),
+        ("/generator.mindir", "GET", 404),
+    ],
+)
 def test_what_is_not_there_is_not_served(path, method, status, server):
     found, answer = server.ask(path, None if method == "GET" else {"inputs": [ONE]}, method)
     assert (found, list(answer)) == (status, ["error"]) and one_sentence(answer["error"])
@@ -497,21 +550,34 @@ LONG = "long\n" * 2000  # longer than an error over gRPC may be
 
 def test_a_long_name_is_not_repeated_whole(server, stub):
     text = {"inputs": [ONE, tensor("label", "BYTES", [LONG])]}
-    for body in ({"inputs": [tensor(LONG, "INT64", [1])]}, {"inputs": [tensor(LONG, "INT64", [1])] * 2}, text,
-                 {"inputs": [ONE], "outputs": [{"name": LONG}]},
-                 {"inputs": [tensor("seed", "INT64", [1], [10**19] * 32)]}):
+    for body in (
+        {"inputs": [tensor(LONG, "INT64", [1])]},
+        {"inputs": [tensor(LONG, "INT64", [1])] * 2},
+        text,
+        {"inputs": [ONE], "outputs": [{"name": LONG}]},
+        {"inputs": [tensor("seed", "INT64", [1], [10**19] * 32)]},
+    ):
         status, answer = server.ask(INFER, body)
         assert status == 400 and len(one_sentence(answer["error"])) < 900
-    for path, method in ((f"/v2/models/{'long' * 200}/infer", "POST"), (f"/{'long' * 200}", "GET"),
-                         (f"/v2/models/generator/versions/{'long' * 200}/ready", "GET")):
+    for path, method in (
+        (f"/v2/models/{'long' * 200}/infer", "POST"),
+        (f"/{'long' * 200}", "GET"),
+        (f"/v2/models/generator/versions/{'long' * 200}/ready", "GET"),
+    ):
         status, answer = server.ask(path, {"inputs": [ONE]} if method == "POST" else None, method)
         assert status == 404 and len(one_sentence(answer["error"])) < 300
-    for request in (request_of([tensor(LONG, "INT64", [1])]), request_of([tensor(LONG, "INT64", [1])] * 2),
-                    request_of(text["inputs"]), request_of([ONE], outputs=[LONG])):
+    for request in (
+        request_of([tensor(LONG, "INT64", [1])]),
+        request_of([tensor(LONG, "INT64", [1])] * 2),
+        request_of(text["inputs"]),
+        request_of([ONE], outputs=[LONG]),
+    ):
         assert len(refused_over_grpc(stub, request)) < 500
     assert len(refused_over_grpc(stub, request_of([ONE], model=LONG), grpc.StatusCode.NOT_FOUND)) < 300
-    for call, request in ((stub.ModelReady, service_pb2.ModelReadyRequest(name=LONG)),
-                          (stub.ModelMetadata, service_pb2.ModelMetadataRequest(name=LONG))):
+    for call, request in (
+        (stub.ModelReady, service_pb2.ModelReadyRequest(name=LONG)),
+        (stub.ModelMetadata, service_pb2.ModelMetadataRequest(name=LONG)),
+    ):
         with pytest.raises(grpc.RpcError) as caught:
             call(request, timeout=HANGS)
         assert caught.value.code() == grpc.StatusCode.NOT_FOUND and len(one_sentence(caught.value.details())) < 300
@@ -547,8 +613,11 @@ def test_nobody_but_its_owner_can_take_the_model_away(kind, server, bundle):
     assert answers(server, bundle)
 
 
-@pytest.mark.parametrize("name", ["", "one", "☃", "a\nb", "a\r\nSet-Cookie: b", "\0", "x" * 20_000],
-                         ids=["empty", "short", "snowman", "two lines", "a header", "zero", "long"])
+@pytest.mark.parametrize(
+    "name",
+    ["", "one", "☃", "a\nb", "a\r\nSet-Cookie: b", "\0", "x" * 20_000],
+    ids=["empty", "short", "snowman", "two lines", "a header", "zero", "long"],
+)
 def test_the_id_of_a_request_comes_back_as_it_is(name, server, stub):
     status, answer = server.ask(INFER, {"id": name, "inputs": [SEED, LABEL]})
     assert (status, answer["id"]) == (200, name)
@@ -565,8 +634,11 @@ def test_an_id_that_is_no_text_is_refused(server, bundle):
 
 
 RAW = {  # of one seed, int64: how its bytes may be wrong
-    "too few bytes": ([ONE], [b"abc"]), "too many bytes": ([ONE], [bytes(24)]), "no bytes": ([ONE], [b""]),
-    "fewer than inputs": ([ONE, LABEL], [bytes(8)]), "more than inputs": ([ONE], [bytes(8), bytes(8)]),
+    "too few bytes": ([ONE], [b"abc"]),
+    "too many bytes": ([ONE], [bytes(24)]),
+    "no bytes": ([ONE], [b""]),
+    "fewer than inputs": ([ONE, LABEL], [bytes(8)]),
+    "more than inputs": ([ONE], [bytes(8), bytes(8)]),
     "a text cut off": ([tensor("label", "BYTES", ["1"])], [b"\5\0\0\0ab"]),
     "a text of 4 GB": ([tensor("label", "BYTES", ["1"])], [b"\xff\xff\xff\xff"]),
     "a length cut off": ([tensor("label", "BYTES", ["1"])], [b"\1\0"]),
@@ -602,8 +674,10 @@ def test_over_grpc_too_what_is_not_there_is_refused(stub, server, bundle):
 def test_tensors_in_binary_over_http_are_read(server, bundle):
     client = tritonclient.http.InferenceServerClient(f"{server.host}:{server.http}")
     latent = np.random.default_rng(4).standard_normal((3, 100), dtype=np.float32)
-    inputs = [tritonclient.http.InferInput("latent", [3, 100], "FP32"),
-              tritonclient.http.InferInput("label", [3], "BYTES")]
+    inputs = [
+        tritonclient.http.InferInput("latent", [3, 100], "FP32"),
+        tritonclient.http.InferInput("label", [3], "BYTES"),
+    ]
     inputs[0].set_data_from_numpy(latent, binary_data=True)
     inputs[1].set_data_from_numpy(np.array(["3", "0", "9"], object), binary_data=True)
     image = client.infer("generator", inputs).as_numpy("image")
@@ -618,26 +692,34 @@ def test_tensors_in_binary_over_http_are_read(server, bundle):
 
 def binary(datatype, size, name="seed", shape=(1,)):
     """JSON of a request whose tensor lies behind it."""
-    return json.dumps({"inputs": [{"name": name, "datatype": datatype, "shape": shape,
-                                   "parameters": {"binary_data_size": size}}]}).encode()
+    return json.dumps(
+        {"inputs": [{"name": name, "datatype": datatype, "shape": shape, "parameters": {"binary_data_size": size}}]}
+    ).encode()
 
 
 EIGHT = bytes(8)
 BINARY = {  # JSON, and what lies behind it
-    "more than it says": (binary("INT64", 8), bytes(16)), "no multiple of its type": (binary("INT64", 6), bytes(6)),
+    "more than it says": (binary("INT64", 8), bytes(16)),
+    "no multiple of its type": (binary("INT64", 6), bytes(6)),
     "more than its shape": (binary("INT64", 16), bytes(16)),
     "less than its shape": (binary("INT64", 8, shape=(2,)), EIGHT),
-    "a size below zero": (binary("INT64", -1), EIGHT), "half a size": (binary("INT64", 0.5), EIGHT),
-    "a size of words": (binary("INT64", "8"), EIGHT), "a size beyond all": (binary("INT64", 10**30), EIGHT),
-    "no type": (binary("INT65", 8), EIGHT), "a list as type": (binary([], 8), EIGHT),
+    "a size below zero": (binary("INT64", -1), EIGHT),
+    "half a size": (binary("INT64", 0.5), EIGHT),
+    "a size of words": (binary("INT64", "8"), EIGHT),
+    "a size beyond all": (binary("INT64", 10**30), EIGHT),
+    "no type": (binary("INT65", 8), EIGHT),
+    "a list as type": (binary([], 8), EIGHT),
     "truth": (binary("BOOL", 1), b"\1"),
     "a text cut off": (binary("BYTES", 5, "label"), b"\2\0\0\0" + b"1"),
     "a length cut off": (binary("BYTES", 2, "label"), b"\1\0"),
     "no text": (binary("BYTES", 6, "label"), b"\2\0\0\0\xff\xfe"),
     "not a number": (binary("FP32", 400, "latent", (1, 100)), b"\0\0\xc0\x7f" * 100),
-    "no JSON": (b"x" * 9, EIGHT), "a list": (b"[]", b""), "a deep nest": (b"[" * 100_000, b""),
+    "no JSON": (b"x" * 9, EIGHT),
+    "a list": (b"[]", b""),
+    "a deep nest": (b"[" * 100_000, b""),
     "a nest that can just be read": (b'{"inputs": [], "x": ' + b"[" * 980 + b"]" * 980 + b"}", b""),
-    "inputs that are none": (b'{"inputs": [3]}', b""), "no inputs": (b"{}", EIGHT),
+    "inputs that are none": (b'{"inputs": [3]}', b""),
+    "no inputs": (b"{}", EIGHT),
     "parameters that are none": (binary("INT64", 8).replace(b'{"binary_data_size": 8}', b"3"), EIGHT),
 }
 
@@ -693,8 +775,9 @@ def test_a_small_body_that_unpacks_to_much_is_refused(server, bundle):
 def test_the_largest_request_and_answer_pass(server, bundle):
     latents = np.random.default_rng(9).standard_normal((64, 100)).astype(np.float32)
     labels = np.arange(64) % 10
-    image, latent = server.draw(tensor("latent", "FP32", latents.astype(float)), tensor("label", "INT64", labels),
-                                outputs=("image", "latent"))
+    image, latent = server.draw(
+        tensor("latent", "FP32", latents.astype(float)), tensor("label", "INT64", labels), outputs=("image", "latent")
+    )
     assert image.shape == (64, 1, 28, 28) and np.array_equal(latent, latents)
 
 
@@ -715,8 +798,11 @@ def test_a_thousand_requests_at_once_are_all_answered_right(server, bundle):
         elif number % 3 == 1:
             inputs = {"seed": ("INT64", np.int64([seed])), "label": ("INT32", labels[:, None])}
         else:
-            inputs = {"seed": ("INT32", np.int32([seed])), "num": ("INT32", np.int32([count])),
-                      "label": ("BYTES", np.array([str(label) for label in labels], object))}
+            inputs = {
+                "seed": ("INT32", np.int32([seed])),
+                "num": ("INT32", np.int32([count])),
+                "label": ("BYTES", np.array([str(label) for label in labels], object)),
+            }
         requests.append(SimpleNamespace(inputs=inputs, given=(latents, labels), count=count))
 
     async def ask(client, module, options, request):
@@ -728,8 +814,9 @@ def test_a_thousand_requests_at_once_are_all_answered_right(server, bundle):
         return answer.as_numpy("image")
 
     async def all_at_once():
-        http = tritonclient.http.aio.InferenceServerClient(f"{server.host}:{server.http}", conn_limit=1000,
-                                                           conn_timeout=HANGS)
+        http = tritonclient.http.aio.InferenceServerClient(
+            f"{server.host}:{server.http}", conn_limit=1000, conn_timeout=HANGS
+        )
         remote = tritonclient.grpc.aio.InferenceServerClient(f"{server.host}:{server.grpc}")
         ways = [(http, tritonclient.http.aio, {"binary_data": False}), (remote, tritonclient.grpc.aio, {})]
         try:
@@ -768,8 +855,10 @@ def test_a_wrong_request_takes_no_neighbour_down(server, bundle):
 
 def test_clients_that_hang_up_do_no_harm(server, bundle):
     body = json.dumps({"inputs": [tensor("seed", "INT64", [1]), tensor("num", "INT32", [64])]}).encode()
-    head = (f"POST {INFER} HTTP/1.1\r\nHost: {server.host}\r\nContent-Type: application/json\r\n"
-            f"Content-Length: {len(body)}\r\n\r\n").encode()
+    head = (
+        f"POST {INFER} HTTP/1.1\r\nHost: {server.host}\r\nContent-Type: application/json\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    ).encode()
     for sent in (head, head + body[:20], head + body):
         for _ in range(5):
             with socket.create_connection((server.host, server.http)) as connection:

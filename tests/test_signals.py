@@ -7,8 +7,8 @@ import signal
 import time
 
 import pytest
-
 from commands import SMALL, run, start, steps_saved, wait_until, write_mnist
+
 from ms_gan.training import signals
 from ms_gan.training.signals import StopSignals
 
@@ -30,7 +30,8 @@ def test_a_signal_is_noted_and_answered_at_once(number, capfd):
         send(number)
         assert stop.number == number
         assert capfd.readouterr().err.strip() == (
-            "stopping: the step under way ends, then all is saved, in about 3 s; please wait")
+            "stopping: the step under way ends, then all is saved, in about 3 s; please wait"
+        )
 
 
 def test_no_time_is_promised_that_is_not_known(capfd):
@@ -88,13 +89,27 @@ def test_what_nohup_ignores_stays_ignored(monkeypatch):
         signal.signal(signal.SIGHUP, previous)
 
 
-@pytest.mark.parametrize("numbers", [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM),
-                                     (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)])
+@pytest.mark.parametrize(
+    "numbers",
+    [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)],
+)
 def test_several_signals_to_a_run_save_it_once_and_lose_nothing(numbers, tmp_path):
     """Its schedule has one endless epoch: nothing but the signals saves anything after step 0."""
     data = write_mnist(tmp_path / "data", 56)
-    process = start("train", "--data-path", data, "--steps", 1_000_000, "--batch-size", 8, *SMALL,
-                    "--set", "schedule.steps_per_epoch=1000000", "--output-dir", tmp_path)
+    process = start(
+        "train",
+        "--data-path",
+        data,
+        "--steps",
+        1_000_000,
+        "--batch-size",
+        8,
+        *SMALL,
+        "--set",
+        "schedule.steps_per_epoch=1000000",
+        "--output-dir",
+        tmp_path,
+    )
     folder = tmp_path / "mlp" / "1"
     wait_until(lambda: (folder / "history.csv").is_file() and len((folder / "history.csv").read_text()) > 200, process)
     for number in numbers:

@@ -6,8 +6,8 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-
 from commands import write_mnist
+
 from ms_gan import data
 from ms_gan.data import stacked
 from ms_gan.data.description import ImageData
@@ -35,7 +35,8 @@ def test_the_label_is_the_number_that_the_colours_make(readable):
     assert readable.images.shape == (400, 3, 4, 4) and readable.images.dtype == np.uint8
     assert np.array_equal(readable.labels, digits @ [100, 10, 1]) and readable.labels.dtype == np.int32
     assert [readable.classes[label] for label in readable.labels[:20]] == [
-        "".join(map(str, row)) for row in digits[:20]]
+        "".join(map(str, row)) for row in digits[:20]
+    ]
     assert (readable.name, readable.channels_from, len(readable.classes)) == ("stacked_mnist", "mnist", 1000)
 
 
@@ -50,15 +51,16 @@ def test_it_is_always_the_same_and_its_splits_are_not(tmp_path):
 
 @pytest.mark.parametrize("modes", ["as the test images", "one"])
 def test_modes_are_read_channel_by_channel(modes, readable):
-    judge = SimpleNamespace(about={"classes": list("0123456789")},
-                            read=lambda images: images[:, 0, 0, 0].astype(int) // 20)
+    judge = SimpleNamespace(
+        about={"classes": list("0123456789")}, read=lambda images: images[:, 0, 0, 0].astype(int) // 20
+    )
     drawn = readable.images if modes != "one" else np.repeat(readable.images[:1], 400, 0)
     found = scores.Scores()
     state = {"at": 0}
 
     def draw(inputs):
         state["at"] += len(inputs[0])
-        return np.float32(drawn[state["at"] - len(inputs[0]):state["at"]]) / 255
+        return np.float32(drawn[state["at"] - len(inputs[0]) : state["at"]]) / 255
 
     scores.count_modes(found, draw, {"distribution": "normal", "size": 2}, judge, readable, 1)
     assert set(found.generated) == set(found.real) == {"modes_400", "kl_400"}

@@ -81,9 +81,13 @@ class TwoPasses:
         (loss_g, discriminator_logits), gradients = self.gradient_g(Tensor(latents))
         self.adam_g(gradients)
         fooled = ops.sigmoid(discriminator_logits).asnumpy() > 0.5
-        return {"loss_d": float(loss_d), "loss_g": float(loss_g), "fool_rate": np.mean(fooled),
-                "accuracy_real": np.mean(logits_real.asnumpy() > 0),
-                "accuracy_fake": np.mean(logits_fake.asnumpy() < 0)}
+        return {
+            "loss_d": float(loss_d),
+            "loss_g": float(loss_g),
+            "fool_rate": np.mean(fooled),
+            "accuracy_real": np.mean(logits_real.asnumpy() > 0),
+            "accuracy_fake": np.mean(logits_fake.asnumpy() < 0),
+        }
 
 
 @pytest.fixture(scope="module")
@@ -91,8 +95,9 @@ def duel(device, random_data):
     """Ten steps of the step and of the two passes, from the same weights on the same data."""
     from ms_gan import recipes
 
-    recipe = recipes.override(recipes.load("mlp"), [
-        "generator.widths=[16, 32]", "discriminator.widths=[16]", f"schedule.batch_size={BATCH}"])
+    recipe = recipes.override(
+        recipes.load("mlp"), ["generator.widths=[16, 32]", "discriminator.widths=[16]", f"schedule.batch_size={BATCH}"]
+    )
     step = build_step(recipe, random_data, SEED)
     twin = build_step(recipe, random_data, SEED)
     start = weights(step.generator, step.discriminator)
@@ -107,8 +112,16 @@ def duel(device, random_data):
             twice = MOMENTUM * twice + (1 - MOMENTUM) * mean_before_batchnorm(twin.generator, latents)
         ours.append(update(step, number))
         theirs.append(two_passes(indices, latents))
-    return {"step": step, "twin": twin, "start": start, "names": names, "ours": ours, "theirs": theirs,
-            "once": once, "twice": twice}
+    return {
+        "step": step,
+        "twin": twin,
+        "start": start,
+        "names": names,
+        "ours": ours,
+        "theirs": theirs,
+        "once": once,
+        "twice": twice,
+    }
 
 
 def test_the_scalars_are_those_of_two_passes(duel):
@@ -190,8 +203,10 @@ def test_moving_statistics_advance_by_the_update_of_g_alone(name, batch_norm, sm
     """Where D's fakes are drawn in inference mode, its update leaves G's statistics alone."""
     recipe = small_conditional_recipe
     if name == "keras_mlp":
-        recipe = recipes.override(recipes.load(name), ["generator.widths=[16, 32]", "discriminator.widths=[16]",
-                                                       f"schedule.batch_size={BATCH}"])
+        recipe = recipes.override(
+            recipes.load(name),
+            ["generator.widths=[16, 32]", "discriminator.widths=[16]", f"schedule.batch_size={BATCH}"],
+        )
     step = build_step(recipe, random_data, SEED)
     twin = build_step(recipe, random_data, SEED).generator
     noise = step.draw_noise(random_stream(SEED, "step"))

@@ -7,9 +7,9 @@ import shutil
 
 import numpy as np
 import pytest
+from commands import SMALL
 from PIL import Image
 
-from commands import SMALL
 from ms_gan import cli
 from ms_gan.evaluation import judges
 from ms_gan.training import scoring
@@ -44,8 +44,23 @@ def write_images(folder, count, where, copies=False):
 
 
 def train(folder, root, *more):
-    assert cli.main(["train", "--dataset", "folder", "--data-path", str(folder), *SMALL, *SIZES, *more,
-                     "--output-dir", str(root)]) == 0
+    assert (
+        cli.main(
+            [
+                "train",
+                "--dataset",
+                "folder",
+                "--data-path",
+                str(folder),
+                *SMALL,
+                *SIZES,
+                *more,
+                "--output-dir",
+                str(root),
+            ]
+        )
+        == 0
+    )
     run = max(root.glob("*/*"))
     return run, (run / "train.log").read_text()
 
@@ -117,7 +132,8 @@ def test_a_run_that_began_without_scores_goes_on_without(tmp_path):
         shutil.copytree(tmp_path / "data" / part, tmp_path / "labelled" / part)
         names = sorted(file.name for file in (tmp_path / "labelled" / part).iterdir())
         (tmp_path / "labelled" / part / "labels.csv").write_text(
-            "file,label\n" + "".join(f"{name},{int(name[:4]) % 2}\n" for name in names))
+            "file,label\n" + "".join(f"{name},{int(name[:4]) % 2}\n" for name in names)
+        )
     assert cli.main(["train", "--resume", str(run), "--epochs", "3", "--data-path", str(tmp_path / "labelled")]) == 0
     assert (run / "history.csv").read_text().splitlines()[0] == header
 
@@ -161,7 +177,12 @@ def test_sheets_lines_and_checkpoints_keep_a_distance_of_steps(tmp_path):
     write_images(tmp_path / "data", 44, "{}")  # two steps an epoch
     run, log = train(tmp_path / "data", tmp_path, "--recipe", "mlp", "--epochs", "130")
     assert sorted(file.name for file in (run / "samples").iterdir()) == [
-        "epoch_0000.png", "epoch_0050.png", "epoch_0100.png", "epoch_0130.png"]
+        "epoch_0000.png",
+        "epoch_0050.png",
+        "epoch_0100.png",
+        "epoch_0130.png",
+    ]
     assert log.count("steps/s") <= 4 and (run / "losses.png").is_file()
     assert sorted(path.name for path in (run / "checkpoints").glob("step_*")) == [
-        f"step_{step:08d}" for step in (0, 100, 200, 260)]
+        f"step_{step:08d}" for step in (0, 100, 200, 260)
+    ]

@@ -7,8 +7,8 @@ import shutil
 
 import numpy as np
 import pytest
-
 from commands import SMALL, write_mnist
+
 from ms_gan import cli, data, recipes
 from ms_gan.errors import UserError
 from ms_gan.evaluation import judges
@@ -39,8 +39,21 @@ def folder(tmp_path_factory):
 
 
 def train(folder, root, epochs=EPOCHS, every=2):
-    arguments = ["train", "--data-path", folder, *SMALL, "--batch-size", 10, "--epochs", epochs,
-                 "--set", f"scores.every_epochs={every}", *HELD_OUT, "--output-dir", root]
+    arguments = [
+        "train",
+        "--data-path",
+        folder,
+        *SMALL,
+        "--batch-size",
+        10,
+        "--epochs",
+        epochs,
+        "--set",
+        f"scores.every_epochs={every}",
+        *HELD_OUT,
+        "--output-dir",
+        root,
+    ]
     assert cli.main(list(map(str, arguments))) == 0
     return root / "mlp" / "1"
 
@@ -79,8 +92,9 @@ def test_scores_stand_in_the_history_and_the_best_is_marked(undisturbed):
 
 def test_they_change_nothing_of_the_training(undisturbed, folder, tmp_path):
     without = train(folder, tmp_path, every=0)
-    weights = {file.name: file.read_bytes()
-               for file in (without / "checkpoints" / f"step_{EPOCHS * STEPS:08d}").glob("*.ckpt")}
+    weights = {
+        file.name: file.read_bytes() for file in (without / "checkpoints" / f"step_{EPOCHS * STEPS:08d}").glob("*.ckpt")
+    }
     assert len(weights) == 4 and {name: result(undisturbed)[name] for name in weights} == weights
     assert not (without / "best.json").exists() and COLUMN not in (without / "history.csv").read_text()
 
@@ -109,10 +123,37 @@ def test_the_best_is_kept_and_found(folder, tmp_path, monkeypatch):
 
 @pytest.mark.slow
 def test_a_conditional_model_is_scored_by_its_classes_too(folder, tmp_path):
-    small = ("--set", "generator.start_channels=4", "--set", "generator.widths=[4,4,4,4]", "--set",
-             "discriminator.widths=[4,4,4,4,4]", "--set", "schedule.steps_per_epoch=3")
-    assert cli.main(["train", "--recipe", "acgan", "--data-path", str(folder), *small, "--batch-size", "8",
-                     "--epochs", "1", "--set", "scores.every_epochs=1", "--output-dir", str(tmp_path)]) == 0
+    small = (
+        "--set",
+        "generator.start_channels=4",
+        "--set",
+        "generator.widths=[4,4,4,4]",
+        "--set",
+        "discriminator.widths=[4,4,4,4,4]",
+        "--set",
+        "schedule.steps_per_epoch=3",
+    )
+    assert (
+        cli.main(
+            [
+                "train",
+                "--recipe",
+                "acgan",
+                "--data-path",
+                str(folder),
+                *small,
+                "--batch-size",
+                "8",
+                "--epochs",
+                "1",
+                "--set",
+                "scores.every_epochs=1",
+                "--output-dir",
+                str(tmp_path),
+            ]
+        )
+        == 0
+    )
     header, row = (tmp_path / "acgan" / "1" / "history.csv").read_text().splitlines()
     assert header.endswith("fd_105_train_ratio,class_accuracy") and row.startswith("3,1.0000,")
     assert 0 <= float(row.rsplit(",", 1)[1]) <= 1

@@ -10,10 +10,11 @@ from ms_gan import runtime
 
 device = runtime.set_up("CPU", together=True)
 
+from test_procedures import STEPS, make_step  # noqa: E402
+
 from ms_gan.runtime import random_stream  # noqa: E402
 from ms_gan.steps.parallel import AveragedGradients, DataParallel  # noqa: E402
 from ms_gan.training.loop import on_device  # noqa: E402
-from test_procedures import STEPS, make_step  # noqa: E402
 
 
 class Statistics(nn.Cell):
@@ -35,7 +36,12 @@ for number in range(STEPS):
     noise = step.draw_noise(random_stream(3, "step", number * device.count + device.rank))
     indices = np.arange(12, dtype=np.int32)[6 * device.rank : 6 * device.rank + 6]
     values.append(cell(on_device((indices,)), on_device(noise)).asnumpy().tolist())
-json.dump({"values": values, "moving_mean": float(step.extra.norm.moving_mean),
-           "g": {p.name.split(".")[1]: float(p) for p in step.generator.get_parameters()},
-           "d": {p.name.split(".")[1]: float(p) for p in step.discriminator.get_parameters()}},
-          open(sys.argv[1] + str(device.rank), "w"))
+json.dump(
+    {
+        "values": values,
+        "moving_mean": float(step.extra.norm.moving_mean),
+        "g": {p.name.split(".")[1]: float(p) for p in step.generator.get_parameters()},
+        "d": {p.name.split(".")[1]: float(p) for p in step.discriminator.get_parameters()},
+    },
+    open(sys.argv[1] + str(device.rank), "w"),
+)

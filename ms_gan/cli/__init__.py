@@ -32,10 +32,13 @@ class _Parser(argparse.ArgumentParser):
 
 
 def _parser() -> argparse.ArgumentParser:
-    parser = _Parser(prog="python -m ms_gan", description="Generative adversarial networks on MindSpore.",
-                     epilog="exit status: 0 success, which for serve is to have been stopped; 2 something you can "
-                            "mend, said in one line; 129, 130 or 143 stopped by Ctrl-C or a signal, training saved once it "
-                            "has begun; 1 anything else")
+    parser = _Parser(
+        prog="python -m ms_gan",
+        description="Generative adversarial networks on MindSpore.",
+        epilog="exit status: 0 success, which for serve is to have been stopped; 2 something you can "
+        "mend, said in one line; 129, 130 or 143 stopped by Ctrl-C or a signal, training saved once it "
+        "has begun; 1 anything else",
+    )
     parser.add_argument("--version", action="version", version=f"ms_gan {__version__}")
     debug = {"action": "store_true", "help": "print the stack of any error (also: MS_GAN_DEBUG=1)"}
     parser.add_argument("--debug", **debug)
@@ -47,7 +50,7 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(arguments: Optional[List[str]] = None) -> int:
+def main(arguments: list[str] | None = None) -> int:
     """Run one command; return the exit status, with any foreseeable mistake as one line on stderr.
 
     With --debug, or MS_GAN_DEBUG in the environment, the stack comes first. What is not foreseen is raised.

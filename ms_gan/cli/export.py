@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import sys
 from pathlib import Path
-from typing import Tuple
 
 from ms_gan.cli.options import add_checkpoint, add_device, free_folder
 from ms_gan.errors import quoted
@@ -15,13 +14,19 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     add_checkpoint(command)
     command.add_argument("--output-dir", metavar="DIR", help="the bundle's folder (default: export/ in the run)")
-    command.add_argument("--format", type=formats, default=("mindir", "onnx"), metavar="F[,F]", dest="formats",
-                         help="mindir, onnx, or both joined by a comma (default: mindir,onnx)")
+    command.add_argument(
+        "--format",
+        type=formats,
+        default=("mindir", "onnx"),
+        metavar="F[,F]",
+        dest="formats",
+        help="mindir, onnx, or both joined by a comma (default: mindir,onnx)",
+    )
     command.add_argument("--overwrite", action="store_true", help="replace an earlier bundle there")
     add_device(command)
 
 
-def formats(text: str) -> Tuple[str, ...]:
+def formats(text: str) -> tuple[str, ...]:
     """Some of the formats, joined by commas."""
     known = ("mindir", "onnx")
     names = text.split(",")
@@ -44,19 +49,37 @@ def run(options: argparse.Namespace) -> int:
     trained = load_trained(options.checkpoint)
     folder = Path(options.output_dir) if options.output_dir else trained.home / "export"
     folder = free_folder(folder, files_of_earlier(folder), options.overwrite)
-    origin = {"step": trained.step, "seed": trained.settings["seed"], "dataset": trained.settings["dataset"],
-              "data_sha256": trained.settings["data_sha256"]}
+    origin = {
+        "step": trained.step,
+        "seed": trained.settings["seed"],
+        "dataset": trained.settings["dataset"],
+        "data_sha256": trained.settings["data_sha256"],
+    }
     if trained.maturity.note():
         origin["note"] = trained.maturity.note()
     try:
-        contract = export_bundle(folder, trained.generator, trained.encoder, trained.recipe, trained.labels, device,
-                                 origin, options.formats, options.overwrite)
+        contract = export_bundle(
+            folder,
+            trained.generator,
+            trained.encoder,
+            trained.recipe,
+            trained.labels,
+            device,
+            origin,
+            options.formats,
+            options.overwrite,
+        )
     except ParityError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     for file, proof in contract["parity"].items():
-        equal = "equal, to the last bit," if proof["greatest_difference"] == 0 else (
-            f"equal to {proof['greatest_difference']:.1g} (at most {proof['tolerance']:g}), on {proof['runtime']},")
+        equal = (
+            "equal, to the last bit,"
+            if proof["greatest_difference"] == 0
+            else (
+                f"equal to {proof['greatest_difference']:.1g} (at most {proof['tolerance']:g}), on {proof['runtime']},"
+            )
+        )
         print(f"{folder / file}: {equal} to the checkpoint at step {trained.step:,}, on {device}")
     if trained.maturity.note():
         print(f"note: {trained.maturity.note()}")

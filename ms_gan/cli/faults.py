@@ -16,8 +16,9 @@ import sys
 import sysconfig
 import threading
 import traceback
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Iterator, List, Optional, Sequence
+from typing import Any
 
 import ms_gan
 from ms_gan import runtime
@@ -25,18 +26,40 @@ from ms_gan.errors import UserError
 from ms_gan.files import cache_folder
 
 # Of a file that is named. They are the machine's, or those of whoever wrote the name.
-OF_FILES = {getattr(errno, name) for name in (
-    "EACCES", "EBUSY", "EEXIST", "EISDIR", "ELOOP", "ENAMETOOLONG", "ENODEV", "ENOENT", "ENOTCONN", "ENOTDIR",
-    "ENOTEMPTY", "ENOTSUP", "ENXIO", "EOPNOTSUPP", "EPERM", "EROFS", "ESTALE", "ETIMEDOUT", "ETXTBSY")}
+OF_FILES = {
+    getattr(errno, name)
+    for name in (
+        "EACCES",
+        "EBUSY",
+        "EEXIST",
+        "EISDIR",
+        "ELOOP",
+        "ENAMETOOLONG",
+        "ENODEV",
+        "ENOENT",
+        "ENOTCONN",
+        "ENOTDIR",
+        "ENOTEMPTY",
+        "ENOTSUP",
+        "ENXIO",
+        "EOPNOTSUPP",
+        "EPERM",
+        "EROFS",
+        "ESTALE",
+        "ETIMEDOUT",
+        "ETXTBSY",
+    )
+}
 # A file that is open already says these without its name.
-OF_RESOURCES = {getattr(errno, name) for name in ("EDQUOT", "EFBIG", "EIO", "EMFILE", "ENFILE", "ENOLCK", "ENOMEM",
-                                                  "ENOSPC")}
+OF_RESOURCES = {
+    getattr(errno, name) for name in ("EDQUOT", "EFBIG", "EIO", "EMFILE", "ENFILE", "ENOLCK", "ENOMEM", "ENOSPC")
+}
 PACKAGES = {"cv2", "download", "matplotlib", "mindspore", "mlserver", "numpy", "onnx", "onnxruntime", "PIL", "tqdm"}
 MOST_TOLD = 300  # characters of what a package said
 WITH_CACHE = ("train", "eval", "judge")  # commands that keep data in it
 
 
-def told(error: BaseException) -> Optional[str]:
+def told(error: BaseException) -> str | None:
     """Return what to say of an error that the person can mend; None for any other, such as one of this program."""
     if isinstance(error, UserError):
         return str(error)
@@ -89,7 +112,7 @@ def refuse_names(command: str, arguments: Sequence[str]) -> None:
         raise UserError(fault)
 
 
-def _fault_of_name(text: str) -> Optional[str]:
+def _fault_of_name(text: str) -> str | None:
     """Say what is wrong with a name that is not UTF-8, or that this locale reads as another; None for a good one."""
     try:
         raw = os.fsencode(text)
@@ -99,19 +122,21 @@ def _fault_of_name(text: str) -> Optional[str]:
         return f"{raw.decode('utf-8', 'backslashreplace')}: a name that is not UTF-8; rename it"
     except UnicodeEncodeError:
         raw = text.encode("utf-8", "backslashreplace")
-    return (f"{raw.decode('utf-8')}: this locale reads names as {sys.getfilesystemencoding()}; set LC_ALL=C.UTF-8, or "
-            f"PYTHONUTF8=1")
+    return (
+        f"{raw.decode('utf-8')}: this locale reads names as {sys.getfilesystemencoding()}; set LC_ALL=C.UTF-8, or "
+        f"PYTHONUTF8=1"
+    )
 
 
-def _not_utf8_in(error: UnicodeEncodeError) -> Optional[str]:
+def _not_utf8_in(error: UnicodeEncodeError) -> str | None:
     """Say which name in a text is not UTF-8, or beyond the locale; None where the text has another fault."""
     if "\ud800" <= error.object[error.start] <= "\udc7f":  # no name gives such a character
         return None
-    before, after = (re.split("[\n\"']", part) for part in (error.object[:error.start], error.object[error.start:]))
+    before, after = (re.split("[\n\"']", part) for part in (error.object[: error.start], error.object[error.start :]))
     return _fault_of_name(before[-1] + after[0])
 
 
-def _of_the_machine(error: OSError) -> Optional[str]:
+def _of_the_machine(error: OSError) -> str | None:
     name = error.filename
     if isinstance(name, bytes):
         name = os.fsdecode(name)
@@ -128,10 +153,11 @@ def _installed(path: str) -> bool:
     folders = [Path(ms_gan.__file__).parent, *(paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))]
     real = Path(os.path.realpath(path))
     return any(Path(os.path.realpath(folder)) in (real, *real.parents) for folder in folders) or (
-        bool({"site-packages", "dist-packages"} & set(real.parts)))
+        bool({"site-packages", "dist-packages"} & set(real.parts))
+    )
 
 
-def _broken_package(error: BaseException) -> Optional[str]:
+def _broken_package(error: BaseException) -> str | None:
     """Say which package is missing, or cannot be imported, and how to install it; None where it is something else."""
     modules = _modules_of_stack(error)
     if isinstance(error, ModuleNotFoundError) and error.name:
@@ -150,15 +176,19 @@ def _broken_package(error: BaseException) -> Optional[str]:
             if within != "<module>" or "ms_gan" in inner:
                 return None
             text = one_line(str(error))[:MOST_TOLD]
-            return (f"{name} cannot be imported ({type(error).__name__}: {text}); install the packages again: "
-                    f"{runtime.install_command(name == 'mlserver')}")
+            return (
+                f"{name} cannot be imported ({type(error).__name__}: {text}); install the packages again: "
+                f"{runtime.install_command(name == 'mlserver')}"
+            )
     return None
 
 
-def _modules_of_stack(error: BaseException) -> List[tuple]:
+def _modules_of_stack(error: BaseException) -> list[tuple]:
     """Return, from the outside in, whose code ran when the error came: the outermost package, and the function."""
-    found = [(str(frame.f_globals.get("__name__")).partition(".")[0], frame.f_code.co_name)
-             for frame, _ in traceback.walk_tb(error.__traceback__)]
+    found = [
+        (str(frame.f_globals.get("__name__")).partition(".")[0], frame.f_code.co_name)
+        for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
     return [(name, within) for name, within in found if name not in ("importlib", "_frozen_importlib")]
 
 
@@ -190,8 +220,11 @@ def ending(command: str) -> Iterator[None]:
     def end(number: int, _frame: Any) -> None:
         raise Ended(number)
 
-    before = {number: signal.signal(number, end) for number in (signal.SIGTERM, signal.SIGHUP)
-              if signal.getsignal(number) is not signal.SIG_IGN}
+    before = {
+        number: signal.signal(number, end)
+        for number in (signal.SIGTERM, signal.SIGHUP)
+        if signal.getsignal(number) is not signal.SIG_IGN
+    }
     try:
         yield
     finally:

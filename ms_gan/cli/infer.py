@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import argparse
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Iterator, Optional, Tuple
+from typing import TYPE_CHECKING
 
 from ms_gan.cli.options import add_device, add_format, add_label, chosen_labels, positive, seed
 from ms_gan.errors import UserError
@@ -23,12 +24,18 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     command.add_argument("bundle", metavar="BUNDLE", help="a folder that `export` wrote")
     command.add_argument("--num", type=positive, required=True, metavar="N", help="how many images")
-    command.add_argument("--seed", type=seed, default=1, metavar="S",
-                         help="which latents; the same seed draws the same images (default: 1)")
+    command.add_argument(
+        "--seed",
+        type=seed,
+        default=1,
+        metavar="S",
+        help="which latents; the same seed draws the same images (default: 1)",
+    )
     add_label(command)
     add_format(command)
-    command.add_argument("--output", required=True, metavar="FILE",
-                         help="a .png sheet, or a .npy array, float32 in [0, 1], N×C×H×W")
+    command.add_argument(
+        "--output", required=True, metavar="FILE", help="a .png sheet, or a .npy array, float32 in [0, 1], N×C×H×W"
+    )
     command.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
     add_device(command)
 
@@ -85,7 +92,7 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _drawn(bundle: "Bundle", count: int, seed: int, labels: Optional["np.ndarray"]) -> Iterator["np.ndarray"]:
+def _drawn(bundle: Bundle, count: int, seed: int, labels: np.ndarray | None) -> Iterator[np.ndarray]:
     """Yield the images some at a time, float32 in [0, 1], N×C×H×W, and say on stderr how many are drawn."""
     from ms_gan.delivery.progress import counting
     from ms_gan.evaluation.sampling import require_finite, seeded_chunks
@@ -98,24 +105,28 @@ def _drawn(bundle: "Bundle", count: int, seed: int, labels: Optional["np.ndarray
             add(len(images))
 
 
-def _require_room(output: Path, shape: Tuple[int, ...], as_array: bool, columns: int, captioned: bool) -> None:
+def _require_room(output: Path, shape: tuple[int, ...], as_array: bool, columns: int, captioned: bool) -> None:
     """Raise UserError where so many images fit neither into a picture nor onto the disk."""
     count, channels, height, width = shape
     if as_array:
         needed, free = 4 * count * channels * height * width, shutil.disk_usage(output.parent).free
         if needed > free:
-            raise UserError(f"{output}: {count:,} images take {needed / 1e9:,.1f} GB, and only {free / 1e9:,.1f} GB "
-                            f"are free there; ask for fewer, or name a file on another disk")
+            raise UserError(
+                f"{output}: {count:,} images take {needed / 1e9:,.1f} GB, and only {free / 1e9:,.1f} GB "
+                f"are free there; ask for fewer, or name a file on another disk"
+            )
         return
     across = max(SHEET_WIDTH // columns, width + GAP) if captioned else width + GAP
     down = across * height // width + (CAPTION if captioned else 0)
     most = max(1, MOST_PIXELS // (across * down))
     if count > most:
-        raise UserError(f"{output}: {count:,} images are too many for one picture, which holds {most:,} of these; ask "
-                        f"for fewer, or name a .npy file")
+        raise UserError(
+            f"{output}: {count:,} images are too many for one picture, which holds {most:,} of these; ask "
+            f"for fewer, or name a .npy file"
+        )
 
 
-def _write_array(output: Path, shape: Tuple[int, ...], images: Iterator["np.ndarray"]) -> None:
+def _write_array(output: Path, shape: tuple[int, ...], images: Iterator[np.ndarray]) -> None:
     """Write the images as `numpy.save` does, but while they are drawn: all of them may not fit into memory."""
     import numpy as np
 

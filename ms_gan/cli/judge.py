@@ -12,15 +12,27 @@ from ms_gan.errors import UserError
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    command.add_argument("--dataset", choices=tuple(data.DATASETS), default="mnist",
-                         help="images with one class each (default: mnist)")
+    command.add_argument(
+        "--dataset", choices=tuple(data.DATASETS), default="mnist", help="images with one class each (default: mnist)"
+    )
     command.add_argument("--data-path", metavar="DIR", help="the folder that holds them (default: mnist is fetched)")
-    command.add_argument("--size", type=positive, default=28, metavar="N",
-                         help="the size to which images of a folder are brought (default: 28)")
-    command.add_argument("--channels", type=int, choices=(1, 3), default=1,
-                         help="1 for grey, 3 for colour images of a folder (default: 1)")
-    command.add_argument("--seed", type=seed, default=1, metavar="S",
-                         help="of the first network; the second takes the next (default: 1)")
+    command.add_argument(
+        "--size",
+        type=positive,
+        default=28,
+        metavar="N",
+        help="the size to which images of a folder are brought (default: 28)",
+    )
+    command.add_argument(
+        "--channels",
+        type=int,
+        choices=(1, 3),
+        default=1,
+        help="1 for grey, 3 for colour images of a folder (default: 1)",
+    )
+    command.add_argument(
+        "--seed", type=seed, default=1, metavar="S", help="of the first network; the second takes the next (default: 1)"
+    )
     command.add_argument("--output-dir", required=True, metavar="DIR", help="the judge's folder, which must be new")
     add_device(command)
 

@@ -10,7 +10,6 @@ import subprocess
 import sys
 import tempfile
 import time
-from typing import Dict, List
 
 
 def launched() -> bool:
@@ -18,7 +17,7 @@ def launched() -> bool:
     return "MS_ROLE" in os.environ
 
 
-def launch(devices: int, arguments: List[str]) -> int:
+def launch(devices: int, arguments: list[str]) -> int:
     """Run the command once for each device, and return the exit status of the first one's process.
 
     These are the processes and the environment that `msrun` would start; unlike it, this gives the first
@@ -28,10 +27,15 @@ def launch(devices: int, arguments: List[str]) -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    environment = {**os.environ, "MS_WORKER_NUM": str(devices), "RANK_SIZE": str(devices),
-                   "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": str(port)}
+    environment = {
+        **os.environ,
+        "MS_WORKER_NUM": str(devices),
+        "RANK_SIZE": str(devices),
+        "MS_SCHED_HOST": "127.0.0.1",
+        "MS_SCHED_PORT": str(port),
+    }
     command = [sys.executable, "-m", "ms_gan", *arguments]
-    workers: List[subprocess.Popen] = []
+    workers: list[subprocess.Popen] = []
 
     def forward(number: int, _frame: object) -> None:
         if workers:
@@ -41,7 +45,7 @@ def launch(devices: int, arguments: List[str]) -> int:
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
             signal.signal(number, forward)
 
-    def start(role: Dict[str, str], **more) -> subprocess.Popen:
+    def start(role: dict[str, str], **more) -> subprocess.Popen:
         return subprocess.Popen(command, env={**environment, **role}, start_new_session=True, **more)
 
     scheduler = None
@@ -59,7 +63,7 @@ def launch(devices: int, arguments: List[str]) -> int:
                 process.wait()
 
 
-def _wait(workers: List[subprocess.Popen], said) -> int:
+def _wait(workers: list[subprocess.Popen], said) -> int:
     """Wait for the first worker's end, or for the fault of another; return the exit status."""
     first = workers[0]
     while first.poll() is None:
@@ -77,8 +81,13 @@ def _wait(workers: List[subprocess.Popen], said) -> int:
             if not errors or "Traceback (most recent call last)" in text:  # nothing foreseen, or --debug
                 sys.stderr.write(text)
             how = f"signal {-status}" if status < 0 else f"status {status}"
-            print(errors[-1] if errors else f"error: the process of device {rank} ended with {how}; what was saved is "
-                  f"whole: go on with --resume", file=sys.stderr)
+            print(
+                errors[-1]
+                if errors
+                else f"error: the process of device {rank} ended with {how}; what was saved is "
+                f"whole: go on with --resume",
+                file=sys.stderr,
+            )
             return 2 if errors else 1
     return first.returncode if first.returncode >= 0 else 128 - first.returncode
 

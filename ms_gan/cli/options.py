@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
+from collections.abc import Collection, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Collection, List, Optional, Sequence, Tuple
+from typing import TYPE_CHECKING
 
 from ms_gan.errors import UserError
 from ms_gan.runtime import DEVICE_TARGETS
@@ -43,7 +44,7 @@ def port(text: str) -> int:
     return int(text)
 
 
-def grid(text: str) -> Tuple[int, int]:
+def grid(text: str) -> tuple[int, int]:
     """ROWSxCOLUMNS, each from 1 to 100."""
     rows, _, columns = text.lower().partition("x")
     if not (rows.isdigit() and columns.isdigit() and 1 <= int(rows) <= 100 and 1 <= int(columns) <= 100):
@@ -53,33 +54,47 @@ def grid(text: str) -> Tuple[int, int]:
 
 def add_device(command: argparse.ArgumentParser) -> None:
     """Add --device-target and --device-id; both are None when not said."""
-    command.add_argument("--device-target", choices=DEVICE_TARGETS,
-                         help="where to run; auto takes Ascend, else GPU, else CPU (default: auto)")
+    command.add_argument(
+        "--device-target",
+        choices=DEVICE_TARGETS,
+        help="where to run; auto takes Ascend, else GPU, else CPU (default: auto)",
+    )
     command.add_argument("--device-id", type=device_id, metavar="I", help="which of several devices (default: 0)")
 
 
 def add_format(command: argparse.ArgumentParser) -> None:
     """Add --format, which of a bundle's files to run; None when not said."""
-    command.add_argument("--format", choices=("mindir", "onnx"),
-                         help="which of the bundle's files to run; an ONNX runs on the CPU, whatever the device "
-                              "(default: mindir where the bundle holds it, else onnx)")
+    command.add_argument(
+        "--format",
+        choices=("mindir", "onnx"),
+        help="which of the bundle's files to run; an ONNX runs on the CPU, whatever the device "
+        "(default: mindir where the bundle holds it, else onnx)",
+    )
 
 
 def add_checkpoint(command: argparse.ArgumentParser) -> None:
     """Add the place of a trained generator."""
-    command.add_argument("checkpoint", nargs="?", metavar="RUN_OR_CHECKPOINT",
-                         help="a run folder (its newest checkpoint) or one checkpoint folder; "
-                              "left out, the newest run below runs/")
+    command.add_argument(
+        "checkpoint",
+        nargs="?",
+        metavar="RUN_OR_CHECKPOINT",
+        help="a run folder (its newest checkpoint) or one checkpoint folder; left out, the newest run below runs/",
+    )
 
 
 def add_label(command: argparse.ArgumentParser) -> None:
     """Add --label, which can be repeated; None when not said."""
-    command.add_argument("--label", action="append", dest="labels", metavar="L",
-                         help="what to draw: a class, such as 7, or the tags of one picture joined by commas, such as "
-                              "tomato,mozzarella; can be repeated (default: each class or tag, one after the other)")
+    command.add_argument(
+        "--label",
+        action="append",
+        dest="labels",
+        metavar="L",
+        help="what to draw: a class, such as 7, or the tags of one picture joined by commas, such as "
+        "tomato,mozzarella; can be repeated (default: each class or tag, one after the other)",
+    )
 
 
-def chosen_labels(wanted: Optional[Sequence[str]], names: Optional["LabelNames"]) -> Optional["np.ndarray"]:
+def chosen_labels(wanted: Sequence[str] | None, names: LabelNames | None) -> np.ndarray | None:
     """Return the labels that --label names, one for each name when it was not said; None for a model without labels.
 
     int32, (n,) or (n, places). Raises UserError for a name that there is not, and for labels where there are none.
@@ -105,12 +120,16 @@ def free_folder(path: Path, own: Collection[str], overwrite: bool) -> Path:
         raise UserError(f"{path}: already holds {held[0]}; add --overwrite, or name another folder with --output-dir")
     strangers = [name for name in _leaves(path) if name not in own]
     if strangers:
-        raise UserError(f"{path}: holds {strangers[0]}, which this command did not write; "
-                        f"name another folder with --output-dir")
+        raise UserError(
+            f"{path}: holds {strangers[0]}, which this command did not write; name another folder with --output-dir"
+        )
     return path
 
 
-def _leaves(folder: Path) -> List[str]:
+def _leaves(folder: Path) -> list[str]:
     """Return the paths of all that lies below a folder, but for folders that hold something."""
-    return sorted(path.relative_to(folder).as_posix() for path in folder.rglob("*")
-                  if path.is_symlink() or not path.is_dir() or not any(path.iterdir()))
+    return sorted(
+        path.relative_to(folder).as_posix()
+        for path in folder.rglob("*")
+        if path.is_symlink() or not path.is_dir() or not any(path.iterdir())
+    )

@@ -31,8 +31,10 @@ def run(options: argparse.Namespace) -> int:
             continue
         schedule = recipe["schedule"]
         of = f" of {schedule['steps_per_epoch']} steps" if schedule["steps_per_epoch"] else ""
-        print(f"{name:{width}}  {recipe['summary']} ({recipe['data']['dataset']}, batch {schedule['batch_size']}, "
-              f"{schedule['epochs']} epochs{of})")
+        print(
+            f"{name:{width}}  {recipe['summary']} ({recipe['data']['dataset']}, batch {schedule['batch_size']}, "
+            f"{schedule['epochs']} epochs{of})"
+        )
     for error in broken:
         report(error, str(error), options.debug)
     return 2 if broken else 0

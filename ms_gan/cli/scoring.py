@@ -6,7 +6,6 @@ import textwrap
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Optional, Tuple
 
 from ms_gan import data, runtime
 from ms_gan.cli.trained import Trained
@@ -24,12 +23,12 @@ class Wanted:
 
     seed: int
     against: str  # "test", or "train" to choose by
-    judge: Optional[str]  # its folder; None for the one that is found
+    judge: str | None  # its folder; None for the one that is found
     cas: bool
     nearest_neighbour: bool
-    data_path: Optional[str]
+    data_path: str | None
 
-    def compared(self, trained: Trained, train: ImageData, test: ImageData) -> Tuple[ImageData, ImageData]:
+    def compared(self, trained: Trained, train: ImageData, test: ImageData) -> tuple[ImageData, ImageData]:
         """Return training images, and those to compare with: the test split, or others of the training split.
 
         Those are what the run held out, if anything. Raises UserError for too few.
@@ -53,8 +52,7 @@ def refuse(trained: Trained, train: ImageData, test: ImageData, wanted: Wanted) 
         _judge_of(train, test, wanted)
 
 
-def score(trained: Trained, train: ImageData, test: ImageData, wanted: Wanted, to_json: Path,
-          to_picture: Path) -> None:
+def score(trained: Trained, train: ImageData, test: ImageData, wanted: Wanted, to_json: Path, to_picture: Path) -> None:
     """Score the model on its own data; print the scores, and write them and a picture.
 
     Raises UserError for a judge of other data.
@@ -65,23 +63,44 @@ def score(trained: Trained, train: ImageData, test: ImageData, wanted: Wanted, t
     other, compared = wanted.compared(trained, train, test)
     if clusters_of(trained.recipe):
         say(f"finding the run's {clusters_of(trained.recipe)} clusters of {len(train.images):,} images")
-    found = scores.measure(trained.draw, trained.recipe["latent"], trained.labels is not None, other, compared,
-                           wanted.seed, judge, no_judge, *trained.discriminator(train), trained.threshold,
-                           wanted.cas, wanted.nearest_neighbour, say)
+    found = scores.measure(
+        trained.draw,
+        trained.recipe["latent"],
+        trained.labels is not None,
+        other,
+        compared,
+        wanted.seed,
+        judge,
+        no_judge,
+        *trained.discriminator(train),
+        trained.threshold,
+        wanted.cas,
+        wanted.nearest_neighbour,
+        say,
+    )
     if train.channels_from:
         say(f"drawing {scores.STACKED:,} images, and counting the modes among them")
         judge = _judge_of(train, test, wanted)
-        scores.count_modes(found, trained.draw, trained.recipe["latent"], judge, compared, wanted.seed,
-                           None if trained.labels is None else compared.labels)
+        scores.count_modes(
+            found,
+            trained.draw,
+            trained.recipe["latent"],
+            judge,
+            compared,
+            wanted.seed,
+            None if trained.labels is None else compared.labels,
+        )
     by = _about(judge) if judge else None
     count = found.protocol["generated"]
     title = f"scores of {trained.recipe['name']} at step {trained.step:,}"
-    about = (f"{count:,} generated images of seed {wanted.seed} against {count:,} {COMPARED[compared.split]} of "
-             f"{test.name}. The column \"real\" holds what {count:,} {'other ' if compared.split == 'train' else ''}"
-             f"training images score in their place; for memorisation and the judge's reading, those compared with.")
+    about = (
+        f"{count:,} generated images of seed {wanted.seed} against {count:,} {COMPARED[compared.split]} of "
+        f'{test.name}. The column "real" holds what {count:,} {"other " if compared.split == "train" else ""}'
+        f"training images score in their place; for memorisation and the judge's reading, those compared with."
+    )
     draws = found.protocol.get("fd_of_real_draws", [])
     if len(draws) > 1:
-        about += (f" Their Fréchet distance is the mean of {len(draws)} draws, {min(draws):.2f} to {max(draws):.2f}.")
+        about += f" Their Fréchet distance is the mean of {len(draws)} draws, {min(draws):.2f} to {max(draws):.2f}."
     told = f"Judge: {by['text']}." if by else f"No judge: {no_judge}; so there are no scores that need one."
     notes = _notes(trained, train, judge)
     print(f"\n{title}\n" + "\n".join(textwrap.wrap(f"{about} {told}", 110)))
@@ -90,12 +109,28 @@ def score(trained: Trained, train: ImageData, test: ImageData, wanted: Wanted, t
         print(f"left out: {name}: {reason}")
     for note in notes:
         print(f"note: {note}")
-    write_json(to_json, {
-        "model": {"recipe": trained.recipe["name"], "step": trained.step, "checkpoint": str(trained.checkpoint),
-                  "dataset": train.name, "train_sha256": train.sha256, "test_sha256": test.sha256},
-        "protocol": found.protocol, "judge": by, "generated": found.generated, "real": found.real,
-        "left_out": found.left_out, "class_shares": found.shares, "classes": list(train.classes), "notes": notes,
-        "versions": runtime.environment()})
+    write_json(
+        to_json,
+        {
+            "model": {
+                "recipe": trained.recipe["name"],
+                "step": trained.step,
+                "checkpoint": str(trained.checkpoint),
+                "dataset": train.name,
+                "train_sha256": train.sha256,
+                "test_sha256": test.sha256,
+            },
+            "protocol": found.protocol,
+            "judge": by,
+            "generated": found.generated,
+            "real": found.real,
+            "left_out": found.left_out,
+            "class_shares": found.shares,
+            "classes": list(train.classes),
+            "notes": notes,
+            "versions": runtime.environment(),
+        },
+    )
     score_picture.picture(to_picture, found, train.classes, title, f"{about} {told}")
     print(to_json)
     print(to_picture)
@@ -107,7 +142,7 @@ def say(line: str) -> None:
     print(line, flush=True)
 
 
-def _why_no_judge(train: ImageData, test: ImageData) -> Optional[str]:
+def _why_no_judge(train: ImageData, test: ImageData) -> str | None:
     """Say why there can be no judge of these data: it needs a class an image in both splits."""
     return judges.why_no_judge(train) or judges.why_no_judge(test)
 
@@ -125,12 +160,15 @@ def _judge_of(train: ImageData, test: ImageData, wanted: Wanted) -> judges.Judge
     if no_judge:
         raise UserError(f"--judge: {no_judge}; leave it out")
     if not (Path(wanted.judge) / judges.FILE).is_file():
-        raise UserError(f"--judge {wanted.judge}: no judge ({judges.FILE} is not there); train one: "
-                        f"python -m ms_gan judge")
+        raise UserError(
+            f"--judge {wanted.judge}: no judge ({judges.FILE} is not there); train one: python -m ms_gan judge"
+        )
     judge = judges.load_judge(Path(wanted.judge))
     if not judges.fits(judge.about, train, test):
-        raise UserError(f"{wanted.judge}: a judge of other data ({judge.about['data']['name']}); leave --judge out, or "
-                        f"train one of these: python -m ms_gan judge")
+        raise UserError(
+            f"{wanted.judge}: a judge of other data ({judge.about['data']['name']}); leave --judge out, or "
+            f"train one of these: python -m ms_gan judge"
+        )
     return judge
 
 
@@ -138,10 +176,15 @@ def _about(judge: judges.Judge) -> dict:
     """Say which judge this is, for the record."""
     right = judge.about["accuracy_test"]
     name = "kept in memory alone" if judge.home is None else judge.home.name
-    return {"folder": judge.home and str(judge.home), "sha256": judge.sha256, "accuracy_test": right,
-            "data": judge.about["data"], "training": judge.about["training"],
-            "text": f"{name} ({judge.sha256[:12]}), which reads {right['features']:.2%} (features) and "
-                    f"{right['classes']:.2%} (class accuracy) of the test split rightly"}
+    return {
+        "folder": judge.home and str(judge.home),
+        "sha256": judge.sha256,
+        "accuracy_test": right,
+        "data": judge.about["data"],
+        "training": judge.about["training"],
+        "text": f"{name} ({judge.sha256[:12]}), which reads {right['features']:.2%} (features) and "
+        f"{right['classes']:.2%} (class accuracy) of the test split rightly",
+    }
 
 
 def _notes(trained: Trained, train: ImageData, judge) -> list:
@@ -149,11 +192,15 @@ def _notes(trained: Trained, train: ImageData, judge) -> list:
     if judge is not None:
         weak = [f"{share:.1%}" for share in judge.about["accuracy_test"].values() if share < judges.TRUSTED]
         if weak:
-            notes.append(f"a network of this judge reads only {' and '.join(weak)} of the test split rightly, so its "
-                         f"scores compare models on these data, and mean little beside others")
+            notes.append(
+                f"a network of this judge reads only {' and '.join(weak)} of the test split rightly, so its "
+                f"scores compare models on these data, and mean little beside others"
+            )
         if judge.about["data"]["train_sha256"] != train.sha256:
-            notes.append("the judge was trained on another copy of these data: the same test split and training "
-                         "labels, training images with other bytes")
+            notes.append(
+                "the judge was trained on another copy of these data: the same test split and training "
+                "labels, training images with other bytes"
+            )
     if trained.recipe["data"]["rotate_and_mirror"]:
         notes.append("the model was trained on turned and mirrored images; scores compare with the images as they are")
     return notes

@@ -16,15 +16,25 @@ from ms_gan.errors import UserError
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     command.add_argument("bundle", metavar="BUNDLE", help="a folder that `export` wrote")
-    command.add_argument("--host", default="127.0.0.1", metavar="ADDRESS",
-                         help="where to listen, an address of this machine or a name of it; 0.0.0.0 is every network "
-                              "of this machine, :: every one of IPv6 (default: 127.0.0.1)")
-    command.add_argument("--http-port", type=port, default=8080, metavar="P",
-                         help="for REST and the page (default: 8080)")
+    command.add_argument(
+        "--host",
+        default="127.0.0.1",
+        metavar="ADDRESS",
+        help="where to listen, an address of this machine or a name of it; 0.0.0.0 is every network "
+        "of this machine, :: every one of IPv6 (default: 127.0.0.1)",
+    )
+    command.add_argument(
+        "--http-port", type=port, default=8080, metavar="P", help="for REST and the page (default: 8080)"
+    )
     command.add_argument("--grpc-port", type=port, default=8081, metavar="P", help="for gRPC (default: 8081)")
     add_format(command)
-    command.add_argument("--max-batch", type=positive, default=64, metavar="N",
-                         help="the most images in one request, and in one batch of requests (default: 64)")
+    command.add_argument(
+        "--max-batch",
+        type=positive,
+        default=64,
+        metavar="N",
+        help="the most images in one request, and in one batch of requests (default: 64)",
+    )
     add_device(command)
 
 
@@ -51,6 +61,15 @@ def run(options: argparse.Namespace) -> int:
             runtime.set_up(device_target, device_id)
         from ms_gan.delivery.server import serve
 
-        serve(folder, address, options.http_port, options.grpc_port, format, options.max_batch, device_target,
-              device_id, stopping)
+        serve(
+            folder,
+            address,
+            options.http_port,
+            options.grpc_port,
+            format,
+            options.max_batch,
+            device_target,
+            device_id,
+            stopping,
+        )
     return 0

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import numpy as np
 
@@ -17,8 +17,14 @@ from ms_gan.evaluation.scores import Discriminate
 from ms_gan.labels import LabelNames
 from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
 from ms_gan.recipes import FAMILIES, Recipe, UnknownFamily, check, clusters_of
-from ms_gan.recipes.build import (STEPS, build_discriminator, build_encoder, build_unit_range_generator,
-                                  knows_clusters, leaving)
+from ms_gan.recipes.build import (
+    STEPS,
+    build_discriminator,
+    build_encoder,
+    build_unit_range_generator,
+    knows_clusters,
+    leaving,
+)
 from ms_gan.training.checkpoints import load_cells, read_state
 from ms_gan.training.maturity import Maturity, maturity
 from ms_gan.training.run_folder import SETTINGS, RunFolder, find_checkpoint, load_recorded
@@ -30,16 +36,16 @@ class Trained:
     """A generator, and an encoder where there is one, with a checkpoint's weights, and what is known about them."""
 
     generator: UnitRange
-    encoder: Optional[EncoderOfUnitRange]
+    encoder: EncoderOfUnitRange | None
     home: Path  # the run, beside whose files eval/ and export/ belong
     step: int
-    settings: Dict[str, Any]
-    environment: Dict[str, Any]  # as the run keeps it; empty where there is only a checkpoint
+    settings: dict[str, Any]
+    environment: dict[str, Any]  # as the run keeps it; empty where there is only a checkpoint
     checkpoint: Path  # from which it was loaded
     maturity: Maturity  # of what draws
 
     @property
-    def data_path(self) -> Optional[str]:
+    def data_path(self) -> str | None:
         """Where the run's data set lay; None where that is not known, or the data are drawn."""
         return self.environment.get("data", {}).get("path")
 
@@ -49,12 +55,12 @@ class Trained:
         return self.settings["recipe"]
 
     @property
-    def labels(self) -> Optional[LabelNames]:
+    def labels(self) -> LabelNames | None:
         """The names behind the labels of a conditional generator; None for one without labels."""
         names = self.settings["classes"]
         return None if names is None else LabelNames(tuple(names), self.recipe["data"]["places"])
 
-    def load(self, split: str, data_path: Optional[str], skip_unreadable: bool, **other: Any) -> ImageData:
+    def load(self, split: str, data_path: str | None, skip_unreadable: bool, **other: Any) -> ImageData:
         """Load a split of the run's data set from where it lay, or from `data_path`, as the recipe wants it.
 
         The arguments are those of `load_recorded`.
@@ -65,20 +71,25 @@ class Trained:
         """Return images at the model's size. Raises UserError for those that are not of the kind it was trained on."""
         recipe = self.recipe["data"]
         if recipe["classes"] and images.why_unlabelled:
-            raise UserError(f"{images.name}, {images.source}: the {images.split} images have no labels "
-                            f"({images.why_unlabelled}), which this model needs; label them as its training images are")
+            raise UserError(
+                f"{images.name}, {images.source}: the {images.split} images have no labels "
+                f"({images.why_unlabelled}), which this model needs; label them as its training images are"
+            )
         try:
             images.require(*(recipe[key] for key in ("size", "channels", "classes", "places")))
         except UserError as error:  # what it says behind the semicolon is for training
-            raise UserError(f"{str(error).partition(';')[0]}; the run's own data, or such as they, "
-                            f"are needed") from error
+            raise UserError(
+                f"{str(error).partition(';')[0]}; the run's own data, or such as they, are needed"
+            ) from error
         if self.labels is not None and images.classes != self.labels.names:
             new = [name for name in images.classes if name not in self.labels.names]
-            raise UserError(f"{images.name}, {images.source}: has other labels than the run, such as "
-                            f"{(new or list(images.classes))[0]!r}; the run's own data, or such as they, are needed")
+            raise UserError(
+                f"{images.name}, {images.source}: has other labels than the run, such as "
+                f"{(new or list(images.classes))[0]!r}; the run's own data, or such as they, are needed"
+            )
         return images.at_size(recipe["size"])
 
-    def own_data(self, data_path: Optional[str], skip_unreadable: bool) -> Tuple[ImageData, ImageData]:
+    def own_data(self, data_path: str | None, skip_unreadable: bool) -> tuple[ImageData, ImageData]:
         """Load the training and the test images of the run, with labels where there are any, at the model's size.
 
         Labels that a folder has though the recipe takes none are there, too. Raises UserError where the images cannot
@@ -87,8 +98,10 @@ class Trained:
         train = self.load("train", data_path, skip_unreadable)
         if train.sha256 != self.settings["data_sha256"]:
             changed = what_changed(RunFolder(self.home).read_fingerprint(), train)
-            raise UserError(f"{train.name}, {train.source}: not the images that the run was trained on: {changed}; "
-                            f"scores need the run's own data: name them with --data-path")
+            raise UserError(
+                f"{train.name}, {train.source}: not the images that the run was trained on: {changed}; "
+                f"scores need the run's own data: name them with --data-path"
+            )
         test = self.load("test", data_path, skip_unreadable, rotate_and_mirror=False)
         return self.fitting(train).labelled(), self.fitting(test).labelled()
 
@@ -101,11 +114,11 @@ class Trained:
         return in_chunks(on_arrays(self.encoder), inputs)[0]
 
     @property
-    def threshold(self) -> Optional[float]:
+    def threshold(self) -> float | None:
         """The logit above which the discriminator takes an image for real; None where only differences count."""
         return STEPS[self.recipe["family"]].threshold(self.recipe["updates"])
 
-    def discriminator(self, train: ImageData) -> Tuple[Optional[Discriminate], Optional[str]]:
+    def discriminator(self, train: ImageData) -> tuple[Discriminate | None, str | None]:
         """Load the model's discriminator, a function of images, uint8, and labels to logits, (N, 1); or say why not.
 
         The labels are for one that judges by them. One that judges by clusters gets those that images fall into, among
@@ -124,7 +137,7 @@ class Trained:
         load_cells(self.checkpoint, {"discriminator": network.discriminator})
         judge = on_arrays(network)
 
-        def discriminate(images: np.ndarray, labels: Optional[np.ndarray]) -> np.ndarray:
+        def discriminate(images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
             labels = labels if clusters is None else clusters.of(images)
             inputs = (images, labels) if judging and labels is not None else (images,)
             return in_chunks(lambda some, *label: judge(np.float32(some) / 255, *label), inputs)[0]
@@ -132,7 +145,7 @@ class Trained:
         return discriminate, None
 
 
-def load_trained(place: Optional[str]) -> Trained:
+def load_trained(place: str | None) -> Trained:
     """Load RUN_OR_CHECKPOINT. Raises UserError, in one line, where that cannot be done."""
     checkpoint, home = find_checkpoint(place)
     state = read_state(checkpoint)
@@ -152,5 +165,13 @@ def load_trained(place: Optional[str]) -> Trained:
         load_cells(checkpoint, {leaving(settings["recipe"], "encoder"): encoder.encoder})
     run = RunFolder(home)
     environment = run.read_environment() if run.environment.is_file() else {}
-    return Trained(generator, encoder, home, state["step"], settings, environment, checkpoint,
-                   maturity(settings["recipe"], state["step"], state.get("initial_share")))
+    return Trained(
+        generator,
+        encoder,
+        home,
+        state["step"],
+        settings,
+        environment,
+        checkpoint,
+        maturity(settings["recipe"], state["step"], state.get("initial_share")),
+    )

@@ -27,7 +27,7 @@ def __getattr__(name: str) -> Any:
     return ImageData
 
 
-def _mnist(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
+def _mnist(split: str, data_path: DataPath, wanted: dict[str, Any], skip_unreadable: bool) -> ImageData:
     from ms_gan.data.description import nothing_to_learn
     from ms_gan.data.mnist import load_mnist
 
@@ -38,37 +38,46 @@ def _mnist(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreada
     return images
 
 
-def _digits(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
+def _digits(split: str, data_path: DataPath, wanted: dict[str, Any], skip_unreadable: bool) -> ImageData:
     from ms_gan.data.digits import load_digits
 
     _refuse_path("digits", data_path)
     return load_digits(split)
 
 
-def _pizza(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
+def _pizza(split: str, data_path: DataPath, wanted: dict[str, Any], skip_unreadable: bool) -> ImageData:
     from ms_gan.data.pizza import load_pizza
 
     _refuse_path("pizza", data_path)
     return load_pizza(split, wanted["size"] * (2 if wanted["rotate_and_mirror"] else 1), wanted["channels"])
 
 
-def _folder(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
+def _folder(split: str, data_path: DataPath, wanted: dict[str, Any], skip_unreadable: bool) -> ImageData:
     from ms_gan.data.folder import load_folder
 
-    return load_folder(split, data_path, wanted["size"], wanted["channels"], wanted["places"],
-                       finer=wanted["rotate_and_mirror"], skip_unreadable=skip_unreadable,
-                       labelled=wanted["classes"] > 0, held_out_up_to=wanted.get("held_out_up_to"),
-                       verify=wanted.get("verify", "held_out_up_to" not in wanted),
-                       held_out_but=wanted.get("held_out_but"), class_names=wanted.get("class_names"))
+    return load_folder(
+        split,
+        data_path,
+        wanted["size"],
+        wanted["channels"],
+        wanted["places"],
+        finer=wanted["rotate_and_mirror"],
+        skip_unreadable=skip_unreadable,
+        labelled=wanted["classes"] > 0,
+        held_out_up_to=wanted.get("held_out_up_to"),
+        verify=wanted.get("verify", "held_out_up_to" not in wanted),
+        held_out_but=wanted.get("held_out_but"),
+        class_names=wanted.get("class_names"),
+    )
 
 
-def _stacked_mnist(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
+def _stacked_mnist(split: str, data_path: DataPath, wanted: dict[str, Any], skip_unreadable: bool) -> ImageData:
     from ms_gan.data.stacked import stack
 
     return stack(_mnist(split, data_path, wanted, skip_unreadable))
 
 
-def _stacked_digits(split: str, data_path: DataPath, wanted: Dict[str, Any], skip_unreadable: bool) -> ImageData:
+def _stacked_digits(split: str, data_path: DataPath, wanted: dict[str, Any], skip_unreadable: bool) -> ImageData:
     from ms_gan.data.stacked import stack
 
     _refuse_path("stacked_digits", data_path)
@@ -83,18 +92,32 @@ def _refuse_path(dataset: str, data_path: DataPath) -> None:
 
     hint = ""
     if str(data_path).strip():
-        hint = ("it holds MNIST's files: add --dataset mnist" if holds_mnist(Path(data_path)) else
-                images_hint(Path(data_path)))
+        hint = (
+            "it holds MNIST's files: add --dataset mnist"
+            if holds_mnist(Path(data_path))
+            else images_hint(Path(data_path))
+        )
     hint = hint and f" ({hint})"
     raise UserError(f"--dataset {dataset} is drawn, not read; leave out --data-path or choose another one{hint}")
 
 
-DATASETS = {"mnist": _mnist, "digits": _digits, "stacked_mnist": _stacked_mnist, "stacked_digits": _stacked_digits,
-            "pizza": _pizza, "folder": _folder}
+DATASETS = {
+    "mnist": _mnist,
+    "digits": _digits,
+    "stacked_mnist": _stacked_mnist,
+    "stacked_digits": _stacked_digits,
+    "pizza": _pizza,
+    "folder": _folder,
+}
 
 
-def load(dataset: str, split: str, data_path: DataPath = None, wanted: Optional[Dict[str, Any]] = None,
-         skip_unreadable: bool = False) -> ImageData:
+def load(
+    dataset: str,
+    split: str,
+    data_path: DataPath = None,
+    wanted: dict[str, Any] | None = None,
+    skip_unreadable: bool = False,
+) -> ImageData:
     """Load the split "train" or "test" of the data set of that name; never anything else instead.
 
     `wanted` is a recipe's `data` section: data that have no size of their own are brought to its; where it has
@@ -111,8 +134,9 @@ def load(dataset: str, split: str, data_path: DataPath = None, wanted: Optional[
     return images.with_tags(wanted["places"]) if wanted["places"] else images
 
 
-def load_default(dataset: str, fallback: str, split: str, say: Callable[[str], None],
-                 wanted: Optional[Dict[str, Any]] = None) -> ImageData:
+def load_default(
+    dataset: str, fallback: str, split: str, say: Callable[[str], None], wanted: dict[str, Any] | None = None
+) -> ImageData:
     """Load `dataset`, or `fallback` when no mirror answers, after `say` got one line about it.
 
     The `name` of the result tells which of the two it is. Only for a run in which

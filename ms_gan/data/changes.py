@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import zlib
-from typing import Any, Callable, Dict, List, Sequence
+from collections.abc import Sequence
+from typing import Any, Callable
 
 import numpy as np
 
@@ -13,7 +14,7 @@ from ms_gan.data.words import one_line
 from ms_gan.labels import natural_order
 
 
-def fingerprint(images: ImageData) -> Dict[str, Any]:
+def fingerprint(images: ImageData) -> dict[str, Any]:
     """Return what tells these data from others, for a record as JSON.
 
     `name`, `source`, `count`, `image_shape`, the number of `classes`, `images_sha256` and `labels_sha256`, None without
@@ -38,14 +39,14 @@ def fingerprint(images: ImageData) -> Dict[str, Any]:
     return found
 
 
-def what_changed(before: Dict[str, Any], images: ImageData) -> str:
+def what_changed(before: dict[str, Any], images: ImageData) -> str:
     """Say in one line, a sentence fragment that is never empty, how the images differ from a run's fingerprint.
 
     Whatever the record lacks, or holds in another form than `fingerprint` gives it, is passed over.
     """
     before = {key: before[key] for key, is_sound in FORMS.items() if key in before and is_sound(before[key])}
     now = fingerprint(images)
-    said: List[str] = []
+    said: list[str] = []
     if _differs(before, now, "name"):
         return one_line(f"the data set is {now['name']}, was {before['name']}")
     if _differs(before, now, "image_shape"):
@@ -57,15 +58,17 @@ def what_changed(before: Dict[str, Any], images: ImageData) -> str:
     return one_line(", ".join(said or [_of_arrays(before, now)]))
 
 
-def _of_files(before: Dict[str, str], now: Dict[str, str], compare_pixels: bool) -> List[str]:
+def _of_files(before: dict[str, str], now: dict[str, str], compare_pixels: bool) -> list[str]:
     """Say which files are new, are gone, have other pixels, or other labels."""
     both = [name for name in now if name in before]
     other_pixels = [name for name in both if now[name][:8] != before[name][:8]] if compare_pixels else []
     other_label = [name for name in both if now[name][8:] != before[name][8:]]
-    found = [("is new", "are new", [name for name in now if name not in before]),
-             ("is gone", "are gone", [name for name in before if name not in now]),
-             ("has other pixels", "have other pixels", other_pixels),
-             ("has another label", "have another label", other_label)]
+    found = [
+        ("is new", "are new", [name for name in now if name not in before]),
+        ("is gone", "are gone", [name for name in before if name not in now]),
+        ("has other pixels", "have other pixels", other_pixels),
+        ("has another label", "have another label", other_label),
+    ]
     said = []
     for one, several, names in found:
         if names:
@@ -83,17 +86,22 @@ def _label(of_file: str) -> str:
     return of_file[9:].replace(",", ", ") or ("without tags" if len(of_file) > 8 else "without a label")
 
 
-def _of_arrays(before: Dict[str, Any], now: Dict[str, Any]) -> str:
+def _of_arrays(before: dict[str, Any], now: dict[str, Any]) -> str:
     """Say whether images, labels or both are others, as far as the record tells."""
     if not {"images_sha256", "labels_sha256"} <= before.keys():
         return f"{now['count']:,} images, whose pixels or labels differ"
     images = _differs(before, now, "images_sha256")
     if before["labels_sha256"] == now["labels_sha256"]:
-        return "the images are others, the labels the same" if images else (
-            f"{now['count']:,} images, whose pixels and labels are the same, but not their form")
+        return (
+            "the images are others, the labels the same"
+            if images
+            else (f"{now['count']:,} images, whose pixels and labels are the same, but not their form")
+        )
     if before["labels_sha256"] is None or now["labels_sha256"] is None:
-        return (f"{'labels are there now' if before['labels_sha256'] is None else 'the labels are gone'}, the images "
-                f"are {'others' if images else 'the same'}")
+        return (
+            f"{'labels are there now' if before['labels_sha256'] is None else 'the labels are gone'}, the images "
+            f"are {'others' if images else 'the same'}"
+        )
     if _differs(before, now, "classes"):
         which = "others" if images else "the same"
         return f"{now['classes']} classes, were {before['classes']}, and the images are {which}"
@@ -102,7 +110,7 @@ def _of_arrays(before: Dict[str, Any], now: Dict[str, Any]) -> str:
     return "the images and the labels are others" if images else "the labels are others, the images the same"
 
 
-def _differs(before: Dict[str, Any], now: Dict[str, Any], key: str) -> bool:
+def _differs(before: dict[str, Any], now: dict[str, Any], key: str) -> bool:
     return key in before and before[key] != now[key]
 
 
@@ -114,8 +122,10 @@ def _is_text(value: Any) -> bool:
     return isinstance(value, str)
 
 
-FORMS: Dict[str, Callable[[Any], bool]] = {
-    "name": _is_text, "count": _is_count, "images_sha256": _is_text,
+FORMS: dict[str, Callable[[Any], bool]] = {
+    "name": _is_text,
+    "count": _is_count,
+    "images_sha256": _is_text,
     "labels_sha256": lambda value: value is None or _is_text(value),
     "classes": lambda value: value is None or _is_count(value),
     "image_shape": lambda value: isinstance(value, list) and len(value) == 3 and all(map(_is_count, value)),

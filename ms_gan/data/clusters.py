@@ -24,8 +24,10 @@ class Clusters:
 
     def of(self, images: np.ndarray) -> np.ndarray:
         """Return the group that each image falls into: uint8, N×C×S×S, as those it was found in; int32 (N,)."""
-        nearest = [_two_nearest(_features(images[start:start + BLOCK]), self.centres)[:, 0]
-                   for start in range(0, len(images), BLOCK)]
+        nearest = [
+            _two_nearest(_features(images[start : start + BLOCK]), self.centres)[:, 0]
+            for start in range(0, len(images), BLOCK)
+        ]
         return self.joined[np.concatenate(nearest)]
 
 
@@ -45,7 +47,7 @@ def find_clusters(images: np.ndarray, count: int) -> Clusters:
     """
     stream = np.random.Generator(np.random.Philox(key=0))
     some = _features(images[np.sort(stream.permutation(len(images))[:FITTED])])
-    centres = some[stream.permutation(len(some))[:max(count, min(SMALL_GROUPS, len(some) // IMAGES_IN_ONE))]]
+    centres = some[stream.permutation(len(some))[: max(count, min(SMALL_GROUPS, len(some) // IMAGES_IN_ONE))]]
     nearest = None
     for _ in range(ROUNDS):
         before, nearest = nearest, _two_nearest(some, centres)[:, 0]
@@ -65,7 +67,7 @@ def _features(images: np.ndarray) -> np.ndarray:
     side = min(SIDE, size)
     block = size // side
     start = (size - side * block) // 2
-    middle = images[:, :, start:start + side * block, start:start + side * block]
+    middle = images[:, :, start : start + side * block, start : start + side * block]
     sums = middle.reshape(count, channels, side, block, side, block).sum((3, 5), dtype=np.int32).reshape(count, -1)
     most = min(255, math.isqrt(EXACT // sums.shape[1]))
     return (sums * np.int32(most) // (255 * block**2)).astype(np.float32)
@@ -76,10 +78,12 @@ def _two_nearest(features: np.ndarray, centres: np.ndarray) -> np.ndarray:
     lengths = (centres**2).sum(1)
     found = np.zeros((len(features), 2), np.int32)
     for start in range(0, len(features), BLOCK):
-        distances = lengths - 2 * (features[start:start + BLOCK] @ centres.T)  # squared, less the feature's own length
+        distances = lengths - 2 * (
+            features[start : start + BLOCK] @ centres.T
+        )  # squared, less the feature's own length
         first = distances.argmin(1)
         distances[np.arange(len(first)), first] = np.inf
-        found[start:start + BLOCK] = np.stack((first, distances.argmin(1)), 1)
+        found[start : start + BLOCK] = np.stack((first, distances.argmin(1)), 1)
     return found
 
 

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -18,8 +18,10 @@ class NothingHeldOut(UserError):
 
 def nothing_to_learn(kind: str, names: Sequence[str]) -> str:
     """Return a note about classes or tags, as `kind` says, without an image to train on."""
-    return (f"no image to train on is left of {len(names)} of the {kind}, such as {names[0]}: what is drawn of these "
-            "means nothing")
+    return (
+        f"no image to train on is left of {len(names)} of the {kind}, such as {names[0]}: what is drawn of these "
+        "means nothing"
+    )
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,16 +47,16 @@ class ImageData:
     split: str
     source: str
     images: np.ndarray
-    labels: Optional[np.ndarray]
-    classes: Tuple[str, ...]
+    labels: np.ndarray | None
+    classes: tuple[str, ...]
     places: int = 0
-    notes: Tuple[str, ...] = ()
-    channels_from: Optional[str] = None
-    held_out_up_to: Optional[str] = None
-    held_out_but: Tuple[str, ...] = ()
-    names: Tuple[str, ...] = ()
-    spare: Optional[Tuple[np.ndarray, Tuple[str, ...]]] = None
-    why_unlabelled: Optional[str] = None
+    notes: tuple[str, ...] = ()
+    channels_from: str | None = None
+    held_out_up_to: str | None = None
+    held_out_but: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    spare: tuple[np.ndarray, tuple[str, ...]] | None = None
+    why_unlabelled: str | None = None
 
     @cached_property
     def sha256(self) -> str:
@@ -68,20 +70,24 @@ class ImageData:
                 digest.update(np.ascontiguousarray(array).data)
         return digest.hexdigest()
 
-    def only(self, chosen: np.ndarray) -> "ImageData":
+    def only(self, chosen: np.ndarray) -> ImageData:
         """Return the data with the images at the indices, int (M,), alone, in that order, and what belongs to them."""
-        return replace(self, images=self.images[chosen], labels=None if self.labels is None else self.labels[chosen],
-                       names=tuple(np.array(self.names, object)[chosen]) if self.names else (),
-                       spare=None if self.spare is None else (self.spare[0][chosen], self.spare[1]))
+        return replace(
+            self,
+            images=self.images[chosen],
+            labels=None if self.labels is None else self.labels[chosen],
+            names=tuple(np.array(self.names, object)[chosen]) if self.names else (),
+            spare=None if self.spare is None else (self.spare[0][chosen], self.spare[1]),
+        )
 
-    def labelled(self) -> "ImageData":
+    def labelled(self) -> ImageData:
         """Return the data with the spare labels as their own, if there are any and no others; else as they are."""
         if self.labels is not None or self.spare is None:
             return self
         labels, classes = self.spare
         return replace(self, labels=labels, classes=classes, places=0, spare=None)
 
-    def at_size(self, size: int) -> "ImageData":
+    def at_size(self, size: int) -> ImageData:
         """Return the data with images of size×size, the means of squares of pixels; theirs must be a multiple of it."""
         count, channels, height, _ = self.images.shape
         ratio = height // size
@@ -92,7 +98,7 @@ class ImageData:
             images[number] = np.rint(image.reshape(channels, size, ratio, size, ratio).mean((2, 4)))
         return replace(self, images=images)
 
-    def with_tags(self, places: int) -> "ImageData":
+    def with_tags(self, places: int) -> ImageData:
         """Return the data with each image's class as its only tag, for recipes of several tags an image."""
         if self.labels is None or self.places:
             return self
@@ -117,16 +123,22 @@ class ImageData:
             )
         if classes and self.labels is None:
             why = f" ({self.why_unlabelled})" if self.why_unlabelled else ""
-            raise UserError(f"{self.name}, {self.source}: has no labels, but a conditional recipe needs them{why}; "
-                            f"add labels (a folder: labels.csv, or each image in a sub-folder of its class), or do "
-                            f"without, by --set data.classes=0 --set data.places=0 where the recipe's family can, or "
-                            f"another --recipe")
+            raise UserError(
+                f"{self.name}, {self.source}: has no labels, but a conditional recipe needs them{why}; "
+                f"add labels (a folder: labels.csv, or each image in a sub-folder of its class), or do "
+                f"without, by --set data.classes=0 --set data.places=0 where the recipe's family can, or "
+                f"another --recipe"
+            )
         if classes and self.places != places:
             form = f"up to {self.places} tags an image" if self.places else "one class an image"
             wanted = f"up to {places} tags" if places else "one class"
-            raise UserError(f"{self.name}, {self.source}: has {form}, but this recipe takes {wanted}; "
-                            f"add --set data.places={self.places} --set data.classes={len(self.classes)}, if its "
-                            f"family takes such labels, or choose another --recipe")
+            raise UserError(
+                f"{self.name}, {self.source}: has {form}, but this recipe takes {wanted}; "
+                f"add --set data.places={self.places} --set data.classes={len(self.classes)}, if its "
+                f"family takes such labels, or choose another --recipe"
+            )
         if classes and len(self.classes) != classes:
-            raise UserError(f"{self.name}, {self.source}: has {len(self.classes)} classes, but {classes} are needed; "
-                            f"add --set data.classes={len(self.classes)}, or choose another --recipe")
+            raise UserError(
+                f"{self.name}, {self.source}: has {len(self.classes)} classes, but {classes} are needed; "
+                f"add --set data.classes={len(self.classes)}, or choose another --recipe"
+            )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Optional, Sequence, Tuple
+from collections.abc import Sequence
 
 import numpy as np
 
@@ -77,7 +77,7 @@ HAND = (
 )
 
 
-def load_digits(split: str, seed: int = 0, count: Optional[int] = None) -> ImageData:
+def load_digits(split: str, seed: int = 0, count: int | None = None) -> ImageData:
     """Load the drawn digits: 60,000 for "train", 10,000 for "test", or `count` of them.
 
     Images uint8 N x 1 x 28 x 28, white on black; labels int32 (N,). They are drawn
@@ -91,7 +91,7 @@ def load_digits(split: str, seed: int = 0, count: Optional[int] = None) -> Image
     return ImageData("digits", split, f"the digits drawn from seed {seed}", *arrays, CLASSES)
 
 
-def draw_digits(count: int, seed: int, stream: int = 0) -> Tuple[np.ndarray, np.ndarray]:
+def draw_digits(count: int, seed: int, stream: int = 0) -> tuple[np.ndarray, np.ndarray]:
     """Draw digits with random labels: images uint8 (count, 1, 28, 28), labels int32 (count,).
 
     The result depends on the arguments alone. Different streams of one seed are
@@ -119,7 +119,7 @@ def draw_digits(count: int, seed: int, stream: int = 0) -> Tuple[np.ndarray, np.
 class _Stroke:
     """A smooth curve through points that tremble."""
 
-    def __init__(self, points: Sequence[Tuple[int, int]], steps: int = 6):
+    def __init__(self, points: Sequence[tuple[int, int]], steps: int = 6):
         repeated = [index > 0 and points[index] == points[index - 1] for index in range(len(points))]
         knot = np.cumsum(np.logical_not(repeated)) - 1  # a corner's two points are one knot and move together
         self.knots = np.array([point for point, again in zip(points, repeated) if not again], dtype=float)

@@ -5,14 +5,14 @@ from __future__ import annotations
 import shutil
 import sys
 from pathlib import Path
-from typing import Callable, Optional, Tuple
+from typing import Callable
 
 import numpy as np
 
 from ms_gan.errors import UserError
 from ms_gan.files import cache_folder, new_folder, verify_checksums, write_checksums
 
-Arrays = Tuple[np.ndarray, np.ndarray]
+Arrays = tuple[np.ndarray, np.ndarray]
 
 
 def draw_once(things: str, name: str, draw: Callable[[], Arrays]) -> Arrays:
@@ -30,7 +30,7 @@ def draw_once(things: str, name: str, draw: Callable[[], Arrays]) -> Arrays:
     return arrays
 
 
-def _read(folder: Path) -> Optional[Arrays]:
+def _read(folder: Path) -> Arrays | None:
     """Return the images and labels kept in a folder, or None if they are not there whole."""
     try:
         verify_checksums(folder)

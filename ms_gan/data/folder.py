@@ -7,9 +7,10 @@ import hashlib
 import os
 import threading
 import warnings
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Dict, Iterator, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -39,10 +40,20 @@ WORKERS = min(4, os.cpu_count() or 1)  # images that are decoded at a time
 BLOCK = 256  # images that wait to be decoded
 
 ORIENTATION = 0x0112  # the tag in EXIF; its values from 2 on are undone by:
-UPRIGHT = dict(enumerate((
-    Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.ROTATE_180, Image.Transpose.FLIP_TOP_BOTTOM,
-    Image.Transpose.TRANSPOSE, Image.Transpose.ROTATE_270, Image.Transpose.TRANSVERSE, Image.Transpose.ROTATE_90,
-), start=2))
+UPRIGHT = dict(
+    enumerate(
+        (
+            Image.Transpose.FLIP_LEFT_RIGHT,
+            Image.Transpose.ROTATE_180,
+            Image.Transpose.FLIP_TOP_BOTTOM,
+            Image.Transpose.TRANSPOSE,
+            Image.Transpose.ROTATE_270,
+            Image.Transpose.TRANSVERSE,
+            Image.Transpose.ROTATE_90,
+        ),
+        start=2,
+    )
+)
 
 
 _large_file = threading.Lock()
@@ -51,16 +62,25 @@ _large_file = threading.Lock()
 class _Found(NamedTuple):
     """What an image file held; the size is width and height, as it is seen."""
 
-    size: Tuple[int, int]
+    size: tuple[int, int]
     grey: bool
     transparent: bool
 
 
-def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, channels: int, places: int = 0,
-                finer: bool = False, skip_unreadable: bool = False, labelled: bool = True,
-                held_out_up_to: Optional[str] = None, verify: bool = False,
-                held_out_but: Optional[Sequence[str]] = None,
-                class_names: Optional[Sequence[str]] = None) -> ImageData:
+def load_folder(
+    split: str,
+    data_path: str | Path | None,
+    size: int,
+    channels: int,
+    places: int = 0,
+    finer: bool = False,
+    skip_unreadable: bool = False,
+    labelled: bool = True,
+    held_out_up_to: str | None = None,
+    verify: bool = False,
+    held_out_but: Sequence[str] | None = None,
+    class_names: Sequence[str] | None = None,
+) -> ImageData:
     """Load the split "train" or "test" of a folder of images: uint8 N x `channels` x `size` x `size`, by relative path.
 
     Colours are brought to `channels`, 1 (luminance) or 3 (red, green, blue); with `finer`, images are of twice the
@@ -81,32 +101,41 @@ def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, ch
     if not data_path:
         raise UserError("--dataset folder needs --data-path, the folder that holds the images")
     top = home = folder_at(data_path, "the images")
-    notes: List[str] = []
+    notes: list[str] = []
     names = _image_names(home, notes)
     splits = find_splits(home, names, exactly=held_out_up_to is not None and held_out_but is None)
     wanted = _Wanted(top, places, labelled, class_names and tuple(map(composed, class_names)))
     if splits:
-        inside = {part: [name[len(part) + 1:] for name in names if name.startswith(f"{part}/")] for part in splits
-                  if part}
+        inside = {
+            part: [name[len(part) + 1 :] for name in names if name.startswith(f"{part}/")] for part in splits if part
+        }
         known = _look(home / splits.train, inside[splits.train], wanted)
         others = [home / splits.test / name for name in inside[splits.test]]
         part = splits.train if split == "train" else splits.test
         home, names = home / part, inside[part]
         if not names:
-            away = (f"{splits.test}/ away, so that {splits.left_out}/ is the split" if splits.left_out else
-                    f"both {splits.train}/ and {splits.test}/ away")
+            away = (
+                f"{splits.test}/ away, so that {splits.left_out}/ is the split"
+                if splits.left_out
+                else f"both {splits.train}/ and {splits.test}/ away"
+            )
             raise user_error(f"{home}: holds no images; put some there, or take {away}")
         own = known if split == "train" else _look(home, names, wanted)
-        notes.append(f"the splits are {splits.train}/ ({len(inside[splits.train])} images), which is trained on, and "
-                     f"{splits.test}/ ({len(inside[splits.test])}), which is not")
+        notes.append(
+            f"the splits are {splits.train}/ ({len(inside[splits.train])} images), which is trained on, and "
+            f"{splits.test}/ ({len(inside[splits.test])}), which is not"
+        )
         if splits.left_out and inside[splits.left_out]:
-            notes.append(f"left out {splits.left_out}/ ({len(inside[splits.left_out])} image(s)): {splits.train}/ and "
-                         f"{splits.test}/ are the splits")
+            notes.append(
+                f"left out {splits.left_out}/ ({len(inside[splits.left_out])} image(s)): {splits.train}/ and "
+                f"{splits.test}/ are the splits"
+            )
         held_out_but = tuple(held_out_but or ())
     else:
         own = known = _look(home, names, wanted)
         names, others, held_out_up_to, held_out_but = _hold_out(
-            split, home, names, notes, held_out_up_to, held_out_but, own.labels)
+            split, home, names, notes, held_out_up_to, held_out_but, own.labels
+        )
         others = [home / name for name in others]
     classes, labels, why_none = _labels(own, known, names, wanted, f"{splits.train}/" if splits else "the folder")
 
@@ -133,10 +162,21 @@ def load_folder(split: str, data_path: Optional[Union[str, Path]], size: int, ch
     if side > size:
         notes.append("twice as fine as the recipe's, so that turning blurs them less")
     notes = [one_line(note) for note in _what_was_done(found, side, channels) + notes]
-    return ImageData("folder", split, one_line(f"the folder {data_path}"), images, labels, classes,
-                     places if labels is not None else 0, tuple(notes), held_out_up_to=held_out_up_to,
-                     held_out_but=held_out_but, names=tuple(names), spare=spare,
-                     why_unlabelled=why_none and one_line(why_none))
+    return ImageData(
+        "folder",
+        split,
+        one_line(f"the folder {data_path}"),
+        images,
+        labels,
+        classes,
+        places if labels is not None else 0,
+        tuple(notes),
+        held_out_up_to=held_out_up_to,
+        held_out_but=held_out_but,
+        names=tuple(names),
+        spare=spare,
+        why_unlabelled=why_none and one_line(why_none),
+    )
 
 
 class _Wanted(NamedTuple):
@@ -145,14 +185,14 @@ class _Wanted(NamedTuple):
     top: Path
     places: int
     labelled: bool
-    class_names: Optional[Tuple[str, ...]]
+    class_names: tuple[str, ...] | None
 
 
 class _Looked(NamedTuple):
     """The labels of a split, or why there are none."""
 
-    labels: Optional[Labels]
-    why_none: Optional[str]
+    labels: Labels | None
+    why_none: str | None
     place: str  # its folder below --data-path, such as "test/", or ""
 
 
@@ -165,16 +205,19 @@ def _look(home: Path, names: Sequence[str], wanted: _Wanted) -> _Looked:
         if wanted.labelled:
             raise
         return _Looked(None, _relative(error, wanted), place)
-    why_none = (f"{f'the images of {place}' if place else 'its images'} are in no class's folder, and there is no "
-                f"{place}{LABELS}")
+    why_none = (
+        f"{f'the images of {place}' if place else 'its images'} are in no class's folder, and there is no "
+        f"{place}{LABELS}"
+    )
     above = os.path.commonpath([os.path.dirname(name) for name in names] or [""])
     if above and all(name.count("/") == above.count("/") + 2 for name in names):
         why_none = f"its classes' folders lie in {place}{above}/ and not in {place or '--data-path'} itself"
     return _Looked(labels, None if labels else why_none, place)
 
 
-def _labels(own: _Looked, known: _Looked, names: Sequence[str], wanted: _Wanted,
-            where: str) -> Tuple[Tuple[str, ...], Optional[np.ndarray], Optional[str]]:
+def _labels(
+    own: _Looked, known: _Looked, names: Sequence[str], wanted: _Wanted, where: str
+) -> tuple[tuple[str, ...], np.ndarray | None, str | None]:
     """Return the classes or tags, the labels of the names, and None; or (), None and why there are no labels.
 
     `known` are the labels of what is trained on, whose vocabulary counts; `where` says where that is.
@@ -205,35 +248,45 @@ def _refuse_others(split_labels: Sequence[Labels], wanted: _Wanted) -> None:
             for label in row.labels:
                 if label not in wanted.class_names:
                     which = f"folder, the folder {wanted.top}: has" if wanted.labelled else "it has"
-                    raise LabelFault(f"{which} other labels than the run, such as {label!r} ({row.place})",
-                                     "the run's own data, or such as they, are needed")
+                    raise LabelFault(
+                        f"{which} other labels than the run, such as {label!r} ({row.place})",
+                        "the run's own data, or such as they, are needed",
+                    )
 
 
 def _relative(error: LabelFault, wanted: _Wanted) -> str:
     """Return what is wrong, with the path of the table or folder as it is below --data-path."""
     start = f"{wanted.top}{os.sep}"
-    return error.fault[len(start):] if error.fault.startswith(start) else error.fault
+    return error.fault[len(start) :] if error.fault.startswith(start) else error.fault
 
 
-def _image_names(folder: Path, notes: List[str]) -> List[str]:
+def _image_names(folder: Path, notes: list[str]) -> list[str]:
     """Return the relative paths, with slashes, of all images in the folder and below it, sorted; note other files."""
     files = list(_files(folder))
     names = sorted(name for name in files if name.lower().endswith(SUFFIXES))
     if not names:
         if any(IDX.search(os.path.basename(name)) for name in files):
-            raise user_error(f"{folder}: holds files in MNIST's IDX format, and no image files; leave --dataset folder "
-                             "out, or write --dataset mnist")
-        what = (f"holds {len(files)} file(s), but no image" if files else
-                "holds nothing but empty folders and hidden files" if os.listdir(folder) else "is empty")
+            raise user_error(
+                f"{folder}: holds files in MNIST's IDX format, and no image files; leave --dataset folder "
+                "out, or write --dataset mnist"
+            )
+        what = (
+            f"holds {len(files)} file(s), but no image"
+            if files
+            else "holds nothing but empty folders and hidden files"
+            if os.listdir(folder)
+            else "is empty"
+        )
         raise user_error(f"{folder}: {what}; --data-path must name a folder with images ({', '.join(FORMATS)})")
-    others = natural_order(name for name in set(files) - set(names)
-                           if os.path.basename(name).casefold() not in (LABELS, *OF_SYSTEMS))
+    others = natural_order(
+        name for name in set(files) - set(names) if os.path.basename(name).casefold() not in (LABELS, *OF_SYSTEMS)
+    )
     if others:
         notes.append(f"left out {len(others)} file(s) that are no {', '.join(FORMATS)}, such as {others[0]}")
     return names
 
 
-def _files(folder: Path, prefix: str = "", above: Tuple[str, ...] = ()) -> Iterator[str]:
+def _files(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[str]:
     """Yield the relative paths of all files that are not hidden; links are followed, but never in a circle."""
     real = os.path.realpath(folder)
     if real in above:
@@ -247,8 +300,10 @@ def _files(folder: Path, prefix: str = "", above: Tuple[str, ...] = ()) -> Itera
             elif entry.is_file() or not os.path.exists(entry.path):  # a broken link is to be complained about
                 yield prefix + entry.name
     except OSError as error:
-        raise user_error(f"{error.filename or folder}: cannot be read ({error.strerror or error}); give yourself "
-                         "access, or move it out of --data-path") from error
+        raise user_error(
+            f"{error.filename or folder}: cannot be read ({error.strerror or error}); give yourself "
+            "access, or move it out of --data-path"
+        ) from error
 
 
 def images_hint(folder: Path) -> str:
@@ -264,9 +319,15 @@ def images_hint(folder: Path) -> str:
     return f"it holds {more}{count:,} image{'' if count == 1 else 's'}: add --dataset folder" if count else ""
 
 
-def _hold_out(split: str, folder: Path, names: Sequence[str], notes: List[str], up_to: Optional[str],
-              but: Optional[Sequence[str]] = None, labels: Optional[Labels] = None,
-              ) -> Tuple[List[str], List[str], str, Tuple[str, ...]]:
+def _hold_out(
+    split: str,
+    folder: Path,
+    names: Sequence[str],
+    notes: list[str],
+    up_to: str | None,
+    but: Sequence[str] | None = None,
+    labels: Labels | None = None,
+) -> tuple[list[str], list[str], str, tuple[str, ...]]:
     """Return the names that belong to the split, in their order, the others, up to which digest they are held out, and
     which are not although their digest says so.
 
@@ -283,23 +344,34 @@ def _hold_out(split: str, folder: Path, names: Sequence[str], notes: List[str], 
         but = _last_ones(sorted(held_out, key=digests.__getitem__, reverse=True), names, labels)
     held_out.difference_update(but or ())
     if split == "train" and len(held_out) == len(names):  # in a folder that has changed
-        raise user_error(f"{folder}: all of its {len(names)} image(s) were held out when the run began; put those back "
-                         "that it was trained on")
+        raise user_error(
+            f"{folder}: all of its {len(names)} image(s) were held out when the run began; put those back "
+            "that it was trained on"
+        )
     if split == "test" and not held_out:
         alone = ", as each that would be is the last of its class" if but and not recorded else ""
-        more = ("have more images of each class, or " if alone else
-                f"have at least {HELD_OUT}, or " if len(names) < HELD_OUT else "")
-        raise NothingHeldOut(one_line(f"{folder}: holds {len(names)} image(s), of which none is held out for \"test\""
-                                      f"{alone}; {more}put other images into a folder test/ beside train/"))
+        more = (
+            "have more images of each class, or "
+            if alone
+            else f"have at least {HELD_OUT}, or "
+            if len(names) < HELD_OUT
+            else ""
+        )
+        raise NothingHeldOut(
+            one_line(
+                f'{folder}: holds {len(names)} image(s), of which none is held out for "test"'
+                f"{alone}; {more}put other images into a folder test/ beside train/"
+            )
+        )
     if held_out:
-        notes.append(f"{len(held_out)} of {len(names)} images are held out for \"test\"")
+        notes.append(f'{len(held_out)} of {len(names)} images are held out for "test"')
     if but and not recorded:
         notes.append(f"{len(but)} image(s) more would be, but stay for training as the last of a class or tag")
     parts = [[name for name in names if (name in held_out) == is_test] for is_test in (False, True)]
     return (*(parts if split == "train" else parts[::-1]), up_to, tuple(but or ()))
 
 
-def _last_ones(held_out: Sequence[str], names: Sequence[str], labels: Optional[Labels]) -> List[str]:
+def _last_ones(held_out: Sequence[str], names: Sequence[str], labels: Labels | None) -> list[str]:
     """Return, sorted, which of the names that are to be held out have to stay, the first ones rather than the last."""
     if labels is None:
         return []
@@ -312,17 +384,20 @@ def _last_ones(held_out: Sequence[str], names: Sequence[str], labels: Optional[L
     return sorted(stay)
 
 
-def _read_images(home: Path, names: Sequence[str], side: int,
-                 channels: int) -> Tuple[np.ndarray, List[_Found], Dict[Path, str]]:
+def _read_images(
+    home: Path, names: Sequence[str], side: int, channels: int
+) -> tuple[np.ndarray, list[_Found], dict[Path, str]]:
     """Read images: those that can be read, what they held, and why the others cannot, by path."""
     try:
         images = np.empty((len(names), channels, side, side), np.uint8)
     except MemoryError as error:
         needed = len(names) * channels * side**2 / 1e9
-        raise user_error(f"{home}: {len(names)} images of {side}x{side} take {needed:.0f} GB of memory; "
-                         "give a smaller --set data.size, or fewer images") from error
-    found: List[_Found] = []
-    failures: Dict[Path, str] = {}
+        raise user_error(
+            f"{home}: {len(names)} images of {side}x{side} take {needed:.0f} GB of memory; "
+            "give a smaller --set data.size, or fewer images"
+        ) from error
+    found: list[_Found] = []
+    failures: dict[Path, str] = {}
     for path, square, what, reason in _squares([home / name for name in names], side, channels):
         if reason:
             failures[path] = reason
@@ -332,15 +407,16 @@ def _read_images(home: Path, names: Sequence[str], side: int,
     return images[: len(found)], found, failures
 
 
-def _squares(paths: Sequence[Path], side: int,
-             channels: int) -> Iterator[Tuple[Path, Optional[np.ndarray], Optional[_Found], str]]:
+def _squares(
+    paths: Sequence[Path], side: int, channels: int
+) -> Iterator[tuple[Path, np.ndarray | None, _Found | None, str]]:
     """Yield each path, the middle square of its image, uint8 side×side or side×side×3, what it held, and "".
 
     Or the path, None, None and why it cannot be read. Some are decoded at a time.
     """
     from tqdm import tqdm
 
-    def read(path: Path) -> Tuple[Path, Optional[np.ndarray], Optional[_Found], str]:
+    def read(path: Path) -> tuple[Path, np.ndarray | None, _Found | None, str]:
         try:
             return (path, *_read_square(path, side, channels), "")
         except MemoryError:
@@ -362,7 +438,7 @@ def _squares(paths: Sequence[Path], side: int,
         Image.MAX_IMAGE_PIXELS = most_pixels
 
 
-def _read_square(path: Path, side: int, channels: int) -> Tuple[np.ndarray, _Found]:
+def _read_square(path: Path, side: int, channels: int) -> tuple[np.ndarray, _Found]:
     """Read the middle square of an image: uint8 side×side, or side×side×3."""
     with Image.open(path, formats=FORMATS) as image:
         size, grey = image.size, image.mode in ("1", "L", "LA") or image.mode.startswith("I")
@@ -372,8 +448,9 @@ def _read_square(path: Path, side: int, channels: int) -> Tuple[np.ndarray, _Fou
             return _decoded(image, size, grey, side, channels)
 
 
-def _decoded(image: Image.Image, size: Tuple[int, int], grey: bool, side: int,
-             channels: int) -> Tuple[np.ndarray, _Found]:
+def _decoded(
+    image: Image.Image, size: tuple[int, int], grey: bool, side: int, channels: int
+) -> tuple[np.ndarray, _Found]:
     """Return what `_read_square` does, of an opened file that says to be of that size, and to be grey or not."""
     image.load()
     orientation = _orientation(image)
@@ -396,7 +473,7 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _flattened(image: Image.Image, channels: int) -> Tuple[Image.Image, bool]:
+def _flattened(image: Image.Image, channels: int) -> tuple[Image.Image, bool]:
     """Return the image on white, in mode L or RGB, and whether any of the white shows."""
     transparent = False
     if image.mode == "F":
@@ -423,10 +500,13 @@ def _reason(error: Exception) -> str:
     return str(getattr(error, "strerror", None) or error or type(error).__name__)
 
 
-def _vocabulary(classes: Sequence[str], labels: np.ndarray, places: int, split: str) -> List[str]:
+def _vocabulary(classes: Sequence[str], labels: np.ndarray, places: int, split: str) -> list[str]:
     """Return notes: each class or tag and how many images have it, where a slip of the pen is seen; and what is bad."""
-    counts = np.bincount(labels.ravel(), minlength=len(classes) + 1)[1:] if places else np.bincount(
-        labels, minlength=len(classes))
+    counts = (
+        np.bincount(labels.ravel(), minlength=len(classes) + 1)[1:]
+        if places
+        else np.bincount(labels, minlength=len(classes))
+    )
     kind = "tags" if places else "classes"
     listed = ", ".join(f"{name} ({count})" for name, count in zip(classes, counts[:60]))
     notes = [f"{len(classes)} {kind}: {listed}{', …' if len(classes) > 60 else ''}"]
@@ -436,7 +516,7 @@ def _vocabulary(classes: Sequence[str], labels: np.ndarray, places: int, split: 
     return notes
 
 
-def _without(failures: Dict[Path, str], count: int, skip: bool, none_left: bool) -> str:
+def _without(failures: dict[Path, str], count: int, skip: bool, none_left: bool) -> str:
     """Return a note about the images that were left out; raise UserError if that is not wanted, or none is left."""
     path, reason = next(iter(failures.items()))
     if skip and not none_left:
@@ -445,14 +525,16 @@ def _without(failures: Dict[Path, str], count: int, skip: bool, none_left: bool)
     raise user_error(f"{path}: is unreadable ({reason}), {len(failures)} of {count} images are in all; {mend}")
 
 
-def _what_was_done(found: Sequence[_Found], side: int, channels: int) -> List[str]:
+def _what_was_done(found: Sequence[_Found], side: int, channels: int) -> list[str]:
     """Return notes: from what the arrays came, and in what some of the images were different."""
     sizes = sorted({what.size for what in found}, key=lambda size: (size[0] * size[1], size))
     ends = dict.fromkeys(f"{width}x{height}" for width, height in (sizes[0], sizes[-1]))
     cropped = "cropped at the centre to squares, " if any(width != height for width, height in sizes) else ""
     grey, transparent = (sum(column) for column in list(zip(*found))[1:])
-    notes = [f"{len(found)} image(s) of {' to '.join(ends)}, {cropped}brought to {side}x{side} in "
-             f"{'grey' if channels == 1 else 'colour'}"]
+    notes = [
+        f"{len(found)} image(s) of {' to '.join(ends)}, {cropped}brought to {side}x{side} in "
+        f"{'grey' if channels == 1 else 'colour'}"
+    ]
     if grey and channels == 3:
         notes.append(f"{grey} of these image(s) were grey")
     if transparent:

@@ -8,8 +8,9 @@ import os
 import posixpath
 import re
 import unicodedata
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, NamedTuple, Optional, Sequence, Tuple
+from typing import NamedTuple
 from urllib.parse import unquote
 
 import numpy as np
@@ -19,21 +20,21 @@ from ms_gan.errors import UserError
 from ms_gan.labels import natural_order
 
 LABELS = "labels.csv"
-OTHER_SEPARATOR = re.compile(r'\W*file\W*([;|\t])\W*(label|tags)\W*', re.IGNORECASE)
+OTHER_SEPARATOR = re.compile(r"\W*file\W*([;|\t])\W*(label|tags)\W*", re.IGNORECASE)
 SEPARATORS = {";": "semicolons", "|": "bars", "\t": "tabs"}
 
 
 class Row(NamedTuple):
     """An image's classes or tags, and the place that says so."""
 
-    labels: Tuple[str, ...]
+    labels: tuple[str, ...]
     place: str
 
 
 class Labels(NamedTuple):
     """What a folder says about its images: a row for each name; `tags`, whether a row may hold any number of labels."""
 
-    rows: Dict[str, Row]
+    rows: dict[str, Row]
     tags: bool
 
 
@@ -45,7 +46,7 @@ class LabelFault(UserError):
         self.fault = fault
 
 
-def read_labels(home: Path, names: Sequence[str], places: Optional[int]) -> Optional[Labels]:
+def read_labels(home: Path, names: Sequence[str], places: int | None) -> Labels | None:
     """Return a row for each name, from labels.csv or else from the sub-folders; None where neither says anything.
 
     A table of tags is taken where there are places for them, or `places` is None. Names and labels are compared, and
@@ -61,19 +62,21 @@ def read_labels(home: Path, names: Sequence[str], places: Optional[int]) -> Opti
     if not in_folder:
         return None
     if elsewhere:
-        raise LabelFault(f"{home / elsewhere[0]}: is in no class's folder, as {in_folder[0]} and {len(in_folder) - 1} "
-                         f"other image(s) are",
-                         f"move it into one ({len(elsewhere)} image(s) in all), or write {LABELS}")
+        raise LabelFault(
+            f"{home / elsewhere[0]}: is in no class's folder, as {in_folder[0]} and {len(in_folder) - 1} "
+            f"other image(s) are",
+            f"move it into one ({len(elsewhere)} image(s) in all), or write {LABELS}",
+        )
     folders = {name: name.split("/")[0] for name in names}
     return Labels({name: _row(folder, "label", str(home / folder)) for name, folder in folders.items()}, False)
 
 
-def tables_in(home: Path) -> List[str]:
+def tables_in(home: Path) -> list[str]:
     """Return the names, of those in a folder, that are labels.csv, be it in capital letters."""
     return sorted(name for name in os.listdir(home) if name.casefold() == LABELS)
 
 
-def _read_table(path: Path, home: Path, names: Sequence[str], places: Optional[int]) -> Labels:
+def _read_table(path: Path, home: Path, names: Sequence[str], places: int | None) -> Labels:
     """Read labels.csv, which must have one row for each of the names and no other."""
     header, rows = None, {}
     spelt = {**{composed(name): name for name in names}, **{name: name for name in names}}
@@ -93,19 +96,24 @@ def _read_table(path: Path, home: Path, names: Sequence[str], places: Optional[i
             if len(cells) != 2:
                 separator = next((one for one in SEPARATORS if one in cells[0]), None)
                 if len(cells) == 1 and separator:
-                    raise LabelFault(f"{place}: the columns are separated by {SEPARATORS[separator]}",
-                                     f"save the file with commas: {','.join(header)}")
+                    raise LabelFault(
+                        f"{place}: the columns are separated by {SEPARATORS[separator]}",
+                        f"save the file with commas: {','.join(header)}",
+                    )
                 joined = ", tags joined by ;" if header[1] == "tags" else ""
-                raise LabelFault(f"{place}: has {len(cells)} column(s), not 2",
-                                 f"write {','.join(header)}{joined}, with quotation marks around a file's name that "
-                                 "holds a comma")
+                raise LabelFault(
+                    f"{place}: has {len(cells)} column(s), not 2",
+                    f"write {','.join(header)}{joined}, with quotation marks around a file's name that holds a comma",
+                )
             name = _listed_name(cells[0], spelt, home, place)
             if name in rows:
                 before = rows[name].place.rsplit(": ", 1)[-1]
                 raise LabelFault(f"{place}: lists {name} again, after {before}", "leave one of the rows")
             if places and header[1] == "label" and ";" in cells[1]:
-                raise LabelFault(f"{place}: {cells[1]!r} looks like tags, but under the header file,label it is one "
-                                 "class", "write the header file,tags, or take the ; away")
+                raise LabelFault(
+                    f"{place}: {cells[1]!r} looks like tags, but under the header file,label it is one class",
+                    "write the header file,tags, or take the ; away",
+                )
             rows[name] = _row(cells[1], header[1], place)
     except csv.Error as error:
         raise LabelFault(f"{path}: line {reader.line_num}: is no CSV ({error})", "mend its quotation marks") from error
@@ -115,10 +123,15 @@ def _read_table(path: Path, home: Path, names: Sequence[str], places: Optional[i
     if missing:
         unwritable = [name for name in missing if not _is_utf8(name)]
         if unwritable:
-            raise LabelFault(f"{path}: has no row for {unwritable[0]}, whose name is not UTF-8, as a row must be "
-                             f"({len(unwritable)} image(s) in all)", "rename such files")
-        raise LabelFault(f"{path}: has no row for {missing[0]} ({len(missing)} image(s) in all)",
-                         "add rows, or take such images away")
+            raise LabelFault(
+                f"{path}: has no row for {unwritable[0]}, whose name is not UTF-8, as a row must be "
+                f"({len(unwritable)} image(s) in all)",
+                "rename such files",
+            )
+        raise LabelFault(
+            f"{path}: has no row for {missing[0]} ({len(missing)} image(s) in all)",
+            "add rows, or take such images away",
+        )
     return Labels(rows, header[1] == "tags")
 
 
@@ -139,37 +152,45 @@ def _refuse_separators(path: Path, text: str) -> None:
         found = OTHER_SEPARATOR.fullmatch(line)
         if found:
             joined = " (tags stay joined by ;)" if found[2].lower() == "tags" else ""
-            raise LabelFault(f"{path}: line {number}: the columns are separated by {SEPARATORS[found[1]]}",
-                             f"save the file with commas: file,{found[2].lower()}{joined}")
+            raise LabelFault(
+                f"{path}: line {number}: the columns are separated by {SEPARATORS[found[1]]}",
+                f"save the file with commas: file,{found[2].lower()}{joined}",
+            )
         if line.strip(" ,;|\t") and not line.startswith("sep="):  # which some spreadsheets put first
             return
 
 
-def _checked_header(cells: Sequence[str], place: str, places: Optional[int]) -> List[str]:
+def _checked_header(cells: Sequence[str], place: str, places: int | None) -> list[str]:
     header = [cell.strip() for cell in cells]
     if header not in (["file", "label"], ["file", "tags"]):
         written = f"is {','.join(header)[:60]!r}" if header else "is missing"
-        raise LabelFault(f"{place}: the header {written}",
-                         "it must be file,label (a class each) or file,tags (joined by ;)")
+        raise LabelFault(
+            f"{place}: the header {written}", "it must be file,label (a class each) or file,tags (joined by ;)"
+        )
     if header[1] == "tags" and places == 0:
-        raise LabelFault(f"{place}: lists tags, but this recipe takes one class an image",
-                         "write file,label, choose another --recipe, or add --set data.places=N where the recipe takes "
-                         "tags, too")
+        raise LabelFault(
+            f"{place}: lists tags, but this recipe takes one class an image",
+            "write file,label, choose another --recipe, or add --set data.places=N where the recipe takes tags, too",
+        )
     return header
 
 
-def _listed_name(cell: str, spelt: Dict[str, str], home: Path, place: str) -> str:
+def _listed_name(cell: str, spelt: dict[str, str], home: Path, place: str) -> str:
     """Return the image that a row lists, however its path is spelt."""
     name = cell if cell in spelt else composed(posixpath.normpath(_below(cell, home)))
     if name == ".." or name.startswith(("../", "/")) or name[1:3] == ":/":
         raise LabelFault(f"{place}: {cell} leaves {home}", "write a path relative to that folder")
     if name not in spelt:
         if os.path.isfile(home / name):
-            raise LabelFault(f"{place}: {cell!r} is in {home}, but hidden, spelt otherwise, or in a format that is not "
-                             "read", "mend that, or take the row away")
-        inside = name[len(home.name) + 1:] if name.startswith(f"{home.name}/") else None
-        raise LabelFault(f"{place}: there is no image {cell!r} in {home}",
-                         f"write {inside!r}" if inside in spelt else "mend the name, or take the row away")
+            raise LabelFault(
+                f"{place}: {cell!r} is in {home}, but hidden, spelt otherwise, or in a format that is not read",
+                "mend that, or take the row away",
+            )
+        inside = name[len(home.name) + 1 :] if name.startswith(f"{home.name}/") else None
+        raise LabelFault(
+            f"{place}: there is no image {cell!r} in {home}",
+            f"write {inside!r}" if inside in spelt else "mend the name, or take the row away",
+        )
     return spelt[name]
 
 
@@ -183,7 +204,7 @@ def _below(cell: str, home: Path) -> str:
     for folder in (os.path.abspath(home), os.path.realpath(home)):
         start = composed(folder.replace("\\", "/")).rstrip("/") + "/"
         if path.startswith(start):
-            return path[len(start):]
+            return path[len(start) :]
     return path
 
 
@@ -195,19 +216,20 @@ def _row(cell: str, column: str, place: str) -> Row:
         if not label:
             raise LabelFault(f"{place}: the label is empty", "give the image a class, or take both away")
         if "," in label or len(label.splitlines()) > 1:
-            raise LabelFault(f"{place}: {label!r} holds a comma or a line break, which no class or tag may",
-                             "rename it")
+            raise LabelFault(
+                f"{place}: {label!r} holds a comma or a line break, which no class or tag may", "rename it"
+            )
         if not _is_utf8(label):
             raise LabelFault(f"{place}: the name of this class is not UTF-8", "rename the folder")
     return Row(tuple(labels), place)
 
 
-def vocabulary(labels: Labels) -> Tuple[str, ...]:
+def vocabulary(labels: Labels) -> tuple[str, ...]:
     """Return every class or tag that occurs, in natural order."""
     return tuple(natural_order({label for row in labels.rows.values() for label in row.labels}))
 
 
-def label_array(labels: Labels, names: Sequence[str], classes: Tuple[str, ...], places: int, where: str) -> np.ndarray:
+def label_array(labels: Labels, names: Sequence[str], classes: tuple[str, ...], places: int, where: str) -> np.ndarray:
     """Return the labels of the names in ImageData's form: int32 (N,), or (N, places) where there are places.
 
     `where` says where the classes occur. Raises LabelFault for a label that is none of them, and for more tags than
@@ -218,13 +240,16 @@ def label_array(labels: Labels, names: Sequence[str], classes: Tuple[str, ...], 
     for row in rows.values():
         for label in row.labels:
             if label not in numbers:
-                raise LabelFault(f"{row.place}: {label!r} does not occur in {where}",
-                                 "mend it, or add such images there")
+                raise LabelFault(
+                    f"{row.place}: {label!r} does not occur in {where}", "mend it, or add such images there"
+                )
     fullest = max(rows, key=lambda name: len(rows[name].labels))
     most = len(rows[fullest].labels)
     if 0 < places < most:
-        raise LabelFault(f"{rows[fullest].place}: {fullest} has {most} tags, but there are places for {places}",
-                         f"add --set data.places={most}")
+        raise LabelFault(
+            f"{rows[fullest].place}: {fullest} has {most} tags, but there are places for {places}",
+            f"add --set data.places={most}",
+        )
     if not places:
         return np.array([numbers[rows[name].labels[0]] for name in names], np.int32)
     array = np.zeros((len(names), places), np.int32)

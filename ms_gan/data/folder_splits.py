@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import re
 import unicodedata
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Set, Tuple
+from typing import NamedTuple
 
 from ms_gan.data.folder_labels import LABELS, tables_in
 from ms_gan.data.words import user_error
@@ -16,10 +17,12 @@ WORDS = {
     "train": "trains?|trainings?|trn|trainval|trainvalid|traindev|训练|訓練",
     "test": "tests?|testing|tst|testdev|holdouts?|heldout|测试|測試",
     "val": "vals?|vali|valid|validate|validations?|crossval|crossvalidation|dev|devel|development|eval|evaluate"
-           "|evaluations?|验证|驗證",
+    "|evaluations?|验证|驗證",
 }
-AFFIXES = ("sets?|images?|imgs?|pics?|pictures?|photos?|data|datasets?|splits?|folder|dir|directory|files?|samples?"
-           "|examples?|partition|subset|public|private|集|数据|图像|图片")
+AFFIXES = (
+    "sets?|images?|imgs?|pics?|pictures?|photos?|data|datasets?|splits?|folder|dir|directory|files?|samples?"
+    "|examples?|partition|subset|public|private|集|数据|图像|图片"
+)
 SPELLINGS = {kind: re.compile(f"(?:{AFFIXES})*(?:{words})(?:{AFFIXES})*") for kind, words in WORDS.items()}
 NO_IMAGES = {"__MACOSX"}  # folders that a system adds to archives
 HELD_OUT = ("test", "val")  # the kinds that are not trained on; where there are both, the first is the split
@@ -30,10 +33,10 @@ class Splits(NamedTuple):
 
     train: str
     test: str
-    left_out: Optional[str]
+    left_out: str | None
 
 
-def find_splits(home: Path, names: Sequence[str], exactly: bool = False) -> Optional[Splits]:
+def find_splits(home: Path, names: Sequence[str], exactly: bool = False) -> Splits | None:
     """Return which sub-folders of a folder are its splits, by their names, or None where no splits are there.
 
     `names` are the relative paths of the folder's images. With `exactly`, only train/ beside test/ are splits, as of
@@ -56,24 +59,28 @@ def find_splits(home: Path, names: Sequence[str], exactly: bool = False) -> Opti
         raise user_error(f"{home / tables[0]}: lies beside {both}; give each of them a {LABELS} of its own")
     real = [os.path.join(os.path.realpath(home / part), "") for part in found[:2]]
     if os.path.commonprefix(real) in real:
-        raise user_error(f"{home}: its {both} are links to one folder, or one of them lies in the other: what is held "
-                         "out would be trained on; put other images into one of them")
+        raise user_error(
+            f"{home}: its {both} are links to one folder, or one of them lies in the other: what is held "
+            "out would be trained on; put other images into one of them"
+        )
     for name in names:
         if name.split("/")[0] not in found:
-            raise user_error(f"{home / name}: lies beside {both}, which are taken for the splits; move it into one of "
-                             "them or out of --data-path, or rename these")
+            raise user_error(
+                f"{home / name}: lies beside {both}, which are taken for the splits; move it into one of "
+                "them or out of --data-path, or rename these"
+            )
     if not exactly:
         _refuse_deeper(home, names)
     return found
 
 
-def kind_of(name: str) -> Optional[str]:
+def kind_of(name: str) -> str | None:
     """Return which split a folder of that name holds, "train", "test" or "val"; None for any other name."""
     letters = re.sub(r"[\W\d_]+", "", unicodedata.normalize("NFKC", name).casefold())
     return next((kind for kind, spelling in SPELLINGS.items() if spelling.fullmatch(letters)), None)
 
 
-def _sub_folders(home: Path, lenient: bool) -> List[str]:
+def _sub_folders(home: Path, lenient: bool) -> list[str]:
     """Return the names of the folders in a folder. Raises UserError, unless lenient, for a split's link to nowhere."""
     found = []
     with os.scandir(home) as entries:
@@ -81,14 +88,16 @@ def _sub_folders(home: Path, lenient: bool) -> List[str]:
             if entry.is_dir() and not entry.name.startswith(".") and entry.name not in NO_IMAGES:
                 found.append(entry.name)
             elif not lenient and entry.is_symlink() and kind_of(entry.name) and not os.path.exists(entry.path):
-                raise user_error(f"{home / entry.name}: is a link to {os.readlink(entry.path)}, which is not there; "
-                                 "put that back, or remove the link")
+                raise user_error(
+                    f"{home / entry.name}: is a link to {os.readlink(entry.path)}, which is not there; "
+                    "put that back, or remove the link"
+                )
     return sorted(found)
 
 
-def _kinds(folders: Iterable[str]) -> Dict[str, List[str]]:
+def _kinds(folders: Iterable[str]) -> dict[str, list[str]]:
     """Return the folders of each kind, in their order."""
-    kinds: Dict[str, List[str]] = {kind: [] for kind in WORDS}
+    kinds: dict[str, list[str]] = {kind: [] for kind in WORDS}
     for name in folders:
         kind = kind_of(name)
         if kind:
@@ -96,9 +105,9 @@ def _kinds(folders: Iterable[str]) -> Dict[str, List[str]]:
     return kinds
 
 
-def _pair(folders: Iterable[str]) -> Optional[Tuple[str, str]]:
+def _pair(folders: Iterable[str]) -> tuple[str, str] | None:
     """Return two folders whose names differ only in the word of the split, such as seg_train and seg_test."""
-    seen: Dict[Tuple[Optional[str], ...], Dict[str, str]] = {}
+    seen: dict[tuple[str | None, ...], dict[str, str]] = {}
     for name in folders:
         parts = [part.casefold() for part in re.findall("[A-Z]?[a-z]+|[A-Z]+|[0-9]+", name)]
         kinds = [next((kind for kind, words in WORDS.items() if re.fullmatch(words, part)), None) for part in parts]
@@ -112,7 +121,7 @@ def _pair(folders: Iterable[str]) -> Optional[Tuple[str, str]]:
     return None
 
 
-def _by_kind(home: Path, folders: Sequence[str], names: Sequence[str]) -> Optional[Splits]:
+def _by_kind(home: Path, folders: Sequence[str], names: Sequence[str]) -> Splits | None:
     """Return the splits directly in a folder. Raises UserError for such as cannot be told apart."""
     kinds = _kinds(folders)
     train, held_out = kinds["train"], [kinds[kind] for kind in HELD_OUT if kinds[kind]]
@@ -123,28 +132,36 @@ def _by_kind(home: Path, folders: Sequence[str], names: Sequence[str]) -> Option
     with_images = {name.split("/")[0] for name in names if "/" in name}
     pair = _pair(sorted(with_images))
     if pair:
-        raise user_error(f"{home / pair[0]}: lies beside {pair[1]}/, and both look like splits; rename them to train/ "
-                         "and test/, or, if they are classes, so that they do not")
+        raise user_error(
+            f"{home / pair[0]}: lies beside {pair[1]}/, and both look like splits; rename them to train/ "
+            "and test/, or, if they are classes, so that they do not"
+        )
     # test1/, test2/, … are kept apart by somebody; test/ and testing/ are not
-    plain = {kind: [name for name in there if name in with_images and not re.search(r"\d", name)]
-             for kind, there in kinds.items()}
+    plain = {
+        kind: [name for name in there if name in with_images and not re.search(r"\d", name)]
+        for kind, there in kinds.items()
+    }
     for same in plain.values():
         _refuse_same(home, same)
     if plain["test"] and plain["val"]:
-        raise user_error(f"{home}: holds {plain['test'][0]}/ and {plain['val'][0]}/, but no train/; put the images to "
-                         "train on into train/, or rename these if they are classes")
+        raise user_error(
+            f"{home}: holds {plain['test'][0]}/ and {plain['val'][0]}/, but no train/; put the images to "
+            "train on into train/, or rename these if they are classes"
+        )
     _refuse_alike(home, [name for there in plain.values() for name in there], names)
     beside = next((name for name in names if "/" not in name), None)
     alone = (plain["test"] + plain["val"])[:1]
     if beside and alone and not tables_in(home):
-        raise user_error(f"{home / beside}: lies beside {alone[0]}/, whose name says that it is held out; move the "
-                         f"other images into train/, or rename {alone[0]}/")
+        raise user_error(
+            f"{home / beside}: lies beside {alone[0]}/, whose name says that it is held out; move the "
+            f"other images into train/, or rename {alone[0]}/"
+        )
     return None
 
 
 def _refuse_alike(home: Path, splits: Sequence[str], names: Sequence[str]) -> None:
     """Raise UserError for a folder with the classes of another one that is named after a split."""
-    inside: Dict[str, set] = {}
+    inside: dict[str, set] = {}
     for name in names:
         parts = name.split("/")
         if len(parts) > 2:
@@ -153,15 +170,19 @@ def _refuse_alike(home: Path, splits: Sequence[str], names: Sequence[str]) -> No
         for other in sorted(set(inside) - {split}):
             shared = sorted(inside.get(split, set()) & inside[other])
             if shared:
-                raise user_error(f"{home / other}: holds the same folders as {split}/, such as {shared[0]}/; rename it to "
-                                 f"{'train/' if kind_of(split) != 'train' else 'test/'} if it is the other split, or move "
-                                 "it out of --data-path")
+                raise user_error(
+                    f"{home / other}: holds the same folders as {split}/, such as {shared[0]}/; rename it to "
+                    f"{'train/' if kind_of(split) != 'train' else 'test/'} if it is the other split, or move "
+                    "it out of --data-path"
+                )
 
 
 def _refuse_same(home: Path, same: Sequence[str]) -> None:
     if len(same) > 1:
-        raise user_error(f"{home}: holds both {same[0]}/ and {same[1]}/, which are two names of one split; put their "
-                         "images into one of them, or rename one")
+        raise user_error(
+            f"{home}: holds both {same[0]}/ and {same[1]}/, which are two names of one split; put their "
+            "images into one of them, or rename one"
+        )
 
 
 def _refuse_one_alone(home: Path, names: Sequence[str]) -> None:
@@ -172,13 +193,15 @@ def _refuse_one_alone(home: Path, names: Sequence[str]) -> None:
         if kind and not (kind == "train" and tables_in(home)):  # a table says what is in it
             other = "test/" if kind == "train" else "train/"
             place = home.joinpath(*above[:depth])
-            raise user_error(f"{place}: holds all images, and there is no {other} beside it; name that folder itself, "
-                             f"--data-path {quoted(place)}, or put {other} beside it")
+            raise user_error(
+                f"{place}: holds all images, and there is no {other} beside it; name that folder itself, "
+                f"--data-path {quoted(place)}, or put {other} beside it"
+            )
 
 
 def _refuse_deeper(home: Path, names: Sequence[str]) -> None:
     """Raise UserError for splits within a sub-folder, whose images would be mixed."""
-    children: Dict[Tuple[str, ...], Set[str]] = {}
+    children: dict[tuple[str, ...], set[str]] = {}
     for folder in {os.path.dirname(name) for name in names}:
         parts = tuple(folder.split("/"))
         for depth in range(1, len(parts)):
@@ -194,7 +217,11 @@ def _refuse_deeper(home: Path, names: Sequence[str]) -> None:
         if all(name.startswith(inside + "/") for name in names):
             mend = f"name that folder itself, --data-path {quoted(place)}"
         else:
-            mend = (f"move them to {home / 'train' / inside} and {home / 'test' / inside}, or name one such folder, "
-                    f"--data-path {quoted(place)}")
-        raise user_error(f"{place}: holds {train}/ and {test}/, which look like splits, and splits are only found "
-                         f"directly in --data-path; {mend}")
+            mend = (
+                f"move them to {home / 'train' / inside} and {home / 'test' / inside}, or name one such folder, "
+                f"--data-path {quoted(place)}"
+            )
+        raise user_error(
+            f"{place}: holds {train}/ and {test}/, which look like splits, and splits are only found "
+            f"directly in --data-path; {mend}"
+        )

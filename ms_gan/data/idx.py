@@ -7,8 +7,9 @@ import gzip
 import math
 import struct
 import zlib
+from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO, Iterator, Union
+from typing import BinaryIO
 
 import numpy as np
 
@@ -18,7 +19,7 @@ UNSIGNED_BYTE = 0x08
 LARGEST = 1 << 31  # bytes of values; 45 times MNIST, and small enough to hold
 
 
-def read_idx(path: Union[str, Path]) -> np.ndarray:
+def read_idx(path: str | Path) -> np.ndarray:
     """Read an IDX file of unsigned bytes, plain or gzipped (told by its first bytes, not its name).
 
     Returns uint8 of rank 1 to 3. Raises UserError, in one line that names the

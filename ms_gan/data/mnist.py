@@ -13,8 +13,8 @@ import tempfile
 import threading
 import time
 import urllib.request
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Iterator, List, Mapping, Optional, Sequence, Union
 from urllib.parse import urlsplit
 
 from ms_gan.data.description import ImageData
@@ -56,7 +56,7 @@ class _Broken(Exception):
     """A mirror stopped, refused, or delivered a part."""
 
 
-def load_mnist(split: str, data_path: Optional[Union[str, Path]] = None) -> ImageData:
+def load_mnist(split: str, data_path: str | Path | None = None) -> ImageData:
     """Load one split ("train" or "test") of MNIST: images uint8 N x 1 x 28 x 28, labels int32 (N,).
 
     With `data_path`, only that folder is read, and checked for structure, not
@@ -73,9 +73,7 @@ def load_mnist(split: str, data_path: Optional[Union[str, Path]] = None) -> Imag
     return _read_split(cache, split, f"the cache {cache}")
 
 
-def download_mnist(
-    folder: Union[str, Path], mirrors: Sequence[str] = MIRRORS, files: Mapping[str, str] = FILES
-) -> None:
+def download_mnist(folder: str | Path, mirrors: Sequence[str] = MIRRORS, files: Mapping[str, str] = FILES) -> None:
     """Fetch into `folder` each of `files` (name -> SHA-256) that is not there whole.
 
     All mirrors are asked at once and used in the order in which they answer. A
@@ -93,7 +91,7 @@ def download_mnist(
     except OSError as error:
         raise _cannot_write(folder, error) from error
 
-    failures: List[str] = []
+    failures: list[str] = []
     wrong_bytes = False
     try:
         for mirror in _answering(mirrors, missing[0], failures):
@@ -122,7 +120,7 @@ def download_mnist(
     raise NoMirror(f"no mirror of MNIST answers ({reasons}); {mend}")
 
 
-def _read_split(folder: Union[str, Path], split: str, source: str) -> ImageData:
+def _read_split(folder: str | Path, split: str, source: str) -> ImageData:
     found = find_mnist(folder)
     prefix = PREFIXES[split]
     for content in STEMS:
@@ -165,7 +163,7 @@ def _cannot_write(folder: Path, error: OSError) -> UserError:
     )
 
 
-def _answering(mirrors: Sequence[str], name: str, failures: List[str]) -> Iterator[str]:
+def _answering(mirrors: Sequence[str], name: str, failures: list[str]) -> Iterator[str]:
     """Yield the mirrors that have the file `name`, in the order in which they answer.
 
     Adds to `failures` why the others are left out. Name look-ups know no time
@@ -205,7 +203,7 @@ def _fetch(url: str, path: Path) -> Path:
     """
     from download import download
 
-    outcome: List[Optional[Exception]] = []
+    outcome: list[Exception | None] = []
 
     def run() -> None:
         try:

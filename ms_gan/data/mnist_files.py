@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Dict, Iterable, List, NamedTuple, Optional, Sequence, Tuple, Union
+from typing import NamedTuple
 
 from ms_gan.data.words import folder_at, user_error
 from ms_gan.errors import quoted
@@ -14,14 +15,15 @@ PREFIXES = {"train": "train", "test": "t10k"}
 STEMS = {"images": "idx3-ubyte", "labels": "idx1-ubyte"}
 RAW = ("raw", "MNIST/raw")  # where torchvision puts them, looked into if they are nowhere else
 IDX = re.compile(r"idx\d[-_. ]?(ubyte|int)", re.IGNORECASE)
-ALIKE = re.compile(r"(?P<set>.*?)(?P<split>train|t10k|test)(ing)?[-_. ]*(?P<content>images|labels)[-_. ]*idx.*",
-                   re.IGNORECASE)
+ALIKE = re.compile(
+    r"(?P<set>.*?)(?P<split>train|t10k|test)(ing)?[-_. ]*(?P<content>images|labels)[-_. ]*idx.*", re.IGNORECASE
+)
 DEPTH, MOST_LISTED = 3, 20_000  # sub-folders below one another, and files, among which others are looked for
 MORE_LABELS = re.compile("letters|balanced|byclass|bymerge", re.IGNORECASE)  # of EMNIST: with labels beyond 9
 FITTING = "of EMNIST only the sets digits and mnist have labels 0 to 9"
 
 
-def find_mnist(folder: Union[str, Path]) -> Dict[str, Path]:
+def find_mnist(folder: str | Path) -> dict[str, Path]:
     """Find MNIST's files in `folder` or its `train/` and `test/`, or else where torchvision puts them, gzipped or not.
 
     Returns those found, by "train-images", "train-labels", "t10k-images" and
@@ -55,26 +57,31 @@ def missing_files(folder: Path, split: str, content: str) -> str:
     prefix = PREFIXES[split]
     for file in _alike(folder):
         if file.key == f"{prefix}-{content}" and not _unfit([file]):
-            return (f"{folder}: the {split} {content} are missing, but there is {file.name}; rename or link it to "
-                    f"{file.wanted}")
+            return (
+                f"{folder}: the {split} {content} are missing, but there is {file.name}; rename or link it to "
+                f"{file.wanted}"
+            )
     expected = " or ".join(spellings(prefix, content))
     return f"{folder}: the {split} {content} are missing; expected {expected}, there or in {split}/"
 
 
-def spellings(prefix: str, content: str) -> List[str]:
+def spellings(prefix: str, content: str) -> list[str]:
     """Return the names that a file of MNIST may have."""
     stem = STEMS[content]
     return [f"{prefix}-{content}{mark}{stem}{packed}" for mark in "-." for packed in ("", ".gz")]
 
 
-def _found(folder: Path) -> Dict[str, Path]:
+def _found(folder: Path) -> dict[str, Path]:
     """Return MNIST's files by what they hold, all from the first place in which there is any."""
     for places in (("", None), *((place,) for place in RAW)):
         found = {}
         for split, prefix in PREFIXES.items():
             for content in STEMS:
-                candidates = (folder / (split if place is None else place) / name
-                              for place in places for name in spellings(prefix, content))
+                candidates = (
+                    folder / (split if place is None else place) / name
+                    for place in places
+                    for name in spellings(prefix, content)
+                )
                 path = next(filter(os.path.isfile, candidates), None)
                 if path is not None:
                     found[f"{prefix}-{content}"] = path
@@ -95,7 +102,7 @@ class _File(NamedTuple):
     wanted: str
 
 
-def _alike(folder: Path) -> List[_File]:
+def _alike(folder: Path) -> list[_File]:
     """Return the files in the folder and a little below it that are named like those of MNIST, by their paths.
 
     Raises UserError for a link to a file that is not there.
@@ -110,21 +117,32 @@ def _alike(folder: Path) -> List[_File]:
             if not like or name.startswith("."):
                 continue
             if not os.path.exists(os.path.join(place, name)):
-                raise user_error(f"{Path(place, name)}: is a link to a file that is not there; put that back, or name "
-                                 "another folder with --data-path")
+                raise user_error(
+                    f"{Path(place, name)}: is a link to a file that is not there; put that back, or name "
+                    "another folder with --data-path"
+                )
             prefix, content = "train" if like["split"].lower() == "train" else "t10k", like["content"].lower()
-            wanted = [path for path in spellings(prefix, content)[name.lower().endswith(".gz")::2]
-                      if not os.path.isdir(folder / path)]  # archives are unpacked into folders of such names
-            found.append(_File((below / name).as_posix(), (below / like["set"]).as_posix() if like["set"] else "",
-                               f"{prefix}-{content}", (wanted or [f"{prefix}-{content}"])[0]))
+            wanted = [
+                path
+                for path in spellings(prefix, content)[name.lower().endswith(".gz") :: 2]
+                if not os.path.isdir(folder / path)
+            ]  # archives are unpacked into folders of such names
+            found.append(
+                _File(
+                    (below / name).as_posix(),
+                    (below / like["set"]).as_posix() if like["set"] else "",
+                    f"{prefix}-{content}",
+                    (wanted or [f"{prefix}-{content}"])[0],
+                )
+            )
         if listed > MOST_LISTED:
             break
     return found
 
 
-def _in_other_folders(folder: Path, there: Iterable[_File]) -> Optional[Tuple[str, str]]:
+def _in_other_folders(folder: Path, there: Iterable[_File]) -> tuple[str, str] | None:
     """Say in which sub-folders MNIST's files lie, and how to name one; None where they lie in none."""
-    places: List[Path] = []
+    places: list[Path] = []
     for file in there:
         place = (folder / file.name).parent
         place = next((above for above in (place.parent, place) if above != folder and _holds_a_split(above)), None)
@@ -137,9 +155,9 @@ def _in_other_folders(folder: Path, there: Iterable[_File]) -> Optional[Tuple[st
     return f"{which} {'does' if len(places) == 1 else 'do'}", f"name {'it' if len(places) == 1 else 'one'}: {mend}"
 
 
-def _by_other_names(folder: Path, there: Sequence[_File]) -> Optional[Tuple[str, str]]:
+def _by_other_names(folder: Path, there: Sequence[_File]) -> tuple[str, str] | None:
     """Say which files are named nearly like MNIST's, and what to rename them to; None where none is."""
-    sets: Dict[str, List[_File]] = {}
+    sets: dict[str, list[_File]] = {}
     for file in there:
         sets.setdefault(file.set, []).append(file)
     if not sets:
@@ -171,6 +189,8 @@ def _unfit(files: Sequence[_File]) -> str:
         if MORE_LABELS.search(file.set):
             return f"labels beyond 9 are not taken: {FITTING}"
         if re.search(r"idx\d[-_. ]?int", file.name, re.IGNORECASE):
-            return (f"{file.name} holds numbers of several bytes, as QMNIST's labels: write the digits alone into "
-                    f"{file.wanted}, as unsigned bytes")
+            return (
+                f"{file.name} holds numbers of several bytes, as QMNIST's labels: write the digits alone into "
+                f"{file.wanted}, as unsigned bytes"
+            )
     return ""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Iterator, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
 
 import cv2
 import numpy as np
@@ -27,7 +27,7 @@ STAMPS = 24  # drawn pieces of each ingredient, of which the pizzas take theirs
 CLASSES = tuple(ingredient.name for ingredient in INGREDIENTS)
 
 
-def load_pizza(split: str, size: int, channels: int = 3, seed: int = 0, count: Optional[int] = None) -> ImageData:
+def load_pizza(split: str, size: int, channels: int = 3, seed: int = 0, count: int | None = None) -> ImageData:
     """Load the drawn pizzas: 6,000 for "train", 1,500 for "test", or `count` of them.
 
     Images uint8 N x channels x size x size, RGB or, with one channel, their luminance; labels int32 (N, 9) as
@@ -38,11 +38,13 @@ def load_pizza(split: str, size: int, channels: int = 3, seed: int = 0, count: O
     if channels not in (1, 3):
         raise UserError(f"--dataset pizza has 1 channel (grey) or 3 (RGB), not {channels}")
     if not 1 <= size <= CANVAS:
-        raise UserError(f"--dataset pizza is drawn in sizes up to {CANVAS}, not {size} (data.rotate_and_mirror doubles "
-                        f"data.size); give a smaller --set data.size")
+        raise UserError(
+            f"--dataset pizza is drawn in sizes up to {CANVAS}, not {size} (data.rotate_and_mirror doubles "
+            f"data.size); give a smaller --set data.size"
+        )
     count = COUNTS[split] if count is None else count
 
-    def draw() -> Tuple[np.ndarray, np.ndarray]:
+    def draw() -> tuple[np.ndarray, np.ndarray]:
         images, labels = draw_pizzas(count, size, seed, STREAMS[split])
         return (images if channels == 3 else _grey(images)), labels
 
@@ -51,8 +53,9 @@ def load_pizza(split: str, size: int, channels: int = 3, seed: int = 0, count: O
     return ImageData("pizza", split, f"the pizzas drawn from seed {seed}", *arrays, CLASSES, PLACES)
 
 
-def draw_pizzas(count: int, size: int, seed: int, stream: int = 0,
-                recipes: Optional[np.ndarray] = None) -> Tuple[np.ndarray, np.ndarray]:
+def draw_pizzas(
+    count: int, size: int, seed: int, stream: int = 0, recipes: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
     """Draw pizzas: RGB images uint8 (count, 3, size, size), labels int32 (count, 9).
 
     A label is 1 + the indices of the ingredients in CLASSES in rising order, then zeros. `recipes` are such labels,
@@ -106,7 +109,7 @@ class _Board:
     """Where pizzas are made; it keeps what is the same for all of them."""
 
     def __init__(self) -> None:
-        y, x = np.mgrid[:GROUND + 2 * MARGIN, :GROUND + 2 * MARGIN] - (GROUND - 1) / 2 - MARGIN
+        y, x = np.mgrid[: GROUND + 2 * MARGIN, : GROUND + 2 * MARGIN] - (GROUND - 1) / 2 - MARGIN
         self._distance = np.hypot(x, y).astype(np.float32)
         self._angle = (np.arctan2(y, x) / (2 * math.pi) % 1 * 512).astype(int) % 512
         self._waves = np.concatenate([arc(0, 360 * waves, count=512).T * waves**-0.5 for waves in range(2, 14)])
@@ -122,7 +125,7 @@ class _Board:
         middle = CANVAS / 2 + middle * (CANVAS / GROUND)
         for (colours, keep, corner), place in self._pieces(ingredients, 0.85 * radius * CANVAS, random):
             left, top = (middle + place + corner).round().astype(int)
-            part = canvas[:, top:top + keep.shape[0], left:left + keep.shape[1]]
+            part = canvas[:, top : top + keep.shape[0], left : left + keep.shape[1]]
             part *= keep
             part += colours
         canvas *= bright + across * self._across + down * self._across[:, None]
@@ -130,9 +133,10 @@ class _Board:
 
     def _ground(self, radius: float, middle: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Draw the board, the dough, the sauce and the cheese."""
+
         def around(picture: np.ndarray, below: int = 0) -> np.ndarray:
             left, top = MARGIN - middle - below
-            return picture[top:top + GROUND, left:left + GROUND]
+            return picture[top : top + GROUND, left : left + GROUND]
 
         def outlined(strength: float) -> np.ndarray:
             """Return the distance from the middle, 1 on an uneven outline that the pizza could have."""
@@ -159,8 +163,9 @@ class _Board:
         _lay(ground, (214, 140, 52), 0.4 * molten * _ramp(_noise(random, 22), 0.65, 0.95))
         return ground
 
-    def _pieces(self, ingredients: np.ndarray, radius: float,
-                random: np.random.Generator) -> Iterator[Tuple[Stamp, np.ndarray]]:
+    def _pieces(
+        self, ingredients: np.ndarray, radius: float, random: np.random.Generator
+    ) -> Iterator[tuple[Stamp, np.ndarray]]:
         """Yield stamps and their places, (x, y) from the pizza's middle, the large ones first."""
         share = min(1, 2.5 / max(1, len(ingredients)))  # of the pieces, so that the pizza does not overflow
         radii = np.array([ingredient.radius for ingredient in INGREDIENTS])
@@ -188,7 +193,7 @@ def _noise(random: np.random.Generator, cells: int) -> np.ndarray:
     return cv2.resize(random.random((cells, cells), np.float32), (GROUND, GROUND), interpolation=cv2.INTER_CUBIC)
 
 
-def _lay(ground: np.ndarray, colour: Sequence[float], cover: np.ndarray, light: Optional[np.ndarray] = None) -> None:
+def _lay(ground: np.ndarray, colour: Sequence[float], cover: np.ndarray, light: np.ndarray | None = None) -> None:
     """Cover the ground, as far as `cover` says, with a colour, which `light` makes lighter or darker."""
     for plane, value in zip(ground, colour):
         layer = np.float32(value) if light is None else np.float32(value) * light

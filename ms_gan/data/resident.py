@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Optional, Tuple
-
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
@@ -19,7 +17,7 @@ class ResidentImages(nn.Cell):
     wanted, int32 labels, (N,) or (N, places).
     """
 
-    def __init__(self, images: np.ndarray, labels: Optional[np.ndarray], pixel_range):
+    def __init__(self, images: np.ndarray, labels: np.ndarray | None, pixel_range):
         super().__init__()
         low, high = pixel_range
         self.count = len(images)
@@ -30,7 +28,7 @@ class ResidentImages(nn.Cell):
         self.scale = (high - low) / 255.0
         self.low = low
 
-    def inputs(self, indices: np.ndarray) -> Tuple[np.ndarray, ...]:
+    def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return what `construct` takes for the images at `indices`, int32 (B,), 0 to count − 1."""
         return (indices,)
 
@@ -55,7 +53,7 @@ class TurnedImages(nn.Cell):
     for a batch of 64.
     """
 
-    def __init__(self, images: np.ndarray, labels: Optional[np.ndarray], pixel_range, size: int):
+    def __init__(self, images: np.ndarray, labels: np.ndarray | None, pixel_range, size: int):
         super().__init__()
         low, high = pixel_range
         self.count = VARIANTS * len(images)
@@ -65,11 +63,13 @@ class TurnedImages(nn.Cell):
         self.scale = (high - low) / 255.0
         self.low = low
 
-    def inputs(self, indices: np.ndarray) -> Tuple[np.ndarray, ...]:
+    def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return pixels, uint8 (B, C, size, size), and labels, if any, for `indices`, int32 (B,), 0 to count − 1."""
         numbers, variants = np.divmod(indices, VARIANTS)
-        turned = [turn(self.stored[number], variant // 2, bool(variant % 2), self.size)
-                  for number, variant in zip(numbers, variants)]
+        turned = [
+            turn(self.stored[number], variant // 2, bool(variant % 2), self.size)
+            for number, variant in zip(numbers, variants)
+        ]
         pixels = np.ascontiguousarray(np.stack(turned).transpose(0, 3, 1, 2))
         return (pixels,) if self.all_labels is None else (pixels, self.all_labels[numbers])
 
@@ -97,6 +97,11 @@ def turn(image: np.ndarray, degrees: int, mirrored: bool, size: int) -> np.ndarr
     if mirrored:
         matrix[0] = -matrix[0]
     offset = old_middle - matrix @ (middle, middle)
-    turned = cv2.warpAffine(image, np.column_stack([matrix, offset]), (size, size),
-                            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP, borderMode=cv2.BORDER_REPLICATE)
+    turned = cv2.warpAffine(
+        image,
+        np.column_stack([matrix, offset]),
+        (size, size),
+        flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+        borderMode=cv2.BORDER_REPLICATE,
+    )
     return turned.reshape(size, size, image.shape[2])

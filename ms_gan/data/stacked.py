@@ -19,5 +19,12 @@ def stack(digits: ImageData) -> ImageData:
     random = np.random.Generator(np.random.Philox(key=[0, STREAMS[digits.split]]))
     chosen = random.integers(0, len(digits.images), (COUNTS[digits.split], 3))
     labels = (digits.labels[chosen] @ np.array([100, 10, 1], np.int32)).astype(np.int32)
-    return ImageData(f"stacked_{digits.name}", digits.split, f"stacked from {digits.source}",
-                     digits.images[chosen, 0], labels, CLASSES, channels_from=digits.name)
+    return ImageData(
+        f"stacked_{digits.name}",
+        digits.split,
+        f"stacked from {digits.source}",
+        digits.images[chosen, 0],
+        labels,
+        CLASSES,
+        channels_from=digits.name,
+    )

@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import functools
 import math
-from typing import Callable, Dict, NamedTuple, Optional, Sequence, Tuple, Union
+from collections.abc import Sequence
+from typing import Callable, NamedTuple, Union
 
 import cv2
 import numpy as np
 
 FINE = 3  # pixels across to draw a stamp on, for each of the canvas
 
-Colour = Tuple[int, int, int]  # red, green, blue
-Points = Union[np.ndarray, Sequence[Tuple[float, float]]]
-Spots = Sequence[Tuple[int, float, Colour]]  # how many, how large, and their colour
-Stamp = Tuple[np.ndarray, np.ndarray, np.ndarray]
+Colour = tuple[int, int, int]  # red, green, blue
+Points = Union[np.ndarray, Sequence[tuple[float, float]]]
+Spots = Sequence[tuple[int, float, Colour]]  # how many, how large, and their colour
+Stamp = tuple[np.ndarray, np.ndarray, np.ndarray]
 
 
 class _Easel:
@@ -59,8 +60,9 @@ class _Easel:
         inside = cv2.erode(self._mask, np.ones((5, 5), np.uint8))
         layers = [cv2.bitwise_and(self._picture, self._picture, mask=self._mask), self._mask, inside]
         size = (2 * self._half, 2 * self._half)
-        picture, mask, inside = (cv2.resize(layer, size, interpolation=cv2.INTER_AREA) / np.float32(255)
-                                 for layer in layers)
+        picture, mask, inside = (
+            cv2.resize(layer, size, interpolation=cv2.INTER_AREA) / np.float32(255) for layer in layers
+        )
         soft = cv2.GaussianBlur(mask, (0, 0), 2.5)
         # Light from the upper left: a bright and a dark side, a dark outline, and a shade on what is below.
         light = 255 * (1 + 0.5 * (_moved(soft, -2) - _moved(soft, 2))) * (0.6 + 0.4 * inside / mask.clip(0.01))
@@ -104,12 +106,20 @@ def _band(line: np.ndarray, widths: np.ndarray) -> np.ndarray:
 def _spots(easel: _Easel, spots: Spots, within: float = 0.75) -> None:
     for count, size, colour in spots:
         for _ in range(count):
-            (x, y), = arc(easel.random.uniform(0, 360), 0, within * math.sqrt(easel.random.random()), count=1)
+            ((x, y),) = arc(easel.random.uniform(0, 360), 0, within * math.sqrt(easel.random.random()), count=1)
             easel.dot(x, y, size * easel.random.uniform(0.6, 1.3), colour)
 
 
-def _slice(easel: _Easel, rim: Colour, flesh: Colour, spots: Spots = (), hole: float = 0, width: float = 0.2,
-           waves: int = 0, depth: float = 0) -> None:
+def _slice(
+    easel: _Easel,
+    rim: Colour,
+    flesh: Colour,
+    spots: Spots = (),
+    hole: float = 0,
+    width: float = 0.2,
+    waves: int = 0,
+    depth: float = 0,
+) -> None:
     """Draw a round slice with a rim of that width, and a hole."""
     outline = _round(waves=waves, depth=depth) * (1, easel.random.uniform(0.85, 1))
     easel.fill(outline, rim)
@@ -127,8 +137,16 @@ def _lump(easel: _Easel, colour: Colour, roughness: float, spots: Spots = ()) ->
     _spots(easel, spots)
 
 
-def _block(easel: _Easel, corners: Points, rim: Colour, colour: Colour, stripes: Sequence[float] = (),
-           stripe: Colour = (0, 0, 0), spots: Spots = (), shake: float = 0.06) -> None:
+def _block(
+    easel: _Easel,
+    corners: Points,
+    rim: Colour,
+    colour: Colour,
+    stripes: Sequence[float] = (),
+    stripe: Colour = (0, 0, 0),
+    spots: Spots = (),
+    shake: float = 0.06,
+) -> None:
     """Draw a polygon whose corners are shaken, with a rim, and with stripes across at these x."""
     shaken = np.asarray(corners) + easel.random.normal(0, shake, np.shape(corners))
     easel.fill(shaken, rim)
@@ -138,8 +156,15 @@ def _block(easel: _Easel, corners: Points, rim: Colour, colour: Colour, stripes:
     _spots(easel, spots, 1)
 
 
-def _strip(easel: _Easel, colour: Colour, widths: Sequence[float], bend: float, waves: float = 0.5,
-           stripes: Sequence[Tuple[float, float, Colour]] = (), tip: Optional[Colour] = None) -> None:
+def _strip(
+    easel: _Easel,
+    colour: Colour,
+    widths: Sequence[float],
+    bend: float,
+    waves: float = 0.5,
+    stripes: Sequence[tuple[float, float, Colour]] = (),
+    tip: Colour | None = None,
+) -> None:
     """Draw a wavy strip with these widths along it; stripes are (place, share of the width, colour) each."""
     along = np.linspace(0, 1, 24)
     line = np.stack([2 * along - 1, bend * np.cos(2 * math.pi * waves * (along - 0.5))], 1)
@@ -166,7 +191,7 @@ def _grains(easel: _Easel, count: int, size: float, colour: Colour, light: Colou
     """Draw a few round grains that lie close together."""
     start = easel.random.uniform(0, 360)
     for turn in range(count):
-        (x, y), = arc(start + 360 * turn / count, 0, easel.random.uniform(0.55, 0.9), count=1)
+        ((x, y),) = arc(start + 360 * turn / count, 0, easel.random.uniform(0.55, 0.9), count=1)
         easel.fill(_round(x, y, size * easel.random.uniform(0.85, 1.1)), colour)
         easel.dot(x - 0.1, y - 0.1, size * 0.4, light)
 
@@ -183,8 +208,9 @@ def _tomato(easel: _Easel) -> None:
 def _mushroom(easel: _Easel) -> None:
     flesh = (240, 226, 200)
     easel.fill([(-0.26, 0), (0.26, 0), (0.36, 0.95), (-0.36, 0.95)], flesh)
-    easel.fill(np.concatenate([arc(180, 360), arc(0, 60, 0.3, 0.7, 0.05), arc(120, 180, 0.3, -0.7, 0.05)]),
-               (206, 174, 132))
+    easel.fill(
+        np.concatenate([arc(180, 360), arc(0, 60, 0.3, 0.7, 0.05), arc(120, 180, 0.3, -0.7, 0.05)]), (206, 174, 132)
+    )
     easel.mark(np.concatenate([arc(185, 355, 0.66, 0, 0.14), [(0.3, 0.12), (-0.3, 0.12)]]), (104, 68, 44))
     easel.mark([(-0.2, -0.3), (0.2, -0.3), (0.28, 0.9), (-0.28, 0.9)], flesh)
 
@@ -235,7 +261,7 @@ class Ingredient(NamedTuple):
     pieces: int
     radius: float
     draw: Callable[..., None]
-    options: Dict = {}
+    options: dict = {}
 
 
 SQUARE = ((-0.75, -0.75), (0.75, -0.75), (0.75, 0.75), (-0.75, 0.75))
@@ -246,51 +272,129 @@ CLOVE = np.concatenate([arc(20, 160, 1, 0, -0.35), [(-0.5, -0.5), (0.5, -0.5)]])
 INGREDIENTS = (
     Ingredient("tomato", 6, 8, 20, _tomato),
     Ingredient("mozzarella", 5.5, 8, 20, _lump, dict(colour=(255, 252, 240), roughness=0.09)),
-    Ingredient("pepperoni", 5, 10, 18, _slice, dict(
-        rim=(122, 16, 14), flesh=(168, 32, 24), spots=((7, 0.1, (226, 116, 84)), (4, 0.09, (96, 8, 10))))),
+    Ingredient(
+        "pepperoni",
+        5,
+        10,
+        18,
+        _slice,
+        dict(rim=(122, 16, 14), flesh=(168, 32, 24), spots=((7, 0.1, (226, 116, 84)), (4, 0.09, (96, 8, 10)))),
+    ),
     Ingredient("mushroom", 2, 9, 20, _mushroom),
     Ingredient("olive", 2, 12, 13, _slice, dict(rim=(22, 20, 28), flesh=(62, 54, 70), width=0.5, hole=0.42)),
     Ingredient("onion", 1.6, 9, 20, _onion),
-    Ingredient("bell pepper", 1.6, 7, 22, _slice, dict(
-        rim=(30, 124, 20), flesh=(128, 200, 70), width=0.14, hole=0.68, waves=4, depth=0.1)),
+    Ingredient(
+        "bell pepper",
+        1.6,
+        7,
+        22,
+        _slice,
+        dict(rim=(30, 124, 20), flesh=(128, 200, 70), width=0.14, hole=0.68, waves=4, depth=0.1),
+    ),
     Ingredient("basil", 1.6, 8, 21, _leaf, dict(colour=(56, 160, 40), vein=(160, 220, 110), width=1.05)),
     Ingredient("ham", 1.6, 8, 20, _block, dict(corners=SQUARE, rim=(255, 206, 206), colour=(246, 138, 156))),
-    Ingredient("bacon", 1.4, 8, 24, _strip, dict(
-        colour=(138, 36, 26), widths=(0.54, 0.6, 0.54), bend=0.16, waves=1.5,
-        stripes=((-0.22, 0.22, (250, 196, 160)), (0.3, 0.16, (250, 196, 160))))),
-    Ingredient("sausage", 1.2, 10, 15, _lump, dict(
-        colour=(122, 72, 40), roughness=0.06, spots=((7, 0.14, (84, 44, 22)), (4, 0.12, (176, 116, 70))))),
-    Ingredient("pineapple", 1.2, 9, 18, _block, dict(
-        corners=WEDGE, rim=(236, 164, 0), colour=(255, 226, 40), stripes=(-0.4, 0, 0.4), stripe=(240, 180, 10))),
+    Ingredient(
+        "bacon",
+        1.4,
+        8,
+        24,
+        _strip,
+        dict(
+            colour=(138, 36, 26),
+            widths=(0.54, 0.6, 0.54),
+            bend=0.16,
+            waves=1.5,
+            stripes=((-0.22, 0.22, (250, 196, 160)), (0.3, 0.16, (250, 196, 160))),
+        ),
+    ),
+    Ingredient(
+        "sausage",
+        1.2,
+        10,
+        15,
+        _lump,
+        dict(colour=(122, 72, 40), roughness=0.06, spots=((7, 0.14, (84, 44, 22)), (4, 0.12, (176, 116, 70)))),
+    ),
+    Ingredient(
+        "pineapple",
+        1.2,
+        9,
+        18,
+        _block,
+        dict(corners=WEDGE, rim=(236, 164, 0), colour=(255, 226, 40), stripes=(-0.4, 0, 0.4), stripe=(240, 180, 10)),
+    ),
     Ingredient("corn", 1.2, 14, 10, _grains, dict(count=3, size=0.52, colour=(252, 190, 0), light=(255, 240, 110))),
     Ingredient("spinach", 1.1, 7, 22, _leaf, dict(colour=(14, 74, 34), vein=(90, 140, 80), width=1.5, stem=0.14)),
-    Ingredient("chicken", 1.1, 8, 22, _block, dict(
-        corners=OBLONG, rim=(176, 106, 44), colour=(246, 214, 156), stripes=(-0.55, 0, 0.55), stripe=(108, 56, 20))),
-    Ingredient("salami", 1.1, 8, 22, _block, dict(
-        corners=HALF, rim=(120, 24, 40), colour=(200, 72, 88), spots=((18, 0.09, (252, 220, 212)),), shake=0.01)),
+    Ingredient(
+        "chicken",
+        1.1,
+        8,
+        22,
+        _block,
+        dict(
+            corners=OBLONG, rim=(176, 106, 44), colour=(246, 214, 156), stripes=(-0.55, 0, 0.55), stripe=(108, 56, 20)
+        ),
+    ),
+    Ingredient(
+        "salami",
+        1.1,
+        8,
+        22,
+        _block,
+        dict(corners=HALF, rim=(120, 24, 40), colour=(200, 72, 88), spots=((18, 0.09, (252, 220, 212)),), shake=0.01),
+    ),
     Ingredient("shrimp", 1, 8, 19, _shrimp),
-    Ingredient("anchovy", 1, 7, 26, _strip, dict(
-        colour=(66, 80, 102), widths=(0.16, 0.32, 0.36, 0.28, 0.12, 0.36), bend=0.14, waves=0.8,
-        stripes=((0.1, 0.4, (212, 222, 234)),))),
+    Ingredient(
+        "anchovy",
+        1,
+        7,
+        26,
+        _strip,
+        dict(
+            colour=(66, 80, 102),
+            widths=(0.16, 0.32, 0.36, 0.28, 0.12, 0.36),
+            bend=0.14,
+            waves=0.8,
+            stripes=((0.1, 0.4, (212, 222, 234)),),
+        ),
+    ),
     Ingredient("egg", 1, 1, 36, _egg),
     Ingredient("broccoli", 1, 8, 20, _broccoli),
     Ingredient("artichoke", 1, 8, 21, _artichoke),
-    Ingredient("jalapeno", 1, 10, 15, _slice, dict(
-        rim=(76, 160, 12), flesh=(206, 232, 130), width=0.3, spots=((6, 0.16, (255, 250, 214)),))),
-    Ingredient("chili", 1, 8, 24, _strip, dict(
-        colour=(226, 16, 10), widths=(0.14, 0.14, 0.36, 0.34, 0.26, 0.04), bend=0.3, tip=(60, 140, 30))),
+    Ingredient(
+        "jalapeno",
+        1,
+        10,
+        15,
+        _slice,
+        dict(rim=(76, 160, 12), flesh=(206, 232, 130), width=0.3, spots=((6, 0.16, (255, 250, 214)),)),
+    ),
+    Ingredient(
+        "chili",
+        1,
+        8,
+        24,
+        _strip,
+        dict(colour=(226, 16, 10), widths=(0.14, 0.14, 0.36, 0.34, 0.26, 0.04), bend=0.3, tip=(60, 140, 30)),
+    ),
     Ingredient("capers", 1, 13, 9, _grains, dict(count=2, size=0.66, colour=(92, 100, 30), light=(166, 172, 92))),
-    Ingredient("garlic", 1, 10, 16, _block, dict(
-        corners=CLOVE, rim=(150, 92, 36), colour=(255, 246, 206), shake=0.01)),
+    Ingredient("garlic", 1, 10, 16, _block, dict(corners=CLOVE, rim=(150, 92, 36), colour=(255, 246, 206), shake=0.01)),
     Ingredient("feta", 1, 11, 13, _block, dict(corners=SQUARE, rim=(206, 214, 230), colour=(255, 255, 255))),
-    Ingredient("blue cheese", 1, 8, 19, _lump, dict(
-        colour=(238, 236, 214), roughness=0.06, spots=((9, 0.17, (60, 104, 136)),))),
-    Ingredient("eggplant", 1, 7, 20, _slice, dict(
-        rim=(62, 16, 82), flesh=(226, 214, 172), width=0.2, spots=((9, 0.07, (150, 116, 76)),))),
+    Ingredient(
+        "blue cheese", 1, 8, 19, _lump, dict(colour=(238, 236, 214), roughness=0.06, spots=((9, 0.17, (60, 104, 136)),))
+    ),
+    Ingredient(
+        "eggplant",
+        1,
+        7,
+        20,
+        _slice,
+        dict(rim=(62, 16, 82), flesh=(226, 214, 172), width=0.2, spots=((9, 0.07, (150, 116, 76)),)),
+    ),
 )
 
 
-@functools.lru_cache(maxsize=None)  # all of them take 30 MB and save most of the time
+@functools.cache  # all of them take 30 MB and save most of the time
 def piece(index: int, which: int) -> Stamp:
     """Return one of the drawn pieces of the ingredient of that index, as `_Easel.stamp` does, the same each time."""
     ingredient = INGREDIENTS[index]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import difflib
 import os
 from pathlib import Path
-from typing import Optional, Union
 
 from ms_gan.errors import UserError, quoted
 
@@ -20,15 +19,16 @@ def user_error(text: str) -> UserError:
     return UserError(one_line(text))
 
 
-def folder_at(data_path: Union[str, Path], holds: str) -> Path:
+def folder_at(data_path: str | Path, holds: str) -> Path:
     """Return the folder that --data-path names; `holds` says what it should hold, such as "the images".
 
     Raises UserError where there is none, with what is there in its place, or a name that is like it.
     """
     mend = f"--data-path must name the folder that holds {holds}"
     if not str(data_path).strip():
-        raise user_error(f"--data-path {str(data_path)!r}: names nothing, as a shell's variable does that is not set; "
-                         f"{mend}")
+        raise user_error(
+            f"--data-path {str(data_path)!r}: names nothing, as a shell's variable does that is not set; {mend}"
+        )
     folder = Path(data_path)
     try:
         os.stat(folder)
@@ -54,13 +54,15 @@ def _why(folder: Path) -> str:
 def _nearest(folder: Path) -> str:
     """Return a suggestion for a path that leads nowhere: the existing one that is most like it, or ""."""
     if os.path.expanduser(folder) != str(folder):
-        return (f" (the shell puts your home in place of ~ only at the start of a word; write "
-                f"{quoted(os.path.expanduser(folder))})")
+        return (
+            f" (the shell puts your home in place of ~ only at the start of a word; write "
+            f"{quoted(os.path.expanduser(folder))})"
+        )
     found = _alike(folder)
     return f" (did you mean {quoted(found)}?)" if found else ""
 
 
-def _alike(folder: Path) -> Optional[Path]:
+def _alike(folder: Path) -> Path | None:
     """Return the folder whose path differs in one name, which is like the one that leads nowhere; None if none does."""
     for place in (folder, *folder.parents):
         if place.parent == place or not os.path.isdir(place.parent):

@@ -11,11 +11,11 @@ import contextlib
 import queue
 import threading
 from concurrent.futures import Future, InvalidStateError
-from typing import Callable, List, NamedTuple, Optional, Set, Tuple
+from typing import Callable, NamedTuple
 
 import numpy as np
 
-Run = Callable[..., Tuple[np.ndarray, ...]]
+Run = Callable[..., tuple[np.ndarray, ...]]
 
 _COMPUTING = threading.Lock()
 
@@ -25,8 +25,8 @@ class Ended(RuntimeError):
 
 
 class _Request(NamedTuple):
-    arrays: Tuple[np.ndarray, ...]
-    answer: "Future[Tuple[np.ndarray, ...]]"
+    arrays: tuple[np.ndarray, ...]
+    answer: Future[tuple[np.ndarray, ...]]
 
 
 class Batcher:
@@ -36,17 +36,17 @@ class Batcher:
         """Open the model, in the thread that will run it. Raises what `open_model` raises."""
         self.most_rows = most_rows
         self._closed = False
-        self._unanswered: "Set[Future[Tuple[np.ndarray, ...]]]" = set()
+        self._unanswered: set[Future[tuple[np.ndarray, ...]]] = set()
         self._taking = threading.Lock()  # held to take requests to be computed, or to give all of them up
-        self._waiting: "queue.SimpleQueue[Optional[_Request]]" = queue.SimpleQueue()
-        opened: "Future[None]" = Future()
+        self._waiting: queue.SimpleQueue[_Request | None] = queue.SimpleQueue()
+        opened: Future[None] = Future()
         self._thread = threading.Thread(target=self._work, args=(open_model, opened), daemon=True)
         self._thread.start()
         opened.result()
 
-    def submit(self, arrays: Tuple[np.ndarray, ...]) -> "Future[Tuple[np.ndarray, ...]]":
+    def submit(self, arrays: tuple[np.ndarray, ...]) -> Future[tuple[np.ndarray, ...]]:
         """Return the model's outputs for these rows, at most `most_rows`, when they will be there."""
-        answer: "Future[Tuple[np.ndarray, ...]]" = Future()
+        answer: Future[tuple[np.ndarray, ...]] = Future()
         if self._closed:
             answer.set_exception(Ended("this model is no longer served"))
             return answer
@@ -70,7 +70,7 @@ class Batcher:
                     answer.set_exception(Ended("this model is no longer served"))
             self._unanswered.clear()
 
-    def _work(self, open_model: Callable[[], Run], opened: "Future[None]") -> None:
+    def _work(self, open_model: Callable[[], Run], opened: Future[None]) -> None:
         try:
             with _COMPUTING:
                 run = open_model()
@@ -82,14 +82,17 @@ class Batcher:
         while following is not None:
             batch, following = self._fill(following)
             with self._taking:
-                batch = [request for request in batch if request.answer in self._unanswered
-                         and request.answer.set_running_or_notify_cancel()]
+                batch = [
+                    request
+                    for request in batch
+                    if request.answer in self._unanswered and request.answer.set_running_or_notify_cancel()
+                ]
             self._answer(run, batch)
             with self._taking:
                 self._unanswered.difference_update(request.answer for request in batch)
             following = following or self._waiting.get()
 
-    def _fill(self, first: _Request) -> Tuple[List[_Request], Optional[_Request]]:
+    def _fill(self, first: _Request) -> tuple[list[_Request], _Request | None]:
         """Return `first` and what waits and fits behind it, and the request that did not fit any more."""
         batch, rows = [first], len(first.arrays[0])
         while True:
@@ -106,7 +109,7 @@ class Batcher:
             batch.append(request)
 
     @staticmethod
-    def _answer(run: Run, batch: List[_Request]) -> None:
+    def _answer(run: Run, batch: list[_Request]) -> None:
         if not batch:
             return
         try:

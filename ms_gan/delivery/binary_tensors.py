@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import json
 import struct
-from typing import Any, Dict, List
+from typing import Any
 
 import numpy as np
 
 from ms_gan.delivery.requests import WHOLE, RequestError
 from ms_gan.errors import shown
 
-DTYPES = {"FP16": "<f2", "FP32": "<f4", "FP64": "<f8",
-          **{name: f"<{'u' if name[0] == 'U' else 'i'}{int(name.lstrip('UINT')) // 8}" for name in WHOLE}}
+DTYPES = {
+    "FP16": "<f2",
+    "FP32": "<f4",
+    "FP64": "<f8",
+    **{name: f"<{'u' if name[0] == 'U' else 'i'}{int(name.lstrip('UINT')) // 8}" for name in WHOLE},
+}
 
 
 def as_json_alone(body: bytes, json_length: str) -> bytes:
@@ -21,13 +25,16 @@ def as_json_alone(body: bytes, json_length: str) -> bytes:
     `json_length` is the header Inference-Header-Content-Length as it was sent. Raises RequestError for a length that
     is none, and for tensors that are not as their inputs say.
     """
-    if not (json_length.isascii() and json_length.isdigit() and len(json_length) < 20
-            and int(json_length) <= len(body)):
-        raise RequestError(f"Inference-Header-Content-Length must be a whole number of bytes, at most the body's "
-                           f"{len(body):,}, not {shown(json_length)}")
-    rest = body[int(json_length):]
+    if not (
+        json_length.isascii() and json_length.isdigit() and len(json_length) < 20 and int(json_length) <= len(body)
+    ):
+        raise RequestError(
+            f"Inference-Header-Content-Length must be a whole number of bytes, at most the body's "
+            f"{len(body):,}, not {shown(json_length)}"
+        )
+    rest = body[int(json_length) :]
     try:
-        request = json.loads(body[:int(json_length)])
+        request = json.loads(body[: int(json_length)])
     except (ValueError, RecursionError) as error:
         raise RequestError(f"the first {json_length} bytes of the body are not JSON") from error
     try:
@@ -35,8 +42,9 @@ def as_json_alone(body: bytes, json_length: str) -> bytes:
             size = (tensor.get("parameters") or {}).pop("binary_data_size", None)
             if size is not None:
                 if type(size) is not int or not 0 <= size <= len(rest):
-                    raise RequestError(f"{shown(tensor['name'])} says binary_data_size {shown(size)}, "
-                                       f"and {len(rest):,} bytes are left")
+                    raise RequestError(
+                        f"{shown(tensor['name'])} says binary_data_size {shown(size)}, and {len(rest):,} bytes are left"
+                    )
                 tensor["data"], rest = _elements(tensor, rest[:size]), rest[size:]
         if rest:
             raise RequestError(f"{len(rest):,} bytes are left behind the last of the inputs")
@@ -45,7 +53,7 @@ def as_json_alone(body: bytes, json_length: str) -> bytes:
         raise RequestError("the body is not a request of the Open Inference Protocol V2") from error
 
 
-def _elements(tensor: Dict[str, Any], content: bytes) -> List[Any]:
+def _elements(tensor: dict[str, Any], content: bytes) -> list[Any]:
     name, datatype = shown(tensor["name"]), tensor["datatype"]
     if datatype == "BYTES":
         return _texts(name, content)
@@ -60,7 +68,7 @@ def _elements(tensor: Dict[str, Any], content: bytes) -> List[Any]:
     return array.tolist()
 
 
-def _texts(name: str, content: bytes) -> List[str]:
+def _texts(name: str, content: bytes) -> list[str]:
     """Return texts, before each of which its length in bytes stands in four."""
     texts, place = [], 0
     while place < len(content):
@@ -69,7 +77,7 @@ def _texts(name: str, content: bytes) -> List[str]:
             place += 4 + length
             if place > len(content):
                 raise RequestError(f"{name} is cut off: a text of {length:,} bytes is not all there")
-            texts.append(content[place - length:place].decode("utf-8"))
+            texts.append(content[place - length : place].decode("utf-8"))
         except struct.error as error:
             raise RequestError(f"{name} is cut off: a text's length is not all there") from error
         except UnicodeDecodeError as error:

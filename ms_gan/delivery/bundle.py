@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Optional, Sequence
 
 import numpy as np
 
@@ -22,7 +22,7 @@ class Bundle:
     they are for whoever runs the bundle to change.
     """
 
-    def __init__(self, folder: Path, format: Optional[str] = None, names: Optional[Sequence[str]] = None):
+    def __init__(self, folder: Path, format: str | None = None, names: Sequence[str] | None = None):
         """Open a bundle, and of its models all or those of these names, in a format or in that of `held_format`.
 
         Raises UserError, in one line, for a folder that is none, is damaged or contradicts itself.
@@ -67,15 +67,19 @@ class Bundle:
             if not file.is_file():
                 raise UserError(f"{file}: missing, though {teller} lists it; use another copy of the bundle")
             if sha256_of_file(file) != digest:
-                raise UserError(f"{file}: damaged or changed (its SHA-256 is not the one in {teller}); "
-                                f"use another copy of the bundle")
+                raise UserError(
+                    f"{file}: damaged or changed (its SHA-256 is not the one in {teller}); "
+                    f"use another copy of the bundle"
+                )
 
     def _open(self, name: str) -> Run:
         """Load a model, and run it once: does it take and give what the contract says?"""
         facts, format = self.contract["models"][name], self.format
         if format not in facts["files"]:
-            raise UserError(f"{self.folder}: holds no {format}, only {', '.join(facts['files'])}; export it again with "
-                            f"--format {format}")
+            raise UserError(
+                f"{self.folder}: holds no {format}, only {', '.join(facts['files'])}; export it again with "
+                f"--format {format}"
+            )
         file = self.folder / facts["files"][format]
         try:
             run = READERS[format](file, facts)
@@ -88,11 +92,14 @@ class Bundle:
             raise UserError(f"{file}: does not take what {CONTRACT} says; use another copy of the bundle") from error
         promised = [(2, *output["shape"][1:]) for output in facts["outputs"]]
         if found != promised:
-            raise UserError(f"{file}: gives {found}, where {CONTRACT} promises {promised}; "
-                            f"use another copy of the bundle")
+            raise UserError(
+                f"{file}: gives {found}, where {CONTRACT} promises {promised}; use another copy of the bundle"
+            )
         if not counts_agree:
-            raise UserError(f"{file}: knows another number of labels than the {len(self.labels.names)} of {CONTRACT}; "
-                            f"use another copy of the bundle")
+            raise UserError(
+                f"{file}: knows another number of labels than the {len(self.labels.names)} of {CONTRACT}; "
+                f"use another copy of the bundle"
+            )
         return run
 
 

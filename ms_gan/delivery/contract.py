@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any, Dict, List, Optional
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +21,7 @@ MODELS = ("generator", "encoder")  # what makes images is always called the gene
 FORMATS = ("mindir", "onnx")
 TYPES = {"float32": np.float32, "int32": np.int32}
 
-Facts = Dict[str, Any]  # a part of the contract
+Facts = dict[str, Any]  # a part of the contract
 
 
 def file_of(model: str, format: str) -> str:
@@ -35,14 +35,14 @@ def held_format(contract: Facts) -> str:
     return (held or FORMATS)[0]
 
 
-def labels_of(contract: Facts) -> Optional[LabelNames]:
+def labels_of(contract: Facts) -> LabelNames | None:
     """Return the names behind the labels, or None for models without labels."""
     if contract["labels"] is None:
         return None
     return LabelNames(tuple(contract["labels"]), *contract["models"]["generator"]["inputs"][1]["shape"][1:])
 
 
-def example_inputs(facts: Facts, labels: Optional[LabelNames], count: int, seed: int) -> Inputs:
+def example_inputs(facts: Facts, labels: LabelNames | None, count: int, seed: int) -> Inputs:
     """Return a batch for a model: seeded latents or noise as images, and labels in turn."""
     first = facts["inputs"][0]
     if first["name"] == "latent":
@@ -64,46 +64,65 @@ def read_contract(folder: Path) -> Facts:
     except (ValueError, KeyError, TypeError, IndexError, AttributeError) as error:
         raise UserError(f"{path}: damaged (not a contract); use another copy of the bundle") from error
     if not usable:
-        raise UserError(f"{path}: a contract of another kind (version {version}) than this program reads; "
-                        f"use the version of ms_gan that wrote it")
+        raise UserError(
+            f"{path}: a contract of another kind (version {version}) than this program reads; "
+            f"use the version of ms_gan that wrote it"
+        )
     for file in contract["files"]:
         if not stays_below(file):
-            raise UserError(f"{path}: tells of {shown(file)}, which is no file inside the bundle; "
-                            f"use another copy of it")
+            raise UserError(
+                f"{path}: tells of {shown(file)}, which is no file inside the bundle; use another copy of it"
+            )
     return contract
 
 
 def _is_usable(contract: Facts) -> bool:
     models, labels = contract["models"], contract["labels"]
     latent = models["generator"]["inputs"][0]
-    usable = (isinstance(contract["recipe"], str) and isinstance(contract["origin"]["step"], int)
-              and latent["name"] == "latent" and latent["distribution"] in DISTRIBUTIONS
-              and (labels is None or isinstance(labels, list) and bool(labels)
-                   and all(isinstance(name, str) for name in labels) and len(set(labels)) == len(labels))
-              and all(isinstance(digest["sha256"], str) for digest in contract["files"].values())
-              and all(proof["greatest_difference"] <= proof["tolerance"] for proof in contract["parity"].values())
-              and set(models) <= set(MODELS))
+    usable = (
+        isinstance(contract["recipe"], str)
+        and isinstance(contract["origin"]["step"], int)
+        and latent["name"] == "latent"
+        and latent["distribution"] in DISTRIBUTIONS
+        and (
+            labels is None
+            or isinstance(labels, list)
+            and bool(labels)
+            and all(isinstance(name, str) for name in labels)
+            and len(set(labels)) == len(labels)
+        )
+        and all(isinstance(digest["sha256"], str) for digest in contract["files"].values())
+        and all(proof["greatest_difference"] <= proof["tolerance"] for proof in contract["parity"].values())
+        and set(models) <= set(MODELS)
+    )
     for name, facts in models.items():
         first, *others = facts["inputs"]
-        usable = (usable and first["name"] == ("latent" if name == "generator" else "image")
-                  and [other["name"] for other in others] == ([] if labels is None else ["label"])
-                  and len(first["shape"]) == (2 if name == "generator" else 4)
-                  and all(len(other["shape"]) in (1, 2) for other in others)
-                  and all(other["range"] == [0, len(labels) - (len(other["shape"]) == 1)] for other in others)
-                  and all(_is_range(tensor["range"]) for tensor in facts["inputs"])
-                  and bool(facts["files"]) and set(facts["files"]) <= set(FORMATS)
-                  and all(file in contract["files"] and file in contract["parity"] for file in facts["files"].values())
-                  and [output["name"] for output in facts["outputs"]]
-                  == (["image"] if name == "generator" else ["mean", "log_variance"])
-                  and len(facts["outputs"][0]["shape"]) == (4 if name == "generator" else 2))
+        usable = (
+            usable
+            and first["name"] == ("latent" if name == "generator" else "image")
+            and [other["name"] for other in others] == ([] if labels is None else ["label"])
+            and len(first["shape"]) == (2 if name == "generator" else 4)
+            and all(len(other["shape"]) in (1, 2) for other in others)
+            and all(other["range"] == [0, len(labels) - (len(other["shape"]) == 1)] for other in others)
+            and all(_is_range(tensor["range"]) for tensor in facts["inputs"])
+            and bool(facts["files"])
+            and set(facts["files"]) <= set(FORMATS)
+            and all(file in contract["files"] and file in contract["parity"] for file in facts["files"].values())
+            and [output["name"] for output in facts["outputs"]]
+            == (["image"] if name == "generator" else ["mean", "log_variance"])
+            and len(facts["outputs"][0]["shape"]) == (4 if name == "generator" else 2)
+        )
         for tensor in (*facts["inputs"], *facts["outputs"]):
-            usable = (usable and tensor["shape"][0] == "batch"
-                      and tensor["type"] == ("int32" if tensor["name"] == "label" else "float32")
-                      and all(isinstance(size, int) and size > 0 for size in tensor["shape"][1:]))
+            usable = (
+                usable
+                and tensor["shape"][0] == "batch"
+                and tensor["type"] == ("int32" if tensor["name"] == "label" else "float32")
+                and all(isinstance(size, int) and size > 0 for size in tensor["shape"][1:])
+            )
     return usable
 
 
-def _is_range(limits: List[Any]) -> bool:
+def _is_range(limits: list[Any]) -> bool:
     low, high = limits
     return low is high is None or (isinstance(low, (int, float)) and isinstance(high, (int, float)) and low <= high)
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Sequence, Set
+from typing import Any
 
 import numpy as np
 
@@ -24,17 +25,32 @@ from ms_gan.runtime import Device, environment
 PARITY_BATCHES = (1, 7, 64)
 SAMPLES = "samples.png"
 MANY = {"image": "images", "mean": "means", "log_variance": "variances"}  # what several of an output are called
-WRITES = (CONTRACT, CHECKSUMS, SAMPLES, SERVER_SETTINGS, README, *MODELS,  # directly in the folder
-          *(file_of(name, "mindir") for name in MODELS))
+WRITES = (
+    CONTRACT,
+    CHECKSUMS,
+    SAMPLES,
+    SERVER_SETTINGS,
+    README,
+    *MODELS,  # directly in the folder
+    *(file_of(name, "mindir") for name in MODELS),
+)
 
 
 class ParityError(Exception):
     """The exported file does not compute what the checkpoint's network computes."""
 
 
-def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderOfUnitRange], recipe: Recipe,
-                  labels: Optional[LabelNames], device: Device, origin: Dict[str, Any],
-                  formats: Sequence[str] = FORMATS, replace: bool = False) -> Facts:
+def export_bundle(
+    folder: Path,
+    generator: UnitRange,
+    encoder: EncoderOfUnitRange | None,
+    recipe: Recipe,
+    labels: LabelNames | None,
+    device: Device,
+    origin: dict[str, Any],
+    formats: Sequence[str] = FORMATS,
+    replace: bool = False,
+) -> Facts:
     """Write a bundle, load it back, and compare; the folder appears only when the two are equal. Return its contract.
 
     `encoder` is that of an autoencoder; `labels` the names behind the labels of a conditional model. `origin` goes
@@ -61,11 +77,17 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
                 difference = greatest_difference(on_arrays(networks[name]), run, batches)
                 where = runtime_of(format, str(device))
                 if difference > TOLERANCES[format]:
-                    raise ParityError(f"{file} differs from the checkpoint's network by up to {difference:g} "
-                                      f"on {where}, more than {TOLERANCES[format]:g}; nothing was exported")
-                parity[file] = {"against": f"the checkpoint's network on {device}", "runtime": where,
-                                "batches": list(PARITY_BATCHES), "greatest_difference": difference,
-                                "tolerance": TOLERANCES[format]}
+                    raise ParityError(
+                        f"{file} differs from the checkpoint's network by up to {difference:g} "
+                        f"on {where}, more than {TOLERANCES[format]:g}; nothing was exported"
+                    )
+                parity[file] = {
+                    "against": f"the checkpoint's network on {device}",
+                    "runtime": where,
+                    "batches": list(PARITY_BATCHES),
+                    "greatest_difference": difference,
+                    "tolerance": TOLERANCES[format],
+                }
         contract = {
             "contract_version": CONTRACT_VERSION,
             "recipe": recipe["name"],
@@ -75,8 +97,10 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
             "origin": origin,
             "versions": environment(),
             "parity": parity,
-            "files": {file: {"sha256": sha256_of_file(hidden / file), "bytes": (hidden / file).stat().st_size}
-                      for file in parity},
+            "files": {
+                file: {"sha256": sha256_of_file(hidden / file), "bytes": (hidden / file).stat().st_size}
+                for file in parity
+            },
         }
         (hidden / CONTRACT).write_text(json.dumps(contract, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         _draw_samples(hidden / SAMPLES, runs["generator"], recipe, labels, origin["step"])
@@ -85,7 +109,7 @@ def export_bundle(folder: Path, generator: UnitRange, encoder: Optional[EncoderO
     return contract
 
 
-def files_of_earlier(folder: Path) -> Set[str]:
+def files_of_earlier(folder: Path) -> set[str]:
     """Return the files of a folder that an earlier export wrote there, by their paths in it.
 
     They are those that its checksums cover and that are of an export's kind: checksums alone, anyone may have written.
@@ -112,55 +136,107 @@ def greatest_difference(expected: Run, found: Run, batches: Sequence[Inputs]) ->
     return greatest
 
 
-def models_of(recipe: Recipe, labels: Optional[LabelNames], with_encoder: bool) -> Dict[str, Facts]:
+def models_of(recipe: Recipe, labels: LabelNames | None, with_encoder: bool) -> dict[str, Facts]:
     """Return what goes into each model and comes out, tensor by tensor."""
     latent, data = recipe["latent"], recipe["data"]
-    image_facts = {"name": "image", "shape": ["batch", data["channels"], data["size"], data["size"]],
-                   "type": "float32", "range": [0.0, 1.0], "layout": "NCHW",
-                   "channels": "RGB" if data["channels"] == 3 else "grey, 1 is white",
-                   "meaning": "pixels of 8 bits, divided by 255"}
+    image_facts = {
+        "name": "image",
+        "shape": ["batch", data["channels"], data["size"], data["size"]],
+        "type": "float32",
+        "range": [0.0, 1.0],
+        "layout": "NCHW",
+        "channels": "RGB" if data["channels"] == 3 else "grey, 1 is white",
+        "meaning": "pixels of 8 bits, divided by 255",
+    }
     latent_shape = ["batch", latent["size"]]
-    latent_facts = {"name": "latent", "shape": latent_shape, "type": "float32", "range": [None, None],
-                    "distribution": latent["distribution"], "meaning": DISTRIBUTIONS[latent["distribution"]]}
+    latent_facts = {
+        "name": "latent",
+        "shape": latent_shape,
+        "type": "float32",
+        "range": [None, None],
+        "distribution": latent["distribution"],
+        "meaning": DISTRIBUTIONS[latent["distribution"]],
+    }
     if clusters_of(recipe):
         latent_facts["meaning"] += f"; the first number chooses one of {clusters_of(recipe)} clusters of images"
-    labelled, own, relabelled = ("", "", "") if labels is None else (
-        " and labels", " and their own labels",
-        "; from the mean and another label, the generator draws the image as if it were of that label")
-    models = {"generator": {"meaning": f"from latents{labelled} to images",
-                            "inputs": [latent_facts, *_label_facts(labels)], "outputs": [image_facts]}}
+    labelled, own, relabelled = (
+        ("", "", "")
+        if labels is None
+        else (
+            " and labels",
+            " and their own labels",
+            "; from the mean and another label, the generator draws the image as if it were of that label",
+        )
+    )
+    models = {
+        "generator": {
+            "meaning": f"from latents{labelled} to images",
+            "inputs": [latent_facts, *_label_facts(labels)],
+            "outputs": [image_facts],
+        }
+    }
     if with_encoder:
         meaning = "of the normal distribution of the image's latent, number by number"
         models["encoder"] = {
             "meaning": f"from images{own} to the distributions of their latents{relabelled}",
-            "inputs": [{**image_facts, "meaning": f"{image_facts['meaning']}; an image of another shape is first "
-                        "cropped at the centre to a square and, still of 8 bits, resized as the training images were: "
-                        "by area (INTER_AREA in OpenCV), or, being smaller, by INTER_CUBIC"},
-                       *_label_facts(labels)],
-            "outputs": [{"name": "mean", "shape": latent_shape, "type": "float32",
-                         "meaning": f"mean {meaning}; as the generator's latent it gives the reconstruction"},
-                        {"name": "log_variance", "shape": latent_shape, "type": "float32",
-                         "meaning": f"natural logarithm of the variance {meaning}; a latent is drawn as mean + "
-                                    f"exp(log_variance / 2) · standard normal"}],
+            "inputs": [
+                {
+                    **image_facts,
+                    "meaning": f"{image_facts['meaning']}; an image of another shape is first "
+                    "cropped at the centre to a square and, still of 8 bits, resized as the training images were: "
+                    "by area (INTER_AREA in OpenCV), or, being smaller, by INTER_CUBIC",
+                },
+                *_label_facts(labels),
+            ],
+            "outputs": [
+                {
+                    "name": "mean",
+                    "shape": latent_shape,
+                    "type": "float32",
+                    "meaning": f"mean {meaning}; as the generator's latent it gives the reconstruction",
+                },
+                {
+                    "name": "log_variance",
+                    "shape": latent_shape,
+                    "type": "float32",
+                    "meaning": f"natural logarithm of the variance {meaning}; a latent is drawn as mean + "
+                    f"exp(log_variance / 2) · standard normal",
+                },
+            ],
         }
     return models
 
 
-def _label_facts(labels: Optional[LabelNames]) -> List[Facts]:
+def _label_facts(labels: LabelNames | None) -> list[Facts]:
     if labels is None:
         return []
     if not labels.places:
-        return [{"name": "label", "shape": ["batch"], "type": "int32", "range": [0, len(labels.names) - 1],
-                 "meaning": "index into `labels` of what the image is to show; any other number is not checked by "
-                            "the graph"}]
-    return [{"name": "label", "shape": ["batch", labels.places], "type": "int32", "range": [0, len(labels.names)],
-             "meaning": f"up to {labels.places} tags of the image: 1 + their indices into `labels`, each once, in "
-                        f"rising order, then zeros; zeros alone say that it has none. The graph does not check "
-                        f"this, and tags in another order are another label to it"}]
+        return [
+            {
+                "name": "label",
+                "shape": ["batch"],
+                "type": "int32",
+                "range": [0, len(labels.names) - 1],
+                "meaning": "index into `labels` of what the image is to show; any other number is not checked by "
+                "the graph",
+            }
+        ]
+    return [
+        {
+            "name": "label",
+            "shape": ["batch", labels.places],
+            "type": "int32",
+            "range": [0, len(labels.names)],
+            "meaning": f"up to {labels.places} tags of the image: 1 + their indices into `labels`, each once, in "
+            f"rising order, then zeros; zeros alone say that it has none. The graph does not check "
+            f"this, and tags in another order are another label to it",
+        }
+    ]
 
 
-def _draw_samples(file: Path, generator: Run, recipe: Recipe, labels: Optional[LabelNames], step: int) -> None:
+def _draw_samples(file: Path, generator: Run, recipe: Recipe, labels: LabelNames | None, step: int) -> None:
     """Draw the sheet that shows what the bundle is, as the bundle itself draws it."""
+
     def draw(inputs: Inputs) -> np.ndarray:
         return in_chunks(generator, inputs)[0]
 

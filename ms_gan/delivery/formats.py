@@ -10,8 +10,9 @@ import contextlib
 import importlib
 import os
 import tempfile
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Sequence, Tuple
+from typing import Any, Callable
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from ms_gan.errors import UserError
 from ms_gan.evaluation.sampling import on_arrays
 from ms_gan.runtime import install_command
 
-Run = Callable[..., Tuple[np.ndarray, ...]]
+Run = Callable[..., tuple[np.ndarray, ...]]
 
 OPSET = 15  # from here on BatchNormalization says if it trains; MindSpore writes 11, where some runtimes guess wrongly
 TOLERANCES = {"mindir": 0.0, "onnx": 1e-5}  # another runtime adds up in another order
@@ -66,8 +67,10 @@ def write_onnx(network: Any, facts: Facts, file: Path) -> None:
 
     onnx = _package("onnx")
     _package("onnx.version_converter")
-    example = [ms.Tensor(np.zeros([3 if size == "batch" else size for size in tensor["shape"]], TYPES[tensor["type"]]))
-               for tensor in facts["inputs"]]
+    example = [
+        ms.Tensor(np.zeros([3 if size == "batch" else size for size in tensor["shape"]], TYPES[tensor["type"]]))
+        for tensor in facts["inputs"]
+    ]
     file.parent.mkdir(parents=True, exist_ok=True)
     model = onnx.load_model_from_string(_exported(network, example, "ONNX", file.parent))
     for tensors, described in ((model.graph.input, facts["inputs"]), (model.graph.output, facts["outputs"])):
@@ -89,14 +92,14 @@ def read_onnx(file: Path, facts: Facts) -> Run:
     names = [tensor["name"] for tensor in facts["inputs"]]
     outputs = [tensor["name"] for tensor in facts["outputs"]]
 
-    def run(*arrays: np.ndarray) -> Tuple[np.ndarray, ...]:
+    def run(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         return tuple(session.run(outputs, dict(zip(names, arrays))))
 
     return run
 
 
-WRITERS: Dict[str, Callable[[Any, Facts, Path], None]] = {"mindir": write_mindir, "onnx": write_onnx}
-READERS: Dict[str, Callable[[Path, Facts], Run]] = {"mindir": read_mindir, "onnx": read_onnx}
+WRITERS: dict[str, Callable[[Any, Facts, Path], None]] = {"mindir": write_mindir, "onnx": write_onnx}
+READERS: dict[str, Callable[[Path, Facts], Run]] = {"mindir": read_mindir, "onnx": read_onnx}
 
 
 def require_packages(formats: Sequence[str]) -> None:
@@ -152,8 +155,9 @@ def _package(name: str):
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise UserError(f"{name} is not installed, and ONNX needs it: {install_command()}; or do without: --format "
-                        f"mindir") from error
+        raise UserError(
+            f"{name} is not installed, and ONNX needs it: {install_command()}; or do without: --format mindir"
+        ) from error
 
 
 def _rename(graph: Any, old: str, new: str) -> None:

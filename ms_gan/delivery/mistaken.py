@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import List, Optional, Tuple
 
 from ms_gan.errors import quoted
 
@@ -35,12 +34,14 @@ def _what(path: Path) -> str:
     for names, kind in (((CONTRACT,), "bundle"), ((RUN,), "run")):
         found = _below(path, names[0])
         if found:
-            return (f", but a folder with {'a ' + kind if len(found) == 1 else kind + 's'} in it; "
-                    f"{_advice(kind, found[-1], one_of=len(found) > 1)}")
+            return (
+                f", but a folder with {'a ' + kind if len(found) == 1 else kind + 's'} in it; "
+                f"{_advice(kind, found[-1], one_of=len(found) > 1)}"
+            )
     return f" (no {CONTRACT} in it); `export` writes one: bash scripts/run_export.sh RUN"
 
 
-def _known(path: Path) -> Optional[Tuple[str, Path]]:
+def _known(path: Path) -> tuple[str, Path] | None:
     """Return what the path is, or what the nearest folder above is that it lies in: its kind and its path."""
     absolute = Path(os.path.abspath(path))
     for place in (absolute, *list(absolute.parents)[:MOST_ABOVE]):
@@ -67,7 +68,7 @@ def _advice(kind: str, place: Path, one_of: bool = False) -> str:
     return f"its bundle is {quoted(run / EXPORT)}"
 
 
-def _below(path: Path, name: str) -> List[Path]:
+def _below(path: Path, name: str) -> list[Path]:
     """Return the folders a little below a path that hold a file of this name, the newest last."""
     found = {file.parent for pattern in BELOW for file in path.glob(f"{pattern}{name}")}
     visible = [place for place in found if not any(part.startswith(".") for part in place.relative_to(path).parts)]

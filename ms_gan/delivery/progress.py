@@ -5,7 +5,8 @@ from __future__ import annotations
 import contextlib
 import sys
 import time
-from typing import Callable, Iterator
+from collections.abc import Iterator
+from typing import Callable
 
 SECONDS_BETWEEN_LINES = 30.0
 
@@ -20,8 +21,15 @@ def counting(total: int, things: str) -> Iterator[Callable[[int], None]]:
 
     done, started = 0, time.monotonic()
     spoken = started
-    with tqdm(total=total, unit=f" {things}", delay=1, leave=False, dynamic_ncols=True, disable=not sys.stderr.isatty(),
-              bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left {rate_noinv_fmt}") as bar:
+    with tqdm(
+        total=total,
+        unit=f" {things}",
+        delay=1,
+        leave=False,
+        dynamic_ncols=True,
+        disable=not sys.stderr.isatty(),
+        bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left {rate_noinv_fmt}",
+    ) as bar:
 
         def count(more: int) -> None:
             nonlocal done, spoken

@@ -8,11 +8,10 @@ from __future__ import annotations
 import atexit
 import logging
 import sys
-from typing import Dict
 
 from ms_gan.errors import UserError
 
-reasons: Dict[str, str] = {}  # by the model's name, while it is not loaded
+reasons: dict[str, str] = {}  # by the model's name, while it is not loaded
 
 
 def without_stack(record: logging.LogRecord) -> bool:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, List, NamedTuple, Optional, Sequence
+from collections.abc import Sequence
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -33,7 +34,7 @@ class Tensor(NamedTuple):
     data: Any
 
 
-def generator_inputs(tensors: Dict[str, Tensor], facts: Facts, labels: Optional[LabelNames], most_rows: int) -> Inputs:
+def generator_inputs(tensors: dict[str, Tensor], facts: Facts, labels: LabelNames | None, most_rows: int) -> Inputs:
     """Return latents, and where the generator takes them labels.
 
     A request holds `latent` itself, or `num` images of `seed`, which are those that `infer` draws; and `label`, as
@@ -65,13 +66,14 @@ def generator_inputs(tensors: Dict[str, Tensor], facts: Facts, labels: Optional[
     if labels is not None:
         asked = labels.each() if asked is None else asked
         if len(asked) > count and "label" in tensors:
-            raise RequestError(f"label has {len(asked)} rows, and num asks for {count} images; "
-                               f"send at most one for each")
+            raise RequestError(
+                f"label has {len(asked)} rows, and num asks for {count} images; send at most one for each"
+            )
         asked = asked[np.arange(count) % len(asked)]
     return seeded_inputs({"size": latent["shape"][1], "distribution": latent["distribution"]}, count, seed, asked)
 
 
-def encoder_inputs(tensors: Dict[str, Tensor], facts: Facts, labels: Optional[LabelNames], most_rows: int) -> Inputs:
+def encoder_inputs(tensors: dict[str, Tensor], facts: Facts, labels: LabelNames | None, most_rows: int) -> Inputs:
     """Return images, and where the encoder takes them their labels."""
     needed = [tensor["name"] for tensor in facts["inputs"]]
     for name in tensors:
@@ -97,11 +99,15 @@ def most_body_bytes(contract: Facts, most_rows: int) -> int:
     """
     bytes_per_row = BYTES_PER_NUMBER * max(
         sum(math.prod(tensor["shape"][1:]) for tensor in tensors)
-        for facts in contract["models"].values() for tensors in (facts["inputs"], facts["outputs"]))
+        for facts in contract["models"].values()
+        for tensors in (facts["inputs"], facts["outputs"])
+    )
     most = (MOST_BYTES - BYTES_BESIDE) // bytes_per_row
     if most_rows > most:
-        raise UserError(f"--max-batch {shown(most_rows)}: so many images make a message larger than gRPC carries; "
-                        f"of this bundle at most {most}")
+        raise UserError(
+            f"--max-batch {shown(most_rows)}: so many images make a message larger than gRPC carries; "
+            f"of this bundle at most {most}"
+        )
     return BYTES_BESIDE + most_rows * bytes_per_row
 
 
@@ -160,12 +166,13 @@ def _labels(tensor: Tensor, facts: Facts, names: LabelNames) -> np.ndarray:
     if tensor.datatype == "BYTES":
         texts = _array("label", tensor, ("BYTES",), object)
         if texts.ndim == 0 or texts.ndim > 2 or texts.shape[1:] not in ((), (1,)):
-            raise RequestError(f"label as text must have the shape [n], one text for each image, "
-                               f"not {list(tensor.shape)}")
+            raise RequestError(
+                f"label as text must have the shape [n], one text for each image, not {list(tensor.shape)}"
+            )
         texts = texts.ravel()
         try:
             read = [text.decode("utf-8") if isinstance(text, bytes) else str(text) for text in texts]
-            rows: List[np.ndarray] = [names.label(text) for text in read]
+            rows: list[np.ndarray] = [names.label(text) for text in read]
         except UnicodeDecodeError as error:
             raise RequestError("label is not UTF-8") from error
         except UserError as error:

@@ -7,9 +7,10 @@ import contextlib
 import logging
 import struct
 import zlib
+from collections.abc import Awaitable
 from functools import partial
 from pathlib import Path
-from typing import Any, Awaitable, Callable, List, Optional, Tuple
+from typing import Any, Callable
 
 from fastapi.exceptions import RequestValidationError
 from grpc import StatusCode
@@ -43,22 +44,51 @@ PATIENCE = 3  # seconds after the first signal in which others change nothing
 ANSWERING = 1  # seconds for answers that are known
 
 
-def serve(folder: Path, address: str, http_port: int, grpc_port: int, format: str, most_rows: int, device_target: str,
-          device_id: int, stopping: Stopping) -> None:
+def serve(
+    folder: Path,
+    address: str,
+    http_port: int,
+    grpc_port: int,
+    format: str,
+    most_rows: int,
+    device_target: str,
+    device_id: int,
+    stopping: Stopping,
+) -> None:
     """Serve a bundle at an address, in digits, until a signal ends it. Raises UserError for one that cannot be used."""
     bundle = Bundle(folder, format)  # in one line what MLServer would say in many
     most_bytes = most_body_bytes(bundle.contract, most_rows)
-    settings = Settings(debug=False, parallel_workers=0, host=address, http_port=http_port, grpc_port=grpc_port,
-                        grpc_max_message_length=most_bytes, metrics_endpoint=None, model_repository_root="")
+    settings = Settings(
+        debug=False,
+        parallel_workers=0,
+        host=address,
+        http_port=http_port,
+        grpc_port=grpc_port,
+        grpc_max_message_length=most_bytes,
+        metrics_endpoint=None,
+        model_repository_root="",
+    )
     settings._custom_rest_server_settings = {
         "lifespan": "off",  # nothing begins or ends with it, but a stack at Ctrl-C
-        "timeout_graceful_shutdown": MOST_AT_THE_END + ANSWERING}
+        "timeout_graceful_shutdown": MOST_AT_THE_END + ANSWERING,
+    }
     settings._custom_grpc_server_settings = {"grpc.so_reuseport": 0}  # a port of another server is not shared
-    extra = {"bundle": bundle, "format": format, "max_batch": most_rows, "device_target": device_target,
-             "device_id": device_id}
-    models = [ModelSettings(name=name, implementation=RUNTIMES[name], platform=f"ms_gan_{format}",
-                            parameters=ModelParameters(extra=extra))
-              for name in bundle.contract["models"]]
+    extra = {
+        "bundle": bundle,
+        "format": format,
+        "max_batch": most_rows,
+        "device_target": device_target,
+        "device_id": device_id,
+    }
+    models = [
+        ModelSettings(
+            name=name,
+            implementation=RUNTIMES[name],
+            platform=f"ms_gan_{format}",
+            parameters=ModelParameters(extra=extra),
+        )
+        for name in bundle.contract["models"]
+    ]
     what = f"{bundle.contract['recipe']}, step {bundle.contract['origin']['step']:,}, as {format}"
     asyncio.run(_run(settings, models, most_bytes, what, stopping))
 
@@ -69,13 +99,13 @@ class Server(MLServer):
     def __init__(self, settings: Settings, most_bytes: int):
         super().__init__(settings)
         _amend(self, settings, most_bytes)
-        self._ends: List["asyncio.Future[Any]"] = []
+        self._ends: list[asyncio.Future[Any]] = []
         self._patient_until = 0.0  # by the loop's clock
 
     def _add_signal_handlers(self) -> None:
         """MLServer's own are taken away before the process has ended, and with them the status that it ends with."""
 
-    async def loaded(self) -> List[MLModel]:
+    async def loaded(self) -> list[MLModel]:
         """Return the models that are there, ready or not."""
         return list(await self._model_registry.get_models())
 
@@ -96,9 +126,9 @@ class Server(MLServer):
         await self._grpc_server._server.stop(ANSWERING)
 
 
-async def _run(settings: Settings, models: List[ModelSettings], most_bytes: int, what: str, stopping: Stopping) -> None:
+async def _run(settings: Settings, models: list[ModelSettings], most_bytes: int, what: str, stopping: Stopping) -> None:
     server = Server(settings, most_bytes)
-    loaded: List[MLModel] = []
+    loaded: list[MLModel] = []
     running = asyncio.ensure_future(server.start(models))
     while not running.done():
         loaded = await server.loaded()
@@ -106,8 +136,11 @@ async def _run(settings: Settings, models: List[ModelSettings], most_bytes: int,
         if ready and await _listens(settings.host, settings.http_port, settings.grpc_port):
             host, loop = in_url(settings.host), asyncio.get_running_loop()
             stopping.serves(lambda: None if loop.is_closed() else loop.call_soon_threadsafe(server.end))
-            print(f"serving {what}: page and REST at http://{host}:{settings.http_port}/, "
-                  f"gRPC at {host}:{settings.grpc_port}; Ctrl-C ends it", flush=True)
+            print(
+                f"serving {what}: page and REST at http://{host}:{settings.http_port}/, "
+                f"gRPC at {host}:{settings.grpc_port}; Ctrl-C ends it",
+                flush=True,
+            )
             break
         await asyncio.sleep(0.1)
     await running
@@ -149,10 +182,18 @@ def _amend(server: MLServer, settings: Settings, most_bytes: int) -> None:
 
 async def index_of(registry: MultiModelRegistry, wanted: RepositoryIndexRequest) -> RepositoryIndexResponse:
     """Answer which models are loaded; MLServer lists what lies in a folder of its own."""
-    return RepositoryIndexResponse(root=[
-        RepositoryIndexResponseItem(name=model.name, version=model.version, reason="",
-                                    state=State.READY if model.ready else State.UNAVAILABLE)
-        for model in await registry.get_models() if model.ready or not wanted.ready])
+    return RepositoryIndexResponse(
+        root=[
+            RepositoryIndexResponseItem(
+                name=model.name,
+                version=model.version,
+                reason="",
+                state=State.READY if model.ready else State.UNAVAILABLE,
+            )
+            for model in await registry.get_models()
+            if model.ready or not wanted.ready
+        ]
+    )
 
 
 async def refuse_to_stream(_servicer: Any, _requests: Any, context: Any) -> None:
@@ -172,7 +213,8 @@ def is_our_fault(record: logging.LogRecord) -> bool:
 
 def with_short_names(get_model: Callable[..., Awaitable[MLModel]]) -> Callable[..., Awaitable[MLModel]]:
     """Return a registry's way to find a model that does not repeat a name of any length where there is none of it."""
-    async def find(name: str, version: Optional[str] = None) -> MLModel:
+
+    async def find(name: str, version: str | None = None) -> MLModel:
         try:
             return await get_model(name, version)
         except ModelNotFound as error:
@@ -194,8 +236,10 @@ def explain_over_grpc() -> None:
                 raise ValueError("more contents than inputs")
             return read(request)
         except (struct.error, IndexError, KeyError, ValueError) as error:
-            raise InferenceError("the request is not one of the Open Inference Protocol V2: contents do not fit the "
-                                 "type or shape of an input") from error
+            raise InferenceError(
+                "the request is not one of the Open Inference Protocol V2: contents do not fit the "
+                "type or shape of an input"
+            ) from error
 
     ModelInferRequestConverter.to_types = to_types
     InferenceServicer.ModelReady = handle_mlserver_error(InferenceServicer.ModelReady)
@@ -264,13 +308,19 @@ class BodyLimit:
         if scope["type"] != "http":
             await self.app(scope, receive, send)
             return
-        codings = [coding.strip().lower() for name, value in scope["headers"] if name == b"content-encoding"
-                   for coding in value.decode("latin-1").split(",")]
+        codings = [
+            coding.strip().lower()
+            for name, value in scope["headers"]
+            if name == b"content-encoding"
+            for coding in value.decode("latin-1").split(",")
+        ]
         if len(codings) > 1 or not set(codings) <= set(CODINGS):
-            told = (f"this server does not unpack {shown(', '.join(codings))}; "
-                    f"send the body plain, or as gzip or deflate")
+            told = (
+                f"this server does not unpack {shown(', '.join(codings))}; send the body plain, or as gzip or deflate"
+            )
             await JSONResponse({"error": told}, 415, {"Accept-Encoding": "gzip, deflate", "Connection": "close"})(
-                scope, receive, send)
+                scope, receive, send
+            )
             return
         unpacker = Unpacker() if codings and codings[0] != "identity" else None
         try:
@@ -294,10 +344,15 @@ class BodyLimit:
                 return
         if not body and scope["method"] == "POST":
             body = b"{}"  # the protocol asks for the repository's index without a body, and MLServer wants one
-        others = [(name, value) for name, value in scope["headers"]
-                  if name not in (b"content-encoding", b"content-length", b"content-type")]
-        scope = {**scope, "headers": [*others, (b"content-type", b"application/json"),
-                                      (b"content-length", str(len(body)).encode())]}
+        others = [
+            (name, value)
+            for name, value in scope["headers"]
+            if name not in (b"content-encoding", b"content-length", b"content-type")
+        ]
+        scope = {
+            **scope,
+            "headers": [*others, (b"content-type", b"application/json"), (b"content-length", str(len(body)).encode())],
+        }
         handed_on = False
 
         async def receive_body():
@@ -309,7 +364,7 @@ class BodyLimit:
 
         await self.app(scope, receive_body, send)
 
-    async def _read(self, receive, unpacker) -> Tuple[bytes, bool]:
+    async def _read(self, receive, unpacker) -> tuple[bytes, bool]:
         """Return the body, and whether it was too long: then it is read, and dropped, so that its sender listens."""
         body, seen, too_long = bytearray(), 0, False
         while True:

@@ -5,16 +5,22 @@ from __future__ import annotations
 import json
 import math
 from pathlib import Path
-from typing import Any, Dict, List
+from typing import Any
 
 from ms_gan.delivery.contract import CONTRACT, FORMATS, Facts, file_of, held_format
 from ms_gan.errors import UserError, shown
 from ms_gan.runtime import DEVICE_TARGETS
 
 SERVER_SETTINGS, MODEL_SETTINGS, TRITON_SETTINGS, README = (
-    "settings.json", "model-settings.json", "config.pbtxt", "README.md")
-RUNTIMES = {"generator": "ms_gan.delivery.serving.GeneratorRuntime",
-            "encoder": "ms_gan.delivery.serving.EncoderRuntime"}
+    "settings.json",
+    "model-settings.json",
+    "config.pbtxt",
+    "README.md",
+)
+RUNTIMES = {
+    "generator": "ms_gan.delivery.serving.GeneratorRuntime",
+    "encoder": "ms_gan.delivery.serving.EncoderRuntime",
+}
 MOST_ROWS = 64  # images in one request, where nothing else is said
 MODEL_VERSION = "1"  # that of the folder in which Triton finds a model
 TRITON_TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32"}
@@ -28,21 +34,30 @@ def write_server_files(folder: Path, contract: Facts, samples: str) -> None:
     for name, facts in contract["models"].items():
         (folder / name).mkdir(exist_ok=True)
         format = "mindir" if "mindir" in facts["files"] else "onnx"
-        _write_json(folder / name / MODEL_SETTINGS, {
-            "name": name, "implementation": RUNTIMES[name], "platform": f"ms_gan_{format}",
-            "parameters": {"version": MODEL_VERSION,
-                           "extra": {"format": format, "max_batch": MOST_ROWS, "device_target": "auto"}}})
+        _write_json(
+            folder / name / MODEL_SETTINGS,
+            {
+                "name": name,
+                "implementation": RUNTIMES[name],
+                "platform": f"ms_gan_{format}",
+                "parameters": {
+                    "version": MODEL_VERSION,
+                    "extra": {"format": format, "max_batch": MOST_ROWS, "device_target": "auto"},
+                },
+            },
+        )
         if "onnx" in facts["files"]:
             (folder / name / TRITON_SETTINGS).write_text(triton_settings(name, facts), encoding="utf-8")
     (folder / README).write_text(readme(contract, samples), encoding="utf-8")
 
 
-def model_settings(extra: Dict[str, Any], contract: Facts, where: str) -> Dict[str, Any]:
+def model_settings(extra: dict[str, Any], contract: Facts, where: str) -> dict[str, Any]:
     """Return the settings that a model is served with: what MLServer calls `parameters.extra`, with what is not said.
 
     They are `format`, "mindir" or "onnx"; `max_batch`, the most rows in one request and in one batch of them; and the
     `device_target` and `device_id` of a MindIR. Raises UserError, which says `where`, for others and for wrong values.
     """
+
     def whole(value: Any, least: int) -> bool:
         return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
@@ -62,47 +77,63 @@ def model_settings(extra: Dict[str, Any], contract: Facts, where: str) -> Dict[s
 
 def triton_settings(name: str, facts: Facts) -> str:
     """Return Triton's `config.pbtxt` of a model, with dynamic batching."""
-    tensors = {"input": [_triton_tensor(tensor) for tensor in facts["inputs"]],
-               "output": [_triton_tensor(tensor) for tensor in facts["outputs"]]}
-    lists = "\n".join(f"{kind} [\n" + ",\n".join(f"  {tensor}" for tensor in described) + "\n]"
-                      for kind, described in tensors.items())
-    return (f'name: "{name}"\n'
-            f'backend: "onnxruntime"\n'
-            f'default_model_filename: "{Path(facts["files"]["onnx"]).name}"\n'
-            f"max_batch_size: {MOST_ROWS}\n"
-            f"{lists}\n"
-            f"dynamic_batching {{ }}\n")
+    tensors = {
+        "input": [_triton_tensor(tensor) for tensor in facts["inputs"]],
+        "output": [_triton_tensor(tensor) for tensor in facts["outputs"]],
+    }
+    lists = "\n".join(
+        f"{kind} [\n" + ",\n".join(f"  {tensor}" for tensor in described) + "\n]" for kind, described in tensors.items()
+    )
+    return (
+        f'name: "{name}"\n'
+        f'backend: "onnxruntime"\n'
+        f'default_model_filename: "{Path(facts["files"]["onnx"]).name}"\n'
+        f"max_batch_size: {MOST_ROWS}\n"
+        f"{lists}\n"
+        f"dynamic_batching {{ }}\n"
+    )
 
 
 def readme(contract: Facts, samples: str) -> str:
     """Return the bundle's README: what it holds, and the commands that use it."""
     generator = contract["models"]["generator"]
     formats = generator["files"]
-    tensors = "\n".join(f"| `{name}` | {side} | `{tensor['name']}` | {tensor['type']} | "
-                        f"({', '.join(map(str, tensor['shape']))}{',' if len(tensor['shape']) == 1 else ''}) |"
-                        for name, facts in contract["models"].items()
-                        for side in ("inputs", "outputs") for tensor in facts[side])
-    files = "\n".join(f"- `{file}`: equal to {facts['against']} to {facts['greatest_difference']:g} "
-                      f"(at most {facts['tolerance']:g}) at batches of {', '.join(map(str, facts['batches']))}, "
-                      f"on {facts['runtime']}" for file, facts in contract["parity"].items())
+    tensors = "\n".join(
+        f"| `{name}` | {side} | `{tensor['name']}` | {tensor['type']} | "
+        f"({', '.join(map(str, tensor['shape']))}{',' if len(tensor['shape']) == 1 else ''}) |"
+        for name, facts in contract["models"].items()
+        for side in ("inputs", "outputs")
+        for tensor in facts[side]
+    )
+    files = "\n".join(
+        f"- `{file}`: equal to {facts['against']} to {facts['greatest_difference']:g} "
+        f"(at most {facts['tolerance']:g}) at batches of {', '.join(map(str, facts['batches']))}, "
+        f"on {facts['runtime']}"
+        for file, facts in contract["parity"].items()
+    )
     image = generator["outputs"][0]
     text = f"\n`image` is {image['channels']}, {image['layout']}, from 0 to 1: {image['meaning']}.\n"
     if contract["labels"] is not None:
-        text += (f"\n`label` is {generator['inputs'][1]['meaning']}. `labels`: "
-                 f"{', '.join(contract['labels'])}. ms_gan's own server also takes their names.\n")
+        text += (
+            f"\n`label` is {generator['inputs'][1]['meaning']}. `labels`: "
+            f"{', '.join(contract['labels'])}. ms_gan's own server also takes their names.\n"
+        )
     note = f"Note: {contract['origin']['note']}.\n\n" if "note" in contract["origin"] else ""
     versions, origin, names = contract["versions"], contract["origin"], [each["name"] for each in generator["inputs"]]
     start = "MLSERVER_HOST=127.0.0.1 mlserver start ."
     if "mindir" in formats:  # MindSpore 2.8 needs it, and says so itself too late
         start = f"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python {start}"
-    ask = {name: f"curl -s http://127.0.0.1:8080/v2/models/{name}/infer -H 'Content-Type: application/json'"
-           for name in contract["models"]}
+    ask = {
+        name: f"curl -s http://127.0.0.1:8080/v2/models/{name}/infer -H 'Content-Type: application/json'"
+        for name in contract["models"]
+    }
     feeds = ", ".join(f'"{name}": {name}' for name in names)
     tensors_of = ", ".join(f"mindspore.Tensor({name})" for name in names)
-    parts = [f"""\
-# {contract['recipe']}, step {origin['step']:,}
+    parts = [
+        f"""\
+# {contract["recipe"]}, step {origin["step"]:,}
 
-Trained on {origin['dataset']}, exported by ms_gan {versions['ms_gan']}. `{CONTRACT}` says what goes
+Trained on {origin["dataset"]}, exported by ms_gan {versions["ms_gan"]}. `{CONTRACT}` says what goes
 in and comes out, and where it comes from; `sha256sum -c SHA256SUMS` checks that nothing was damaged or changed.
 
 ![what it draws]({samples})
@@ -125,16 +156,17 @@ python -m ms_gan serve .
 # left out, whoever reaches this machine by any network may ask, without encryption
 {start}
 
-{ask['generator']} -d '{_example_request(contract)}'
+{ask["generator"]} -d '{_example_request(contract)}'
 ```
-"""]
+"""
+    ]
     if "encoder" in contract["models"]:
         parts.append(f"""
 The latent of an image, here a grey one; sent to the generator as `latent`, its `mean` gives the reconstruction:
 
 ```bash
 python -c '{_example_program(contract)}' |
-  {ask['encoder']} -d @-
+  {ask["encoder"]} -d @-
 ```
 """)
     settings = ["`max_batch` (images in one request)"]
@@ -146,7 +178,7 @@ python -c '{_example_program(contract)}' |
 The settings are for you to change: contract and models alone are checked when a server starts. MLServer reads
 `{SERVER_SETTINGS}` and its own environment variables (`MLSERVER_HTTP_PORT`, `MLSERVER_GRPC_PORT`,
 `MLSERVER_METRICS_PORT`, …), of which the file wins; its `parallel_workers` has to stay 0. `{MODEL_SETTINGS}` of a model
-may hold, in `parameters.extra`: {', '.join(settings)}.
+may hold, in `parameters.extra`: {", ".join(settings)}.
 """)
     if "onnx" in formats:
         parts.append(f"""
@@ -161,10 +193,10 @@ With onnxruntime alone:
 
 ```python
 import numpy, onnxruntime
-generator = onnxruntime.InferenceSession("{formats['onnx']}")
+generator = onnxruntime.InferenceSession("{formats["onnx"]}")
 {_example_arrays(generator)}
 image, = generator.run(["image"], {{{feeds}}})
-{_example_of_encoder(contract, 'onnx')}```
+{_example_of_encoder(contract, "onnx")}```
 """)
     if "mindir" in formats:
         parts.append(f"""
@@ -173,10 +205,10 @@ With MindSpore alone:
 ```python
 import mindspore, numpy
 from mindspore import nn
-generator = nn.GraphCell(mindspore.load("{file_of('generator', 'mindir')}"))
+generator = nn.GraphCell(mindspore.load("{file_of("generator", "mindir")}"))
 {_example_arrays(generator)}
 image = generator({tensors_of}).asnumpy()
-{_example_of_encoder(contract, 'mindir')}```
+{_example_of_encoder(contract, "mindir")}```
 """)
     return "".join(parts)
 
@@ -197,25 +229,35 @@ def _example_of_encoder(contract: Facts, format: str) -> str:
 
     if format == "onnx":
         own = ', "label": label' if conditional else ""
-        load, encode = (f'encoder = onnxruntime.InferenceSession("{file}")',
-                        f'mean, = encoder.run(["mean"], {{"image": image{own}}})')
+        load, encode = (
+            f'encoder = onnxruntime.InferenceSession("{file}")',
+            f'mean, = encoder.run(["mean"], {{"image": image{own}}})',
+        )
     else:
         own = ", mindspore.Tensor(label)" if conditional else ""
-        load, encode = (f'encoder = nn.GraphCell(mindspore.load("{file}"))',
-                        f"mean = encoder(mindspore.Tensor(image){own})[0].asnumpy()")
-    others = "" if not conditional else f"""
+        load, encode = (
+            f'encoder = nn.GraphCell(mindspore.load("{file}"))',
+            f"mean = encoder(mindspore.Tensor(image){own})[0].asnumpy()",
+        )
+    others = (
+        ""
+        if not conditional
+        else f"""
 other = numpy.roll(label, 1, 0)  # each image with the label of another: what it would be, were it of that label
-{generate('transferred', 'other')}"""
+{generate("transferred", "other")}"""
+    )
     return f"""
 {load}
 {encode}  # of images that were drawn, or of yours
-{generate('reconstructed', 'label')}{others}
+{generate("reconstructed", "label")}{others}
 """
 
 
 def _example_request(contract: Facts) -> str:
-    inputs: List[Dict[str, Any]] = [{"name": "seed", "shape": [1], "datatype": "INT64", "data": [7]},
-                                    {"name": "num", "shape": [1], "datatype": "INT32", "data": [4]}]
+    inputs: list[dict[str, Any]] = [
+        {"name": "seed", "shape": [1], "datatype": "INT64", "data": [7]},
+        {"name": "num", "shape": [1], "datatype": "INT32", "data": [4]},
+    ]
     return _in_quotes(json.dumps({"inputs": inputs + _example_label(contract)}, ensure_ascii=False))
 
 
@@ -225,10 +267,10 @@ def _example_program(contract: Facts) -> str:
     image = {"name": "image", "shape": [1, *sizes], "datatype": "FP32", "data": "?"}
     inputs = json.dumps([image, *_example_label(contract)], ensure_ascii=False)
     inputs = inputs.replace('"?"', f"[0.5] * {math.prod(sizes)}", 1)
-    return _in_quotes(f"import json\nprint(json.dumps({{\"inputs\": {inputs}}}))")
+    return _in_quotes(f'import json\nprint(json.dumps({{"inputs": {inputs}}}))')
 
 
-def _example_label(contract: Facts) -> List[Dict[str, Any]]:
+def _example_label(contract: Facts) -> list[dict[str, Any]]:
     if contract["labels"] is None:
         return []
     return [{"name": "label", "shape": [1], "datatype": "BYTES", "data": [contract["labels"][0]]}]
@@ -244,9 +286,11 @@ def _example_arrays(facts: Facts) -> str:
     for tensor in facts["inputs"]:
         shape = ", ".join(map(str, [4, *tensor["shape"][1:]])) + ("," if len(tensor["shape"]) == 1 else "")
         if tensor["name"] == "latent":
-            draw = {"normal": f"numpy.random.standard_normal(({shape}))",
-                    "uniform": f"numpy.random.uniform(-1, 1, ({shape}))",
-                    "sphere": f"numpy.random.standard_normal(({shape}))"}[tensor["distribution"]]
+            draw = {
+                "normal": f"numpy.random.standard_normal(({shape}))",
+                "uniform": f"numpy.random.uniform(-1, 1, ({shape}))",
+                "sphere": f"numpy.random.standard_normal(({shape}))",
+            }[tensor["distribution"]]
             lines.append(f'latent = {draw}.astype("float32")')
             if tensor["distribution"] == "sphere":
                 lines.append("latent /= numpy.linalg.norm(latent, axis=1, keepdims=True)")
@@ -263,9 +307,11 @@ def _triton_tensor(tensor: Facts) -> str:
     shape, reshape = tensor["shape"][1:], ""
     if not shape:  # Triton wants a size behind the batch: clients send (N, 1), the model sees (N,)
         shape, reshape = [1], " reshape: { shape: [ ] }"
-    return (f'{{ name: "{tensor["name"]}" data_type: {TRITON_TYPES[tensor["type"]]} '
-            f'dims: [ {", ".join(map(str, shape))} ]{reshape} }}')
+    return (
+        f'{{ name: "{tensor["name"]}" data_type: {TRITON_TYPES[tensor["type"]]} '
+        f"dims: [ {', '.join(map(str, shape))} ]{reshape} }}"
+    )
 
 
-def _write_json(path: Path, content: Dict[str, Any]) -> None:
+def _write_json(path: Path, content: dict[str, Any]) -> None:
     path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import sys
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable
 
 import numpy as np
 from mlserver import MLModel, ModelSettings
@@ -44,7 +44,7 @@ class BundleRuntime(MLModel):
         settings.parameters.version = settings.parameters.version or MODEL_VERSION
         settings.versions = [settings.parameters.version]
         super().__init__(settings)
-        self.batcher: Optional[Batcher] = None
+        self.batcher: Batcher | None = None
         self.hides_overflow = self.ended = False
 
     async def load(self) -> bool:
@@ -88,7 +88,8 @@ class BundleRuntime(MLModel):
             return lambda *arrays: in_chunks(unless_ended, arrays)
 
         self.batcher = await asyncio.get_running_loop().run_in_executor(
-            None, lambda: Batcher(open_model, self.most_rows))
+            None, lambda: Batcher(open_model, self.most_rows)
+        )
 
     def abandon(self) -> None:
         """Answer what is under way with the status 503, and compute no more."""
@@ -102,7 +103,7 @@ class BundleRuntime(MLModel):
             await asyncio.get_running_loop().run_in_executor(None, self.batcher.close)
         return True
 
-    def described_inputs(self) -> List[MetadataTensor]:
+    def described_inputs(self) -> list[MetadataTensor]:
         """Return the model's inputs as its metadata tells of them."""
         described = [_described(tensor) for tensor in self.facts["inputs"]]
         if self.labels is not None:
@@ -126,14 +127,17 @@ class BundleRuntime(MLModel):
         if not all(np.isfinite(output).all() for output in found):
             raise InferenceError(TOO_LARGE)
         arrays = {**self.also_given(inputs), **dict(zip(outputs, found))}
-        return InferenceResponse(model_name=self.name, model_version=self.version,
-                                 outputs=[NumpyCodec.encode_output(name, arrays[name]) for name in wanted])
+        return InferenceResponse(
+            model_name=self.name,
+            model_version=self.version,
+            outputs=[NumpyCodec.encode_output(name, arrays[name]) for name in wanted],
+        )
 
-    def also_given(self, inputs: Inputs) -> Dict[str, np.ndarray]:
+    def also_given(self, inputs: Inputs) -> dict[str, np.ndarray]:
         """Return what a request may ask for beside the model's outputs."""
         return {}
 
-    def _wanted(self, payload: InferenceRequest, outputs: List[str]) -> List[str]:
+    def _wanted(self, payload: InferenceRequest, outputs: list[str]) -> list[str]:
         wanted = [output.name for output in payload.outputs or ()] or outputs
         possible = [*outputs, *self.also_given(())]
         for name in wanted:
@@ -150,15 +154,18 @@ class GeneratorRuntime(BundleRuntime):
     model_name = "generator"
     read_inputs = staticmethod(generator_inputs)
 
-    def described_inputs(self) -> List[MetadataTensor]:
+    def described_inputs(self) -> list[MetadataTensor]:
         """Return the model's inputs, and those that stand for them."""
-        instead = [MetadataTensor(name=name, datatype=datatype, shape=[1], parameters=Parameters(meaning=meaning))
-                   for name, datatype, meaning in (
-                       ("seed", "INT64", "instead of latent: which latents, as `infer --seed` (default: 1)"),
-                       ("num", "INT32", "instead of latent: how many images (default: one, or one for each label)"))]
+        instead = [
+            MetadataTensor(name=name, datatype=datatype, shape=[1], parameters=Parameters(meaning=meaning))
+            for name, datatype, meaning in (
+                ("seed", "INT64", "instead of latent: which latents, as `infer --seed` (default: 1)"),
+                ("num", "INT32", "instead of latent: how many images (default: one, or one for each label)"),
+            )
+        ]
         return [*super().described_inputs(), *instead]
 
-    def also_given(self, inputs: Inputs) -> Dict[str, np.ndarray]:
+    def also_given(self, inputs: Inputs) -> dict[str, np.ndarray]:
         """Return the latents, those that a seed stands for among them."""
         return {"latent": inputs[0] if inputs else np.empty(0)}
 
@@ -187,8 +194,10 @@ def _folder_of(place: Path) -> Path:
 
 def _hides_nan(run: Callable[..., Any], facts: Facts) -> bool:
     """Tell whether a generator draws finite images of NaN: those that were exported before NaN was kept do, on CPU."""
-    arrays = [np.zeros([2 if size == "batch" else size for size in tensor["shape"]], TYPES[tensor["type"]])
-              for tensor in facts["inputs"]]
+    arrays = [
+        np.zeros([2 if size == "batch" else size for size in tensor["shape"]], TYPES[tensor["type"]])
+        for tensor in facts["inputs"]
+    ]
     arrays[0].fill(np.nan)
     return bool(np.isfinite(run(*arrays)[0]).all())
 
@@ -198,22 +207,29 @@ def _require_protobuf_of_mindspore() -> None:
     from google.protobuf.internal import api_implementation
 
     if "mindspore" not in sys.modules and api_implementation.Type() != "python":
-        raise UserError("MindSpore needs protobuf in Python: PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python "
-                        "MLSERVER_HOST=127.0.0.1 mlserver start .; `python -m ms_gan serve` does it by itself, and "
-                        "ONNX does not need it")
+        raise UserError(
+            "MindSpore needs protobuf in Python: PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python "
+            "MLSERVER_HOST=127.0.0.1 mlserver start .; `python -m ms_gan serve` does it by itself, and "
+            "ONNX does not need it"
+        )
 
 
 def _described(tensor: Facts) -> MetadataTensor:
-    told: Dict[str, Any] = {key: value for key, value in tensor.items()
-                            if key in ("meaning", "layout", "channels", "distribution")}
+    told: dict[str, Any] = {
+        key: value for key, value in tensor.items() if key in ("meaning", "layout", "channels", "distribution")
+    }
     low, high = tensor.get("range", (None, None))
     if low is not None:  # as text, which is all that gRPC carries beside whole numbers
         told["range"] = f"{low:g} to {high:g}"
-    return MetadataTensor(name=tensor["name"], datatype=PROTOCOL_TYPES[tensor["type"]],
-                          shape=[-1, *tensor["shape"][1:]], parameters=Parameters(**told))
+    return MetadataTensor(
+        name=tensor["name"],
+        datatype=PROTOCOL_TYPES[tensor["type"]],
+        shape=[-1, *tensor["shape"][1:]],
+        parameters=Parameters(**told),
+    )
 
 
-def _tensors(payload: InferenceRequest) -> Dict[str, Tensor]:
+def _tensors(payload: InferenceRequest) -> dict[str, Tensor]:
     tensors = {}
     for tensor in payload.inputs:
         if tensor.name in tensors:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 
@@ -18,11 +18,14 @@ class Stopping:
     """
 
     def __init__(self) -> None:
-        self._hand_on: Optional[Callable[[], None]] = None
+        self._hand_on: Callable[[], None] | None = None
 
-    def __enter__(self) -> "Stopping":
-        self._previous = {number: signal.signal(number, self._note) for number in ASKING
-                          if signal.getsignal(number) is not signal.SIG_IGN}  # nohup means it
+    def __enter__(self) -> Stopping:
+        self._previous = {
+            number: signal.signal(number, self._note)
+            for number in ASKING
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }  # nohup means it
         return self
 
     def __exit__(self, kind: Any, *_error: Any) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import List, Optional, Sequence
+from collections.abc import Sequence
 
 import mindspore as ms
 import numpy as np
@@ -26,7 +26,7 @@ class ImportanceWeight(nn.Cell):
     and KL by its formula.
     """
 
-    def __init__(self, encoder: nn.Cell, generator: nn.Cell, variance: Optional[float] = None):
+    def __init__(self, encoder: nn.Cell, generator: nn.Cell, variance: float | None = None):
         super().__init__()
         self.encoder, self.generator, self.variance = encoder, generator, variance
         self.constant = 0.0 if variance is None else 0.5 * math.log(2 * math.pi * variance)
@@ -44,19 +44,27 @@ class ImportanceWeight(nn.Cell):
         return prior_to_posterior - losses, prior_to_posterior, kl_of_each(mean, log_variance)
 
 
-def log_weights(encoder: nn.Cell, generator: nn.Cell, images: np.ndarray, labels: Sequence[np.ndarray],
-                latent_size: int, samples: int, seed: int, variance: Optional[float] = None) -> List[np.ndarray]:
+def log_weights(
+    encoder: nn.Cell,
+    generator: nn.Cell,
+    images: np.ndarray,
+    labels: Sequence[np.ndarray],
+    latent_size: int,
+    samples: int,
+    seed: int,
+    variance: float | None = None,
+) -> list[np.ndarray]:
     """Return ImportanceWeight's three outputs for `samples` seeded ε an image: float32, (samples, N) each.
 
     `images`: float32 in [0, 1], N×C×H×W; `labels`: none, or one array for them; `variance` as for ImportanceWeight.
     """
     weight = ImportanceWeight(encoder, generator, variance)
-    rows: List[List[np.ndarray]] = []
+    rows: list[list[np.ndarray]] = []
     for sample in range(samples):
         epsilon = draw_latents("normal", len(images), latent_size, random_stream(seed, "bound", sample))
         parts = []
         for start in range(0, len(images), CHUNK):
-            chunk = [array[start:start + CHUNK] for array in (images, epsilon, *labels)]
+            chunk = [array[start : start + CHUNK] for array in (images, epsilon, *labels)]
             parts.append([output.asnumpy() for output in weight(*map(ms.Tensor, chunk))])
         rows.append([np.concatenate(part) for part in zip(*parts)])
     return [np.stack(column) for column in zip(*rows)]

@@ -9,15 +9,20 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Dict, FrozenSet, List, Optional, Sequence, Tuple
+from typing import Any
 
 UNUSABLE = re.compile("last ?resort|blank", re.I)  # these draw a box, or nothing, for every character
-NOT_PLAIN = re.compile("serif|mincho|ming|song|kai|batang|myungjo|mono|bold|black|heavy|medium|light|thin|italic|"
-                       "oblique|condensed|narrow", re.I)
+NOT_PLAIN = re.compile(
+    "serif|mincho|ming|song|kai|batang|myungjo|mono|bold|black|heavy|medium|light|thin|italic|oblique|condensed|narrow",
+    re.I,
+)
 SANS = re.compile("sans|gothic|hei", re.I)
-NO_FONT = ("no font here has their characters; installing one, such as Debian's fonts-noto-cjk for Chinese, Japanese "
-           "and Korean, shows them")
+NO_FONT = (
+    "no font here has their characters; installing one, such as Debian's fonts-noto-cjk for Chinese, Japanese "
+    "and Korean, shows them"
+)
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Face:
     path: str
     index: int = 0  # in a collection
 
-    @functools.lru_cache(maxsize=None)
+    @functools.cache
     def load(self, size: int):
         """Return the face as Pillow's font, with the shapes that a script asks for where Pillow knows them."""
         from PIL import ImageFont, features
@@ -43,14 +48,14 @@ def dejavu(bold: bool = False) -> str:
     return f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf"
 
 
-def runs(text: str, bold: bool = False) -> List[Tuple[str, Optional[Face]]]:
+def runs(text: str, bold: bool = False) -> list[tuple[str, Face | None]]:
     """Return a line of text in pieces, each with the face that has its characters; None is DejaVu Sans.
 
     Characters that no face has are written as escapes, such as \\u732b.
     """
     text = _visible(text)
     others = _faces_for(_lacking(text, bold))
-    pieces: List[Tuple[str, Optional[Face]]] = []
+    pieces: list[tuple[str, Face | None]] = []
     for character in text:
         before = pieces[-1][1] if pieces else None
         face = others.get(character)
@@ -65,18 +70,21 @@ def runs(text: str, bold: bool = False) -> List[Tuple[str, Optional[Face]]]:
     return pieces or [("", None)]
 
 
-def legible(labels: Sequence[str], where: str, matplotlib: bool = False) -> Tuple[List[str], Optional[str]]:
+def legible(labels: Sequence[str], where: str, matplotlib: bool = False) -> tuple[list[str], str | None]:
     """Return labels as they can be written, and what to say of those that cannot.
 
     Those that need a character that no font of the machine has become numbers, "#1" for the first of the different
     ones; `where` says of what order the numbers are. `matplotlib` asks for fonts that matplotlib can use.
     """
-    places = {label: f"#{number}" for number, label in enumerate(dict.fromkeys(labels), 1)
-              if None in _faces_for(_lacking(label), matplotlib).values()}
+    places = {
+        label: f"#{number}"
+        for number, label in enumerate(dict.fromkeys(labels), 1)
+        if None in _faces_for(_lacking(label), matplotlib).values()
+    }
     return [places.get(label, label) for label in labels], f"Labels with # {where}: {NO_FONT}" if places else None
 
 
-def in_matplotlib(text: str) -> Tuple[str, Dict[str, Any]]:
+def in_matplotlib(text: str) -> tuple[str, dict[str, Any]]:
     """Return a text as matplotlib can write it, and the arguments that choose its fonts.
 
     Characters that no font has are written as escapes.
@@ -93,44 +101,56 @@ def _visible(text: str) -> str:
     """Return a text without such spaces, and such controls of other characters, as DejaVu Sans does not know."""
     if text.isascii():
         return text
-    return "".join(character if character.isascii() or ord(character) in _of_dejavu(False) else
-                   " " if character.isspace() else "" if _invisible(character) else character for character in text)
+    return "".join(
+        character
+        if character.isascii() or ord(character) in _of_dejavu(False)
+        else " "
+        if character.isspace()
+        else ""
+        if _invisible(character)
+        else character
+        for character in text
+    )
 
 
-def _lacking(text: str, bold: bool = False) -> FrozenSet[str]:
+def _lacking(text: str, bold: bool = False) -> frozenset[str]:
     """Return the characters of a text for which DejaVu Sans has no glyph."""
     if text.isascii():
         return frozenset()
-    return frozenset(character for character in _visible(text)
-                     if not character.isascii() and ord(character) not in _of_dejavu(bold))
+    return frozenset(
+        character for character in _visible(text) if not character.isascii() and ord(character) not in _of_dejavu(bold)
+    )
 
 
 def _invisible(character: str) -> bool:
     """Tell whether a character has no look of its own: it controls others, or chooses among their looks."""
-    return (unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp") or "\ufe00" <= character <= "\ufe0f"
-            or "\U000e0100" <= character <= "\U000e01ef")
+    return (
+        unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp")
+        or "\ufe00" <= character <= "\ufe0f"
+        or "\U000e0100" <= character <= "\U000e01ef"
+    )
 
 
 def _escaped(character: str) -> str:
     return character.encode("ascii", "backslashreplace").decode()
 
 
-@functools.lru_cache(maxsize=None)
-def _of_dejavu(bold: bool) -> FrozenSet[int]:
+@functools.cache
+def _of_dejavu(bold: bool) -> frozenset[int]:
     from matplotlib.ft2font import FT2Font
 
     return frozenset(FT2Font(dejavu(bold)).get_charmap())
 
 
-@functools.lru_cache(maxsize=None)
-def _faces_for(characters: FrozenSet[str], matplotlib: bool = False) -> Dict[str, Optional[Face]]:
+@functools.cache
+def _faces_for(characters: frozenset[str], matplotlib: bool = False) -> dict[str, Face | None]:
     """Return a face for each of the characters, None where there is none.
 
     That is the first face that has all of them, else for each the first that has it.
     """
     if not characters:
         return {}
-    singly: Dict[str, Optional[Face]] = dict.fromkeys(sorted(characters))
+    singly: dict[str, Face | None] = dict.fromkeys(sorted(characters))
     for face in _faces():
         if matplotlib and (face.index or not _for_matplotlib(face)):  # which knows the first face of a file alone
             continue
@@ -145,8 +165,8 @@ def _faces_for(characters: FrozenSet[str], matplotlib: bool = False) -> Dict[str
     return singly
 
 
-@functools.lru_cache(maxsize=None)
-def _faces() -> Tuple[Face, ...]:
+@functools.cache
+def _faces() -> tuple[Face, ...]:
     """Return the faces of this machine that can be scaled: plain ones without serifs first, then by their path."""
     from fontTools.ttLib import TTCollection, TTFont
     from matplotlib import font_manager
@@ -159,8 +179,11 @@ def _faces() -> Tuple[Face, ...]:
                 for index, font in enumerate(file.fonts if collection else [file]):
                     name = font["name"].getDebugName(4) or path
                     # colours alone, or pictures of one size, are nothing to write with
-                    if {"glyf", "CFF ", "CFF2"} & set(font.keys()) and not {"CBDT", "sbix"} & set(font.keys()) and (
-                            not UNUSABLE.search(name)):
+                    if (
+                        {"glyf", "CFF ", "CFF2"} & set(font.keys())
+                        and not {"CBDT", "sbix"} & set(font.keys())
+                        and (not UNUSABLE.search(name))
+                    ):
                         rank = len(set(map(str.lower, NOT_PLAIN.findall(name)))) + (SANS.search(name) is None)
                         Face(path, index).load(16)
                         found.append((rank, path, index))
@@ -169,8 +192,8 @@ def _faces() -> Tuple[Face, ...]:
     return (Face(dejavu()), *(Face(path, index) for _, path, index in sorted(found)))
 
 
-@functools.lru_cache(maxsize=None)
-def _characters(face: Face) -> FrozenSet[int]:
+@functools.cache
+def _characters(face: Face) -> frozenset[int]:
     from fontTools.ttLib import TTFont
 
     try:
@@ -180,7 +203,7 @@ def _characters(face: Face) -> FrozenSet[int]:
         return frozenset()
 
 
-@functools.lru_cache(maxsize=None)
+@functools.cache
 def _for_matplotlib(face: Face) -> bool:
     from matplotlib.ft2font import FT2Font
 

@@ -11,9 +11,10 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any, Callable, Dict, Iterator, Optional
+from typing import Any, Callable
 
 import mindspore as ms
 import numpy as np
@@ -51,9 +52,9 @@ class Judge:
     home: its folder; None for one that could not be kept. sha256: what identifies it, that of its list of checksums.
     """
 
-    home: Optional[Path]
-    about: Dict[str, Any]
-    networks: Dict[str, JudgeNetwork]
+    home: Path | None
+    about: dict[str, Any]
+    networks: dict[str, JudgeNetwork]
     sha256: str
 
     def features(self, images: np.ndarray) -> np.ndarray:
@@ -102,7 +103,7 @@ def build_network(kind: str, image_shape, classes: int, seed: int) -> JudgeNetwo
     return network
 
 
-def why_no_judge(data: ImageData) -> Optional[str]:
+def why_no_judge(data: ImageData) -> str | None:
     """Say why there can be no judge of these data; None where there can."""
     if data.channels_from:
         return f"{data.name}: its channels are read, one by one, by the judge of {data.channels_from}, to count modes"
@@ -157,12 +158,20 @@ def train_judge(train: ImageData, test: ImageData, seed: int, command: str, say:
         accuracies[kind] = accuracy(networks[kind], test)
         say(f"judge, network of {kind}: reads {accuracies[kind]:.2%} of {len(test.images):,} test images rightly")
     about = {
-        "networks": NETWORKS, "classes": list(train.classes), "image_shape": list(train.images.shape[1:]),
+        "networks": NETWORKS,
+        "classes": list(train.classes),
+        "image_shape": list(train.images.shape[1:]),
         "data": {"name": train.name, **identity(train, test)},
-        "training": {"seeds": {kind: seed + number for number, kind in enumerate(NETWORKS)}, "epochs": EPOCHS,
-                     "least_steps": LEAST_STEPS, "batch_size": BATCH, "learning_rate": LEARNING_RATE,
-                     "images": len(train.images), "command": command,
-                     "versions": {name: runtime.environment()[name] for name in ("ms_gan", "mindspore", "numpy")}},
+        "training": {
+            "seeds": {kind: seed + number for number, kind in enumerate(NETWORKS)},
+            "epochs": EPOCHS,
+            "least_steps": LEAST_STEPS,
+            "batch_size": BATCH,
+            "learning_rate": LEARNING_RATE,
+            "images": len(train.images),
+            "command": command,
+            "versions": {name: runtime.environment()[name] for name in ("ms_gan", "mindspore", "numpy")},
+        },
         "accuracy_test": accuracies,
     }
     digest = hashlib.sha256()
@@ -201,7 +210,8 @@ def load_judge(folder: Path) -> Judge:
         stored = ms.load_checkpoint(str(folder / f"{kind}.ckpt"))
         own = {parameter.name: parameter for parameter in network.get_parameters()}
         if {name: tuple(values.shape) for name, values in stored.items()} != {
-                name: tuple(values.shape) for name, values in own.items()}:
+            name: tuple(values.shape) for name, values in own.items()
+        }:
             raise UserError(f"{folder}: {kind}.ckpt is of another network; use the version of ms_gan that made it")
         for name, parameter in own.items():
             parameter.set_data(stored[name])
@@ -209,7 +219,7 @@ def load_judge(folder: Path) -> Judge:
     return Judge(folder, about, networks, _identifier(folder))
 
 
-def identity(train: ImageData, test: ImageData) -> Dict[str, str]:
+def identity(train: ImageData, test: ImageData) -> dict[str, str]:
     """Return what a judge's data are known by.
 
     Their checksums; and, since copies of a data set may differ in how pixels were rounded, that of the training labels
@@ -219,14 +229,17 @@ def identity(train: ImageData, test: ImageData) -> Dict[str, str]:
     return {"train_sha256": train.sha256, "test_sha256": test.sha256, "train_labels_sha256": labels}
 
 
-def fits(about: Dict[str, Any], train: ImageData, test: ImageData) -> bool:
+def fits(about: dict[str, Any], train: ImageData, test: ImageData) -> bool:
     """Tell whether a judge was made for these data.
 
     The test split and the labels of the training split must be equal to the last byte; its images may be another copy.
     """
     own = identity(train, test)
-    return (all(about["data"].get(key) == own[key] for key in ("test_sha256", "train_labels_sha256"))
-            and tuple(about["classes"]) == train.classes and about["image_shape"] == list(train.images.shape[1:]))
+    return (
+        all(about["data"].get(key) == own[key] for key in ("test_sha256", "train_labels_sha256"))
+        and tuple(about["classes"]) == train.classes
+        and about["image_shape"] == list(train.images.shape[1:])
+    )
 
 
 def judge_for(train: ImageData, test: ImageData, say: Callable[[str], None]) -> Judge:
@@ -241,8 +254,9 @@ def judge_for(train: ImageData, test: ImageData, say: Callable[[str], None]) -> 
                 return load_judge(folder)
         except UserError as error:
             say(f"note: {error}; another judge is looked for")
-    key = hashlib.sha256(json.dumps([identity(train, test), NETWORKS, EPOCHS, LEAST_STEPS, BATCH, LEARNING_RATE,
-                                     SEED]).encode()).hexdigest()
+    key = hashlib.sha256(
+        json.dumps([identity(train, test), NETWORKS, EPOCHS, LEAST_STEPS, BATCH, LEARNING_RATE, SEED]).encode()
+    ).hexdigest()
     try:
         folder = cache_folder() / "judges" / f"{train.name}-{key[:16]}"
     except UserError as error:
@@ -259,12 +273,14 @@ def judge_for(train: ImageData, test: ImageData, say: Callable[[str], None]) -> 
             shutil.rmtree(folder)
         return kept or keep_judge(judge, folder)
     except OSError as error:
-        say(f"note: {folder} cannot be written ({error.strerror or error}), so the judge serves now and is trained "
-            f"again next time; set MS_GAN_CACHE to a folder that can")
+        say(
+            f"note: {folder} cannot be written ({error.strerror or error}), so the judge serves now and is trained "
+            f"again next time; set MS_GAN_CACHE to a folder that can"
+        )
         return judge
 
 
-def _kept(folder: Path, train: ImageData, test: ImageData, say: Callable[[str], None]) -> Optional[Judge]:
+def _kept(folder: Path, train: ImageData, test: ImageData, say: Callable[[str], None]) -> Judge | None:
     """Return the judge in a folder, if there is one of these data that can be read."""
     if not folder.is_dir():
         return None
@@ -284,7 +300,7 @@ def _shipped() -> Iterator[Path]:
             continue
 
 
-def _about(folder: Path) -> Dict[str, Any]:
+def _about(folder: Path) -> dict[str, Any]:
     try:
         about = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

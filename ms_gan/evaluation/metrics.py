@@ -10,7 +10,8 @@ was computed from belongs to its name, such as fd_10k_test.
 
 from __future__ import annotations
 
-from typing import Dict, Iterator, NamedTuple, Optional, Sequence, Tuple
+from collections.abc import Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 
@@ -56,12 +57,16 @@ def frechet_distance(first: Moments, second: Moments) -> float:
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
     inner = np.linalg.eigvalsh(root @ second.covariance @ root)
     difference = first.mean - second.mean
-    distance = (difference @ difference + np.trace(first.covariance) + np.trace(second.covariance)
-                - 2 * np.sqrt(np.clip(inner, 0, None)).sum())
+    distance = (
+        difference @ difference
+        + np.trace(first.covariance)
+        + np.trace(second.covariance)
+        - 2 * np.sqrt(np.clip(inner, 0, None)).sum()
+    )
     return max(0.0, float(distance))
 
 
-def distance_ratio(distance: float, of_real: float, reference: Moments) -> Optional[float]:
+def distance_ratio(distance: float, of_real: float, reference: Moments) -> float | None:
     """Return a Fréchet distance over that of real images to the same `reference`; None where the latter is nothing.
 
     Nothing is what rounding alone may make of it: less than NOTHING of the variance and the squared mean of the
@@ -71,8 +76,9 @@ def distance_ratio(distance: float, of_real: float, reference: Moments) -> Optio
     return distance / of_real if of_real > NOTHING * scale else None
 
 
-def precision_recall_density_coverage(real: np.ndarray, generated: np.ndarray,
-                                      neighbours: int = NEIGHBOURS) -> Dict[str, float]:
+def precision_recall_density_coverage(
+    real: np.ndarray, generated: np.ndarray, neighbours: int = NEIGHBOURS
+) -> dict[str, float]:
     """Return whether generated features lie among the real ones, and the real among the generated.
 
     With B(x) the ball about x that reaches to its k-th nearest neighbour in its own set, k = `neighbours`:
@@ -98,8 +104,12 @@ def precision_recall_density_coverage(real: np.ndarray, generated: np.ndarray,
         held_by += inside.sum(0)
         covered[rows] = inside.any(1)
         recalled[rows] = (distances < generated_reach).any(1)
-    return {"precision": float((held_by > 0).mean()), "recall": float(recalled.mean()),
-            "density": float(held_by.mean() / neighbours), "coverage": float(covered.mean())}
+    return {
+        "precision": float((held_by > 0).mean()),
+        "recall": float(recalled.mean()),
+        "density": float(held_by.mean() / neighbours),
+        "coverage": float(covered.mean()),
+    }
 
 
 def class_accuracy(read: np.ndarray, wanted: np.ndarray, classes: int) -> float:
@@ -112,12 +122,12 @@ def class_accuracy(read: np.ndarray, wanted: np.ndarray, classes: int) -> float:
     return float(np.mean(shares))
 
 
-def class_shares(read: np.ndarray, classes: int) -> Tuple[float, ...]:
+def class_shares(read: np.ndarray, classes: int) -> tuple[float, ...]:
     """Return which part of the images, int (N,), a judge reads as each class."""
     return tuple(float(share) for share in np.bincount(read, minlength=classes) / len(read))
 
 
-def mode_coverage(read: np.ndarray, modes: int) -> Dict[str, float]:
+def mode_coverage(read: np.ndarray, modes: int) -> dict[str, float]:
     """Return how many of the modes are found, int (N,) from 0 saying the mode of each sample, and how evenly.
 
     `modes`, those with at least one sample; `kl`, KL(share of samples in each mode ‖ uniform) in nats, Σ p log(p·modes)
@@ -129,7 +139,7 @@ def mode_coverage(read: np.ndarray, modes: int) -> Dict[str, float]:
     return {"modes": float(len(found)), "kl": float((found * np.log(found * modes)).sum())}
 
 
-def nearest(queries: np.ndarray, references: np.ndarray) -> Tuple[np.ndarray, np.ndarray]:
+def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each query image's Euclidean distance to its nearest reference image, float32 (N,), and that one's index.
 
     Pixels in [0, 1], images of any equal shape. Of several that are equally near, float32 decides.
@@ -138,7 +148,7 @@ def nearest(queries: np.ndarray, references: np.ndarray) -> Tuple[np.ndarray, np
     index = np.zeros(len(queries), np.int64)
     centre = _centre(references)
     for start in range(0, len(references), 10 * BLOCK):
-        some = _pixels(references[start:start + 10 * BLOCK], centre)
+        some = _pixels(references[start : start + 10 * BLOCK], centre)
         for rows, distances in _distances(queries, some, centre):
             best = distances.argmin(1)
             value = distances[np.arange(len(best)), best]
@@ -148,18 +158,22 @@ def nearest(queries: np.ndarray, references: np.ndarray) -> Tuple[np.ndarray, np
     return np.sqrt(least), index
 
 
-def memorisation(distances: np.ndarray) -> Dict[str, float]:
+def memorisation(distances: np.ndarray) -> dict[str, float]:
     """Return what the distances of generated images to their nearest training image, (N,), say: copies lie near 0.
 
     The median, the 1st percentile, and the share below 1, which for 28×28 is a copy to the eye. The distances fall as
     there are more training images; what unseen real images score beside them is what no copying looks like.
     """
-    return {"median": float(np.median(distances)), "percentile_1": float(np.percentile(distances, 1)),
-            "share_below_1": float((distances < 1).mean())}
+    return {
+        "median": float(np.median(distances)),
+        "percentile_1": float(np.percentile(distances, 1)),
+        "share_below_1": float((distances < 1).mean()),
+    }
 
 
-def parzen_log_likelihood(samples: np.ndarray, validation: np.ndarray, test: np.ndarray,
-                          sigmas: Sequence[float] = SIGMAS) -> Dict[str, float]:
+def parzen_log_likelihood(
+    samples: np.ndarray, validation: np.ndarray, test: np.ndarray, sigmas: Sequence[float] = SIGMAS
+) -> dict[str, float]:
     """Return the mean log-density, in nats, of test images under Gaussians of one width about the samples.
 
     log p(x) = log (1/M) Σⱼ N(x; sampleⱼ, σ² I) (Goodfellow et al. 2014, section 5; Breuleux et al. 2009), pixels in
@@ -175,8 +189,9 @@ def parzen_log_likelihood(samples: np.ndarray, validation: np.ndarray, test: np.
     return {"log_likelihood": float(of_each.mean()), "error": float(error), "sigma": sigma}
 
 
-def one_nearest_neighbour_error(samples: np.ndarray, labels: np.ndarray, test: np.ndarray,
-                                test_labels: np.ndarray) -> float:
+def one_nearest_neighbour_error(
+    samples: np.ndarray, labels: np.ndarray, test: np.ndarray, test_labels: np.ndarray
+) -> float:
     """Return the share of test images whose nearest sample, by pixels, has another class (Radford et al. 2016).
 
     Images of any equal shape; labels int, (M,) and (N,). Falls as there are more samples.
@@ -184,7 +199,7 @@ def one_nearest_neighbour_error(samples: np.ndarray, labels: np.ndarray, test: n
     return float(np.mean(labels[nearest(test, samples)[1]] != test_labels))
 
 
-def equilibrium(real_logits: np.ndarray, generated_logits: np.ndarray, threshold: float = 0.0) -> Dict[str, float]:
+def equilibrium(real_logits: np.ndarray, generated_logits: np.ndarray, threshold: float = 0.0) -> dict[str, float]:
     """Return how a discriminator judges images that it was not trained on, by its logits, (N,) or (N, 1).
 
     The part of the real and of the generated ones that it judges rightly, taking those above the `threshold` for real;
@@ -195,11 +210,14 @@ def equilibrium(real_logits: np.ndarray, generated_logits: np.ndarray, threshold
     real, generated = (logits.astype(np.float64).ravel() for logits in (real_logits, generated_logits))
     ascending = np.sort(generated)
     below = (np.searchsorted(ascending, real, "left") + np.searchsorted(ascending, real, "right")) / 2
-    return {"accuracy_real": float((real > threshold).mean()),
-            "accuracy_generated": float((generated < threshold).mean()),
-            "accuracy_pairs": float(below.mean() / len(generated)),
-            "logit_spread_real": float(real.std()), "logit_spread_generated": float(generated.std()),
-            "logit_gap": float(real.mean() - generated.mean())}
+    return {
+        "accuracy_real": float((real > threshold).mean()),
+        "accuracy_generated": float((generated < threshold).mean()),
+        "accuracy_pairs": float(below.mean() / len(generated)),
+        "logit_spread_real": float(real.std()),
+        "logit_spread_generated": float(generated.std()),
+        "logit_gap": float(real.mean() - generated.mean()),
+    }
 
 
 def _pixels(images: np.ndarray, centre: np.ndarray) -> np.ndarray:
@@ -210,10 +228,10 @@ def _pixels(images: np.ndarray, centre: np.ndarray) -> np.ndarray:
 
 def _centre(images: np.ndarray) -> np.ndarray:
     """Return the mean of (some of) the images, in [0, 1], float32: about it, float32 loses less in distances."""
-    return _pixels(images[:10 * BLOCK], np.float32(0)).mean(0)
+    return _pixels(images[: 10 * BLOCK], np.float32(0)).mean(0)
 
 
-def _distances(first: np.ndarray, second: np.ndarray, centre=None) -> Iterator[Tuple[slice, np.ndarray]]:
+def _distances(first: np.ndarray, second: np.ndarray, centre=None) -> Iterator[tuple[slice, np.ndarray]]:
     """Yield, for blocks of `first`, which rows they are and their squared distances to `second`, float32.
 
     With a centre `first` are images, which `_pixels` brings to where `second` is; else both are float32 vectors.
@@ -232,8 +250,12 @@ def _distances(first: np.ndarray, second: np.ndarray, centre=None) -> Iterator[T
 
 def _reach(features: np.ndarray, neighbours: int) -> np.ndarray:
     """Return each row's squared distance to its k-th nearest other row."""
-    return np.concatenate([np.partition(distances, neighbours, axis=1)[:, neighbours]  # the row itself is the nearest
-                           for _, distances in _distances(features, features)])
+    return np.concatenate(
+        [
+            np.partition(distances, neighbours, axis=1)[:, neighbours]  # the row itself is the nearest
+            for _, distances in _distances(features, features)
+        ]
+    )
 
 
 def _mean_log_densities(samples: np.ndarray, images: np.ndarray, sigmas: Sequence[float]) -> np.ndarray:
@@ -241,7 +263,7 @@ def _mean_log_densities(samples: np.ndarray, images: np.ndarray, sigmas: Sequenc
     centre = _centre(samples)
     densities = np.full((len(sigmas), len(images)), -np.inf)
     for start in range(0, len(samples), 10 * BLOCK):
-        some = _pixels(samples[start:start + 10 * BLOCK], centre)
+        some = _pixels(samples[start : start + 10 * BLOCK], centre)
         for rows, distances in _distances(images, some, centre):
             least = distances.min(1)
             distances -= least[:, None]

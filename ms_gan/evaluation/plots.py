@@ -9,8 +9,8 @@ from __future__ import annotations
 import io
 import math
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont, ImageOps
@@ -29,7 +29,7 @@ DISTANCES = "fd_"  # and those of Fréchet distances
 MOST_IN_PANEL = len(OTHER_COLOURS)  # of other values, so that no two have one colour
 
 
-def compose_grid(images: np.ndarray, columns: int, width: Optional[int] = None) -> np.ndarray:
+def compose_grid(images: np.ndarray, columns: int, width: int | None = None) -> np.ndarray:
     """Return the images row by row as one uint8 array, height × width × 3, on white, cells `GAP` apart.
 
     Every image pixel becomes a square of equal pixels, 1 to 16 wide, as fits into about
@@ -55,12 +55,19 @@ def compose_grid(images: np.ndarray, columns: int, width: Optional[int] = None) 
     grid = np.full((rows * down - GAP, columns * right - GAP, 3), 255, np.uint8)
     for index, cell in enumerate(cells):
         top, left = index // columns * down, index % columns * right
-        grid[top:top + down - GAP, left:left + right - GAP] = cell
+        grid[top : top + down - GAP, left : left + right - GAP] = cell
     return grid
 
 
-def sheet(path: Path, images: np.ndarray, columns: int, title: str, caption: Optional[str] = None,
-          row_labels: Optional[Sequence[str]] = None, column_labels: Optional[Sequence[str]] = None) -> None:
+def sheet(
+    path: Path,
+    images: np.ndarray,
+    columns: int,
+    title: str,
+    caption: str | None = None,
+    row_labels: Sequence[str] | None = None,
+    column_labels: Sequence[str] | None = None,
+) -> None:
     """Write a PNG contact sheet of the images, row by row.
 
     Labels stand beside the rows and above the columns, one for each; those that no font of this machine can write are
@@ -70,23 +77,24 @@ def sheet(path: Path, images: np.ndarray, columns: int, title: str, caption: Opt
     rows = -(-len(images) // columns)
     labels, caption = _legible([*(row_labels or ()), *(column_labels or ())], caption)
     beside = row_labels if row_labels is None else labels[: len(row_labels)]
-    above = column_labels if column_labels is None else labels[len(row_labels or ()):]
+    above = column_labels if column_labels is None else labels[len(row_labels or ()) :]
     _write_page(path, _labelled(grid, rows, columns, beside, above), title, caption)
 
 
-def captioned(path: Path, images: np.ndarray, columns: int, labels: Sequence[str], title: str,
-              caption: Optional[str] = None) -> None:
+def captioned(
+    path: Path, images: np.ndarray, columns: int, labels: Sequence[str], title: str, caption: str | None = None
+) -> None:
     """Write a PNG contact sheet with a label, as `sheet` has them, below each image. Raises what `sheet` raises."""
     if len(labels) != len(images):
         raise ValueError(f"{len(labels)} labels for {len(images)} images")
     labels, caption = _legible(labels, caption)
     rows = []
     for start in range(0, len(images), columns):
-        row = images[start:start + columns]
+        row = images[start : start + columns]
         white = np.full((columns - len(row), *row.shape[1:]), 1 if row.dtype == np.float32 else 255, row.dtype)
         pictures = Image.fromarray(compose_grid(np.concatenate((row, white)), columns, width=900))
         right = (pictures.width + GAP) // columns
-        texts = [_text(label, 13, right - GAP) for label in labels[start:start + columns]]
+        texts = [_text(label, 13, right - GAP) for label in labels[start : start + columns]]
         strip = Image.new("RGB", (pictures.width, max(text.height for text in texts)), "white")
         for number, text in enumerate(texts):
             strip.paste(text, (number * right + (right - GAP - text.width) // 2, 0))
@@ -94,8 +102,17 @@ def captioned(path: Path, images: np.ndarray, columns: int, labels: Sequence[str
     _write_page(path, _stack(rows, SPACING), title, caption)
 
 
-def compare(path: Path, generated: np.ndarray, real: np.ndarray, columns: int, generated_title: str, real_title: str,
-            title: str, caption: Optional[str] = None, above: bool = False) -> None:
+def compare(
+    path: Path,
+    generated: np.ndarray,
+    real: np.ndarray,
+    columns: int,
+    generated_title: str,
+    real_title: str,
+    title: str,
+    caption: str | None = None,
+    above: bool = False,
+) -> None:
     """Write a PNG with two contact sheets side by side, or the first above the second.
 
     Raises ValueError when these differ in number, height or width, and what `compose_grid` raises.
@@ -103,8 +120,10 @@ def compare(path: Path, generated: np.ndarray, real: np.ndarray, columns: int, g
     grids = [Image.fromarray(compose_grid(images, columns, width=600)) for images in (generated, real)]
     if (len(generated), generated.shape[2:]) != (len(real), real.shape[2:]):
         raise ValueError(f"images to compare must agree in number and size: {generated.shape}, {real.shape}")
-    blocks = [_stack([_text(heading, 16, grid.width), grid], SPACING)
-              for heading, grid in zip((generated_title, real_title), grids)]
+    blocks = [
+        _stack([_text(heading, 16, grid.width), grid], SPACING)
+        for heading, grid in zip((generated_title, real_title), grids)
+    ]
     if above:
         panel = _stack(blocks, MARGIN)
     else:
@@ -113,8 +132,12 @@ def compare(path: Path, generated: np.ndarray, real: np.ndarray, columns: int, g
     _write_page(path, panel, title, caption)
 
 
-def losses(path: Path, history: Dict[str, Sequence[Optional[float]]], title: str,
-           equilibrium: Optional[Dict[str, Tuple[float, str]]] = None) -> bool:
+def losses(
+    path: Path,
+    history: dict[str, Sequence[float | None]],
+    title: str,
+    equilibrium: dict[str, tuple[float, str]] | None = None,
+) -> bool:
     """Write a PNG of all columns of a history: the losses and, below, shares, distances and whatever else is in it.
 
     Losses are `loss` and `loss_*`. Shares, in [0, 1], are D's judgements, `accuracy_*` and `fool_rate`, and in how many
@@ -141,10 +164,20 @@ def losses(path: Path, history: Dict[str, Sequence[Optional[float]]], title: str
     distances = [name for name in there if name.startswith(DISTANCES)]
     others = [name for name in there if name not in {*of_losses, *shares, *readers, *distances}]
     panels = [("loss", names) for names in _by_magnitude(values, of_losses)]
-    panels += [(kind, names) for kind, names in (
-        ("share of images", shares), ("asked-for class is read", readers), ("Fréchet distance", distances)) if names]
-    panels += [("other values", names[start:start + MOST_IN_PANEL]) for names in _by_magnitude(values, others)
-               for start in range(0, len(names), MOST_IN_PANEL)]
+    panels += [
+        (kind, names)
+        for kind, names in (
+            ("share of images", shares),
+            ("asked-for class is read", readers),
+            ("Fréchet distance", distances),
+        )
+        if names
+    ]
+    panels += [
+        ("other values", names[start : start + MOST_IN_PANEL])
+        for names in _by_magnitude(values, others)
+        for start in range(0, len(names), MOST_IN_PANEL)
+    ]
     one_for_each = len(set(history["epoch"])) == len(set(history["step"]))
     time = "epoch" if one_for_each else "step"
     figure = Figure(figsize=(10, 1 + 3 * len(panels)), dpi=100, layout="constrained")
@@ -154,7 +187,7 @@ def losses(path: Path, history: Dict[str, Sequence[Optional[float]]], title: str
     all_axes = figure.subplots(len(panels), sharex=True, squeeze=False)[:, 0]
     for axes, (kind, names) in zip(all_axes, panels):
         colours = iter(OTHER_COLOURS * len(history))
-        levels: Dict[Tuple[float, str], List[Tuple[str, str]]] = {}
+        levels: dict[tuple[float, str], list[tuple[str, str]]] = {}
         for name in names:
             colour = PLAYER_COLOURS.get(name) or next(colours)
             legend = READERS.get(name, name.replace("_", " "))
@@ -172,8 +205,13 @@ def losses(path: Path, history: Dict[str, Sequence[Optional[float]]], title: str
                 levels.setdefault((level, formula), []).append((legend, colour))
         for (level, formula), players in levels.items():  # one line where two players share it
             whose = " and ".join(player for player, _ in players)
-            axes.axhline(level, color=players[0][1] if len(players) == 1 else "#777777", linestyle="--", linewidth=1,
-                         label=f"{whose} at equilibrium,\n{formula} = {level:.3f}")
+            axes.axhline(
+                level,
+                color=players[0][1] if len(players) == 1 else "#777777",
+                linestyle="--",
+                linewidth=1,
+                label=f"{whose} at equilibrium,\n{formula} = {level:.3f}",
+            )
         if kind in ("Fréchet distance", "other values"):
             if _logarithmic(values, names, least=100 if kind == "other values" else 1):
                 axes.set_yscale("log")
@@ -201,7 +239,7 @@ def gif(path: Path, frames: Sequence[Path]) -> None:
     """
     if not frames:
         raise ValueError("an animation needs at least one frame")
-    pictures: List[Image.Image] = []
+    pictures: list[Image.Image] = []
     for index in np.linspace(0, len(frames) - 1, min(len(frames), MOST_FRAMES)).round().astype(int):
         with Image.open(frames[index]) as file:
             picture = file.convert("RGB")
@@ -213,13 +251,21 @@ def gif(path: Path, frames: Sequence[Path]) -> None:
         else:
             pictures.append(picture.quantize(256, dither=Image.Dither.NONE))
     content = io.BytesIO()
-    pictures[0].save(content, "GIF", save_all=True, append_images=pictures[1:], loop=0, optimize=True,
-                     duration=[FRAME_MILLISECONDS] * (len(pictures) - 1) + [LAST_FRAME_MILLISECONDS])
+    pictures[0].save(
+        content,
+        "GIF",
+        save_all=True,
+        append_images=pictures[1:],
+        loop=0,
+        optimize=True,
+        duration=[FRAME_MILLISECONDS] * (len(pictures) - 1) + [LAST_FRAME_MILLISECONDS],
+    )
     write_file(path, content.getvalue())
 
 
-def _labelled(grid: Image.Image, rows: int, columns: int, row_labels: Optional[Sequence[str]],
-              column_labels: Optional[Sequence[str]]) -> Image.Image:
+def _labelled(
+    grid: Image.Image, rows: int, columns: int, row_labels: Sequence[str] | None, column_labels: Sequence[str] | None
+) -> Image.Image:
     """Return the grid with labels beside its rows and above its columns, on end where these are narrow."""
     for labels, count, kind in ((row_labels, rows, "row"), (column_labels, columns, "column")):
         if labels is not None and len(labels) != count:
@@ -241,7 +287,7 @@ def _labelled(grid: Image.Image, rows: int, columns: int, row_labels: Optional[S
     return panel
 
 
-def _write_page(path: Path, panel: Image.Image, title: str, caption: Optional[str]) -> None:
+def _write_page(path: Path, panel: Image.Image, title: str, caption: str | None) -> None:
     width = max(panel.width, 450)
     blocks = [_text(title, 20, width, bold=True), panel] + ([_text(caption, 14, width)] if caption else [])
     content = io.BytesIO()
@@ -249,7 +295,7 @@ def _write_page(path: Path, panel: Image.Image, title: str, caption: Optional[st
     write_file(path, content.getvalue())
 
 
-def _legible(labels: Sequence[str], caption: Optional[str]) -> Tuple[List[str], Optional[str]]:
+def _legible(labels: Sequence[str], caption: str | None) -> tuple[list[str], str | None]:
     """Return labels that can be written, and the caption, which says so where they are not those of the caller."""
     labels, note = fonts.legible(labels, "are numbered in the order in which they stand here")
     return labels, f"{caption}. {note}" if caption and note else caption or note
@@ -266,11 +312,11 @@ def _stack(blocks: Sequence[Image.Image], spacing: int) -> Image.Image:
     return stack
 
 
-def _text(text: str, size: int, width: Optional[int] = None, bold: bool = False) -> Image.Image:
+def _text(text: str, size: int, width: int | None = None, bold: bool = False) -> Image.Image:
     """Return text on white, in as many lines as `width` screen pixels ask for."""
     usual = ImageFont.truetype(fonts.dejavu(bold), size, layout_engine=ImageFont.Layout.BASIC)
 
-    def pieces(line: str) -> List[Tuple[str, ImageFont.FreeTypeFont]]:
+    def pieces(line: str) -> list[tuple[str, ImageFont.FreeTypeFont]]:
         return [(piece, face.load(size) if face else usual) for piece, face in fonts.runs(line, bold)]
 
     def length(line: str) -> float:
@@ -293,7 +339,7 @@ def _text(text: str, size: int, width: Optional[int] = None, bold: bool = False)
     return block
 
 
-def _by_magnitude(history: Dict[str, Sequence[Optional[float]]], names: Sequence[str]) -> List[List[str]]:
+def _by_magnitude(history: dict[str, Sequence[float | None]], names: Sequence[str]) -> list[list[str]]:
     """Return the names of columns in groups, the largest first; in each, no median is a tenth of the largest."""
     sizes = {}
     for name in names:
@@ -301,7 +347,7 @@ def _by_magnitude(history: Dict[str, Sequence[Optional[float]]], names: Sequence
         sizes[name] = np.median(curve) if len(curve) else np.nan
     greatest = np.nanmax([0.0, *sizes.values()])
     sizes = {name: greatest if np.isnan(size) else size for name, size in sizes.items()}  # these need no panel
-    groups: List[List[str]] = []
+    groups: list[list[str]] = []
     for name in sorted(sizes, key=sizes.__getitem__, reverse=True):
         if not groups or sizes[name] < sizes[groups[-1][0]] / 10:
             groups.append([])
@@ -309,13 +355,13 @@ def _by_magnitude(history: Dict[str, Sequence[Optional[float]]], names: Sequence
     return [sorted(group, key=list(sizes).index) for group in groups]
 
 
-def _logarithmic(history: Dict[str, Sequence[Optional[float]]], names: Sequence[str], least: float) -> bool:
+def _logarithmic(history: dict[str, Sequence[float | None]], names: Sequence[str], least: float) -> bool:
     """Tell whether the finite values of columns are all positive, and the greatest is `least` times the least."""
     found = np.concatenate([_finite(history[name]) for name in names])
     return len(found) > 0 and found.min() > 0 and found.max() / least >= found.min()
 
 
-def _finite(column: Sequence[Optional[float]]) -> np.ndarray:
+def _finite(column: Sequence[float | None]) -> np.ndarray:
     numbers = np.asarray(column, np.float64)  # None becomes NaN
     return numbers[np.isfinite(numbers)]
 

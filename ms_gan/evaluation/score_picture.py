@@ -5,8 +5,8 @@ from __future__ import annotations
 import functools
 import io
 import textwrap
+from collections.abc import Sequence
 from pathlib import Path
-from typing import List, Optional, Sequence
 
 import numpy as np
 
@@ -18,7 +18,7 @@ COLOURS = {"generated": "#0072B2", "real": "#E69F00"}  # of Okabe and Ito, as in
 MOST_CLASSES = 60  # whose names stand below the bars
 
 
-def table(scores: Scores) -> List[str]:
+def table(scores: Scores) -> list[str]:
     """Return the scores as lines of equal width: name, generated, real."""
     width = max(map(len, scores.generated), default=0)
     lines = [f"{'':{width}} {'generated':>12} {'real':>12}"]
@@ -41,12 +41,16 @@ def picture(path: Path, scores: Scores, classes: Sequence[str], title: str, capt
     from matplotlib.figure import Figure
 
     logits = functools.partial(_logits, threshold=scores.threshold)
-    panels = [(draw, values) for draw, values in (
-        (_classes, scores.shares), (_nearest, scores.nearest), (logits, scores.logits)) if values is not None]
+    panels = [
+        (draw, values)
+        for draw, values in ((_classes, scores.shares), (_nearest, scores.nearest), (logits, scores.logits))
+        if values is not None
+    ]
     lines = table(scores)
     if scores.shares is not None and len(classes) <= MOST_CLASSES:
-        classes, note = fonts.legible(classes, "are numbered in the order of the classes in metrics.json",
-                                      matplotlib=True)
+        classes, note = fonts.legible(
+            classes, "are numbered in the order of the classes in metrics.json", matplotlib=True
+        )
         caption = f"{caption} {note}." if note else caption
     title, font_of_title = fonts.in_matplotlib(textwrap.fill(title, 80))
     caption, font_of_caption = fonts.in_matplotlib("\n".join(textwrap.wrap(caption, 125)))
@@ -80,12 +84,19 @@ def _classes(axes, shares, classes: Sequence[str]) -> None:
 def _nearest(axes, nearest, classes: Sequence[str]) -> None:
     bins = np.linspace(0, max(float(distances.max()) for distances in nearest.values()) or 1.0, 80)
     for kind, distances in nearest.items():
-        axes.hist(distances, bins, density=True, histtype="step", linewidth=1.6, color=COLOURS[kind],
-                  label=kind if kind == "generated" else "real, of the test split")
+        axes.hist(
+            distances,
+            bins,
+            density=True,
+            histtype="step",
+            linewidth=1.6,
+            color=COLOURS[kind],
+            label=kind if kind == "generated" else "real, of the test split",
+        )
     axes.set(xlabel="distance to the nearest training image", ylabel="density", xlim=(0, None))
 
 
-def _logits(axes, logits, classes: Sequence[str], threshold: Optional[float]) -> None:
+def _logits(axes, logits, classes: Sequence[str], threshold: float | None) -> None:
     values = np.concatenate([some.ravel() for some in logits.values()])
     low, high = float(values.min()), float(values.max())
     bins = np.linspace(low, high if high > low else low + 1, 80)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 import numpy as np
 
@@ -21,8 +21,17 @@ COMPARED_COLUMNS = 8
 TRANSFERRED, DONORS = 6, 6
 
 
-def samples(path: Path, draw: Draw, latent: Dict[str, Any], rows: int, columns: int, seed: int, about: str,
-            labels: Optional[np.ndarray] = None, names: Optional[LabelNames] = None) -> None:
+def samples(
+    path: Path,
+    draw: Draw,
+    latent: dict[str, Any],
+    rows: int,
+    columns: int,
+    seed: int,
+    about: str,
+    labels: np.ndarray | None = None,
+    names: LabelNames | None = None,
+) -> None:
     """Draw rows × columns samples; `latent` says their distribution and size.
 
     For a conditional generator each row shows one of `labels`, one after the other.
@@ -30,12 +39,27 @@ def samples(path: Path, draw: Draw, latent: Dict[str, Any], rows: int, columns: 
     names, about = legible(names, about)
     of_rows = None if labels is None else labels[np.arange(rows) % len(labels)]
     inputs = seeded_inputs(latent, rows * columns, seed, None if labels is None else np.repeat(of_rows, columns, 0))
-    plots.sheet(path, draw(inputs), columns, "generated samples", about,
-                row_labels=None if labels is None else names.texts(of_rows))
+    plots.sheet(
+        path,
+        draw(inputs),
+        columns,
+        "generated samples",
+        about,
+        row_labels=None if labels is None else names.texts(of_rows),
+    )
 
 
-def one_of_each(path: Path, draw: Draw, latent: Dict[str, Any], count: int, columns: int, seed: int, about: str,
-                labels: np.ndarray, names: LabelNames) -> None:
+def one_of_each(
+    path: Path,
+    draw: Draw,
+    latent: dict[str, Any],
+    count: int,
+    columns: int,
+    seed: int,
+    about: str,
+    labels: np.ndarray,
+    names: LabelNames,
+) -> None:
     """Draw `count` samples, each with the next of `labels`, which stands below it."""
     names, about = legible(names, about)
     labels = labels[np.arange(count) % len(labels)]
@@ -43,45 +67,87 @@ def one_of_each(path: Path, draw: Draw, latent: Dict[str, Any], count: int, colu
     plots.captioned(path, images, columns, names.texts(labels), "generated samples, one for each label", about)
 
 
-def interpolation(path: Path, draw: Draw, latent: Dict[str, Any], seed: int, about: str,
-                  labels: Optional[np.ndarray] = None, names: Optional[LabelNames] = None) -> None:
+def interpolation(
+    path: Path,
+    draw: Draw,
+    latent: dict[str, Any],
+    seed: int,
+    about: str,
+    labels: np.ndarray | None = None,
+    names: LabelNames | None = None,
+) -> None:
     """Draw walks of eleven images, each from one sample to another: six, or for a conditional generator one a label."""
     names, about = legible(names, about)
     count = INTERPOLATION_ROWS if labels is None else len(labels)
     ends = draw_latents(latent["distribution"], 2 * count, latent["size"], random_stream(seed, "sample"))
-    walks = [interpolate(latent["distribution"], start, end, INTERPOLATION_STEPS)
-             for start, end in zip(ends[0::2], ends[1::2])]
+    walks = [
+        interpolate(latent["distribution"], start, end, INTERPOLATION_STEPS)
+        for start, end in zip(ends[0::2], ends[1::2])
+    ]
     inputs: Inputs = (np.concatenate(walks),)
     if labels is not None:
         inputs += (np.repeat(labels, INTERPOLATION_STEPS, 0),)
     along = [f"{index / (INTERPOLATION_STEPS - 1):.1f}" for index in range(INTERPOLATION_STEPS)]
-    plots.sheet(path, draw(inputs), INTERPOLATION_STEPS, "from one latent to another", about, column_labels=along,
-                row_labels=None if labels is None else names.texts(labels))
+    plots.sheet(
+        path,
+        draw(inputs),
+        INTERPOLATION_STEPS,
+        "from one latent to another",
+        about,
+        column_labels=along,
+        row_labels=None if labels is None else names.texts(labels),
+    )
 
 
-def generated_beside_real(path: Path, draw: Draw, latent: Dict[str, Any], real: ImageData, seed: int, about: str,
-                          conditional: bool = False) -> None:
+def generated_beside_real(
+    path: Path, draw: Draw, latent: dict[str, Any], real: ImageData, seed: int, about: str, conditional: bool = False
+) -> None:
     """Draw 64 samples beside 64 real images (or all, if fewer), chosen by the seed.
 
     A conditional generator gets the labels of those images.
     """
     images, labels = some_of(real, COMPARED_COLUMNS**2, seed, conditional)
     inputs = seeded_inputs(latent, len(images), seed, *labels)
-    plots.compare(path, draw(inputs), images, COMPARED_COLUMNS, "generated",
-                  f"real ({real.name}, {real.split} split)", "generated beside real images", about)
+    plots.compare(
+        path,
+        draw(inputs),
+        images,
+        COMPARED_COLUMNS,
+        "generated",
+        f"real ({real.name}, {real.split} split)",
+        "generated beside real images",
+        about,
+    )
 
 
-def reconstructions(path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int, about: str,
-                    conditional: bool) -> None:
+def reconstructions(
+    path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int, about: str, conditional: bool
+) -> None:
     """Draw 64 real images beside what the decoder makes of the means of their latents."""
     images, labels = some_of(real, COMPARED_COLUMNS**2, seed, conditional)
     drawn = draw((encode((images, *labels)), *labels))
-    plots.compare(path, images, drawn, COMPARED_COLUMNS, f"real ({real.name}, {real.split} split)", "reconstructed",
-                  f"reconstructions of images of the {real.split} split", about)
+    plots.compare(
+        path,
+        images,
+        drawn,
+        COMPARED_COLUMNS,
+        f"real ({real.name}, {real.split} split)",
+        "reconstructed",
+        f"reconstructions of images of the {real.split} split",
+        about,
+    )
 
 
-def transfer(path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int, about: str, names: LabelNames,
-             labels: Optional[np.ndarray] = None) -> None:
+def transfer(
+    path: Path,
+    encode: Encode,
+    draw: Draw,
+    real: ImageData,
+    seed: int,
+    about: str,
+    names: LabelNames,
+    labels: np.ndarray | None = None,
+) -> None:
     """Draw real images, each encoded with its own label and decoded with its own and with others.
 
     The others are `labels`, or, where these are None, those of six more real images, which stand on top. Where there
@@ -94,7 +160,7 @@ def transfer(path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int,
     rows = min(TRANSFERRED, len(images))
     donors, others = images[-DONORS:], own[-DONORS:] if labels is None else labels
     latents = encode((images[:rows], own[:rows]))
-    columns: List[np.ndarray] = [images[:rows], draw((latents, own[:rows]))]
+    columns: list[np.ndarray] = [images[:rows], draw((latents, own[:rows]))]
     columns += [draw((latents, np.repeat(other[None], rows, 0))) for other in others]
     above, beside = ["real", "its label"], [f"{number + 1}" for number in range(rows)]
     cells = np.stack(columns, 1).reshape(-1, *images.shape[1:])
@@ -103,27 +169,37 @@ def transfer(path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int,
         cells = np.concatenate((white, donors, cells))
         beside = ["the label of", *beside]
         above += [f"label {chr(ord('A') + number)}" for number in range(len(others))]
-        about += ". " + "; ".join(f"{chr(ord('A') + number)}: {names.text(other)}"
-                                  for number, other in enumerate(others))
+        about += ". " + "; ".join(
+            f"{chr(ord('A') + number)}: {names.text(other)}" for number, other in enumerate(others)
+        )
     else:
         above += names.texts(others)
-    plots.sheet(path, cells, len(columns), "encoded with their own labels, decoded with others", about,
-                row_labels=beside, column_labels=above)
+    plots.sheet(
+        path,
+        cells,
+        len(columns),
+        "encoded with their own labels, decoded with others",
+        about,
+        row_labels=beside,
+        column_labels=above,
+    )
 
 
-def legible(names: Optional[LabelNames], about: str) -> Tuple[Optional[LabelNames], str]:
+def legible(names: LabelNames | None, about: str) -> tuple[LabelNames | None, str]:
     """Return the names as they can be written on a sheet, and the caption.
 
     Those that no font of this machine can write are their places in the vocabulary, from #1, and the caption says so.
     """
     if names is None:
         return None, about
-    written, note = fonts.legible(names.names, "are numbered by their places in the vocabulary, which recipe.json, or "
-                                  "a bundle's contract.json, lists")
+    written, note = fonts.legible(
+        names.names,
+        "are numbered by their places in the vocabulary, which recipe.json, or a bundle's contract.json, lists",
+    )
     return (LabelNames(tuple(written), names.places), f"{about}. {note}") if note else (names, about)
 
 
-def some_of(real: ImageData, count: int, seed: int, with_labels: bool) -> Tuple[np.ndarray, Tuple[np.ndarray, ...]]:
+def some_of(real: ImageData, count: int, seed: int, with_labels: bool) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
     """Return `count` real images, or all, if fewer, chosen by the seed, float32 in [0, 1], and, if wanted,
     (labels,)."""
     chosen = random_stream(seed, "real images").permutation(len(real.images))[:count]

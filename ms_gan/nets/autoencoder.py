@@ -6,7 +6,8 @@ the decoder starts as large and crops its images centrally.
 
 from __future__ import annotations
 
-from typing import Any, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from mindspore import Tensor, nn, ops
@@ -25,8 +26,18 @@ class ConvEncoder(nn.Cell):
     the first ReLU, in which the code is repeated until the channel is full.
     """
 
-    def __init__(self, latent_size: int, classes: int, places: int, image_shape: Tuple[int, int, int],
-                 label_place: str, widths: Sequence[int], kernel_size: int, dense_width: int, initializer: str):
+    def __init__(
+        self,
+        latent_size: int,
+        classes: int,
+        places: int,
+        image_shape: tuple[int, int, int],
+        label_place: str,
+        widths: Sequence[int],
+        kernel_size: int,
+        dense_width: int,
+        initializer: str,
+    ):
         super().__init__()
         channels, size, _ = image_shape
         start = initialized(initializer)
@@ -90,7 +101,7 @@ class LabelChannel(nn.Cell):
         self.classes = classes
         self.code = LabelCode(classes, places)
         self.size = size
-        self.repeats = -(-size**2 // self.code.size) if classes else 0
+        self.repeats = -(-(size**2) // self.code.size) if classes else 0
 
     def construct(self, maps, label=None):
         if self.classes == 0:
@@ -111,8 +122,18 @@ class ConvDecoder(nn.Cell):
 
     pixel_range = (0.0, 1.0)
 
-    def __init__(self, latent_size: int, classes: int, places: int, image_shape: Tuple[int, int, int],
-                 dense_width: int, start_channels: int, widths: Sequence[int], kernel_size: int, initializer: str):
+    def __init__(
+        self,
+        latent_size: int,
+        classes: int,
+        places: int,
+        image_shape: tuple[int, int, int],
+        dense_width: int,
+        start_channels: int,
+        widths: Sequence[int],
+        kernel_size: int,
+        initializer: str,
+    ):
         super().__init__()
         channels, size, _ = image_shape
         start = initialized(initializer)
@@ -121,7 +142,8 @@ class ConvDecoder(nn.Cell):
         self.condition = Conditioned(classes, places)
         self.dense = nn.SequentialCell(
             nn.Dense(latent_size + self.condition.more, dense_width, **start),
-            nn.Dense(dense_width, start_channels * self.start_size**2, **start))
+            nn.Dense(dense_width, start_channels * self.start_size**2, **start),
+        )
         layers = [nn.Conv2d(start_channels, widths[0], kernel_size, pad_mode="same", has_bias=True, **start)]
         for before, width in zip(widths, [*widths[1:], channels]):
             layers += [LeakyReLU(0.0), DoublingConv2d(before, width, kernel_size, **start)]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Tuple
-
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
@@ -172,7 +170,7 @@ class CentralCrop(nn.Cell):
     def construct(self, images):
         if self.exact:
             return images
-        return images[:, :, self.start:self.end, self.start:self.end]
+        return images[:, :, self.start : self.end, self.start : self.end]
 
 
 class Heads(nn.Cell):
@@ -194,7 +192,7 @@ class Heads(nn.Cell):
         return self.real(features), self.classes(features)
 
 
-def heads(features: int, classes: int, judging: Tuple[int, int], initializer: str) -> nn.Cell:
+def heads(features: int, classes: int, judging: tuple[int, int], initializer: str) -> nn.Cell:
     """Return what ends a discriminator: `Heads`, or, `judging` by a label, a `ProjectionHead`."""
     if judging[0]:
         return ProjectionHead(features, *judging, classes, initializer)

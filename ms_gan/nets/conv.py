@@ -7,12 +7,12 @@ the next larger size and crops its images centrally, and a discriminator's layer
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 from mindspore import nn
 
-from ms_gan.nets.blocks import (OUTPUTS, BatchNorm1d, CentralCrop, Conditioned, Dropout, LeakyReLU, heads,
-                                initialized)
+from ms_gan.nets.blocks import OUTPUTS, BatchNorm1d, CentralCrop, Conditioned, Dropout, LeakyReLU, heads, initialized
 
 POOLINGS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
@@ -40,9 +40,22 @@ class ConvGenerator(nn.Cell):
     `first_initializer` is that of the Dense layer.
     """
 
-    def __init__(self, latent_size: int, classes: int, places: int, image_shape: Tuple[int, int, int],
-                 start_channels: int, widths: Sequence[int], strides: Sequence[int], kernel_size: int, slope: float,
-                 batch_norm: Dict[str, Any], output: str, first_initializer: str, initializer: str):
+    def __init__(
+        self,
+        latent_size: int,
+        classes: int,
+        places: int,
+        image_shape: tuple[int, int, int],
+        start_channels: int,
+        widths: Sequence[int],
+        strides: Sequence[int],
+        kernel_size: int,
+        slope: float,
+        batch_norm: dict[str, Any],
+        output: str,
+        first_initializer: str,
+        initializer: str,
+    ):
         super().__init__()
         channels, size, _ = image_shape
         growth = math.prod(strides)
@@ -60,12 +73,17 @@ class ConvGenerator(nn.Cell):
         features = start_channels * self.start_size**2
         self.condition = Conditioned(classes, places)
         self.start = nn.SequentialCell(
-            [nn.Dense(latent_size + self.condition.more, features, **initialized(first_initializer)),
-             *finished(BatchNorm1d, features, is_first=True)])
+            [
+                nn.Dense(latent_size + self.condition.more, features, **initialized(first_initializer)),
+                *finished(BatchNorm1d, features, is_first=True),
+            ]
+        )
         layers = []
         for before, width, stride in zip([start_channels, *widths], widths, strides):
-            layers += [upsampling_layer(before, width, kernel_size, stride, initializer),
-                       *finished(nn.BatchNorm2d, width)]
+            layers += [
+                upsampling_layer(before, width, kernel_size, stride, initializer),
+                *finished(nn.BatchNorm2d, width),
+            ]
         last = [start_channels, *widths][-1]
         layers += [upsampling_layer(last, channels, kernel_size, strides[-1], initializer), activation()]
         self.layers = nn.SequentialCell(layers)
@@ -86,17 +104,37 @@ class ConvDiscriminator(nn.Cell):
     dropout at `dropout_rate`, 0 for none. `first_initializer` is that of the first convolution.
     """
 
-    def __init__(self, classes: int, image_shape: Tuple[int, int, int], widths: Sequence[int],
-                 strides: Sequence[int], kernel_size: int, slope: float, pooling: str, dropout_rate: float,
-                 dense_widths: Sequence[int], first_initializer: str, initializer: str,
-                 judging: Tuple[int, int] = (0, 0)):
+    def __init__(
+        self,
+        classes: int,
+        image_shape: tuple[int, int, int],
+        widths: Sequence[int],
+        strides: Sequence[int],
+        kernel_size: int,
+        slope: float,
+        pooling: str,
+        dropout_rate: float,
+        dense_widths: Sequence[int],
+        first_initializer: str,
+        initializer: str,
+        judging: tuple[int, int] = (0, 0),
+    ):
         super().__init__()
         channels, size, _ = image_shape
         convolutions, shapes = [], []
         for index, (before, width, stride) in enumerate(zip([channels, *widths], widths, strides)):
-            layers = [nn.Conv2d(before, width, kernel_size, stride, pad_mode="same", has_bias=True,
-                                **initialized(initializer if index else first_initializer)),
-                      LeakyReLU(slope)]
+            layers = [
+                nn.Conv2d(
+                    before,
+                    width,
+                    kernel_size,
+                    stride,
+                    pad_mode="same",
+                    has_bias=True,
+                    **initialized(initializer if index else first_initializer),
+                ),
+                LeakyReLU(slope),
+            ]
             size = -(-size // stride)
             if pooling != "none":
                 layers.append(POOLINGS[pooling](2, 2, pad_mode="same"))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Sequence, Tuple
+from collections.abc import Sequence
 
 from mindspore import nn
 
@@ -17,14 +17,23 @@ class JudgeNetwork(nn.Cell):
     Input: float32 in [0, 1], (N, *image_shape). Outputs, float32: features, (N, last width); logits, (N, classes).
     """
 
-    def __init__(self, image_shape: Tuple[int, int, int], classes: int, kernel_size: int, widths: Sequence[int],
-                 dense_widths: Sequence[int]):
+    def __init__(
+        self,
+        image_shape: tuple[int, int, int],
+        classes: int,
+        kernel_size: int,
+        widths: Sequence[int],
+        dense_widths: Sequence[int],
+    ):
         super().__init__()
         channels, size, _ = image_shape
         layers = []
         for before, width in zip([channels, *widths], widths):
-            layers += [nn.Conv2d(before, width, kernel_size, pad_mode="same", has_bias=True), nn.ReLU(),
-                       nn.MaxPool2d(2, 2, pad_mode="same")]
+            layers += [
+                nn.Conv2d(before, width, kernel_size, pad_mode="same", has_bias=True),
+                nn.ReLU(),
+                nn.MaxPool2d(2, 2, pad_mode="same"),
+            ]
             size = -(-size // 2)
         layers.append(nn.Flatten())
         for before, width in zip([widths[-1] * size**2, *dense_widths], dense_widths):

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 from mindspore import nn
 
@@ -21,8 +22,18 @@ class MLPGenerator(nn.Cell):
     `momentum` the part of the moving statistics that stays at each step; and its `epsilon`.
     """
 
-    def __init__(self, latent_size: int, classes: int, places: int, image_shape: Tuple[int, int, int],
-                 widths: Sequence[int], slope: float, batch_norm: Dict[str, Any], output: str, initializer: str):
+    def __init__(
+        self,
+        latent_size: int,
+        classes: int,
+        places: int,
+        image_shape: tuple[int, int, int],
+        widths: Sequence[int],
+        slope: float,
+        batch_norm: dict[str, Any],
+        output: str,
+        initializer: str,
+    ):
         super().__init__()
         self.condition = Conditioned(classes, places)
         activation, self.pixel_range = OUTPUTS[output]
@@ -52,8 +63,15 @@ class MLPDiscriminator(nn.Cell):
     dropout_shapes = ()  # it has no dropout
     dropout_rate = 0.0
 
-    def __init__(self, classes: int, image_shape: Tuple[int, int, int], widths: Sequence[int], slope: float,
-                 initializer: str, judging: Tuple[int, int] = (0, 0)):
+    def __init__(
+        self,
+        classes: int,
+        image_shape: tuple[int, int, int],
+        widths: Sequence[int],
+        slope: float,
+        initializer: str,
+        judging: tuple[int, int] = (0, 0),
+    ):
         super().__init__()
         self.pixels = math.prod(image_shape)
         layers = []

@@ -11,13 +11,14 @@ import difflib
 import importlib
 import pkgutil
 import re
-from typing import Any, Dict, Iterable, List, Optional, Set
+from collections.abc import Iterable
+from typing import Any, Dict, List, Optional, Set
 
 from ms_gan.data import DATASETS
 from ms_gan.errors import UserError, shown
 from ms_gan.latents import DISTRIBUTIONS
 
-Recipe = Dict[str, Any]
+Recipe = dict[str, Any]
 
 
 class UnknownFamily(UserError):
@@ -34,8 +35,17 @@ FAMILIES = {  # how an update goes: one step Cell each; the networks that it tra
 # The sections of every recipe, beside one for each network of its family and one for each one's optimizer; where None
 # stands, as for those, the arguments of what is built say the rest.
 SECTIONS = {
-    "data": {"dataset", "fallback", "size", "channels", "classes", "places", "clusters", "pixel_range",
-             "rotate_and_mirror"},
+    "data": {
+        "dataset",
+        "fallback",
+        "size",
+        "channels",
+        "classes",
+        "places",
+        "clusters",
+        "pixel_range",
+        "rotate_and_mirror",
+    },
     "latent": {"size", "distribution"},
     "updates": None,
     "average": {"decay"},
@@ -46,25 +56,61 @@ SECTIONS = {
 # The arguments of the project's own steps, networks and optimizer. What stands below is said of them, and of SECTIONS,
 # alone: a step or a network that is added checks its own.
 STEP_ARGUMENTS = {
-    **dict.fromkeys(("gan", "acgan"), {"discriminator_steps", "discriminator_update", "half_batches", "fakes",
-                                       "generator_latents", "generator_loss", "target_real", "target_fake",
-                                       "shared_counters", "pretraining_steps"}),
+    **dict.fromkeys(
+        ("gan", "acgan"),
+        {
+            "discriminator_steps",
+            "discriminator_update",
+            "half_batches",
+            "fakes",
+            "generator_latents",
+            "generator_loss",
+            "target_real",
+            "target_fake",
+            "shared_counters",
+            "pretraining_steps",
+        },
+    ),
     "cvae": {"reconstruction", "kl_weight"},
-    "cvae_gan": {"reconstruction_layer", "reconstruction_weight", "kl_weight", "gamma", "penalised",
-                 "pretraining_steps"},
+    "cvae_gan": {
+        "reconstruction_layer",
+        "reconstruction_weight",
+        "kl_weight",
+        "gamma",
+        "penalised",
+        "pretraining_steps",
+    },
     "rpgan": {"gamma", "penalised", "class_weight"},
 }
 NETWORK_ARGUMENTS = {
     "generator": {
         "mlp_generator": {"widths", "slope", "batch_norm", "output", "initializer"},
-        "conv_generator": {"start_channels", "widths", "strides", "kernel_size", "slope", "batch_norm", "output",
-                           "first_initializer", "initializer"},
+        "conv_generator": {
+            "start_channels",
+            "widths",
+            "strides",
+            "kernel_size",
+            "slope",
+            "batch_norm",
+            "output",
+            "first_initializer",
+            "initializer",
+        },
         "conv_decoder": {"dense_width", "start_channels", "widths", "kernel_size", "initializer"},
     },
     "discriminator": {
         "mlp_discriminator": {"widths", "slope", "initializer"},
-        "conv_discriminator": {"widths", "strides", "kernel_size", "slope", "pooling", "dropout_rate", "dense_widths",
-                               "first_initializer", "initializer"},
+        "conv_discriminator": {
+            "widths",
+            "strides",
+            "kernel_size",
+            "slope",
+            "pooling",
+            "dropout_rate",
+            "dense_widths",
+            "first_initializer",
+            "initializer",
+        },
     },
     "encoder": {"conv_encoder": {"label_place", "widths", "kernel_size", "dense_width", "initializer"}},
 }
@@ -87,8 +133,20 @@ CHOICES = {
     "label_place": ("late", "early"),
     "reconstruction": ("bernoulli", "squared"),
 }
-AT_LEAST_ONE = {"epochs", "size", "channels", "decay_steps", "kernel_size", "start_channels", "discriminator_steps",
-                "rows", "columns", "dense_width", "reconstruction_layer", "penalised"}
+AT_LEAST_ONE = {
+    "epochs",
+    "size",
+    "channels",
+    "decay_steps",
+    "kernel_size",
+    "start_channels",
+    "discriminator_steps",
+    "rows",
+    "columns",
+    "dense_width",
+    "reconstruction_layer",
+    "penalised",
+}
 AT_MOST = {"rows": 100, "columns": 100, "clusters": 1000}
 AT_LEAST_ZERO = {"classes", "places", "clusters", "steps_per_epoch", "pretraining_steps", "every_epochs", "held_out"}
 AT_LEAST_100 = {"images"}  # fewer say nothing
@@ -105,7 +163,7 @@ OPTIONS = {"schedule.epochs": "--epochs", "schedule.batch_size": "--batch-size",
 # What else people call a setting, by the end of its key, or an option of `train`: small letters, nothing between them.
 OTHER_NAMES = {
     "--steps": "steps nsteps numsteps maxsteps totalsteps trainsteps iterations iters niter niters numiterations "
-               "maxiter maxiters",
+    "maxiter maxiters",
     "--seed": "seed randomseed rngseed manualseed",
     "--data-path": "datapath datadir dataroot datafolder datasetpath datasetdir path root",
     "--output-dir": "outputdir outdir outputpath",
@@ -148,9 +206,21 @@ OTHER_NAMES = {
     "rows": "nrows",
 }
 # What a word of a key says of the section: how the name of such a one begins, or ends.
-PLAYERS = {"g": "generator", "gen": "generator", "netg": "generator", "generator": "generator", "decoder": "generator",
-           "d": "discriminator", "disc": "discriminator", "netd": "discriminator", "critic": "discriminator",
-           "discriminator": "discriminator", "e": "encoder", "enc": "encoder", "encoder": "encoder"}
+PLAYERS = {
+    "g": "generator",
+    "gen": "generator",
+    "netg": "generator",
+    "generator": "generator",
+    "decoder": "generator",
+    "d": "discriminator",
+    "disc": "discriminator",
+    "netd": "discriminator",
+    "critic": "discriminator",
+    "discriminator": "discriminator",
+    "e": "encoder",
+    "enc": "encoder",
+    "encoder": "encoder",
+}
 OPTIMIZER = {"opt", "optim", "optimizer", "optimiser", "adam"}
 
 IMAGES_IN_A_CLUSTER = 50  # at least, in the mean: of a few images D would know each by the cluster's number
@@ -158,7 +228,7 @@ SMALLEST_BATCH = 4  # BatchNorm needs a variance, also in half a batch
 LARGEST_FLOAT32, SMALLEST_FLOAT32 = 3.4028235e38, 1e-37
 
 
-def names() -> List[str]:
+def names() -> list[str]:
     """Return the names of all recipes: the files of this folder, but for `build`."""
     return sorted(module.name for module in pkgutil.iter_modules(__path__) if module.name != "build")
 
@@ -175,14 +245,14 @@ def load(name: str) -> Recipe:
     if not isinstance(recipe, dict):
         raise UserError(f"recipe {name}: RECIPE must be a dictionary, not {recipe!r}")
     if recipe.get("name") != name:
-        raise UserError(f"recipe {name}: its \"name\" must be that of its file, {name!r}, not {recipe.get('name')!r}")
+        raise UserError(f'recipe {name}: its "name" must be that of its file, {name!r}, not {recipe.get("name")!r}')
     check(recipe)
     return recipe
 
 
-def flatten(settings: Dict[str, Any], prefix: str = "") -> Dict[str, Any]:
+def flatten(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     """Return nested settings as one level, with dotted keys."""
-    flat: Dict[str, Any] = {}
+    flat: dict[str, Any] = {}
     for key, value in settings.items():
         if isinstance(value, dict):
             flat.update(flatten(value, f"{prefix}{key}."))
@@ -204,8 +274,10 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
             raise UserError(f"--set takes key=value, not {shown(assignment)}")
         settable = [key for key in flatten(recipe) if key not in ("name", "summary", "family")]
         if key not in settable:
-            raise UserError(f"recipe {recipe['name']} has no setting {shown(key)}{_meant(key, settable)} "
-                            f"(`python -m ms_gan recipes {recipe['name']}` shows them all)")
+            raise UserError(
+                f"recipe {recipe['name']} has no setting {shown(key)}{_meant(key, settable)} "
+                f"(`python -m ms_gan recipes {recipe['name']}` shows them all)"
+            )
         *path, last = key.split(".")
         section = recipe
         for part in path:
@@ -230,8 +302,10 @@ def check(recipe: Recipe) -> None:
     sections = {**SECTIONS, **dict.fromkeys(networks), **dict.fromkeys(f"optimizer_{network}" for network in networks)}
     for section in sorted(recipe.keys() - {"name", "summary", "family", *sections}):
         if any(section in (network, f"optimizer_{network}") for each in FAMILIES.values() for network in each):
-            raise UserError(f"recipe {name}: section {section}, but the networks of the family {recipe['family']} are "
-                            f"{', '.join(networks)}")
+            raise UserError(
+                f"recipe {name}: section {section}, but the networks of the family {recipe['family']} are "
+                f"{', '.join(networks)}"
+            )
         raise UserError(f"recipe {name}: unknown section {section}{nearest(section, sections)}")
     for section, expected in sections.items():
         if section not in recipe:
@@ -267,15 +341,20 @@ def check(recipe: Recipe) -> None:
     for network in (recipe[network] for network in networks if {"widths", "strides"} <= _known(recipe, network)):
         convolutions = len(network.get("widths", ())) + ("start_channels" in network)
         if "strides" in network and len(network["strides"]) != convolutions:
-            raise UserError(f"recipe {name}: {network['network']} needs {convolutions} strides for its widths, "
-                            f"not {network['strides']}")
+            raise UserError(
+                f"recipe {name}: {network['network']} needs {convolutions} strides for its widths, "
+                f"not {network['strides']}"
+            )
 
 
-def known_settings(recipe: Recipe) -> Dict[str, Any]:
+def known_settings(recipe: Recipe) -> dict[str, Any]:
     """Return the settings that are checked here, as `flatten` does: all but what an added step or network takes."""
     paths = {key: key.split(".") for key in flatten(recipe)}
-    return {key: value for key, value in flatten(recipe).items()
-            if len(paths[key]) > 1 and paths[key][1] in _known(recipe, paths[key][0])}
+    return {
+        key: value
+        for key, value in flatten(recipe).items()
+        if len(paths[key]) > 1 and paths[key][1] in _known(recipe, paths[key][0])
+    }
 
 
 def nearest(name: str, known: Iterable[str]) -> str:
@@ -302,12 +381,14 @@ def share_of_batch(recipe: Recipe, devices: int) -> int:
     """
     size, left = divmod(recipe["schedule"]["batch_size"], devices)
     if left or size < SMALLEST_BATCH:
-        raise UserError(f"recipe {recipe['name']}: a batch of {recipe['schedule']['batch_size']} cannot be shared by "
-                        f"{devices} devices; give a --batch-size that is {devices} times at least {SMALLEST_BATCH}")
+        raise UserError(
+            f"recipe {recipe['name']}: a batch of {recipe['schedule']['batch_size']} cannot be shared by "
+            f"{devices} devices; give a --batch-size that is {devices} times at least {SMALLEST_BATCH}"
+        )
     return size
 
 
-def _known(recipe: Recipe, section: str) -> Set[str]:
+def _known(recipe: Recipe, section: str) -> set[str]:
     """What is known here of a section's settings."""
     if section == "updates":
         return STEP_ARGUMENTS.get(recipe["family"], set())
@@ -326,9 +407,11 @@ def _require_family(recipe: Recipe) -> None:
         if family not in STEPS:
             missing.append("STEPS of ms_gan/recipes/build.py")
     if missing:
-        raise UnknownFamily(f"recipe {recipe.get('name', '?')}: family {shown(family)} is not registered here: "
-                            f"{' and '.join(missing)} {'have' if len(missing) > 1 else 'has'} no such entry; bring the "
-                            f"files that define it back, or use one of {', '.join(sorted(STEP_ARGUMENTS))}")
+        raise UnknownFamily(
+            f"recipe {recipe.get('name', '?')}: family {shown(family)} is not registered here: "
+            f"{' and '.join(missing)} {'have' if len(missing) > 1 else 'has'} no such entry; bring the "
+            f"files that define it back, or use one of {', '.join(sorted(STEP_ARGUMENTS))}"
+        )
 
 
 def _require_network(recipe: Recipe, player: str) -> None:
@@ -342,12 +425,14 @@ def _require_network(recipe: Recipe, player: str) -> None:
     there_are = NETWORKS.get(player, {})
     if kind not in there_are:
         instead = f", or use one of {', '.join(sorted(there_are))}" if there_are else ""
-        raise UnknownFamily(f"recipe {name}: {player}.network {shown(kind)} is not registered here: NETWORKS of "
-                            f"ms_gan/recipes/build.py has no such entry; bring the file that defines it back"
-                            f"{instead}")
+        raise UnknownFamily(
+            f"recipe {name}: {player}.network {shown(kind)} is not registered here: NETWORKS of "
+            f"ms_gan/recipes/build.py has no such entry; bring the file that defines it back"
+            f"{instead}"
+        )
 
 
-def _meant(key: str, settable: List[str]) -> str:
+def _meant(key: str, settable: list[str]) -> str:
     """The end of an error about a key that is no setting: what it is called here, or nothing where that is not sure."""
     section, _, last = key.rpartition(".")
     words = [word.lower() for word in re.findall("[A-Z]?[a-z0-9]+|[A-Z]+", key)]
@@ -361,10 +446,11 @@ def _meant(key: str, settable: List[str]) -> str:
         of = {player for player in PLAYERS.values() if name.partition(".")[0].endswith(player)}
         return (not of_optimizer or name.startswith("optimizer_")) and (not players or not of or bool(players & of))
 
-    def called(typed: str) -> List[str]:
+    def called(typed: str) -> list[str]:
         ends = [meant for meant, others in OTHER_NAMES.items() if typed in others.split()]
         found = [name for name in settable if typed in _ends(name)] or [
-            name for end in ends for name in (*settable, *options) if f".{name}".endswith(f".{end}")]
+            name for end in ends for name in (*settable, *options) if f".{name}".endswith(f".{end}")
+        ]
         return list(filter(fits, found))
 
     bare = "".join(word for word in words if word not in {*PLAYERS, *OPTIMIZER})
@@ -381,22 +467,30 @@ def _joined(key: str) -> str:
     return re.sub("[^a-z0-9]", "", key.lower())
 
 
-def _ends(key: str) -> Set[str]:
+def _ends(key: str) -> set[str]:
     """A setting's key as it may be typed, from each of its parts on."""
     parts = key.split(".")
     return {_joined("".join(parts[start:])) for start in range(len(parts))}
 
 
-def _misspelt(typed: str, settable: List[str]) -> str:
+def _misspelt(typed: str, settable: list[str]) -> str:
     """The last part of a key that is typed with a letter or two wrong; nothing for what is right elsewhere."""
-    elsewhere = {_joined(word) for known in (*STEP_ARGUMENTS.values(), *(arguments for of in NETWORK_ARGUMENTS.values()
-                                             for arguments in of.values()), BATCH_NORM) for word in known}
+    elsewhere = {
+        _joined(word)
+        for known in (
+            *STEP_ARGUMENTS.values(),
+            *(arguments for of in NETWORK_ARGUMENTS.values() for arguments in of.values()),
+            BATCH_NORM,
+        )
+        for word in known
+    }
     near = difflib.get_close_matches(typed, {_joined(key.rpartition(".")[2]) for key in settable}, 1, 0.82)
-    return "".join(word for word in near if typed not in elsewhere and typed[0] == word[0]
-                   and abs(len(typed) - len(word)) <= 1)
+    return "".join(
+        word for word in near if typed not in elsewhere and typed[0] == word[0] and abs(len(typed) - len(word)) <= 1
+    )
 
 
-def _require_keys(name: str, section: str, settings: Dict[str, Any], expected: Optional[Set[str]]) -> None:
+def _require_keys(name: str, section: str, settings: dict[str, Any], expected: set[str] | None) -> None:
     found = set(settings)
     for key in sorted(found - (expected or found)):
         raise UserError(f"recipe {name}: unknown setting {section}.{key}{nearest(key, expected)}")
@@ -404,7 +498,7 @@ def _require_keys(name: str, section: str, settings: Dict[str, Any], expected: O
         raise UserError(f"recipe {name}: setting {section}.{key} is missing")
 
 
-def _wrong_type(key: str, value: Any) -> Optional[str]:
+def _wrong_type(key: str, value: Any) -> str | None:
     """What a setting called `key` must be, when `value` is not of that type; else None."""
     if key in WHOLE_NUMBERS and type(value) is not int:
         return "a whole number"
@@ -413,15 +507,17 @@ def _wrong_type(key: str, value: Any) -> Optional[str]:
     if key in YES_OR_NO and type(value) is not bool:
         return "True or False"
     if key in LISTS_OF_SIZES | {"dense_widths"} and not (
-            isinstance(value, list) and all(type(size) is int for size in value)):
+        isinstance(value, list) and all(type(size) is int for size in value)
+    ):
         return "a list of whole numbers"
     if key in RANGES_IN_0_1 | {"pixel_range"} and not (
-            isinstance(value, list) and len(value) == 2 and all(type(end) in (int, float) for end in value)):
+        isinstance(value, list) and len(value) == 2 and all(type(end) in (int, float) for end in value)
+    ):
         return "a list of two numbers, [low, high]"
     return None
 
 
-def _fault(key: str, value: Any) -> Optional[str]:
+def _fault(key: str, value: Any) -> str | None:
     """What a setting called `key` must be, when `value` is not that; else None."""
     if key in CHOICES and value not in CHOICES[key]:
         return f"one of {', '.join(CHOICES[key])}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from typing import Any, Callable, Dict, Optional, Tuple
+from typing import Any, Callable
 
 import mindspore as ms
 import numpy as np
@@ -30,8 +30,16 @@ from ms_gan.steps.parallel import AveragedGradients
 from ms_gan.steps.rpgan import RpGANStep
 
 
-def adam(network: nn.Cell, name: str, learning_rate: float, decay_rate: float, decay_steps: int, beta1: float,
-         beta2: float, epsilon: float) -> nn.Adam:
+def adam(
+    network: nn.Cell,
+    name: str,
+    learning_rate: float,
+    decay_rate: float,
+    decay_steps: int,
+    beta1: float,
+    beta2: float,
+    epsilon: float,
+) -> nn.Adam:
     """One Adam for one network (Kingma and Ba 2015).
 
     A learning rate of 0 holds the weights still, though not BatchNorm's moving statistics. Otherwise it is multiplied
@@ -107,17 +115,36 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
     _check_counters(recipe)
     ms.set_seed(seed)
     networks = {name: _network(recipe, name) for name in FAMILIES[recipe["family"]]}
-    optimizers = {f"optimizer_{name}": _call(recipe, f"optimizer_{name}", OPTIMIZERS, "adam", network=network,
-                                             name=f"optimizer_{name}", **recipe[f"optimizer_{name}"])
-                  for name, network in networks.items()}
+    optimizers = {
+        f"optimizer_{name}": _call(
+            recipe,
+            f"optimizer_{name}",
+            OPTIMIZERS,
+            "adam",
+            network=network,
+            name=f"optimizer_{name}",
+            **recipe[f"optimizer_{name}"],
+        )
+        for name, network in networks.items()
+    }
     more = dict(recipe["updates"])
     if "generator_in_inference" in inspect.signature(STEPS[recipe["family"]]).parameters:
         more["generator_in_inference"] = networks["generator"]
         if more.get("fakes") != "training":
             more["generator_in_inference"] = _sharing_weights(networks["generator"], _network(recipe, "generator"))
-    step = _call(recipe, "updates", STEPS, recipe["family"], data=_data(recipe, images), latent=recipe["latent"],
-                 classes=recipe["data"]["classes"] or clusters_of(recipe), batch_size=share_of_batch(recipe, devices),
-                 **networks, **optimizers, **more)
+    step = _call(
+        recipe,
+        "updates",
+        STEPS,
+        recipe["family"],
+        data=_data(recipe, images),
+        latent=recipe["latent"],
+        classes=recipe["data"]["classes"] or clusters_of(recipe),
+        batch_size=share_of_batch(recipe, devices),
+        **networks,
+        **optimizers,
+        **more,
+    )
     match_cluster_shares(step, recipe)
     if recipe["average"]["decay"]:
         step.average_decay = recipe["average"]["decay"]
@@ -144,7 +171,7 @@ def _thresholds(found: np.ndarray, recipe: Recipe) -> np.ndarray:
     return thresholds(recipe["latent"]["distribution"], shares)
 
 
-def build_sampler(recipe: Recipe, count: int, images_per_step: int, seed: int) -> Tuple[Any, int]:
+def build_sampler(recipe: Recipe, count: int, images_per_step: int, seed: int) -> tuple[Any, int]:
     """Return which of `count` images each step takes, and how many steps make an epoch."""
     schedule = recipe["schedule"]
     sampler = SAMPLINGS[schedule["sampling"]](count, images_per_step, seed)
@@ -176,8 +203,10 @@ def _check_labels(recipe: Recipe) -> None:
     fault = None
     if wanted == "none" and data["classes"]:
         others = [family for family, step in STEPS.items() if step.labels != "none"]
-        fault = (f"data.classes must be 0 for the family {recipe['family']}, not {data['classes']}; families that take "
-                 f"labels are {', '.join(others)}")
+        fault = (
+            f"data.classes must be 0 for the family {recipe['family']}, not {data['classes']}; families that take "
+            f"labels are {', '.join(others)}"
+        )
     elif wanted == "class" and not data["classes"]:
         fault = f"data.classes must be at least 2 for the family {recipe['family']}, not 0"
     elif wanted == "class" and data["places"]:
@@ -192,9 +221,11 @@ def _check_counters(recipe: Recipe) -> None:
     ours, theirs = recipe["optimizer_generator"], recipe["optimizer_discriminator"]
     for key in ours:
         if ours[key] != theirs[key]:
-            raise UserError(f"recipe {recipe['name']}: with updates.shared_counters both players have one Adam, but "
-                            f"optimizer_generator.{key} is {ours[key]} and optimizer_discriminator.{key} is "
-                            f"{theirs[key]}; set them equal, or updates.shared_counters=False")
+            raise UserError(
+                f"recipe {recipe['name']}: with updates.shared_counters both players have one Adam, but "
+                f"optimizer_generator.{key} is {ours[key]} and optimizer_discriminator.{key} is "
+                f"{theirs[key]}; set them equal, or updates.shared_counters=False"
+            )
 
 
 def _check_clusters(recipe: Recipe, images: ImageData) -> None:
@@ -206,13 +237,17 @@ def _check_clusters(recipe: Recipe, images: ImageData) -> None:
         others = [name for name, step in STEPS.items() if step.takes_clusters]
         fault = f"must be 0 for the family {recipe['family']}; clusters are for {', '.join(others)}"
     elif latent["distribution"] not in INDEPENDENT:
-        fault = (f"must be 0 with latent.distribution={latent['distribution']}, of whose numbers none is independent "
-                 f"of the others")
+        fault = (
+            f"must be 0 with latent.distribution={latent['distribution']}, of whose numbers none is independent "
+            f"of the others"
+        )
     elif latent["size"] < 2:
         fault = "must be 0 with a latent of one number, which would only choose the cluster; give more latent.size"
     elif count > len(images.images):
-        fault = (f"must be at most {len(images.images)}, the number of the images, not {count}; give fewer by --set "
-                 f"data.clusters, or 0 for none")
+        fault = (
+            f"must be at most {len(images.images)}, the number of the images, not {count}; give fewer by --set "
+            f"data.clusters, or 0 for none"
+        )
     if fault:
         raise UserError(f"recipe {recipe['name']}: data.clusters {fault}")
 
@@ -228,7 +263,7 @@ def _data(recipe: Recipe, images: ImageData) -> nn.Cell:
     return ResidentImages(images.at_size(data["size"]).images, labels, data["pixel_range"])
 
 
-def _network(recipe: Recipe, player: str, prefix: Optional[str] = None) -> nn.Cell:
+def _network(recipe: Recipe, player: str, prefix: str | None = None) -> nn.Cell:
     settings = dict(recipe[player])
     kind = settings.pop("network")
     data = recipe["data"]
@@ -249,13 +284,15 @@ def _network(recipe: Recipe, player: str, prefix: Optional[str] = None) -> nn.Ce
     if player == "generator":
         (low, high), (data_low, data_high) = network.pixel_range, data["pixel_range"]
         if not low <= data_low < data_high <= high:
-            raise UserError(f"recipe {recipe['name']}: data.pixel_range must lie in [{low}, {high}], in which its "
-                            f"generator draws, not be {data['pixel_range']}")
+            raise UserError(
+                f"recipe {recipe['name']}: data.pixel_range must lie in [{low}, {high}], in which its "
+                f"generator draws, not be {data['pixel_range']}"
+            )
     network.update_parameters_name(f"{prefix or player}.")  # before any optimizer is built on it
     return network
 
 
-def _call(recipe: Recipe, section: str, table: Dict[str, Callable], kind: str, **settings: Any):
+def _call(recipe: Recipe, section: str, table: dict[str, Callable], kind: str, **settings: Any):
     if kind not in table:
         raise UserError(f"recipe {recipe['name']}: {section} names {kind!r}; known: {', '.join(sorted(table))}")
     parameters = inspect.signature(table[kind]).parameters.values()

@@ -24,8 +24,16 @@ class ACGANStep(GANStep):
 
     labels = "class"
     discriminator_names_classes = True
-    scalars = ("loss_d", "loss_d_class", "loss_g", "loss_g_class", "fool_rate", "accuracy_class",
-               "accuracy_real", "accuracy_fake")
+    scalars = (
+        "loss_d",
+        "loss_d_class",
+        "loss_g",
+        "loss_g_class",
+        "fool_rate",
+        "accuracy_class",
+        "accuracy_real",
+        "accuracy_fake",
+    )
 
     def discriminator_loss(self, images, real_count: int, labels, targets, kept):
         """As GANStep's; the losses to report are that of real or not, and that of the class."""

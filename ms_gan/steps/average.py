@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -40,16 +40,18 @@ class AveragedWeights(nn.Cell):
         updates: how many updates the averages have had.
     """
 
-    def __init__(self, cell: nn.Cell, networks: Dict[str, nn.Cell], averages: Dict[str, nn.Cell], decay: float,
-                 updates: int):
+    def __init__(
+        self, cell: nn.Cell, networks: dict[str, nn.Cell], averages: dict[str, nn.Cell], decay: float, updates: int
+    ):
         super().__init__(auto_prefix=False)
         self.cell = cell
         self.least_rate = 1.0 - decay
         # float32 counts no further than 2^24; long before, the rate no longer depends on the count
         self.updates = Parameter(Tensor(np.float32(min(updates, 2**24))), name="average_updates", requires_grad=False)
         self.now = ms.ParameterTuple([parameter for name in averages for parameter in networks[name].get_parameters()])
-        self.averages = ms.ParameterTuple([parameter for average in averages.values()
-                                           for parameter in average.get_parameters()])
+        self.averages = ms.ParameterTuple(
+            [parameter for average in averages.values() for parameter in average.get_parameters()]
+        )
 
     def construct(self, batch, noise):
         """Do one update of the step, and one of the averages; return the step's scalars."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import numpy as np
 from mindspore import nn
@@ -25,18 +25,18 @@ class TrainingStep(nn.Cell):
     is built by `recipes.build.build_step`, which passes it those, and the recipe's `updates`, by their names.
     """
 
-    networks: Tuple[str, ...] = ()
-    scalars: Tuple[str, ...] = ()
-    equilibrium: Dict[str, Tuple[float, str]] = {}  # of scalars, where players are equally strong: number and writing
+    networks: tuple[str, ...] = ()
+    scalars: tuple[str, ...] = ()
+    equilibrium: dict[str, tuple[float, str]] = {}  # of scalars, where players are equally strong: number and writing
     labels = "none"  # "class": each image must have a class; "any": a class, tags, or nothing
     discriminator_names_classes = False  # D is built with class logits, where there are classes
     discriminator_takes_labels = False  # D is built to see an image together with its label, where there are any
     takes_clusters = False  # it asks G for the labels of real images, for which clusters may stand
-    averages: Dict[str, nn.Cell] = {}  # of networks' weights, by the networks' names, where the recipe wants them
+    averages: dict[str, nn.Cell] = {}  # of networks' weights, by the networks' names, where the recipe wants them
     average_decay = 0.0
 
     @staticmethod
-    def threshold(updates: Dict[str, Any]) -> Optional[float]:
+    def threshold(updates: dict[str, Any]) -> float | None:
         """Return the logit above which D takes an image for real, of a recipe's `updates`.
 
         Where real and generated images are equally likely, D is right about half of each by it. None where only
@@ -49,11 +49,11 @@ class TrainingStep(nn.Cell):
         """How many real images one step takes."""
         return self.batch_size
 
-    def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
+    def draw_noise(self, stream: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Return all that is random in one step."""
         raise NotImplementedError
 
-    def saved(self) -> Dict[str, nn.Cell]:
+    def saved(self) -> dict[str, nn.Cell]:
         """Return what a checkpoint holds, by file name; of an optimizer only its own state is saved."""
         names = [*self.networks, *(f"optimizer_{name}" for name in self.networks)]
         averages = {average_of(name): average for name, average in self.averages.items()}
@@ -63,10 +63,10 @@ class TrainingStep(nn.Cell):
         """Return the generator that draws, and leaves: the average, where there is one."""
         return self.averages.get("generator", self.generator)
 
-    def preparation(self) -> Tuple[Optional[nn.Cell], int]:
+    def preparation(self) -> tuple[nn.Cell | None, int]:
         """Return a Cell of the same signature to run before the first step, on the first batches, and how often."""
         return None, 0
 
-    def remark(self, means: Dict[str, float]) -> Optional[str]:
+    def remark(self, means: dict[str, float]) -> str | None:
         """Say what the means of the scalars over an epoch mean, where they mean trouble."""
         return None

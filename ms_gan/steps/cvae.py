@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -44,11 +44,22 @@ class CVAEStep(TrainingStep):
     """
 
     networks = ("encoder", "generator")
-    scalars: Tuple[str, ...] = ("loss", "loss_reconstruction", "loss_kl")
+    scalars: tuple[str, ...] = ("loss", "loss_reconstruction", "loss_kl")
     labels = "any"
 
-    def __init__(self, data, encoder, generator, optimizer_encoder, optimizer_generator, latent: Dict[str, Any],
-                 classes: int, batch_size: int, reconstruction: str, kl_weight: float):
+    def __init__(
+        self,
+        data,
+        encoder,
+        generator,
+        optimizer_encoder,
+        optimizer_generator,
+        latent: dict[str, Any],
+        classes: int,
+        batch_size: int,
+        reconstruction: str,
+        kl_weight: float,
+    ):
         super().__init__(auto_prefix=False)
         if latent["distribution"] != "normal":
             raise UserError("the latents of a variational autoencoder are normal; set latent.distribution=normal")
@@ -63,19 +74,20 @@ class CVAEStep(TrainingStep):
         self.set_train()
 
     @staticmethod
-    def threshold(updates: Dict[str, Any]) -> Optional[float]:
+    def threshold(updates: dict[str, Any]) -> float | None:
         """Return None: there is no D."""
         return None
 
-    def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
+    def draw_noise(self, stream: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Return all that is random in one step: the reparametrisation's ε, float32, (B, latent_size)."""
         return (draw_latents("normal", self.batch_size, self.latent["size"], stream),)
 
-    def remark(self, means: Dict[str, float]) -> Optional[str]:
+    def remark(self, means: dict[str, float]) -> str | None:
         """Say when the latents carry next to nothing."""
         if means["loss_kl"] < 0.1:
-            return ("the latents say next to nothing about the images (KL below 0.1 nat): "
-                    "all images of a label look alike")
+            return (
+                "the latents say next to nothing about the images (KL below 0.1 nat): all images of a label look alike"
+            )
         return None
 
     def loss(self, images, label, epsilon):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -11,8 +11,12 @@ from mindspore import nn, ops
 
 from ms_gan.errors import UserError
 from ms_gan.latents import draw_latents
-from ms_gan.losses import (binary_cross_entropy, kl_to_standard_normal, non_saturating_generator_loss,
-                           squared_reconstruction_loss)
+from ms_gan.losses import (
+    binary_cross_entropy,
+    kl_to_standard_normal,
+    non_saturating_generator_loss,
+    squared_reconstruction_loss,
+)
 from ms_gan.steps.base import TrainingStep
 from ms_gan.steps.cvae import CVAEStep
 from ms_gan.steps.gan import share
@@ -60,23 +64,49 @@ class CVAEGANStep(TrainingStep):
     networks = ("encoder", "generator", "discriminator")
     # loss_g: the adversarial part of G's loss; penalty_real: the mean squared slope at real images; fool_rate: the part
     # of x̂ and x_p that D, updated, takes for real; accuracy_*: what D judges rightly in its own update
-    scalars: Tuple[str, ...] = ("loss_d", "penalty_real", "loss_g", "loss_reconstruction", "loss_kl", "fool_rate",
-                                "accuracy_real", "accuracy_reconstructed", "accuracy_sampled")
+    scalars: tuple[str, ...] = (
+        "loss_d",
+        "penalty_real",
+        "loss_g",
+        "loss_reconstruction",
+        "loss_kl",
+        "fool_rate",
+        "accuracy_real",
+        "accuracy_reconstructed",
+        "accuracy_sampled",
+    )
     equilibrium = {"loss_d": (float(np.log(27 / 4)), "ln 27/4"), "loss_g": (float(np.log(3)), "ln 3")}
     labels = "any"
 
-    def __init__(self, data, encoder, generator, discriminator, optimizer_encoder, optimizer_generator,
-                 optimizer_discriminator, latent: Dict[str, Any], classes: int, batch_size: int,
-                 reconstruction_layer: int, reconstruction_weight: float, kl_weight: float, gamma: float,
-                 penalised: int, pretraining_steps: int):
+    def __init__(
+        self,
+        data,
+        encoder,
+        generator,
+        discriminator,
+        optimizer_encoder,
+        optimizer_generator,
+        optimizer_discriminator,
+        latent: dict[str, Any],
+        classes: int,
+        batch_size: int,
+        reconstruction_layer: int,
+        reconstruction_weight: float,
+        kl_weight: float,
+        gamma: float,
+        penalised: int,
+        pretraining_steps: int,
+    ):
         super().__init__(auto_prefix=False)
         if latent["distribution"] != "normal":
             raise UserError("the latents of a variational autoencoder are normal; set latent.distribution=normal")
         require_slopes(discriminator, "cvae_gan", gamma)
         convolutions = len(getattr(discriminator, "convolutions", ()))
         if reconstruction_layer > convolutions:
-            raise UserError(f"a CVAE-GAN compares images by the maps of a convolution of D, which has {convolutions}; "
-                            f"updates.reconstruction_layer={reconstruction_layer} is none of them")
+            raise UserError(
+                f"a CVAE-GAN compares images by the maps of a convolution of D, which has {convolutions}; "
+                f"updates.reconstruction_layer={reconstruction_layer} is none of them"
+            )
         self.data, self.encoder, self.generator, self.discriminator = data, encoder, generator, discriminator
         self.optimizer_encoder, self.optimizer_generator = optimizer_encoder, optimizer_generator
         self.optimizer_discriminator = optimizer_discriminator
@@ -87,24 +117,28 @@ class CVAEGANStep(TrainingStep):
         self.slopes = ms.grad(self.total_logit, 0)
         self.gradient_discriminator, self.gradient_encoder, self.gradient_generator = (
             ms.value_and_grad(loss, None, ms.ParameterTuple(network.trainable_params()), has_aux=True)
-            for loss, network in ((self.discriminator_loss, discriminator), (self.encoder_loss, encoder),
-                                  (self.generator_loss, generator)))
+            for loss, network in (
+                (self.discriminator_loss, discriminator),
+                (self.encoder_loss, encoder),
+                (self.generator_loss, generator),
+            )
+        )
         self.set_train()
 
     @staticmethod
-    def threshold(updates: Dict[str, Any]) -> float:
+    def threshold(updates: dict[str, Any]) -> float:
         """Return the logit of 1/3, which D says at equilibrium: it sees two fakes for each real image."""
         return REAL_FROM
 
-    def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
+    def draw_noise(self, stream: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Return all that is random in one step: ε and latents from the prior, float32, (B, latent_size) each."""
         return tuple(draw_latents("normal", self.batch_size, self.latent["size"], stream) for _ in range(2))
 
-    def preparation(self) -> Tuple[nn.Cell, int]:
+    def preparation(self) -> tuple[nn.Cell, int]:
         """Return a Cell of the same signature to run before the first step, on the first batches, and how often."""
         return Pretraining(self), self.pretraining_steps
 
-    def remark(self, means: Dict[str, float]) -> Optional[str]:
+    def remark(self, means: dict[str, float]) -> str | None:
         """Say what the means of the scalars over an epoch mean, when one player has overpowered the other."""
         if min(means["accuracy_real"], means["accuracy_reconstructed"], means["accuracy_sampled"]) > 0.99:
             return "D tells nearly every image apart and overpowers G, which learns little from such a D"
@@ -135,12 +169,19 @@ class CVAEGANStep(TrainingStep):
         count = real.shape[0]
         logits = self.discriminator(ops.concat((real, reconstructed, sampled)))
         logits_real, logits_reconstructed, logits_sampled = (
-            logits[:count], logits[count : 2 * count], logits[2 * count :])
-        loss = (binary_cross_entropy(logits_real, 1.0) + binary_cross_entropy(logits_reconstructed, 0.0)
-                + binary_cross_entropy(logits_sampled, 0.0))
+            logits[:count],
+            logits[count : 2 * count],
+            logits[2 * count :],
+        )
+        loss = (
+            binary_cross_entropy(logits_real, 1.0)
+            + binary_cross_entropy(logits_reconstructed, 0.0)
+            + binary_cross_entropy(logits_sampled, 0.0)
+        )
         penalty = self.penalty(real[: self.penalised]) if self.gamma else ops.zeros_like(loss)
-        judged = ops.stack((share(logits_real > REAL_FROM), share(logits_reconstructed < REAL_FROM),
-                            share(logits_sampled < REAL_FROM)))
+        judged = ops.stack(
+            (share(logits_real > REAL_FROM), share(logits_reconstructed < REAL_FROM), share(logits_sampled < REAL_FROM))
+        )
         return loss + 0.5 * self.gamma * penalty, ops.stack((loss, penalty)), judged
 
     def encoder_loss(self, real, label, epsilon, maps_real):
@@ -155,8 +196,10 @@ class CVAEGANStep(TrainingStep):
         reconstruction = squared_reconstruction_loss(self.maps(reconstructed), maps_real)
         logits = ops.concat((self.discriminator(reconstructed), self.discriminator(sampled)))
         adversarial = non_saturating_generator_loss(logits)  # of as many of the one as of the other
-        return (self.reconstruction_weight * reconstruction + adversarial,
-                ops.stack((adversarial, share(logits > REAL_FROM))))
+        return (
+            self.reconstruction_weight * reconstruction + adversarial,
+            ops.stack((adversarial, share(logits > REAL_FROM))),
+        )
 
     def construct(self, batch, noise):
         """Do one update.
@@ -182,7 +225,8 @@ class CVAEGANStep(TrainingStep):
         maps_real = self.maps(real)  # no number that E or G can change
         (_, parts), gradients_encoder = self.gradient_encoder(real, label, epsilon, maps_real)
         (_, values), gradients_generator = self.gradient_generator(
-            ops.depend(encoded, loss_d), latent, label, maps_real)
+            ops.depend(encoded, loss_d), latent, label, maps_real
+        )
         parts = ops.depend(parts, values)  # both are differentiated before either is updated
         parts = ops.depend(parts, self.optimizer_encoder(gradients_encoder))
         values = ops.depend(values, self.optimizer_generator(ops.depend(gradients_generator, parts)))
@@ -194,9 +238,18 @@ class Pretraining(nn.Cell):
 
     def __init__(self, step: CVAEGANStep):
         super().__init__(auto_prefix=False)
-        self.autoencoder = CVAEStep(step.data, step.encoder, step.generator, step.optimizer_encoder,
-                                    step.optimizer_generator, step.latent, step.classes, step.batch_size,
-                                    "squared", PIXEL_KL_WEIGHT)
+        self.autoencoder = CVAEStep(
+            step.data,
+            step.encoder,
+            step.generator,
+            step.optimizer_encoder,
+            step.optimizer_generator,
+            step.latent,
+            step.classes,
+            step.batch_size,
+            "squared",
+            PIXEL_KL_WEIGHT,
+        )
 
     def construct(self, batch, noise):
         """Do one update of the autoencoder; return its losses."""

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Optional, Sequence, Tuple
+from collections.abc import Sequence
+from typing import Any
 
 import mindspore as ms
 import numpy as np
-from mindspore import nn, ops
 from mindspore import dtype as mstype
+from mindspore import nn, ops
 
 from ms_gan.errors import UserError
 from ms_gan.latents import draw_latents
@@ -59,20 +60,39 @@ class GANStep(TrainingStep):
     networks = ("generator", "discriminator")
     # accuracy_*: the part of the real, and of the generated, images that D judges rightly in its own update;
     # fool_rate: the part of G's images that D, updated, takes for real
-    scalars: Tuple[str, ...] = ("loss_d", "loss_g", "fool_rate", "accuracy_real", "accuracy_fake")
+    scalars: tuple[str, ...] = ("loss_d", "loss_g", "fool_rate", "accuracy_real", "accuracy_fake")
 
-    def __init__(self, data, generator, generator_in_inference, discriminator, optimizer_generator,
-                 optimizer_discriminator, latent: Dict[str, Any], classes: int, batch_size: int,
-                 discriminator_steps: int, discriminator_update: str, half_batches: bool, fakes: str,
-                 generator_latents: str, generator_loss: str, target_real: Sequence[float],
-                 target_fake: Sequence[float], shared_counters: bool, pretraining_steps: int):
+    def __init__(
+        self,
+        data,
+        generator,
+        generator_in_inference,
+        discriminator,
+        optimizer_generator,
+        optimizer_discriminator,
+        latent: dict[str, Any],
+        classes: int,
+        batch_size: int,
+        discriminator_steps: int,
+        discriminator_update: str,
+        half_batches: bool,
+        fakes: str,
+        generator_latents: str,
+        generator_loss: str,
+        target_real: Sequence[float],
+        target_fake: Sequence[float],
+        shared_counters: bool,
+        pretraining_steps: int,
+    ):
         super().__init__(auto_prefix=False)  # the networks have their prefixes; nothing may rename them
         if shared_counters:
             share_counters(optimizer_discriminator, optimizer_generator)
         if sum(target_real) <= sum(target_fake):
-            raise UserError(f"updates.target_real {list(target_real)} must be greater in the mean than "
-                            f"updates.target_fake {list(target_fake)}: G learns to be taken for real, and "
-                            f"real is above")
+            raise UserError(
+                f"updates.target_real {list(target_real)} must be greater in the mean than "
+                f"updates.target_fake {list(target_fake)}: G learns to be taken for real, and "
+                f"real is above"
+            )
         self.data = data
         self.generator = generator
         self.generator_for_discriminator = generator_in_inference if fakes == "inference" else generator
@@ -110,19 +130,20 @@ class GANStep(TrainingStep):
 
         self.weights_generator = ms.ParameterTuple(generator.trainable_params())
         self.gradient_discriminator = ms.value_and_grad(
-            self.discriminator_loss, None, ms.ParameterTuple(discriminator.trainable_params()), has_aux=True)
+            self.discriminator_loss, None, ms.ParameterTuple(discriminator.trainable_params()), has_aux=True
+        )
         self.gradient_images = ms.value_and_grad(self.generator_loss, 0, None, has_aux=True)
         self.gradient_generator = ops.GradOperation(get_by_list=True, sens_param=True)
         self.set_train()
 
     @staticmethod
-    def threshold(updates: Dict[str, Any]) -> float:
+    def threshold(updates: dict[str, Any]) -> float:
         """Return the logit of the mean of both mean targets: what D says where both kinds are equally likely."""
         middle = sum((*updates["target_real"], *updates["target_fake"])) / 4
         middle = min(max(middle, 1e-6), 1 - 1e-6)
         return math.log(middle / (1 - middle))
 
-    def set_train(self, mode: bool = True) -> "GANStep":
+    def set_train(self, mode: bool = True) -> GANStep:
         """Set training or inference mode; the generator in inference keeps its own."""
         super().set_train(mode)
         if self.generator_for_discriminator is not self.generator:
@@ -134,11 +155,11 @@ class GANStep(TrainingStep):
         """How many real images one step takes."""
         return self.count * self.discriminator_steps
 
-    def preparation(self) -> Tuple[nn.Cell, int]:
+    def preparation(self) -> tuple[nn.Cell, int]:
         """Return a Cell of the same signature to run before the first step, on the first batches, and how often."""
         return Pretraining(self), self.pretraining_steps
 
-    def remark(self, means: Dict[str, float]) -> Optional[str]:
+    def remark(self, means: dict[str, float]) -> str | None:
         """Say what the means of the scalars over an epoch mean, when one player has overpowered the other."""
         if means["accuracy_real"] > 0.99 and means["accuracy_fake"] > 0.99 and means["fool_rate"] < 0.01:
             return "D tells nearly every image apart and overpowers G, which learns little from such a D"
@@ -146,7 +167,7 @@ class GANStep(TrainingStep):
             return "D takes nearly every image of G for real: G overpowers D, and learns little from such a D"
         return None
 
-    def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
+    def draw_noise(self, stream: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Return all that is random in one step.
 
         For each update of D: latents, float32, (B, latent_size); with classes labels, int32, (B,); targets of real
@@ -190,14 +211,17 @@ class GANStep(TrainingStep):
 
         if self.separate:
             (_, logits_real, losses_real), gradients = self.gradient_discriminator(
-                real, count, labels, targets[:count], between(0, count, kept))
+                real, count, labels, targets[:count], between(0, count, kept)
+            )
             fake = ops.depend(fake, self.optimizer_discriminator(gradients))
             (_, logits_fake, losses_fake), gradients = self.gradient_discriminator(
-                fake, 0, labels, targets[count:], between(count, 2 * count, kept))
+                fake, 0, labels, targets[count:], between(count, 2 * count, kept)
+            )
             losses = 0.5 * (losses_real + losses_fake)
         else:
             (_, logits, losses), gradients = self.gradient_discriminator(
-                ops.concat((real, fake)), count, labels, targets, kept)
+                ops.concat((real, fake)), count, labels, targets, kept
+            )
             logits_real, logits_fake = logits[:count], logits[count:]
         losses = ops.depend(losses, self.optimizer_discriminator(gradients))
         return losses, ops.stack((share(logits_real > self.real_from), share(logits_fake < self.real_from)))
@@ -247,8 +271,10 @@ class GANStep(TrainingStep):
 
     def _draw_masks(self, stream: np.random.Generator, count: int):
         dropped = round(self.discriminator.dropout_rate * 2**16)  # 16 random bits an element are quick, and enough
-        return [stream.integers(0, 2**16, (count, *shape), dtype=np.uint16) >= dropped
-                for shape in self.discriminator.dropout_shapes]
+        return [
+            stream.integers(0, 2**16, (count, *shape), dtype=np.uint16) >= dropped
+            for shape in self.discriminator.dropout_shapes
+        ]
 
 
 class Pretraining(nn.Cell):

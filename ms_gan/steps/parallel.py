@@ -42,8 +42,10 @@ class DataParallel(nn.Cell):
         self.share = 1.0 / devices
         self.sum = ops.AllReduce()
         self.statistics = ms.ParameterTuple(
-            parameter for parameter in step.get_parameters()
-            if parameter.name.rsplit(".", 1)[-1] in ("moving_mean", "moving_variance"))
+            parameter
+            for parameter in step.get_parameters()
+            if parameter.name.rsplit(".", 1)[-1] in ("moving_mean", "moving_variance")
+        )
 
     def construct(self, batch, noise):
         """Do one update; return the means of the step's scalars over the devices."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Dict, Optional, Tuple
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -52,16 +52,27 @@ class RpGANStep(TrainingStep):
     # accuracy_pairs: the part of the pairs in which D scores the real image higher, before its update;
     # penalty_real, penalty_fake: the mean squared slope at real, and at generated images. With a D that names classes
     # also loss_d_class and loss_g_class, without their weight, and accuracy_class as of ACGANStep
-    scalars: Tuple[str, ...] = ("loss_d", "loss_g", "penalty_real", "penalty_fake", "accuracy_pairs")
+    scalars: tuple[str, ...] = ("loss_d", "loss_g", "penalty_real", "penalty_fake", "accuracy_pairs")
     equilibrium = {"loss_d": (math.log(2), "ln 2"), "loss_g": (math.log(2), "ln 2")}
     labels = "any"
     discriminator_takes_labels = True
     discriminator_names_classes = True
     takes_clusters = True
 
-    def __init__(self, data, generator, discriminator, optimizer_generator, optimizer_discriminator,
-                 latent: Dict[str, Any], classes: int, batch_size: int, gamma: float, penalised: int,
-                 class_weight: float):
+    def __init__(
+        self,
+        data,
+        generator,
+        discriminator,
+        optimizer_generator,
+        optimizer_discriminator,
+        latent: dict[str, Any],
+        classes: int,
+        batch_size: int,
+        gamma: float,
+        penalised: int,
+        class_weight: float,
+    ):
         super().__init__(auto_prefix=False)
         require_slopes(discriminator, "rpgan", gamma)
         self.data, self.generator, self.discriminator = data, generator, discriminator
@@ -74,21 +85,22 @@ class RpGANStep(TrainingStep):
         self.weights_generator = ms.ParameterTuple(generator.trainable_params())
         self.slopes = ms.grad(self.total_score, 0)
         self.gradient_discriminator = ms.value_and_grad(
-            self.discriminator_loss, None, ms.ParameterTuple(discriminator.trainable_params()), has_aux=True)
+            self.discriminator_loss, None, ms.ParameterTuple(discriminator.trainable_params()), has_aux=True
+        )
         self.gradient_images = ms.value_and_grad(self.generator_loss, 0, None, has_aux=True)
         self.gradient_generator = ops.GradOperation(get_by_list=True, sens_param=True)
         self.set_train()
 
     @staticmethod
-    def threshold(updates: Dict[str, Any]) -> Optional[float]:
+    def threshold(updates: dict[str, Any]) -> float | None:
         """Return None: only differences of this D's logits mean anything."""
         return None
 
-    def draw_noise(self, stream: np.random.Generator) -> Tuple[np.ndarray, ...]:
+    def draw_noise(self, stream: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Return all that is random in one step: latents, float32, (B, latent_size)."""
         return (draw_latents(self.latent["distribution"], self.batch_size, self.latent["size"], stream),)
 
-    def remark(self, means: Dict[str, float]) -> Optional[str]:
+    def remark(self, means: dict[str, float]) -> str | None:
         """Say when D has overpowered G."""
         if means["accuracy_pairs"] > 0.99:
             return "D scores nearly every real image above its pair and overpowers G, which learns little from such a D"

@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 from pathlib import Path
-from typing import Any, Dict, List, Optional, Set
+from typing import Any
 
 import mindspore as ms
 import numpy as np
@@ -27,14 +27,14 @@ def checkpoint_name(step: int) -> str:
     return f"step_{step:08d}"
 
 
-def checkpoint_steps(folder: Path) -> List[int]:
+def checkpoint_steps(folder: Path) -> list[int]:
     """Return the steps of the checkpoints in `folder`, ascending."""
     if not folder.is_dir():
         return []
     return sorted(int(entry.name[5:]) for entry in folder.glob("step_*") if re.fullmatch(r"step_\d{8,}", entry.name))
 
 
-def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: Dict[str, Any]) -> Path:
+def save_checkpoint(folder: Path, step: int, cells: dict[str, nn.Cell], state: dict[str, Any]) -> Path:
     """Save one `.ckpt` for each Cell, `state.json` and their checksums; return the new checkpoint's folder.
 
     `generator.ckpt` loads with plain `mindspore.load_checkpoint`. A checkpoint of the same step
@@ -45,7 +45,7 @@ def save_checkpoint(folder: Path, step: int, cells: Dict[str, nn.Cell], state: D
     return path if path.exists() else _save(path, f"step {step:,}", cells, state)
 
 
-def save_preparation(folder: Path, done: int, cells: Dict[str, nn.Cell], state: Dict[str, Any]) -> None:
+def save_preparation(folder: Path, done: int, cells: dict[str, nn.Cell], state: dict[str, Any]) -> None:
     """Save the same after `done` updates of a run's preparation, in place of what was saved in it before.
 
     It serves to go on with the run alone, and is no checkpoint of a step.
@@ -56,12 +56,12 @@ def save_preparation(folder: Path, done: int, cells: Dict[str, nn.Cell], state: 
     _remove_preparations(folder, but=path)
 
 
-def newest_preparation(folder: Path) -> Optional[Path]:
+def newest_preparation(folder: Path) -> Path | None:
     """Return what was saved last in a run's preparation, or None."""
     return max(folder.glob(f"{PREPARATION}*"), default=None)
 
 
-def _remove_preparations(folder: Path, but: Optional[Path] = None) -> None:
+def _remove_preparations(folder: Path, but: Path | None = None) -> None:
     """Remove what was saved in a run's preparation, and what a killed process left of it."""
     for leftover in folder.glob(f".{PREPARATION}*"):
         shutil.rmtree(leftover, ignore_errors=True)
@@ -76,15 +76,17 @@ def _remove(path: Path) -> None:
     shutil.rmtree(doomed)
 
 
-def _save(path: Path, when: str, cells: Dict[str, nn.Cell], state: Dict[str, Any]) -> Path:
+def _save(path: Path, when: str, cells: dict[str, nn.Cell], state: dict[str, Any]) -> Path:
     folder = path.parent
     files = _own_parameters(cells)
     for parameters in files.values():
         for parameter in parameters:
             if not np.isfinite(parameter.asnumpy()).all():
-                raise UserError(f"training diverged: {parameter.name} is not finite after {when}; start again "
-                                f"with another --seed or a smaller learning rate (--set); the checkpoints before it "
-                                f"are sound")
+                raise UserError(
+                    f"training diverged: {parameter.name} is not finite after {when}; start again "
+                    f"with another --seed or a smaller learning rate (--set); the checkpoints before it "
+                    f"are sound"
+                )
     _require_room(folder, sum(parameter.nbytes for parameters in files.values() for parameter in parameters))
     with new_folder(path) as hidden:
         for name, parameters in files.items():
@@ -104,11 +106,13 @@ def _require_room(folder: Path, size: int) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     free = shutil.disk_usage(folder).free
     if free < 1.01 * size + 1e5:
-        raise UserError(f"{folder}: a checkpoint takes {size / 1e6:.1f} MB, and only {free / 1e6:.1f} MB are free; "
-                        f"make room, then resume the run: what was saved before is whole")
+        raise UserError(
+            f"{folder}: a checkpoint takes {size / 1e6:.1f} MB, and only {free / 1e6:.1f} MB are free; "
+            f"make room, then resume the run: what was saved before is whole"
+        )
 
 
-def read_state(path: Path) -> Dict[str, Any]:
+def read_state(path: Path) -> dict[str, Any]:
     """Return the state of a checkpoint folder after checking every byte of it.
 
     Raises UserError, in one line, when it is no checkpoint or is damaged.
@@ -124,7 +128,7 @@ def read_state(path: Path) -> Dict[str, Any]:
     return state
 
 
-def load_cells(path: Path, cells: Dict[str, nn.Cell]) -> None:
+def load_cells(path: Path, cells: dict[str, nn.Cell]) -> None:
     """Load each Cell's own parameters from a checkpoint folder that `read_state` has checked.
 
     Raises UserError when the names or shapes in a file are not exactly the Cell's.
@@ -143,12 +147,13 @@ def load_cells(path: Path, cells: Dict[str, nn.Cell]) -> None:
             raise UserError(f"{file}: does not fit the recipe ({strangers[0]} is only in one of them)")
         for key, parameter in expected.items():
             if tuple(stored[key].shape) != tuple(parameter.shape):
-                raise UserError(f"{file}: {key} has shape {tuple(stored[key].shape)}, the recipe "
-                                f"{tuple(parameter.shape)}")
+                raise UserError(
+                    f"{file}: {key} has shape {tuple(stored[key].shape)}, the recipe {tuple(parameter.shape)}"
+                )
             parameter.set_data(stored[key])
 
 
-def thin_out(folder: Path, steps_per_epoch: int, best: Optional[int]) -> None:
+def thin_out(folder: Path, steps_per_epoch: int, best: int | None) -> None:
     """Remove the checkpoints that are not the `best`, nor kept by `kept_steps`, and what a killed process left.
 
     What was saved in the preparation goes as well: there is a checkpoint now.
@@ -161,7 +166,7 @@ def thin_out(folder: Path, steps_per_epoch: int, best: Optional[int]) -> None:
         _remove(folder / checkpoint_name(step))
 
 
-def kept_steps(steps: List[int], steps_per_epoch: int) -> Set[int]:
+def kept_steps(steps: list[int], steps_per_epoch: int) -> set[int]:
     """Return which of the ascending `steps` stay: the newest three, and at most ten spread over the run.
 
     The spread ones are the ends of every epoch, then of every second, fourth, … as
@@ -175,10 +180,10 @@ def kept_steps(steps: List[int], steps_per_epoch: int) -> Set[int]:
     return set(steps[-NEWEST_KEPT:]) | {step for step in steps if step % stride == 0}
 
 
-def _own_parameters(cells: Dict[str, nn.Cell]) -> Dict[str, List[Parameter]]:
+def _own_parameters(cells: dict[str, nn.Cell]) -> dict[str, list[Parameter]]:
     """Each Cell's parameters without those of the Cells before it: an optimizer also lists the network's weights."""
-    seen: Set[int] = set()
-    own: Dict[str, List[Parameter]] = {}
+    seen: set[int] = set()
+    own: dict[str, list[Parameter]] = {}
     for name, cell in cells.items():
         own[name] = [parameter for parameter in cell.get_parameters() if id(parameter) not in seen]
         seen.update(id(parameter) for parameter in own[name])

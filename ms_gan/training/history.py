@@ -6,8 +6,8 @@ import csv
 import io
 import math
 import os
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Dict, List, Optional, Sequence, Tuple
 
 import numpy as np
 
@@ -26,13 +26,14 @@ class History:
     into a checkpoint: with it, a resumed run writes the rows of an undisturbed one.
     """
 
-    def __init__(self, path: Path, scalars: Sequence[str], steps_per_epoch: int, scores: Sequence[str] = (),
-                 every: int = 0):
+    def __init__(
+        self, path: Path, scalars: Sequence[str], steps_per_epoch: int, scores: Sequence[str] = (), every: int = 0
+    ):
         self.path = path
         self.scalars, self.scores, self.every = tuple(scalars), tuple(scores), every
         self.columns = ("step", "epoch", *scalars, *scores)
         self.steps_per_epoch = steps_per_epoch
-        self.pending: List[List[float]] = []
+        self.pending: list[list[float]] = []
 
     def start(self, step: int, pending: Sequence[Sequence[float]]) -> None:
         """Begin the file, or cut it back to the rows up to `step`, and take up the pending values.
@@ -48,8 +49,10 @@ class History:
         wanted = [str(row) for row in sorted(steps)]
         rows = rows[: len(wanted)]
         if [row[0] for row in rows] != wanted or len(pending) != step % STEPS_PER_ROW:
-            raise UserError(f"{self.path}: damaged or missing, the rows up to step {step:,} are not all there; "
-                            f"put the run's own file back")
+            raise UserError(
+                f"{self.path}: damaged or missing, the rows up to step {step:,} are not all there; "
+                f"put the run's own file back"
+            )
         write_file(self.path, _csv([self.columns, *rows]).encode())
         self.pending = [list(values) for values in pending]
 
@@ -61,26 +64,34 @@ class History:
         self.pending.append([float(value) for value in values])
         for column, value in zip(self.scalars, self.pending[-1]):
             if not math.isfinite(value):
-                raise UserError(f"training diverged: {column} is {value} at step {step:,}; start again with another "
-                                f"--seed or a smaller learning rate (--set); the checkpoints before it are sound")
+                raise UserError(
+                    f"training diverged: {column} is {value} at step {step:,}; start again with another "
+                    f"--seed or a smaller learning rate (--set); the checkpoints before it are sound"
+                )
         if step % STEPS_PER_ROW == 0:
             means = np.mean(np.array(self.pending, dtype=np.float64), axis=0)
             self._append(step, [*(f"{mean:.7g}" for mean in means), *[""] * len(self.scores)])
             self.pending = []
 
-    def add_scores(self, step: int, values: Sequence[Optional[float]]) -> None:
+    def add_scores(self, step: int, values: Sequence[float | None]) -> None:
         """Write a row of the scores after step number `step`, whose scalars were added; None stands for no value."""
         numbers = ["" if value is None else f"{value:.7g}" for value in values]
         self._append(step, [*[""] * len(self.scalars), *numbers])
 
-    def first_scored(self) -> Optional[int]:
+    def first_scored(self) -> int | None:
         """Return the step of the first row of scores, None where the file has none."""
         if not self.path.exists():
             return None
-        return next((int(row[0]) for row in csv.reader(io.StringIO(self.path.read_text(errors="replace")))
-                     if len(row) > 2 and row[0].isdecimal() and not row[2]), None)
+        return next(
+            (
+                int(row[0])
+                for row in csv.reader(io.StringIO(self.path.read_text(errors="replace")))
+                if len(row) > 2 and row[0].isdecimal() and not row[2]
+            ),
+            None,
+        )
 
-    def recorded_scores(self) -> Optional[Tuple[str, ...]]:
+    def recorded_scores(self) -> tuple[str, ...] | None:
         """Return which scores the file has columns for; None where there is no file, or its header is damaged."""
         if not self.path.exists():
             return None
@@ -93,17 +104,18 @@ class History:
         with open(self.path, "rb") as file:
             os.fsync(file.fileno())
 
-    def read(self) -> Dict[str, List[Optional[float]]]:
+    def read(self) -> dict[str, list[float | None]]:
         """Return every column as numbers, None where a row has none."""
         columns = list(zip(*self._rows())) or [()] * len(self.columns)
-        return {name: [float(value) if value else None for value in column]
-                for name, column in zip(self.columns, columns)}
+        return {
+            name: [float(value) if value else None for value in column] for name, column in zip(self.columns, columns)
+        }
 
     def _append(self, step: int, values: Sequence[str]) -> None:
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(_csv([[step, f"{step / self.steps_per_epoch:.4f}", *values]]))
 
-    def _rows(self) -> List[List[str]]:
+    def _rows(self) -> list[list[str]]:
         """The whole rows; a last line that a crash cut short is none."""
         text = self.path.read_text(encoding="utf-8", errors="replace")
         whole = text[: text.rfind("\n") + 1]

@@ -7,7 +7,7 @@ import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable, Dict, List, Optional
+from typing import Any, Callable
 
 import numpy as np
 from mindspore import Tensor, mutable
@@ -45,7 +45,7 @@ class Sheet:
 
     inputs: Inputs  # of the generator, the same each time
     columns: int
-    real: Optional[np.ndarray] = None  # uint8, N×C×H×W: real images to stand below the generated ones
+    real: np.ndarray | None = None  # uint8, N×C×H×W: real images to stand below the generated ones
 
 
 class Loop:
@@ -68,9 +68,22 @@ class Loop:
             there is no average.
     """
 
-    def __init__(self, run: RunFolder, step, sampler: UnitRange, sheet: Sheet, batches, steps_per_epoch: int,
-                 device: Device, settings: Dict[str, Any], history: History, progress: Progress,
-                 scores: TrainingScores, best: Optional[Dict[str, Any]], initial_share: float):
+    def __init__(
+        self,
+        run: RunFolder,
+        step,
+        sampler: UnitRange,
+        sheet: Sheet,
+        batches,
+        steps_per_epoch: int,
+        device: Device,
+        settings: dict[str, Any],
+        history: History,
+        progress: Progress,
+        scores: TrainingScores,
+        best: dict[str, Any] | None,
+        initial_share: float,
+    ):
         self.run = run
         self.step = step
         self.sampler = sampler
@@ -88,9 +101,9 @@ class Loop:
         self._initial_share, self._share_of_step = initial_share, 0
         self._warned_of_beginning = False
         self._seconds_a_save = 0.0
-        self._curves_drawn: Optional[float] = None
+        self._curves_drawn: float | None = None
 
-    def go(self, done: Optional[int], total: int, prepared: int = 0) -> None:
+    def go(self, done: int | None, total: int, prepared: int = 0) -> None:
         """Train from step `done`, that of a checkpoint, to step `total`.
 
         None begins with the step's preparation, of which `prepared` updates are done.
@@ -125,9 +138,9 @@ class Loop:
         if found.note() and not (found.mostly_initial and self._warned_of_beginning):
             self.progress.say(f"note: {found.note()}")
 
-    def _steps(self, done: Optional[int], total: int, prepared: int) -> Optional[int]:
-        waiting: List[Tensor] = []  # scalars still on the device: reading them waits for it
-        shown: List[np.ndarray] = []  # those since the epoch began
+    def _steps(self, done: int | None, total: int, prepared: int) -> int | None:
+        waiting: list[Tensor] = []  # scalars still on the device: reading them waits for it
+        shown: list[np.ndarray] = []  # those since the epoch began
         if done is None:
             if not self._prepare(prepared):
                 return None
@@ -196,8 +209,10 @@ class Loop:
             values = self._run(cell, "preparation", done).asnumpy()
             done += 1
             if not np.isfinite(values).all():
-                raise UserError(f"training diverged in step {done:,} of the preparation; start again with "
-                                "another --seed or a lower learning rate")
+                raise UserError(
+                    f"training diverged in step {done:,} of the preparation; start again with "
+                    "another --seed or a lower learning rate"
+                )
             if self.signals.number is not None or time.monotonic() - saved_at >= SECONDS_BETWEEN_CHECKPOINTS:
                 with self.signals.saving():
                     save_preparation(self.run.checkpoints, done, self.step.saved(), self._state(0))
@@ -209,7 +224,7 @@ class Loop:
         self.progress.end()
         return True
 
-    def _read(self, waiting: List[Tensor], done: int) -> List[np.ndarray]:
+    def _read(self, waiting: list[Tensor], done: int) -> list[np.ndarray]:
         """Take the waiting scalars, the last of them of step `done`, into the history, and return them."""
         values = [scalars.asnumpy() for scalars in waiting]
         waiting.clear()
@@ -233,17 +248,23 @@ class Loop:
             self._picture(path, lambda: plots.sheet(path, images, self.sheet.columns, title, caption))
         else:
             real = np.float32(self.sheet.real) / 255
-            self._picture(path, lambda: plots.compare(path, images, real, self.sheet.columns, "generated", "real",
-                                                      title, caption, above=True))
+            self._picture(
+                path,
+                lambda: plots.compare(
+                    path, images, real, self.sheet.columns, "generated", "real", title, caption, above=True
+                ),
+            )
         self._warn_of_beginning(done)
 
     def _drawn(self, inputs: Inputs, done: int) -> np.ndarray:
         """Draw images. Raises UserError where they hold numbers that are not finite: G has diverged."""
         images = draw_images(self.sampler, inputs)
         if not np.isfinite(images).all():
-            raise UserError(f"training diverged: the images that G draws after step {done:,} are not finite; start "
-                            f"again with another --seed or a smaller learning rate (--set); the checkpoints before it are "
-                            f"sound")
+            raise UserError(
+                f"training diverged: the images that G draws after step {done:,} are not finite; start "
+                f"again with another --seed or a smaller learning rate (--set); the checkpoints before it are "
+                f"sound"
+            )
         return images
 
     def _picture(self, path: Path, draw: Callable[[], Any]) -> None:
@@ -259,8 +280,12 @@ class Loop:
         if now_and_then and self._curves_drawn is not None and now - self._curves_drawn < SECONDS_BETWEEN_CURVES:
             return
         self._curves_drawn = now
-        self._picture(self.run.losses, lambda: plots.losses(
-            self.run.losses, self.history.read(), f"{self.name}: how the training went", self.step.equilibrium))
+        self._picture(
+            self.run.losses,
+            lambda: plots.losses(
+                self.run.losses, self.history.read(), f"{self.name}: how the training went", self.step.equilibrium
+            ),
+        )
 
     def _share_at(self, done: int) -> float:
         """Return how much of the average, if there is one, is still as it was before the first step."""
@@ -285,8 +310,9 @@ class Loop:
         self.step.set_train(True)
         self.history.add_scores(done, values)
         before, self.best = self.best, self.scores.best_of(done, values[0], self.best)
-        named = ", ".join(f"{name} {'–' if value is None else f'{value:.3f}'}"
-                          for name, value in zip(self.scores.columns, values))
+        named = ", ".join(
+            f"{name} {'–' if value is None else f'{value:.3f}'}" for name, value in zip(self.scores.columns, values)
+        )
         self.progress.say(f"after step {done:,}: {named}{'' if self.best is before else ', the best so far'}")
         self._warn_of_beginning(done)
 
@@ -296,9 +322,14 @@ class Loop:
             return -1  # somebody else's file
         return int(found[2]) * (self.steps_per_epoch if found[1] == "epoch" else 1)
 
-    def _state(self, done: int) -> Dict[str, Any]:
-        return {"step": done, "pending": self.history.pending, "best": self.best, "settings": self.settings,
-                "initial_share": self._share_at(done)}
+    def _state(self, done: int) -> dict[str, Any]:
+        return {
+            "step": done,
+            "pending": self.history.pending,
+            "best": self.best,
+            "settings": self.settings,
+            "initial_share": self._share_at(done),
+        }
 
     def _save(self, done: int) -> None:
         started = time.monotonic()
@@ -324,7 +355,7 @@ def across_devices(cell, device: Device):
     return cell if device.count == 1 else DataParallel(cell, device.count)
 
 
-def follow(step, batches, device: Device, seed: int, done: Optional[int], total: int, prepared: int = 0) -> None:
+def follow(step, batches, device: Device, seed: int, done: int | None, total: int, prepared: int = 0) -> None:
     """Train as one of several devices, all but the first of which keep no record: they have the same numbers.
 
     `done`, `total` and `prepared` are those of `Loop.go`.

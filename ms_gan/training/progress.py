@@ -5,8 +5,8 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Sequence
 
 from tqdm import tqdm
 
@@ -49,9 +49,14 @@ class Progress:
         self._started = self._spoken = self._looked = time.monotonic()
         self._first = done
         if sys.stderr.isatty():
-            self._bar = tqdm(total=total, initial=done, unit=" steps", dynamic_ncols=True, smoothing=0.05,
-                             bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left "
-                                        "{rate_noinv_fmt}{postfix}")
+            self._bar = tqdm(
+                total=total,
+                initial=done,
+                unit=" steps",
+                dynamic_ncols=True,
+                smoothing=0.05,
+                bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left {rate_noinv_fmt}{postfix}",
+            )
 
     def seconds_a_step(self) -> float:
         """Return how long a step took in the mean since `begin`; 0 before the first was shown."""
@@ -83,8 +88,10 @@ class Progress:
             self._spoken = now
             speed = (step - self._first) / max(now - self._started, 1e-9)
             left = (self._total - step) / max(speed, 1e-9)
-            line = (f"epoch {step / self._steps_per_epoch:.2f}, step {step:,} of {self._total:,}: {', '.join(named)}, "
-                    f"{speed:.1f} steps/s, {_duration(left)} left")
+            line = (
+                f"epoch {step / self._steps_per_epoch:.2f}, step {step:,} of {self._total:,}: {', '.join(named)}, "
+                f"{speed:.1f} steps/s, {_duration(left)} left"
+            )
             self.say(line)
 
     def end(self) -> None:

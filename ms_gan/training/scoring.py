@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from typing import Any, Callable, Dict, List, Optional, Tuple
+from typing import Any, Callable
 
 import numpy as np
 
@@ -18,11 +18,10 @@ from ms_gan.runtime import random_stream
 from ms_gan.training.checkpoints import checkpoint_name
 from ms_gan.training.run_folder import RunFolder, write_json
 
-
 STEPS_BETWEEN_LOOKS = 100  # at least, between scores, and between sheets, lines and checkpoints at epochs' ends
 
 
-def hold_out(recipe: Recipe, images: ImageData, seed: int) -> Tuple[ImageData, Optional[ImageData]]:
+def hold_out(recipe: Recipe, images: ImageData, seed: int) -> tuple[ImageData, ImageData | None]:
     """Return the images to train on and, where `scores.held_out` says how many, those that no step sees.
 
     Which ones these are is the seed's choice. Raises UserError where none would be left to train on.
@@ -31,8 +30,10 @@ def hold_out(recipe: Recipe, images: ImageData, seed: int) -> Tuple[ImageData, O
     if count == 0:
         return images, None
     if count >= len(images.images):
-        raise UserError(f"{images.name}, {images.source}: cannot hold out {count:,} of {len(images.images):,} images; "
-                        f"give a smaller --set scores.held_out")
+        raise UserError(
+            f"{images.name}, {images.source}: cannot hold out {count:,} of {len(images.images):,} images; "
+            f"give a smaller --set scores.held_out"
+        )
     order = random_stream(seed, "held out").permutation(len(images.images))
     held_out = np.zeros(len(order), bool)
     held_out[order[:count]] = True
@@ -68,27 +69,27 @@ class TrainingScores:
     these.
     """
 
-    def __init__(self, recipe: Recipe, images: ImageData, held_out: Optional[ImageData], seed: int,
-                 steps_per_epoch: int):
+    def __init__(self, recipe: Recipe, images: ImageData, held_out: ImageData | None, seed: int, steps_per_epoch: int):
         self.size, self.latent, self.seed = recipe["data"]["size"], recipe["latent"], seed
         self._asked_for = recipe["scores"]["every_epochs"] * steps_per_epoch
         self.every = self._asked_for and -(-STEPS_BETWEEN_LOOKS // self._asked_for) * self._asked_for
-        self.why_none: Optional[str] = None
-        self.columns: Tuple[str, ...] = ()
-        self._scores: Optional[QuickScores] = None
+        self.why_none: str | None = None
+        self.columns: tuple[str, ...] = ()
+        self._scores: QuickScores | None = None
         if self.every:
             self.reference, self.others = _disjoint(images, held_out, recipe["scores"]["images"], seed)
             self.why_none = why_no_judge(images.labelled())
             if self.why_none is None and len(self.reference.images) < FEWEST:
-                self.why_none = (f"{images.name}, {images.source}, has too few images to compare {FEWEST} with as "
-                                 f"many others")
+                self.why_none = (
+                    f"{images.name}, {images.source}, has too few images to compare {FEWEST} with as many others"
+                )
         if self.every and self.why_none is None:
             self.labels = self.reference.labels if recipe["data"]["classes"] else None
             kind = "train" if held_out is None else "held_out"
             self.columns = (f"fd_{of_count(len(self.reference.images))}_{kind}_ratio",)
             self.columns += ("class_accuracy",) if self.labels is not None else ()
 
-    def prepare(self, images: ImageData, test: Optional[ImageData]) -> None:
+    def prepare(self, images: ImageData, test: ImageData | None) -> None:
         """Take the splits whose judge is looked for, or trained, when the first score is due.
 
         `images` are all for training, those held out among them. Without a test split none may be due.
@@ -107,7 +108,7 @@ class TrainingScores:
         """Give no scores, for this reason."""
         self.columns, self.why_none = (), reason
 
-    def keep_to(self, recorded: Optional[Tuple[str, ...]], first: Optional[int] = None) -> Tuple[Tuple[str, ...], int]:
+    def keep_to(self, recorded: tuple[str, ...] | None, first: int | None = None) -> tuple[tuple[str, ...], int]:
         """Return the scores that a run's history has columns for, and after how many steps they come; 0 for never.
 
         `recorded` are those of a history that has begun, None for a new one, and `first` is the step of its first row
@@ -126,7 +127,7 @@ class TrainingScores:
         """Tell whether there is to be a score after this step."""
         return bool(self.columns) and step > 0 and step % self.every == 0
 
-    def __call__(self, draw: Callable[[Inputs], np.ndarray], say: Callable[[str], None]) -> List[Optional[float]]:
+    def __call__(self, draw: Callable[[Inputs], np.ndarray], say: Callable[[str], None]) -> list[float | None]:
         """Return the scores, as `columns` names them, of a generator's images; None for one that there cannot be."""
         if self._scores is None:
             of_both = (some.at_size(self.size).images for some in (self.reference, self.others))
@@ -136,15 +137,19 @@ class TrainingScores:
         inputs = seeded_inputs(self.latent, len(self.reference.images), self.seed, self.labels)
         return list(self._scores(draw(inputs), self.labels).values())
 
-    def best_of(self, step: int, score: Optional[float], best: Optional[Dict[str, Any]]) -> Optional[Dict[str, Any]]:
+    def best_of(self, step: int, score: float | None, best: dict[str, Any] | None) -> dict[str, Any] | None:
         """Return what is known about the best checkpoint, this step's having this score: itself, or the one before."""
         if score is None or best is not None and best["score"] <= score:
             return best
-        return {"checkpoint": f"checkpoints/{checkpoint_name(step)}", "step": step, "chosen_by": self.columns[0],
-                "score": score}
+        return {
+            "checkpoint": f"checkpoints/{checkpoint_name(step)}",
+            "step": step,
+            "chosen_by": self.columns[0],
+            "score": score,
+        }
 
 
-def mark_best(run: RunFolder, best: Optional[Dict[str, Any]], say: Callable[[str], None]) -> None:
+def mark_best(run: RunFolder, best: dict[str, Any] | None, say: Callable[[str], None]) -> None:
     """Let `checkpoints/best` be the best checkpoint, and `best.json` tell what chose it; with None there is neither.
 
     Where the file system knows no links, `say` gets a note, and `best.json` alone tells.
@@ -160,15 +165,17 @@ def mark_best(run: RunFolder, best: Optional[Dict[str, Any]], say: Callable[[str
         hidden.symlink_to(checkpoint_name(best["step"]))
         os.replace(hidden, run.best_checkpoint)
     except OSError as error:
-        say(f"note: no link {run.best_checkpoint} ({error.strerror or error}); {run.best.name} names the "
-            f"best checkpoint")
+        say(
+            f"note: no link {run.best_checkpoint} ({error.strerror or error}); {run.best.name} names the "
+            f"best checkpoint"
+        )
 
 
-def _disjoint(images: ImageData, held_out: Optional[ImageData], count: int, seed: int) -> Tuple[ImageData, ImageData]:
+def _disjoint(images: ImageData, held_out: ImageData | None, count: int, seed: int) -> tuple[ImageData, ImageData]:
     """Return up to `count` images to compare with, and as many others, for real against real."""
     order = random_stream(seed, "scores").permutation(len(images.images))
     if held_out is None:
         count = min(count, len(order) // 2)
-        return images.only(order[count:2 * count]), images.only(order[:count])
+        return images.only(order[count : 2 * count]), images.only(order[:count])
     count = min(count, len(order), len(held_out.images))
     return held_out.only(np.arange(count)), images.only(order[:count])

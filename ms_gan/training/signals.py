@@ -7,7 +7,8 @@ import os
 import signal
 import threading
 import time
-from typing import Any, Iterator, Optional
+from collections.abc import Iterator
+from typing import Any
 
 ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 STEP = "the step under way"
@@ -27,18 +28,21 @@ class StopSignals:
     """
 
     def __init__(self) -> None:
-        self.number: Optional[int] = None
+        self.number: int | None = None
         self.doing, self.kept = STEP, "what was saved before is kept"
-        self.seconds: Optional[float] = None
+        self.seconds: float | None = None
         self._saving = threading.Lock()  # held while something is saved
 
-    def __enter__(self) -> "StopSignals":
+    def __enter__(self) -> StopSignals:
         self._read, self._write = os.pipe()
         os.set_blocking(self._write, False)
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
-        self._previous = {number: signal.signal(number, self._note) for number in ASKING
-                          if signal.getsignal(number) is not signal.SIG_IGN}  # nohup means it
+        self._previous = {
+            number: signal.signal(number, self._note)
+            for number in ASKING
+            if signal.getsignal(number) is not signal.SIG_IGN
+        }  # nohup means it
         self._previous_fd = signal.set_wakeup_fd(self._write, warn_on_full_buffer=False)
         return self
 
@@ -81,8 +85,10 @@ class StopSignals:
                         self._say(f"still stopping: {self.doing} has to end")
                     elif not warned:
                         warned = True
-                        self._say(f"still stopping: {self.doing} has to end; another signal ends the run at once, and "
-                                  f"only {self.kept}")
+                        self._say(
+                            f"still stopping: {self.doing} has to end; another signal ends the run at once, and "
+                            f"only {self.kept}"
+                        )
                     else:
                         self._say(f"ended at once; {self.kept}")
                         _end(128 + numbers[0])

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, Dict, Optional, Sequence
+from typing import Any
 
 import numpy as np
 from mindspore import nn
@@ -33,9 +34,19 @@ from ms_gan.training.scoring import TrainingScores, hold_out
 REAL_SHOWN = 25
 
 
-def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, root: Path,
-          steps: Optional[int] = None, data_path: Optional[str] = None, instead_of: Optional[str] = None,
-          warm_start: Optional[Path] = None, skip_unreadable: bool = False, command: Sequence[str] = ()) -> None:
+def start(
+    recipe: Recipe,
+    images: ImageData,
+    device: runtime.Device,
+    seed: int,
+    root: Path,
+    steps: int | None = None,
+    data_path: str | None = None,
+    instead_of: str | None = None,
+    warm_start: Path | None = None,
+    skip_unreadable: bool = False,
+    command: Sequence[str] = (),
+) -> None:
     """Train a new run, below `root`, for `steps` or for the recipe's epochs.
 
     `command` is what was typed, for the record; `warm_start` is a checkpoint whose networks, but not optimizers, the
@@ -62,9 +73,14 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
         "warm_start": None,
     }
     environment = {
-        "data": {"path": data_path and str(Path(data_path).absolute()), "source": images.source,
-                 "instead_of": instead_of, "skip_unreadable": skip_unreadable,
-                 "held_out_up_to": images.held_out_up_to, "held_out_but": list(images.held_out_but)},
+        "data": {
+            "path": data_path and str(Path(data_path).absolute()),
+            "source": images.source,
+            "instead_of": instead_of,
+            "skip_unreadable": skip_unreadable,
+            "held_out_up_to": images.held_out_up_to,
+            "held_out_but": list(images.held_out_but),
+        },
         "starts": [],
     }
     new_clusters = False
@@ -91,8 +107,10 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
     progress = Progress(run.log, step.scalars, steps_per_epoch)
     turned = ", turned and mirrored at random" if recipe["data"]["rotate_and_mirror"] else ""
     grouped = f", in {clusters_of(recipe)} clusters of such as look alike" if clusters_of(recipe) else ""
-    progress.say(f"recipe {recipe['name']}, seed {seed}, {device}, {len(images.images):,} images from "
-                 f"{images.source}{turned}{grouped}, {settings['steps']:,} steps; all in {run.path}")
+    progress.say(
+        f"recipe {recipe['name']}, seed {seed}, {device}, {len(images.images):,} images from "
+        f"{images.source}{turned}{grouped}, {settings['steps']:,} steps; all in {run.path}"
+    )
     for note in images.notes:
         progress.say(note)
     if instead_of:
@@ -106,13 +124,35 @@ def start(recipe: Recipe, images: ImageData, device: runtime.Device, seed: int, 
         progress.say(f"note: {held:,} images are held out, not {asked:,}: the others are the last of their class")
     for note in _limits(images, test, recipe):
         progress.say(f"note: {note}")
-    _train(run, settings, environment, step, for_training, batches, steps_per_epoch, device, history, progress, scores,
-           {"best": None, "initial_share": 1.0}, None, command)
+    _train(
+        run,
+        settings,
+        environment,
+        step,
+        for_training,
+        batches,
+        steps_per_epoch,
+        device,
+        history,
+        progress,
+        scores,
+        {"best": None, "initial_share": 1.0},
+        None,
+        command,
+    )
 
 
-def resume(path: Path, device_target: Optional[str], device_id: int, device_num: int, wanted: Dict[str, Any],
-           data_path: Optional[str], epochs: Optional[int] = None, steps: Optional[int] = None,
-           command: Sequence[str] = ()) -> None:
+def resume(
+    path: Path,
+    device_target: str | None,
+    device_id: int,
+    device_num: int,
+    wanted: dict[str, Any],
+    data_path: str | None,
+    epochs: int | None = None,
+    steps: int | None = None,
+    command: Sequence[str] = (),
+) -> None:
     """Go on with a run, to the end of its schedule or to a longer one, as if it had never stopped.
 
     `wanted` holds settings that the caller insists on; any that differ from the run's are
@@ -145,9 +185,11 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
         environment["data"]["path"] = str(Path(data_path).absolute())
     images = load_recorded(settings, environment, "train")
     if images.sha256 != settings["data_sha256"]:
-        raise UserError(f"{images.name}, {images.source}: not the images that the run began with: "
-                        f"{what_changed(run.read_fingerprint(), images)}; put them back, name the run's own with "
-                        f"--data-path, or start a new run")
+        raise UserError(
+            f"{images.name}, {images.source}: not the images that the run began with: "
+            f"{what_changed(run.read_fingerprint(), images)}; put them back, name the run's own with "
+            f"--data-path, or start a new run"
+        )
     if data_path:
         environment["data"]["source"] = images.source
 
@@ -155,22 +197,28 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
     for_training, held_out = hold_out(settings["recipe"], images, settings["seed"])
     _announce_clusters(settings["recipe"], for_training, device)
     step = build_step(settings["recipe"], for_training, settings["seed"], device.count)
-    batches, steps_per_epoch = build_sampler(settings["recipe"], step.data.count,
-                                             step.images_per_step * device.count, settings["seed"])
+    batches, steps_per_epoch = build_sampler(
+        settings["recipe"], step.data.count, step.images_per_step * device.count, settings["seed"]
+    )
     if epochs:
         settings["recipe"]["schedule"]["epochs"] = epochs
     if epochs or steps:
         settings["steps"] = steps or epochs * steps_per_epoch
     if settings["steps"] < state["step"]:
-        raise UserError(f"{path}: already at step {state['step']:,}, which is beyond step {settings['steps']:,}; "
-                        f"give more --epochs or --steps")
+        raise UserError(
+            f"{path}: already at step {state['step']:,}, which is beyond step {settings['steps']:,}; "
+            f"give more --epochs or --steps"
+        )
     done = None
     if checkpoint is not None:
         load_cells(checkpoint, step.saved())
-        if clusters_of(settings["recipe"]) and not knows_clusters(step.generator, step.data.all_labels,
-                                                                  settings["recipe"]):
-            raise UserError(f"{path}: its images fall into other clusters than when it began; go on with the versions "
-                            f"of numpy and ms_gan that its environment.json names")
+        if clusters_of(settings["recipe"]) and not knows_clusters(
+            step.generator, step.data.all_labels, settings["recipe"]
+        ):
+            raise UserError(
+                f"{path}: its images fall into other clusters than when it began; go on with the versions "
+                f"of numpy and ms_gan that its environment.json names"
+            )
         done = None if "prepared" in state else state["step"]
     prepared = state.get("prepared", 0)
     if device.rank > 0:
@@ -192,16 +240,52 @@ def resume(path: Path, device_target: Optional[str], device_id: int, device_num:
         now = runtime.environment().get(name)
         if now != before:
             progress.say(f"note: {name} was {before} and is now {now}; the bytes may differ from here on")
-    _train(run, settings, environment, step, for_training, batches, steps_per_epoch, device, history, progress, scores,
-           state, done, command, prepared)
+    _train(
+        run,
+        settings,
+        environment,
+        step,
+        for_training,
+        batches,
+        steps_per_epoch,
+        device,
+        history,
+        progress,
+        scores,
+        state,
+        done,
+        command,
+        prepared,
+    )
 
 
-def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any], step, images: ImageData, batches,
-           steps_per_epoch: int, device: runtime.Device, history: History, progress: Progress, scores: TrainingScores,
-           state: Dict[str, Any], done: Optional[int], command: Sequence[str], prepared: int = 0) -> None:
-    environment["starts"].append({"time": time.strftime("%Y-%m-%dT%H:%M:%S%z"), "step": done or 0,
-                                  "device": str(device), "process": os.getpid(), "command": list(command),
-                                  "versions": runtime.environment()})
+def _train(
+    run: RunFolder,
+    settings: dict[str, Any],
+    environment: dict[str, Any],
+    step,
+    images: ImageData,
+    batches,
+    steps_per_epoch: int,
+    device: runtime.Device,
+    history: History,
+    progress: Progress,
+    scores: TrainingScores,
+    state: dict[str, Any],
+    done: int | None,
+    command: Sequence[str],
+    prepared: int = 0,
+) -> None:
+    environment["starts"].append(
+        {
+            "time": time.strftime("%Y-%m-%dT%H:%M:%S%z"),
+            "step": done or 0,
+            "device": str(device),
+            "process": os.getpid(),
+            "command": list(command),
+            "versions": runtime.environment(),
+        }
+    )
     write_json(run.environment, environment)
     recipe = settings["recipe"]
     warning = runtime.slow_convolutions(device, runtime.environment()["mindspore"])
@@ -209,8 +293,21 @@ def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any]
         progress.say(f"note: {warning}")
     sampler = UnitRange(step.drawing(), recipe["data"]["pixel_range"])
     step.set_train(True)
-    loop = Loop(run, step, sampler, _sheet(recipe, images, settings["seed"]), batches, steps_per_epoch, device,
-                settings, history, progress, scores, state["best"], _initial_share(recipe, state, done or 0))
+    loop = Loop(
+        run,
+        step,
+        sampler,
+        _sheet(recipe, images, settings["seed"]),
+        batches,
+        steps_per_epoch,
+        device,
+        settings,
+        history,
+        progress,
+        scores,
+        state["best"],
+        _initial_share(recipe, state, done or 0),
+    )
     try:
         loop.go(done, settings["steps"], prepared)
     finally:
@@ -218,19 +315,21 @@ def _train(run: RunFolder, settings: Dict[str, Any], environment: Dict[str, Any]
     progress.say(f"done: {settings['steps']:,} steps; pictures and checkpoints in {run.path}")
 
 
-def _initial_share(recipe: Recipe, state: Dict[str, Any], done: int) -> float:
+def _initial_share(recipe: Recipe, state: dict[str, Any], done: int) -> float:
     """Return how much of the average of the weights is as it was before the first step."""
     decay = recipe["average"]["decay"]
     return state.get("initial_share", decay**done if decay else 0.0)  # of old, averages had no warm-up
 
 
-def _limits(images: ImageData, test: Optional[ImageData], recipe: Recipe) -> Sequence[str]:
+def _limits(images: ImageData, test: ImageData | None, recipe: Recipe) -> Sequence[str]:
     """Say at the start what will not be possible later with these data."""
     if test is None:
         return ()
     if recipe["data"]["classes"] and test.labels is None:
-        return (f"eval will only draw samples: it can neither compare with the test images nor score, as these have no "
-                f"labels ({test.why_unlabelled}); give them labels as the training images have, or take them away",)
+        return (
+            f"eval will only draw samples: it can neither compare with the test images nor score, as these have no "
+            f"labels ({test.why_unlabelled}); give them labels as the training images have, or take them away",
+        )
     try:
         enough(images, test)
     except UserError as error:
@@ -244,8 +343,9 @@ def _announce_clusters(recipe: Recipe, images: ImageData, device: runtime.Device
         print(f"finding {clusters_of(recipe)} clusters of {len(images.images):,} images", flush=True)
 
 
-def _test_split(settings: Dict[str, Any], environment: Dict[str, Any], scores: TrainingScores,
-                done: int) -> Optional[ImageData]:
+def _test_split(
+    settings: dict[str, Any], environment: dict[str, Any], scores: TrainingScores, done: int
+) -> ImageData | None:
     """Load the test split of a run that is to be scored after step `done`: to know which judge belongs to the data."""
     looked_at = done == 0 and settings["dataset"] == "folder"
     if not looked_at and (not scores.columns or settings["steps"] // scores.every == done // scores.every):
@@ -255,8 +355,9 @@ def _test_split(settings: Dict[str, Any], environment: Dict[str, Any], scores: T
     except NothingHeldOut as error:
         if not scores.columns:
             return None
-        raise UserError(f"{error.args[0].partition(';')[0]}; a run that is scored on the way needs them: put them "
-                        "back") from error
+        raise UserError(
+            f"{error.args[0].partition(';')[0]}; a run that is scored on the way needs them: put them back"
+        ) from error
 
 
 def _sheet(recipe: Recipe, images: ImageData, seed: int) -> Sheet:
