@@ -8,19 +8,21 @@ import importlib
 import os
 import select
 import sys
-from typing import List, Optional
+from typing import Any
 
 from ms_gan import __version__
 from ms_gan.cli import faults
 
 COMMANDS = {
     "train": "train a recipe, or go on with a run",
-    "eval": "draw samples of a trained generator, and score it",
+    "eval": "draw samples of a trained model, and score it",
     "export": "write a bundle that is proved equal to its checkpoint",
     "judge": "train the classifiers by which generated images are scored",
     "infer": "draw images from an exported bundle alone",
     "serve": "answer requests for images, and show a page",
     "recipes": "list the recipes, or show one as it would run",
+    "runs": "list what was trained, with its scores",
+    "compare": "say what differs between two runs, and draw both runs' curves",
 }
 
 
@@ -35,12 +37,11 @@ def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="python -m ms_gan",
         description="Generative adversarial networks on MindSpore.",
-        epilog="exit status: 0 success, which for serve is to have been stopped; 2 something you can "
-        "mend, said in one line; 129, 130 or 143 stopped by Ctrl-C or a signal, training saved once it "
-        "has begun; 1 anything else",
+        epilog="exit status: 0 success (serve: stopped cleanly); 2 user error, explained in one line; 129, 130 or 143 "
+        "interrupted by a signal (training is saved once it has begun); 1 internal error",
     )
     parser.add_argument("--version", action="version", version=f"ms_gan {__version__}")
-    debug = {"action": "store_true", "help": "print the stack of any error (also: MS_GAN_DEBUG=1)"}
+    debug: dict[str, Any] = {"action": "store_true", "help": "print the stack of any error (also: MS_GAN_DEBUG=1)"}
     parser.add_argument("--debug", **debug)
     commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
     for name, purpose in COMMANDS.items():

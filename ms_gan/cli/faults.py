@@ -22,7 +22,7 @@ from typing import Any
 
 import ms_gan
 from ms_gan import runtime
-from ms_gan.errors import UserError
+from ms_gan.errors import Setting, UserError
 from ms_gan.files import cache_folder
 
 # Of a file that is named. They are the machine's, or those of whoever wrote the name.
@@ -54,15 +54,24 @@ OF_FILES = {
 OF_RESOURCES = {
     getattr(errno, name) for name in ("EDQUOT", "EFBIG", "EIO", "EMFILE", "ENFILE", "ENOLCK", "ENOMEM", "ENOSPC")
 }
-PACKAGES = {"cv2", "download", "matplotlib", "mindspore", "mlserver", "numpy", "onnx", "onnxruntime", "PIL", "tqdm"}
+SERVING = {"fastapi", "grpc", "mlserver", "orjson", "tritonclient", "uvicorn"}  # packages that only `serve` needs
+PACKAGES = {"cv2", "download", "matplotlib", "mindspore", "numpy", "onnx", "onnxruntime", "PIL", "tqdm", *SERVING}
+# Settings of recipes, and arguments in Python, whose options have another name.
+OPTIONS_OF = {
+    "schedule.epochs": "--epochs",
+    "schedule.batch_size": "--batch-size",
+    "data.dataset": "--dataset",
+    "labels": "--label",
+    "count": "--num",
+}
 MOST_TOLD = 300  # characters of what a package said
 WITH_CACHE = ("train", "eval", "judge")  # commands that keep data in it
 
 
 def told(error: BaseException) -> str | None:
-    """Return what to say of an error that the person can mend; None for any other, such as one of this program."""
+    """Return the message for an error that the user can fix; None for any other, such as one of this program."""
     if isinstance(error, UserError):
-        return str(error)
+        return error.told(option)
     if isinstance(error, MemoryError):
         return "not enough memory for that; ask for less"
     if isinstance(error, UnicodeEncodeError):
@@ -70,6 +79,17 @@ def told(error: BaseException) -> str | None:
     if isinstance(error, OSError) and (error.errno in OF_RESOURCES or _of_the_machine(error)):
         return _of_the_machine(error)
     return _broken_package(error)
+
+
+def option(setting: Setting) -> str:
+    """Return what a setting is called on the command line: an option, or, for one of a recipe, what --set takes."""
+    if setting.name in OPTIONS_OF:
+        name = OPTIONS_OF[setting.name]
+    elif "." in setting.name:
+        return f"--set {setting.name}={setting.value}" if setting.value else f"--set {setting.name}"
+    else:
+        name = f"--{setting.name.replace('_', '-')}"
+    return f"{name} {setting.value}" if setting.value else name
 
 
 def report(error: BaseException, text: str, debug: bool) -> None:
@@ -92,40 +112,40 @@ def refuse_names(command: str, arguments: Sequence[str]) -> None:
     try:
         fault = _fault_of_name(os.getcwd())
     except FileNotFoundError:
-        raise UserError("the current folder is gone; go to another") from None
+        raise UserError("the current folder is gone", "go to another") from None
     if fault:
-        raise UserError(f"the current folder, {fault}")
+        raise UserError(f"the current folder, {fault.problem}", *fault.mend)
     for text in arguments:
         if text.startswith("--"):
             text = text.partition("=")[2]
         fault = _fault_of_name(text) or _fault_of_name(os.path.realpath(text))
         if fault:
-            raise UserError(fault)
+            raise fault
     fault = _fault_of_name(os.path.realpath("runs"))  # where the newest run is looked for
     if command in WITH_CACHE and not fault:
         try:
             fault = _fault_of_name(os.path.realpath(cache_folder()))
-            fault = f"the cache, {fault}, or set MS_GAN_CACHE to another folder" if fault else None
-        except UserError:  # whoever needs it says so
+            if fault:
+                other = ", or set MS_GAN_CACHE to another folder"
+                fault = UserError(f"the cache, {fault.problem}", *fault.mend, other)
+        except UserError:  # the code that needs the cache reports it
             pass
     if fault:
-        raise UserError(fault)
+        raise fault
 
 
-def _fault_of_name(text: str) -> str | None:
-    """Say what is wrong with a name that is not UTF-8, or that this locale reads as another; None for a good one."""
+def _fault_of_name(text: str) -> UserError | None:
+    """Return the error for a name that is not UTF-8, or that this locale reads as another; None for a good one."""
     try:
         raw = os.fsencode(text)
         if raw.decode("utf-8") == text:
             return None
     except UnicodeDecodeError:
-        return f"{raw.decode('utf-8', 'backslashreplace')}: a name that is not UTF-8; rename it"
+        return UserError(f"{raw.decode('utf-8', 'backslashreplace')}: a name that is not UTF-8", "rename it")
     except UnicodeEncodeError:
         raw = text.encode("utf-8", "backslashreplace")
-    return (
-        f"{raw.decode('utf-8')}: this locale reads names as {sys.getfilesystemencoding()}; set LC_ALL=C.UTF-8, or "
-        f"PYTHONUTF8=1"
-    )
+    problem = f"{raw.decode('utf-8')}: this locale reads names as {sys.getfilesystemencoding()}"
+    return UserError(problem, "set LC_ALL=C.UTF-8, or PYTHONUTF8=1")
 
 
 def _not_utf8_in(error: UnicodeEncodeError) -> str | None:
@@ -133,11 +153,12 @@ def _not_utf8_in(error: UnicodeEncodeError) -> str | None:
     if "\ud800" <= error.object[error.start] <= "\udc7f":  # no name gives such a character
         return None
     before, after = (re.split("[\n\"']", part) for part in (error.object[: error.start], error.object[error.start :]))
-    return _fault_of_name(before[-1] + after[0])
+    fault = _fault_of_name(before[-1] + after[0])
+    return None if fault is None else str(fault)
 
 
 def _of_the_machine(error: OSError) -> str | None:
-    name = error.filename
+    name: object = error.filename
     if isinstance(name, bytes):
         name = os.fsdecode(name)
     if not isinstance(name, (str, os.PathLike)):
@@ -148,9 +169,10 @@ def _of_the_machine(error: OSError) -> str | None:
 
 
 def _installed(path: str) -> bool:
-    """Tell whether a file belongs to this package, to Python or to another package."""
+    """Return whether a file belongs to this package, to Python or to another package."""
     paths = sysconfig.get_paths()
-    folders = [Path(ms_gan.__file__).parent, *(paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib"))]
+    folders = [str(Path(ms_gan.__file__).parent)]
+    folders += [paths[name] for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     real = Path(os.path.realpath(path))
     return any(Path(os.path.realpath(folder)) in (real, *real.parents) for folder in folders) or (
         bool({"site-packages", "dist-packages"} & set(real.parts))
@@ -168,7 +190,7 @@ def _broken_package(error: BaseException) -> str | None:
             return None
         if (error.name in PACKAGES) or (needed_by and not own and (error.name == root or not _there(root))):
             package = f"{error.name}, which {needed_by[0]} needs," if error.name not in PACKAGES else error.name
-            serving = "mlserver" in (error.name, *needed_by)
+            serving = not SERVING.isdisjoint((error.name, *needed_by))
             return f"{package} is not installed; {runtime.install_command(serving)}"
     for place, (name, within) in enumerate(modules):
         if name in PACKAGES:
@@ -178,7 +200,7 @@ def _broken_package(error: BaseException) -> str | None:
             text = one_line(str(error))[:MOST_TOLD]
             return (
                 f"{name} cannot be imported ({type(error).__name__}: {text}); install the packages again: "
-                f"{runtime.install_command(name == 'mlserver')}"
+                f"{runtime.install_command(name in SERVING)}"
             )
     return None
 
@@ -193,7 +215,7 @@ def _modules_of_stack(error: BaseException) -> list[tuple]:
 
 
 def _there(package: str) -> bool:
-    """Tell whether a package is installed, and not only others that share its name, as those of `google` do."""
+    """Return whether a package itself is installed: a name like `google` is shared by several."""
     try:
         spec = importlib.util.find_spec(package)
     except (ImportError, ValueError):

@@ -7,7 +7,7 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ms_gan.errors import UserError
+from ms_gan.errors import Setting, UserError
 from ms_gan.runtime import DEVICE_TARGETS
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def chosen_labels(wanted: Sequence[str] | None, names: LabelNames | None) -> np.
     """
     if names is None:
         if wanted:
-            raise UserError("this generator takes no labels; leave out --label")
+            raise UserError("this generator takes no labels", "leave out ", Setting("labels"))
         return None
     return names.chosen(wanted or ())
 
@@ -114,15 +114,15 @@ def free_folder(path: Path, own: Collection[str], overwrite: bool) -> Path:
     if path.is_symlink() or not path.name:  # a link leads to the folder that is meant; "." has no name of its own
         path = path.resolve()
     if path.exists() and not path.is_dir():
-        raise UserError(f"{path}: is a file; name a folder with --output-dir")
+        raise UserError(f"{path}: is a file", "name a folder with ", Setting("output_dir"))
+    another = ("name another folder with ", Setting("output_dir"))
     held = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     if held and not overwrite:
-        raise UserError(f"{path}: already holds {held[0]}; add --overwrite, or name another folder with --output-dir")
+        replace = ("add ", Setting("overwrite"), ", or ") if own else ()
+        raise UserError(f"{path}: already holds {held[0]}", *replace, *another)
     strangers = [name for name in _leaves(path) if name not in own]
     if strangers:
-        raise UserError(
-            f"{path}: holds {strangers[0]}, which this command did not write; name another folder with --output-dir"
-        )
+        raise UserError(f"{path}: holds {strangers[0]}, which this command did not write", *another)
     return path
 
 

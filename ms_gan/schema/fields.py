@@ -1,0 +1,185 @@
+"""Settings as frozen dataclasses that check themselves: type, range, choice and meaning stand at the field."""
+
+from __future__ import annotations
+
+import ast
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from ms_gan.errors import Setting, UserError, shown
+
+LARGEST_FLOAT32, SMALLEST_FLOAT32 = 3.4028235e38, 1e-37
+REQUIRED = dataclasses.MISSING
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting may be.
+
+    Args:
+        kind: "whole" (int), "number" (float), "flag" (bool), "choice" (str), "wholes" (tuple of int), "range" (two
+            numbers, the first at most the second), "section" (a dataclass of settings), or "any".
+        help: one sentence that says what it means.
+        least, most: both ends of the range, included.
+        above, below: ends that are not included.
+        choices: all that a "choice" may be.
+        of: the dataclass of a "section".
+    """
+
+    kind: str
+    help: str = ""
+    least: float | None = None
+    most: float | None = None
+    above: float | None = None
+    below: float | None = None
+    choices: Sequence[Any] = ()
+    of: type | None = None
+
+    def fault(self, value: Any) -> str | None:
+        """Return what the value has to be, such as "a whole number of at least 1"; None where it is that."""
+        if self.kind == "any":
+            return None
+        if self.kind == "choice":
+            right = any(type(value) is type(each) and value == each for each in self.choices)
+            return None if right else f"one of {', '.join(map(str, self.choices))}"
+        if self.kind == "flag":
+            return None if isinstance(value, bool) else "True or False"
+        if self.kind == "section":
+            return None if type(value) is self.of else "a section of settings"
+        if self.kind in ("wholes", "range"):
+            return self._fault_of_several(value)
+        return self._fault_of_number(value)
+
+    def _fault_of_several(self, value: Any) -> str | None:
+        item = dataclasses.replace(self, kind="whole" if self.kind == "wholes" else "number")
+        right = isinstance(value, tuple) and not any(item.fault(one) for one in value)
+        if self.kind == "range":
+            right = right and len(value) == 2 and value[0] <= value[1]
+        plural = "whole numbers" if self.kind == "wholes" else "two numbers, the smaller first"
+        return None if right else f"{plural}{self._limits(' each')}"
+
+    def _fault_of_number(self, value: Any) -> str | None:
+        right = isinstance(value, int if self.kind == "whole" else float) and not isinstance(value, bool)
+        right = right and abs(value) <= LARGEST_FLOAT32  # which NaN is not, either
+        right = right and not (
+            (self.least is not None and value < self.least)
+            or (self.most is not None and value > self.most)
+            or (self.above is not None and value <= self.above)
+            or (self.below is not None and value >= self.below)
+        )
+        if right and self.above == 0 and value < SMALLEST_FLOAT32:
+            return f"at least {SMALLEST_FLOAT32}"  # float32 would make it 0
+        return None if right else f"a {'whole ' if self.kind == 'whole' else ''}number{self._limits()}"
+
+    def _limits(self, each: str = "") -> str:
+        ends = [("of at least", self.least), ("above", self.above), ("of at most", self.most), ("below", self.below)]
+        said = [f"{words} {end}" for words, end in ends if end is not None]
+        return f"{' ' if said else ''}{' and '.join(said)}{each if said else ''}"
+
+    def read(self, text: str) -> Any:
+        """Return the value that a text on a command line stands for; the text itself where it stands for none."""
+        if text in self.choices:
+            return text
+        try:
+            return self.parsed(ast.literal_eval(text))
+        except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
+            return text
+
+    def parsed(self, value: Any) -> Any:
+        """Return a value from JSON or a command line in this rule's type, where it can be read as one; else as it is.
+
+        Lists become tuples, which do not change, whole numbers become floats where the rule is of numbers, and numbers
+        of NumPy become Python's.
+        """
+        if type(value).__module__ == "numpy" and getattr(value, "ndim", None) == 0:
+            value = value.item()
+        if self.kind == "any" and isinstance(value, (list, tuple)):
+            return tuple(self.parsed(one) for one in value)
+        if self.kind in ("wholes", "range") and isinstance(value, (list, tuple)):
+            item = Rule("whole" if self.kind == "wholes" else "number")
+            return tuple(item.parsed(one) for one in value)
+        if self.kind == "number" and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e300:
+            return float(value)
+        return value
+
+
+def setting(default: Any, kind: str, help: str = "", **limits: Any) -> Any:  # noqa: A002 - as argparse calls it
+    """Return a dataclass field with a Rule; `default` REQUIRED for one that each recipe has to say."""
+    metadata = {"rule": Rule(kind, help, **limits)}
+    return dataclasses.field(metadata=metadata, **({} if default is REQUIRED else {"default": default}))
+
+
+def whole(default: Any, help: str = "", **limits: Any) -> Any:  # noqa: A002
+    """A whole number."""
+    return setting(default, "whole", help, **limits)
+
+
+def number(default: Any, help: str = "", **limits: Any) -> Any:  # noqa: A002
+    """A finite number that float32 holds."""
+    return setting(default, "number", help, **limits)
+
+
+def flag(default: Any, help: str = "") -> Any:  # noqa: A002
+    """True or False."""
+    return setting(default, "flag", help)
+
+
+def choice(default: Any, choices: Sequence[Any], help: str = "") -> Any:  # noqa: A002
+    """One of some words."""
+    return setting(default, "choice", help, choices=tuple(choices))
+
+
+def wholes(default: Any, help: str = "", **limits: Any) -> Any:  # noqa: A002
+    """A tuple of whole numbers; limits hold for each."""
+    return setting(default, "wholes", help, **limits)
+
+
+def interval(default: Any, help: str = "", **limits: Any) -> Any:  # noqa: A002
+    """Two numbers, the smaller first; limits hold for each."""
+    return setting(default, "range", help, **limits)
+
+
+def section(of: type[Settings], help: str = "", default: Any = None) -> Any:  # noqa: A002
+    """Settings below a setting, of the dataclass `of`; its own defaults where no other are given."""
+    return setting(of() if default is None else default, "section", help, of=of)
+
+
+class Settings:
+    """Base of every frozen dataclass of settings.
+
+    Building one checks every field that has a Rule, and then `check`. A wrong value raises UserError, and names the
+    field as it is called within its section; whoever knows the section puts that in front (see `schema.recipe`).
+    """
+
+    # What a training asks of its family's updates. They are no fields, as Settings is no dataclass. A family sets what
+    # it needs, as an attribute, a field or a property.
+    threshold: float | None = None  # the logit above which D takes an image for real; None: there is none
+    needs_twin: bool = False  # the step needs a twin of G in inference mode, which shares G's weights
+    shared_counters: bool = False  # both optimizers count each other's updates
+
+    def __post_init__(self) -> None:
+        for name, rule in rules(type(self)).items():
+            value = rule.parsed(getattr(self, name))
+            object.__setattr__(self, name, value)
+            fault = rule.fault(value)
+            if fault:
+                raise WrongSetting(name, f"must be {fault}, not {shown(value)}")
+        self.check()
+
+    def check(self) -> None:
+        """Raise WrongSetting where fields do not go together."""
+
+
+class WrongSetting(UserError):
+    """A setting that cannot be: its name within its section, and what is wrong, as the end of a sentence."""
+
+    def __init__(self, name: str, fault: str, *mend: str | Setting):
+        super().__init__(f"{name} {fault}", *mend)
+        self.name, self.fault = name, fault
+
+
+def rules(kind: type) -> dict[str, Rule]:
+    """Return the Rule of each setting of a dataclass, in their order; a field without one may be anything."""
+    return {field.name: field.metadata.get("rule", Rule("any")) for field in dataclasses.fields(kind)}

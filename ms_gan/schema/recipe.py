@@ -1,0 +1,271 @@
+"""A recipe: everything that makes a training what it is, as one frozen value."""
+
+from __future__ import annotations
+
+import dataclasses
+import difflib
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import Any
+
+from ms_gan.errors import UserError, shown
+from ms_gan.schema.fields import REQUIRED, Rule, Settings, WrongSetting, choice, flag, interval, number, rules, whole
+
+LARGEST = 2**31 - 1
+SMALLEST_BATCH = 4  # BatchNorm needs a variance, also in half a batch
+DATASETS = ("mnist", "digits", "pizza", "folder", "stacked_mnist", "stacked_digits", "arrays")
+DISTRIBUTIONS = {
+    "normal": "independent standard normal, N(0, 1)",
+    "uniform": "independent uniform, U(-1, 1)",
+    "sphere": "uniform on the unit sphere: standard normal, divided by its Euclidean norm",
+}
+SAMPLINGS = ("epochs", "continuous", "replacement")
+
+
+@dataclass(frozen=True)
+class Data(Settings):
+    """What images a recipe is for."""
+
+    dataset: str = choice("mnist", DATASETS, "the data set that is taken where none is named")
+    fallback: str = choice("digits", DATASETS, "what stands in where that cannot be fetched")
+    size: int = whole(28, "height and width in pixels", least=1, most=LARGEST)
+    channels: int = choice(1, (1, 3), "1 (grey) or 3 (colour)")
+    classes: int = whole(0, "classes, or tags, that the generator is asked for; 0: none", least=0, most=LARGEST)
+    max_tags: int = whole(0, "the most tags of one image; 0: each image has one class", least=0, most=LARGEST)
+    clusters: int = whole(0, "clusters that stand for classes where there are none; 0: none", least=0, most=1000)
+    pixel_range: tuple[float, float] = interval((-1.0, 1.0), "black and white as networks see them")
+    rotate_and_mirror: bool = flag(False, "turn and mirror each image at random")
+
+    def check(self) -> None:
+        """Refuse what does not go together."""
+        if self.pixel_range[0] == self.pixel_range[1]:
+            raise WrongSetting("pixel_range", "must have a low end that is below its high end")
+        if self.classes == 1 and not self.max_tags:
+            raise WrongSetting("classes", "must be 0 for none, or at least 2, not 1")
+        if self.clusters == 1:
+            raise WrongSetting("clusters", "must be 0 for none, or at least 2, not 1")
+        if self.max_tags and not self.classes:
+            raise WrongSetting("max_tags", "says how many of data.classes tags an image has, and there are none")
+
+
+@dataclass(frozen=True)
+class Latent(Settings):
+    """What images are generated from."""
+
+    size: int = whole(100, "numbers in a latent", least=1, most=LARGEST)
+    distribution: str = choice("normal", tuple(DISTRIBUTIONS), "what each latent is drawn from")
+
+
+@dataclass(frozen=True)
+class Adam(Settings):
+    """The optimizer of one network (Kingma and Ba 2015)."""
+
+    learning_rate: float = number(2e-4, "0 holds the weights still", least=0)
+    decay_rate: float = number(1.0, "what the learning rate is multiplied by, once in decay_steps", above=0)
+    decay_steps: int = whole(1, "updates in which it is multiplied once", least=1, most=LARGEST)
+    beta1: float = number(0.9, "decay of the mean of gradients", least=0, below=1)
+    beta2: float = number(0.999, "decay of the mean of squared gradients", least=0, below=1)
+    epsilon: float = number(1e-8, "added to the root in the denominator", above=0)
+
+
+@dataclass(frozen=True)
+class EMA(Settings):
+    """The exponential moving average of the weights, which draws."""
+
+    decay: float = number(0.0, "how much of it an update keeps; 0: no average is kept", least=0, below=1)
+
+
+@dataclass(frozen=True)
+class Scores(Settings):
+    """Scores on the way, against training images."""
+
+    every_epochs: int = whole(0, "epochs between two scores; 0: none", least=0, most=LARGEST)
+    images: int = whole(2000, "images that are generated for a score", least=100, most=LARGEST)
+    held_out: int = whole(0, "training images kept for validation", least=0, most=LARGEST)
+
+
+@dataclass(frozen=True)
+class Schedule(Settings):
+    """Which images a step sees, and how many steps there are."""
+
+    epochs: int = whole(REQUIRED, "how long a training is", least=1, most=LARGEST)
+    batch_size: int = whole(128, "images in a batch, over all devices", least=SMALLEST_BATCH, most=LARGEST)
+    sampling: str = choice("epochs", SAMPLINGS, "each image once an epoch, in one long queue, or with replacement")
+    steps_per_epoch: int = whole(0, "steps in an epoch; 0: as many as the sampling makes", least=0, most=LARGEST)
+
+
+@dataclass(frozen=True)
+class Sheet(Settings):
+    """The grid of samples that a run draws after each epoch."""
+
+    rows: int = whole(5, "rows of samples", least=1, most=100)
+    columns: int = whole(5, "columns of samples", least=1, most=100)
+    above_real: bool = flag(False, "show real images of the same labels below")
+
+
+SECTIONS = {"data": Data, "latent": Latent, "ema": EMA, "scores": Scores, "schedule": Schedule, "sheet": Sheet}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """A published system, or one of your own.
+
+    A recipe file says what its system says; everything else has a default. Settings have dotted names, such as
+    `data.size`, `generator.widths`, `optimizer_generator.learning_rate` and `updates.gamma`.
+
+    Args:
+        name: what runs of it are called.
+        summary: one line for the list of recipes.
+        family: how an update goes; see `ms_gan.recipes.registry`.
+        networks: the settings of each network, by "generator", "discriminator", "encoder".
+        optimizers: the Adam of each, by the same names.
+        updates: the settings of the family.
+        data, latent, ema, scores, schedule, sheet: the sections.
+
+    Raises UserError for a part that is not of its type. Whether the parts are those of the family, `recipes.check`
+    tells.
+    """
+
+    name: str
+    summary: str
+    family: str
+    networks: Mapping[str, Settings] = field(hash=False)
+    optimizers: Mapping[str, Adam] = field(hash=False)
+    updates: Settings
+    schedule: Schedule
+    data: Data = Data()
+    latent: Latent = Latent()
+    ema: EMA = EMA()
+    scores: Scores = Scores()
+    sheet: Sheet = Sheet()
+
+    def __post_init__(self) -> None:
+        require_title(self.name, self.summary)
+        for part, kind in {"updates": Settings, **SECTIONS}.items():
+            given = getattr(self, part)
+            if not isinstance(given, kind):
+                raise UserError(f"recipe {self.name}: {part} must be of {kind.__name__}, not {shown(given)}")
+        for part, kind in {"networks": Settings, "optimizers": Adam}.items():
+            given = getattr(self, part)
+            if not isinstance(given, Mapping) or not all(isinstance(each, kind) for each in given.values()):
+                raise UserError(
+                    f"recipe {self.name}: {part} must be a dictionary of {kind.__name__}, not {shown(given)}"
+                )
+            object.__setattr__(self, part, MappingProxyType(dict(given)))  # nobody changes it from outside
+
+    def __reduce__(self) -> tuple[Any, ...]:  # to be copied and pickled, which a MappingProxyType cannot be
+        parts = (getattr(self, each.name) for each in dataclasses.fields(self))
+        return type(self), tuple(dict(each) if isinstance(each, MappingProxyType) else each for each in parts)
+
+    @property
+    def clusters(self) -> int:
+        """Into how many clusters images are put, which stand for classes; 0 for none, as where there are classes."""
+        return 0 if self.data.classes else self.data.clusters
+
+    def sections(self) -> Iterator[tuple[str, Settings]]:
+        """Give each section with its name, in the order in which a recipe is printed."""
+        yield "data", self.data
+        yield "latent", self.latent
+        yield from self.networks.items()
+        yield from ((f"optimizer_{name}", adam) for name, adam in self.optimizers.items())
+        yield "updates", self.updates
+        yield from ((name, getattr(self, name)) for name in ("ema", "scores", "schedule", "sheet"))
+
+    def settings(self) -> dict[str, Any]:
+        """Return every setting by its dotted name, such as `generator.batch_norm.momentum`."""
+        return {f"{name}.{key}": value for name, part in self.sections() for key, value in flat(part).items()}
+
+    def rule(self, key: str) -> Rule:
+        """Return the Rule of a setting that this recipe has, by its dotted name."""
+        first, *path = key.split(".")
+        part: Any = dict(self.sections())[first]
+        for name in path[:-1]:
+            part = getattr(part, name)
+        return rules(type(part))[path[-1]]
+
+    def but(
+        self, changes: Mapping[str, Any] | None = None, name: str | None = None, summary: str | None = None
+    ) -> Recipe:
+        """Return the recipe with some settings changed, by their dotted names.
+
+        Raises UserError for a setting that it does not have, and for a value that cannot be.
+        """
+        parts: dict[str, Any] = dict(self.sections())
+        known = self.settings()
+        for key in changes or {}:
+            if key not in known:
+                raise UserError(f"recipe {self.name} has no setting {shown(key)}{nearest(str(key), known)}")
+        for first, part in parts.items():
+            own = {key.partition(".")[2]: each for key, each in (changes or {}).items() if key.split(".")[0] == first}
+            parts[first] = _changed(part, own, f"recipe {name or self.name}: {first}.")
+        return Recipe(
+            name or self.name,
+            summary or self.summary,
+            self.family,
+            {key: parts[key] for key in self.networks},
+            {key: parts[f"optimizer_{key}"] for key in self.optimizers},
+            parts["updates"],
+            **{key: parts[key] for key in SECTIONS},
+        )
+
+
+def flat(part: Any) -> dict[str, Any]:
+    """Return a section's settings as one level, with dotted names."""
+    found: dict[str, Any] = {}
+    for name in rules(type(part)):
+        value = getattr(part, name)
+        if dataclasses.is_dataclass(value):
+            found.update({f"{name}.{key}": each for key, each in flat(value).items()})
+        else:
+            found[name] = value
+    return found
+
+
+def build_settings(kind: type, given: Mapping[str, Any], where: str) -> Any:
+    """Return a dataclass of settings made of JSON-like values, its sections too.
+
+    `where` stands in front of a setting's name in an error, such as "recipe mlp: generator.". Raises UserError for
+    a setting that is unknown, missing, or out of its range.
+    """
+    known, values = rules(kind), dict(given)
+    for name in sorted(given.keys() - known.keys()):
+        raise UserError(f"{where}{name if name.isidentifier() else shown(name)} is no setting{nearest(name, known)}")
+    for each in dataclasses.fields(kind):
+        if each.default is REQUIRED and each.default_factory is REQUIRED and each.name not in given:
+            raise UserError(f"{where}{each.name} is missing")
+    for name, rule in known.items():
+        if rule.of and isinstance(given.get(name), Mapping):
+            values[name] = build_settings(rule.of, given[name], f"{where}{name}.")
+    return _named(lambda: kind(**values), where)
+
+
+def _changed(part: Any, changes: Mapping[str, Any], where: str) -> Any:
+    direct = {key: value for key, value in changes.items() if "." not in key}
+    for name in {key.partition(".")[0] for key in changes if "." in key}:
+        below = {key.partition(".")[2]: value for key, value in changes.items() if key.startswith(f"{name}.")}
+        direct[name] = _changed(getattr(part, name), below, f"{where}{name}.")
+    return _named(lambda: dataclasses.replace(part, **direct), where) if direct else part
+
+
+def require_title(name: Any, summary: Any) -> None:
+    """Raise UserError unless a recipe, its file and the folder of its runs can have this name, and it this summary."""
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]*", name):
+        raise UserError(f"a recipe's name must be of letters, digits, `_`, `-` and `.`, not {shown(name)}")
+    if not isinstance(summary, str) or not summary.isprintable():
+        raise UserError(f"recipe {name}: summary must be one line of text, not {shown(summary)}")
+
+
+def _named(make: Callable[[], Any], where: str) -> Any:
+    """Make settings; say where a wrong one stands."""
+    try:
+        return make()
+    except WrongSetting as error:
+        raise UserError(f"{where}{error.name} {error.fault}", *error.mend) from error
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return the end of an error about a wrong name: what was probably meant, or nothing."""
+    near = difflib.get_close_matches(name, list(known), n=1)
+    return f"; did you mean {near[0]}?" if near else ""

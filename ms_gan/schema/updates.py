@@ -1,0 +1,160 @@
+"""The settings of each family's updates, and what follows from them for accuracies and the picture of losses."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+from ms_gan.errors import Setting
+from ms_gan.schema.fields import Settings, WrongSetting, choice, flag, interval, number, whole
+
+LN_2 = math.log(2)
+CROSS_ENTROPIES = ("non_saturating", "saturating")
+RELATIVE = ("relativistic", "relativistic_average")
+LOSSES = (*CROSS_ENTROPIES, "least_squares", "hinge", "wasserstein", *RELATIVE)
+COUNT = {"least": 1, "below": 2**31}
+FROM_ZERO = {"least": 0, "below": 2**31}
+
+
+@dataclass(frozen=True)
+class GANUpdates(Settings):
+    """How a plain GAN is updated: D once or more, then G against the updated D."""
+
+    discriminator_steps: int = whole(1, "updates of D for each one of G", **COUNT)
+    discriminator_update: str = choice(
+        "sum",
+        ("sum", "mean", "separate"),
+        "D's update: on real and fake images at once, by the sum or the mean of both losses, or on one after the other",
+    )
+    half_batches: bool = flag(False, "D sees half as many images of each kind")
+    fakes: str = choice("training", ("training", "inference"), "mode of G's BatchNorm where it draws for D's update")
+    generator_latents: str = choice("new", ("shared", "new"), "G's update takes the latents of D's, or new ones")
+    loss: str = choice("non_saturating", LOSSES, "what D and G are trained on (ms_gan/losses.py has the formulas)")
+    gradient_penalty: float = number(0.0, "weight of the gradient penalty of WGAN-GP in D's loss", least=0)
+    target_real: tuple[float, float] = interval(
+        (1.0, 1.0), "D's targets for real images are drawn from this range", least=0, most=1
+    )
+    target_fake: tuple[float, float] = interval(
+        (0.0, 0.0), "D's targets for generated images are drawn from this range", least=0, most=1
+    )
+    shared_counters: bool = flag(False, "both optimizers count each other's updates, as one optimizer for both does")
+    pretraining_steps: int = whole(0, "updates of D alone before the first step", **FROM_ZERO)
+
+    def check(self) -> None:
+        real, fake = sum(self.target_real), sum(self.target_fake)
+        if real <= fake:
+            raise WrongSetting(
+                "target_real",
+                f"{self.target_real} must be greater in the mean than target_fake {self.target_fake}: "
+                "G learns to be taken for real, and real is above",
+            )
+        if self.loss not in (*CROSS_ENTROPIES, "least_squares") and (real, fake) != (2.0, 0.0):
+            raise WrongSetting(
+                "target_real",
+                f"and target_fake must be (1.0, 1.0) and (0.0, 0.0): the loss {self.loss} has no targets",
+                "use ",
+                Setting("updates.target_real", "1,1"),
+                " and ",
+                Setting("updates.target_fake", "0,0"),
+            )
+        if self.loss in RELATIVE and (self.discriminator_update == "separate" or self.half_batches):
+            raise WrongSetting(
+                "loss",
+                f"{self.loss} compares each real image with generated ones",
+                "use discriminator_update=sum or mean, and half_batches=False",
+            )
+        if self.gradient_penalty and self.discriminator_update == "separate":
+            raise WrongSetting(
+                "gradient_penalty",
+                "is measured between real and generated images",
+                "use discriminator_update=sum or mean",
+            )
+        if self.loss == "wasserstein" and not self.gradient_penalty:
+            raise WrongSetting(
+                "gradient_penalty",
+                "must be above 0 with the loss wasserstein, which has no least value otherwise",
+                "10 is that of Gulrajani et al. 2017",
+            )
+
+    @property
+    def needs_twin(self) -> bool:  # type: ignore[override]
+        """Whether D's fakes come from a twin of G in inference mode, which shares G's weights."""
+        return self.fakes == "inference"
+
+    @property
+    def threshold(self) -> float | None:  # type: ignore[override]
+        """The logit above which D takes an image for real; None where only differences of logits mean anything.
+
+        It is what D says where real and generated images are equally likely: for the cross-entropies the logit of the
+        mean of both mean targets, for least squares this mean itself, and for hinge 0.
+        """
+        middle = sum((*self.target_real, *self.target_fake)) / 4
+        if self.loss in CROSS_ENTROPIES:
+            middle = min(max(middle, 1e-6), 1 - 1e-6)
+            return math.log(middle / (1 - middle))
+        return {"least_squares": middle, "hinge": 0.0}.get(self.loss)
+
+    @property
+    def equilibrium(self) -> dict[str, tuple[float, str]]:
+        """Return what each loss is where G's images are like real ones: the number, and how it is written.
+
+        A loss that may be any number there is left out. The cross-entropies take D to be 1/2 everywhere.
+        """
+        both = self.discriminator_update == "sum"
+        if self.loss in CROSS_ENTROPIES:
+            loss_g = (-LN_2, "-ln 2") if self.loss == "saturating" else (LN_2, "ln 2")
+            return {"loss_d": (2 * LN_2, "2 ln 2") if both else (LN_2, "ln 2"), "loss_g": loss_g}
+        if self.loss == "least_squares":
+            return {name: (value, f"{value:.3g}") for name, value in self._least_squares().items()}
+        if self.loss == "hinge":
+            return {"loss_d": (2.0, "2") if both else (1.0, "1")}
+        if self.loss == "wasserstein":
+            return {"loss_d": (0.0, "0")}
+        if self.loss == "relativistic_average":
+            return {"loss_d": (2 * LN_2, "2 ln 2") if both else (LN_2, "ln 2"), "loss_g": (2 * LN_2, "2 ln 2")}
+        return {"loss_d": (LN_2, "ln 2"), "loss_g": (LN_2, "ln 2")}
+
+    def _least_squares(self) -> dict[str, float]:
+        """Return both losses where D says the middle of the targets: half the mean squared distance from them."""
+        distance = (sum(self.target_real) - sum(self.target_fake)) / 4
+        variances = [(high - low) ** 2 / 12 for low, high in (self.target_real, self.target_fake)]
+        loss_d = 0.5 * (distance**2 + sum(variances) / 2)
+        return {"loss_d": 2 * loss_d if self.discriminator_update == "sum" else loss_d, "loss_g": 0.5 * distance**2}
+
+
+@dataclass(frozen=True)
+class ACGANUpdates(GANUpdates):
+    """As GANUpdates, where D also names the class; the classes' losses have the weight 1."""
+
+
+@dataclass(frozen=True)
+class CVAEUpdates(Settings):
+    """How a conditional variational autoencoder is updated."""
+
+    reconstruction: str = choice(
+        "squared", ("bernoulli", "squared"), "loss of each pixel: its cross-entropy, or its squared error"
+    )
+    kl_weight: float = number(0.05, "weight of the KL in nats, beside the reconstruction's sum over pixels", least=0)
+
+
+@dataclass(frozen=True)
+class CVAEGANUpdates(Settings):
+    """How a CVAE whose decoder is a GAN's generator is updated."""
+
+    reconstruction_layer: int = whole(2, "convolution of D by whose maps images are compared, from 1", **COUNT)
+    reconstruction_weight: float = number(15.0, "weight of the reconstruction beside what D says", least=0)
+    kl_weight: float = number(0.03, "weight of the KL in nats", least=0)
+    gamma: float = number(1.0, "weight of D's gradient penalty at real images (R1)", least=0)
+    penalised: int = whole(8, "at how many images of a batch the penalty is measured", **COUNT)
+    pretraining_steps: int = whole(0, "updates of the autoencoder alone, without D, before the first step", **FROM_ZERO)
+
+    threshold = -LN_2  # the logit of 1/3: D sees two fakes for each real image
+
+
+@dataclass(frozen=True)
+class RpGANUpdates(Settings):
+    """How a relativistic pairing GAN with gradient penalties is updated."""
+
+    gamma: float = number(10.0, "weight of D's gradient penalties at real and at generated images", least=0)
+    penalised: int = whole(32, "at how many pairs of a batch the penalties are measured", **COUNT)
+    class_weight: float = number(0.02, "weight of naming classes in both losses", least=0)
