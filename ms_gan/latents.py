@@ -6,13 +6,10 @@ from statistics import NormalDist
 
 import numpy as np
 
+from ms_gan.schema.recipe import DISTRIBUTIONS
+
 INDEPENDENT = ("normal", "uniform")  # those whose numbers are independent of each other
 LARGEST = float(np.finfo(np.float32).max)
-DISTRIBUTIONS = {
-    "normal": "independent standard normal, N(0, 1)",
-    "uniform": "independent uniform, U(-1, 1)",
-    "sphere": "uniform on the unit sphere: standard normal, divided by its Euclidean norm",
-}
 
 
 def draw_latents(distribution: str, count: int, size: int, stream: np.random.Generator) -> np.ndarray:

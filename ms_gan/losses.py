@@ -1,11 +1,12 @@
 """What each player wants: pure functions of tensors, each with its formula and source.
 
 All take logits, never probabilities: D(x) = sigmoid(logit), −log D = softplus(−logit) and −log(1 − D) =
-softplus(logit). The softplus is written out, from operators that round a number alike wherever it lies in an array. Of
-MindSpore 2.8's own ways to it on CPU, `ops.logsigmoid` is wrong at a logit of −88, and −inf with the gradient NaN below.
-`ops.Softplus` and `ops.binary_cross_entropy_with_logits` are right to 1e-6, value and gradient, up to ±10,000, but
-round some numbers otherwise by where they lie: `ops.Softplus` the last of each thread's share, and MindSpore changes the
-number of threads while it runs; the other where there are fewer than 40. `ops.log_softmax` is wrong by up to 4e-6.
+softplus(logit). The softplus is written out, from operators that round a number the same wherever it lies in an array.
+MindSpore 2.8 has three ways of its own on CPU. `ops.logsigmoid` is wrong at a logit of −88, and below it −inf with the
+gradient NaN. `ops.Softplus` and `ops.binary_cross_entropy_with_logits` are right to 1e-6, value and gradient, up to
+±10,000, but round some numbers differently by where they lie: `ops.Softplus` the last of each thread's share, and
+MindSpore changes the number of threads while it runs; the other one where there are fewer than 40 numbers.
+`ops.log_softmax` is wrong by up to 4e-6.
 """
 
 from __future__ import annotations
@@ -42,13 +43,59 @@ def saturating_generator_loss(logits_fake):
     return -binary_cross_entropy(logits_fake, 0.0)
 
 
-def relativistic_pairing_loss(advantages):
-    """Return −mean log sigmoid(advantages), a scalar (Jolicoeur-Martineau 2019, "RpGAN").
+def least_squares_loss(logits, targets):
+    """Return ½ mean((D(x) − t)²), a scalar, where D(x) is the logit itself (Mao et al. 2017, "LSGAN", equation 2).
 
-    `advantages` are, pair by pair, the scores of the images that are to score higher minus those of the others: for D
-    those of real images minus those of generated ones, for G the other way round. At equilibrium it is ln 2 = 0.693.
+    targets: of the logits' shape, or a number; their code is t = 1 for real images and 0 for generated ones. At
+    equilibrium D says the middle of both, and the loss is 1/8 with this code.
+    """
+    errors = logits - targets
+    return 0.5 * (errors * errors).mean()
+
+
+def hinge_loss(logits, targets):
+    """Return half of mean(max(0, 1 − D(x))) + mean(max(0, 1 + D(G(z)))), a scalar (Lim and Ye 2017, "Geometric GAN").
+
+    targets: of the logits' shape, 1 for real and 0 for generated images, one as many as the other. At equilibrium it is
+    1; D may then say any number from −1 to 1.
+    """
+    rest = 1.0 - (2.0 * targets - 1.0) * logits
+    return 0.5 * (rest + ops.abs(rest)).mean()  # max(0, rest), which leaves NaN as it is
+
+
+def wasserstein_loss(logits, targets):
+    """Return half of mean D(G(z)) − mean D(x), a scalar (Arjovsky et al. 2017, "WGAN").
+
+    targets: of the logits' shape, 1 for real and 0 for generated images, one as many as the other. Twice this is minus
+    an estimate of the Wasserstein distance, for a D whose slope is at most 1; at equilibrium it is 0.
+    """
+    return ((1.0 - 2.0 * targets) * logits).mean()
+
+
+def critic_generator_loss(logits_fake):
+    """Return −mean D(G(z)), a scalar: G's loss of the hinge and of the Wasserstein GAN (sources as there)."""
+    return -logits_fake.mean()
+
+
+def relativistic_pairing_loss(advantages):
+    """Return −mean log sigmoid(advantages), a scalar (Jolicoeur-Martineau 2018, "RSGAN"; "RpGAN" in 2019).
+
+    `advantages` are, pair by pair, the logits of the images that are to have the higher ones minus those of the others:
+    for D those of real images minus those of generated ones, for G the other way round. At equilibrium it is
+    ln 2 = 0.693.
     """
     return binary_cross_entropy(advantages, 1.0)
+
+
+def relativistic_average_loss(logits_above, logits_below):
+    """Return half of the loss of Jolicoeur-Martineau 2018, "RaSGAN", a scalar.
+
+    ½ (−mean log sigmoid(above − mean(below)) − mean log(1 − sigmoid(below − mean(above)))). For D the logits that are
+    to be above are those of real images, for G those of generated ones. At equilibrium it is ln 2 = 0.693.
+    """
+    above = binary_cross_entropy(logits_above - logits_below.mean(), 1.0)
+    below = binary_cross_entropy(logits_below - logits_above.mean(), 0.0)
+    return 0.5 * (above + below)
 
 
 def class_cross_entropy(class_logits, labels):

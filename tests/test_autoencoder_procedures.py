@@ -1,26 +1,29 @@
 """The updates of CVAE and CVAE-GAN, worked out apart: networks of a few numbers, gradients by differences, in double.
 
-As in `test_procedures`, nothing of what is expected uses MindSpore's gradients or the project's losses. The stand-in
+As in `helpers.procedures`, nothing of what is expected uses MindSpore's gradients or the project's losses. The stand-in
 networks are formulas of columns of numbers that NumPy and MindSpore read alike.
 """
 
 from __future__ import annotations
 
+import dataclasses
 from types import SimpleNamespace
 
 import mindspore as ms
 import numpy as np
 import pytest
+from helpers.procedures import BATCH, RATE, STEPS, Player, cross_entropy, sigmoid
 from mindspore import Parameter, Tensor, nn, ops
-from test_procedures import BATCH, RATE, STEPS, Player, cross_entropy, sigmoid
 
 from ms_gan import recipes
 from ms_gan.errors import UserError
+from ms_gan.nets.heads import Discriminator as DiscriminatorBase
+from ms_gan.randomness import random_stream
 from ms_gan.recipes.build import adam
-from ms_gan.runtime import random_stream
+from ms_gan.schema.recipe import Latent
+from ms_gan.steps.base import StepParts, on_device
 from ms_gan.steps.cvae import CVAEStep
 from ms_gan.steps.cvae_gan import CVAEGANStep
-from ms_gan.training.loop import on_device
 
 REAL_FROM = np.log((1 / 3) / (2 / 3))  # where a D that sees two fakes for each real image stands at equilibrium
 
@@ -93,9 +96,8 @@ class Generator(StandIn):
         return ops.sigmoid(self.logits(latent, label))
 
 
-class Discriminator(StandIn):
-    dropout_shapes = ()
-    convolutions = ("three",) * 3
+class Discriminator(StandIn, DiscriminatorBase):
+    convolution_count = 3
 
     def maps(self, images, count):
         """Return the first `count` features, as if each were what one more convolution makes."""
@@ -122,26 +124,20 @@ def make_step(recipe_name, labels="none", distribution="normal", dropout_shapes=
     """The step of a recipe on those networks, and a player for each network, with an Adam of its own."""
     recipe = recipes.load(recipe_name)
     labelled = LABELS[labels] is not None
-    names = recipes.FAMILIES[recipe["family"]]
+    names = recipes.FAMILIES[recipe.family].networks
     networks = {"encoder": Encoder("encoder", labelled), "generator": Generator("generator", labelled)}
     if "discriminator" in names:
         networks["discriminator"] = Discriminator("discriminator")
         networks["discriminator"].dropout_shapes = dropout_shapes
     optimizers, players = {}, {}
     for name, beta1 in zip(names, (0.9, 0.5, 0.7)):  # no two alike
-        settings = {**recipe[f"optimizer_{name}"], "learning_rate": RATE, "beta1": beta1}
-        optimizers[f"optimizer_{name}"] = adam(networks[name], f"optimizer_{name}", **settings)
+        settings = dataclasses.replace(recipe.optimizers[name], learning_rate=RATE, beta1=beta1)
+        optimizers[name] = adam(networks[name], f"optimizer_{name}", settings)
         players[name] = Player(START[name], settings, [0])
-    step = {"cvae": CVAEStep, "cvae_gan": CVAEGANStep}[recipe["family"]](
-        Data(LABELS[labels]),
-        **networks,
-        **optimizers,
-        latent={"size": LATENTS, "distribution": distribution},
-        classes=3 if labelled else 0,
-        batch_size=BATCH,
-        **{**recipe["updates"], **changes},
-    )
-    return step, SimpleNamespace(**players)
+    latent = Latent(size=LATENTS, distribution=distribution)
+    parts = StepParts(Data(LABELS[labels]), networks, optimizers, latent, 3 if labelled else 0, BATCH)
+    step = {"cvae": CVAEStep, "cvae_gan": CVAEGANStep}[recipe.family]
+    return step(parts, dataclasses.replace(recipe.updates, **changes)), SimpleNamespace(**players)
 
 
 # The same in double precision, from dictionaries of numbers.
@@ -345,7 +341,7 @@ def test_one_player_overpowering_the_other_is_remarked():
         ("cvae_late", {"distribution": "uniform"}, "latent.distribution=normal"),
         ("cvae_gan", {"distribution": "sphere"}, "latent.distribution=normal"),
         ("cvae_gan", {"dropout_shapes": ((1, 1, 3),)}, "discriminator.dropout_rate=0"),
-        ("cvae_gan", {"reconstruction_layer": 4}, "has 3; updates.reconstruction_layer=4"),
+        ("cvae_gan", {"reconstruction_layer": 4}, "updates.reconstruction_layer=4, but D has 3 convolutions"),
     ],
 )
 def test_what_these_updates_cannot_do_is_refused(name, changes, message):

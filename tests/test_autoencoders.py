@@ -7,18 +7,21 @@ import math
 import mindspore as ms
 import numpy as np
 import pytest
+from helpers.networks import normal, step_of, weight_count
 from mindspore import Tensor, nn
 
 from ms_gan import recipes
-from ms_gan.data.description import ImageData
 from ms_gan.data.resident import TurnedImages, turn
 from ms_gan.losses import bernoulli_reconstruction_loss, kl_to_standard_normal, squared_reconstruction_loss
 from ms_gan.nets.autoencoder import ConvDecoder, ConvEncoder, DoublingConv2d, LabelChannel
-from ms_gan.nets.blocks import EncoderOfUnitRange, LabelCode
+from ms_gan.nets.conditioning import OneHotLabel
 from ms_gan.nets.conv import ConvDiscriminator
-from ms_gan.recipes.build import build_encoder, build_generator, build_step
-from ms_gan.runtime import random_stream
-from ms_gan.training.loop import on_device
+from ms_gan.nets.unit_range import UnitRangeEncoder
+from ms_gan.randomness import random_stream
+from ms_gan.recipes.build import build_encoder, build_generator
+from ms_gan.schema import networks as settings_of
+from ms_gan.schema.networks import NetworkInputs
+from ms_gan.steps.base import on_device
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -35,24 +38,8 @@ SMALL_DISCRIMINATOR = ("discriminator.widths=[2, 3, 4]", "discriminator.dense_wi
 TAGS = np.int32([[1, 4, 9], [2, 0, 0], [0, 0, 0], [28, 1, 3]])
 
 
-@pytest.fixture
-def pynative():
-    """Run Cells without compiling them."""
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    yield
-    ms.set_context(mode=ms.GRAPH_MODE)
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
 def uniform(*shape, seed=0):
     return np.random.default_rng(seed).random(shape).astype(np.float32)
-
-
-def weights(*cells):
-    return sum(parameter.size for cell in cells for parameter in cell.trainable_params())
 
 
 def randomize(cell):
@@ -63,30 +50,12 @@ def randomize(cell):
     return cell
 
 
-def labels_for(classes, places, count):
+def labels_for(classes, max_tags, count):
     """Labels as a network takes them: a tuple of one tensor, or of none."""
     stream = np.random.default_rng(3)
-    if places:
-        return (Tensor(stream.integers(0, classes + 1, (count, places)).astype(np.int32)),)
+    if max_tags:
+        return (Tensor(stream.integers(0, classes + 1, (count, max_tags)).astype(np.int32)),)
     return (Tensor(stream.integers(0, classes, count).astype(np.int32)),) if classes else ()
-
-
-def step_of(name, *settings):
-    """The step of a recipe, on photographs of noise."""
-    recipe = recipes.override(recipes.load(name), settings)
-    data = recipe["data"]
-    shape = (6, data["channels"], data["size"], data["size"])
-    (label,) = labels_for(data["classes"], data["places"], 6)
-    images = ImageData(
-        "noise",
-        "train",
-        "a test",
-        (255 * uniform(*shape)).astype(np.uint8),
-        label.asnumpy(),
-        tuple(map(str, range(data["classes"]))),
-        data["places"],
-    )
-    return build_step(recipe, images, seed=1)
 
 
 # sizes, shapes and ranges
@@ -95,13 +64,13 @@ def step_of(name, *settings):
 @pytest.mark.parametrize("name, expected", [("cvae_late", 4_221_987), ("cvae_early", 3_954_867)])
 def test_a_recipe_has_the_weights_of_its_document(name, expected):
     recipe = recipes.load(name)
-    assert weights(build_encoder(recipe), build_generator(recipe)) == expected
+    assert weight_count(build_encoder(recipe), build_generator(recipe)) == expected
 
 
 def test_the_gan_has_the_autoencoder_and_discriminator_of_the_documents():
     step = step_of("cvae_gan")
-    assert weights(step.encoder, step.generator) == 3_954_867
-    assert weights(step.discriminator) == 20_887_809
+    assert weight_count(step.encoder, step.generator) == 3_954_867
+    assert weight_count(step.discriminator) == 20_887_809
     for name in step.networks:
         own = [parameter.name for parameter in getattr(step, name).trainable_params()]
         assert own and all(parameter.startswith(f"{name}.") for parameter in own)
@@ -109,14 +78,20 @@ def test_the_gan_has_the_autoencoder_and_discriminator_of_the_documents():
 
 
 @pytest.mark.parametrize("size, channels", [(28, 1), (64, 3)])
-@pytest.mark.parametrize("classes, places", [(28, 9), (10, 0), (0, 0)])
+@pytest.mark.parametrize("classes, max_tags", [(28, 9), (10, 0), (0, 0)])
 @pytest.mark.parametrize("name", ["cvae_late", "cvae_early"])
-def test_networks_have_the_shapes_of_the_data(name, size, channels, classes, places, pynative):
+def test_networks_have_the_shapes_of_the_data(name, size, channels, classes, max_tags, pynative):
     recipe = recipes.override(
         recipes.load(name),
-        [*SMALL, f"data.size={size}", f"data.channels={channels}", f"data.classes={classes}", f"data.places={places}"],
+        [
+            *SMALL,
+            f"data.size={size}",
+            f"data.channels={channels}",
+            f"data.classes={classes}",
+            f"data.max_tags={max_tags}",
+        ],
     )
-    label = labels_for(classes, places, 3)
+    label = labels_for(classes, max_tags, 3)
     outputs = randomize(build_encoder(recipe))(Tensor(uniform(3, channels, size, size)), *label)
     assert [(each.shape, each.dtype) for each in outputs] == [((3, 5), ms.float32)] * 2
     assert np.abs(outputs[0].asnumpy() - outputs[1].asnumpy()).max() > 1e-3
@@ -129,12 +104,12 @@ def test_networks_have_the_shapes_of_the_data(name, size, channels, classes, pla
 # labels
 
 
-def test_label_codes_by_hand(pynative):
-    found = LabelCode(3, 0)(Tensor(np.int32([2, 0]))).asnumpy()
+def test_one_hot_labels_by_hand(pynative):
+    found = OneHotLabel(3, 0)(Tensor(np.int32([2, 0]))).asnumpy()
     assert found.tolist() == [[0, 0, 1], [1, 0, 0]] and found.dtype == np.float32
-    found = LabelCode(2, 3)(Tensor(np.int32([[1, 2, 0], [0, 0, 0]]))).asnumpy()
+    found = OneHotLabel(2, 3)(Tensor(np.int32([[1, 2, 0], [0, 0, 0]]))).asnumpy()
     assert found.tolist() == [[0, 1, 0, 0, 0, 1, 1, 0, 0], [1, 0, 0] * 3]
-    assert [LabelCode(*each).size for each in ((28, 9), (10, 0), (0, 0), (0, 9))] == [261, 10, 0, 0]
+    assert [OneHotLabel(*each).size for each in ((28, 9), (10, 0), (0, 0), (0, 9))] == [261, 10, 0, 0]
 
 
 def one_hot(label, classes):
@@ -165,7 +140,7 @@ def test_the_label_channel_is_that_of_keras(classes, label, size, pynative):
 
 @pytest.mark.parametrize("name", ["cvae_late", "cvae_early"])
 def test_the_label_changes_what_networks_say(name, pynative):
-    recipe = recipes.override(recipes.load(name), [*SMALL, "data.places=3"])
+    recipe = recipes.override(recipes.load(name), [*SMALL, "data.max_tags=3"])
     encoder, generator = map(randomize, (build_encoder(recipe), build_generator(recipe)))
     tags = np.concatenate((TAGS, [[4, 1, 9], [1, 4, 9]])).astype(np.int32)  # their order also tells, and nothing else
     images, latents = np.repeat(uniform(1, 3, 32, 32), 6, axis=0), np.repeat(normal(1, 5), 6, axis=0)
@@ -213,8 +188,9 @@ LABELLED = [(28, TAGS), (5, np.int32([4, 0, 1, 4])), (0, None)]
 @pytest.mark.parametrize("classes, label", LABELLED)
 @pytest.mark.parametrize("place, widths", [("late", [3, 4]), ("early", [3, 4]), ("early", [3])])
 def test_the_encoder_is_that_of_the_document(place, widths, classes, label, size, pynative):
-    places = 3 if label is TAGS else 0
-    encoder = randomize(ConvEncoder(5, classes, places, (2, size, size), place, widths, 3, 8, "glorot_uniform"))
+    max_tags = 3 if label is TAGS else 0
+    inputs = NetworkInputs((2, size, size), 5, classes, max_tags)
+    encoder = randomize(ConvEncoder(settings_of.ConvEncoder(widths, place, dense_width=8), inputs))
     images = normal(4, 2, size, size)
     x = images.astype(np.float64)
     for number, convolution in enumerate(encoder.convolutions):
@@ -235,8 +211,9 @@ def test_the_encoder_is_that_of_the_document(place, widths, classes, label, size
 @pytest.mark.parametrize("classes, label", LABELLED)
 def test_the_decoder_is_that_of_the_document_and_crops_centrally(classes, label, size, start, pynative):
     """From 8 pixels; of an odd margin the smaller half is above and to the left."""
-    places = 3 if label is TAGS else 0
-    decoder = randomize(ConvDecoder(5, classes, places, (2, size, size), 7, 3, [4, 3], 3, "glorot_uniform"))
+    max_tags = 3 if label is TAGS else 0
+    settings = settings_of.ConvDecoder((4, 3), dense_width=7, start_channels=3)
+    decoder = randomize(ConvDecoder(settings, NetworkInputs((2, size, size), 5, classes, max_tags)))
     latents, given = normal(4, 5), [] if label is None else [Tensor(label)]
     x = latents.astype(np.float64)
     if classes:
@@ -282,11 +259,8 @@ def test_the_doubling_convolution_doubles_and_convolves(kernel_size, pynative):
 
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_images_are_compared_by_the_maps_of_the_first_convolutions(count, pynative):
-    discriminator = randomize(
-        ConvDiscriminator(
-            0, (2, 9, 9), [3, 4, 2], [1, 1, 1], 5, 0.3, "max", 0.0, [6], "glorot_uniform", "glorot_uniform"
-        )
-    )
+    settings = settings_of.ConvDiscriminator((3, 4, 2), (1, 1, 1), slope=0.3, pooling="max", dense_widths=(6,))
+    discriminator = randomize(ConvDiscriminator(settings, NetworkInputs((2, 9, 9))))
     images = normal(4, 2, 9, 9)
     x = images.astype(np.float64)
     for convolution in list(discriminator.convolutions)[:count]:
@@ -303,7 +277,7 @@ def test_an_exported_encoder_takes_images_from_zero_to_one(pynative):
             return image, label
 
     encoder = Encoder().set_train()
-    exported = EncoderOfUnitRange(encoder, (-1.0, 3.0))
+    exported = UnitRangeEncoder(encoder, (-1.0, 3.0))
     image, label = exported(Tensor(np.float32([0, 0.25, 0.5, 1])), Tensor(np.int32([7])))
     assert image.asnumpy().tolist() == [-1, 0, 1, 3] and label.asnumpy().tolist() == [7]
     assert not encoder.training
@@ -449,7 +423,7 @@ def test_a_batch_of_turned_images_is_a_function_of_its_indices(pynative):
 
 @pytest.mark.parametrize("name", ["cvae_late", "cvae_early", "cvae_gan"])
 def test_an_update_is_a_function_of_weights_batch_and_noise(name):
-    step = step_of(name, *SMALL, *(SMALL_DISCRIMINATOR if name == "cvae_gan" else ()), "data.size=8")
+    step = step_of(name, *SMALL, *(SMALL_DISCRIMINATOR if name == "cvae_gan" else ()), "data.size=8", count=6)
     batch = on_device(step.data.inputs(np.int32([0, 721, 2000, 4319])))
     start = {parameter.name: parameter.asnumpy().copy() for parameter in step.get_parameters()}
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from commands import SMALL, write_mnist
-from test_resume import train_here
+from helpers.commands import SMALL, here, write_mnist
 
 from ms_gan import cli, recipes
 from ms_gan.recipes.build import LEAVING, build_sampler, build_step
 from ms_gan.runtime import Device
-from ms_gan.steps.average import with_averages
+from ms_gan.steps.ema import with_ema
 from ms_gan.training.loop import run_cell
 
 DECAY = 0.75
@@ -23,10 +22,10 @@ def numbers(network):
 
 @pytest.fixture
 def averaged(device, small_recipe, random_data):
-    recipe = recipes.override(small_recipe, [f"average.decay={DECAY}"])
+    recipe = recipes.override(small_recipe, [f"ema.decay={DECAY}"])
     step = build_step(recipe, random_data, seed=1)
     batches, _ = build_sampler(recipe, step.data.count, step.images_per_step, seed=1)
-    return step, with_averages(step, step, 0), batches
+    return step, with_ema(step, step, 0), batches
 
 
 def go(cell, step, batches, number):
@@ -36,12 +35,12 @@ def go(cell, step, batches, number):
 def test_it_begins_as_the_network_and_follows_it(averaged):
     step, cell, batches = averaged
     expected = numbers(step.generator)
-    assert all(map(np.array_equal, numbers(step.averages["generator"]), expected))
+    assert all(map(np.array_equal, numbers(step.ema["generator"]), expected))
     for number in range(25):  # the warm-up ends after 23
         go(cell, step, batches, number)
         decay = min(DECAY, (1 + number) / (10 + number))
         expected = [decay * average + (1 - decay) * now for average, now in zip(expected, numbers(step.generator))]
-        for found, wanted in zip(numbers(step.averages["generator"]), expected):
+        for found, wanted in zip(numbers(step.ema["generator"]), expected):
             assert found == pytest.approx(wanted, rel=1e-5, abs=1e-6)
     moved = [np.abs(average - now).max() for average, now in zip(expected, numbers(step.generator))]
     names = [parameter.name.rsplit(".", 1)[-1] for parameter in step.generator.get_parameters()]
@@ -53,17 +52,17 @@ def test_it_goes_on_where_it_stood(averaged, small_recipe, random_data):
     step, cell, batches = averaged
     for number in range(3):
         go(cell, step, batches, number)
-    before = numbers(step.averages["generator"])
-    go(with_averages(step, step, 3), step, batches, 3)
+    before = numbers(step.ema["generator"])
+    go(with_ema(step, step, 3), step, batches, 3)
     decay = 4 / 13
-    for average, now, found in zip(before, numbers(step.generator), numbers(step.averages["generator"])):
+    for average, now, found in zip(before, numbers(step.generator), numbers(step.ema["generator"])):
         assert found == pytest.approx(decay * average + (1 - decay) * now, rel=1e-5, abs=1e-6)
 
 
 def test_training_is_that_without_it(averaged, small_recipe, random_data):
     step, cell, batches = averaged
     plain = build_step(small_recipe, random_data, seed=1)
-    assert plain.averages == {} and with_averages(plain, plain, 0) is plain
+    assert plain.ema == {} and with_ema(plain, plain, 0) is plain
     for number in range(3):
         assert np.array_equal(go(cell, step, batches, number), go(plain, plain, batches, number))
     for name in step.networks:
@@ -80,9 +79,9 @@ def test_names_stay_their_own(averaged):
 
 @pytest.mark.parametrize("name", recipes.names())
 def test_every_recipe_takes_it_and_keeps_that_of_what_leaves(name, device):
-    recipe = recipes.override(recipes.load(name), ["average.decay=0.5"])
-    expected = {"generator"} | ({"encoder"} if "encoder" in recipe else set())
-    assert {network for network in LEAVING if network in recipe} == expected
+    recipe = recipes.override(recipes.load(name), ["ema.decay=0.5"])
+    expected = {"generator"} | ({"encoder"} if "encoder" in recipe.networks else set())
+    assert {network for network in LEAVING if network in recipe.networks} == expected
 
 
 @pytest.fixture(scope="module")
@@ -105,7 +104,7 @@ def arguments(data, root, *more):
         "--epochs",
         "2",
         "--set",
-        "average.decay=0.9",
+        "ema.decay=0.9",
         *more,
         "--output-dir",
         str(root),
@@ -113,16 +112,16 @@ def arguments(data, root, *more):
 
 
 def test_what_leaves_a_run_is_the_average(data, tmp_path):
-    train_here(*arguments(data, tmp_path))
+    here(*arguments(data, tmp_path))
     whole = tmp_path / "rpgan" / "1"
     checkpoint = whole / "checkpoints" / "step_00000020"
     assert (checkpoint / "generator_average.ckpt").is_file() and (checkpoint / "generator.ckpt").is_file()
 
     from mindspore import load_checkpoint
 
-    from ms_gan.cli.trained import load_trained
+    from ms_gan.runs.model import load_model
 
-    trained = load_trained(str(whole))
+    trained = load_model(str(whole))
     stored = load_checkpoint(str(checkpoint / "generator_average.ckpt"))
     assert {parameter.name for parameter in trained.generator.get_parameters()} == set(stored)
     for parameter in trained.generator.get_parameters():
@@ -131,17 +130,17 @@ def test_what_leaves_a_run_is_the_average(data, tmp_path):
     assert cli.main(["export", str(whole), "--format", "mindir"]) == 0
     drawn = str(tmp_path / "drawn.npy")
     assert cli.main(["infer", str(whole / "export"), "--num", "4", "--label", "7", "--output", drawn]) == 0
-    from ms_gan.evaluation.sampling import seeded_inputs
+    from ms_gan.sampling import seeded_inputs
 
-    expected = trained.draw(seeded_inputs(trained.recipe["latent"], 4, 1, [7] * 4))
+    expected = trained.draw(seeded_inputs(trained.recipe.latent, 4, 1, [7] * 4))
     assert np.array_equal(np.load(tmp_path / "drawn.npy"), expected)
 
 
 @pytest.mark.slow
 def test_a_warm_start_begins_the_average_anew(data, tmp_path):
-    train_here(*arguments(data, tmp_path / "first", "--epochs", "1"))
+    here(*arguments(data, tmp_path / "first", "--epochs", "1"))
     first = tmp_path / "first" / "rpgan" / "1"
-    train_here(*arguments(data, tmp_path / "second", "--epochs", "1", "--warm-start", str(first)))
+    here(*arguments(data, tmp_path / "second", "--epochs", "1", "--warm-start", str(first)))
     from mindspore import load_checkpoint
 
     begun = tmp_path / "second" / "rpgan" / "1" / "checkpoints" / "step_00000000"

@@ -13,8 +13,14 @@ from mindspore import Tensor, ops
 from ms_gan.losses import (
     binary_cross_entropy,
     class_cross_entropy,
+    critic_generator_loss,
+    hinge_loss,
+    least_squares_loss,
     non_saturating_generator_loss,
+    relativistic_average_loss,
+    relativistic_pairing_loss,
     saturating_generator_loss,
+    wasserstein_loss,
 )
 
 NEAR = [[2.0], [-1.0], [3.0]]
@@ -135,6 +141,41 @@ def test_at_equilibrium(targets):
     assert float(value) == pytest.approx(math.log(2), rel=1e-6)
     assert float(value_and_gradient(non_saturating_generator_loss, undecided)[0]) == pytest.approx(math.log(2))
     assert float(value_and_gradient(saturating_generator_loss, undecided)[0]) == pytest.approx(-math.log(2))
+
+
+def test_least_squares_by_hand():
+    # ½ ((2 − 1)² + (−1 − 0)² + (3 − ¼)²) / 3, slopes (l − t) / 3
+    value, gradient = value_and_gradient(least_squares_loss, NEAR, SOFT)
+    assert value == pytest.approx((1 + 1 + 2.75**2) / 6, rel=1e-6)
+    np.testing.assert_allclose(gradient.ravel(), [1 / 3, -1 / 3, 2.75 / 3], rtol=1e-6)
+
+
+def test_hinge_by_hand():
+    # real at ½: 1 − ½; real at 3: far enough above 1; fake at −3: far enough below −1; fake at 2: 1 + 2
+    value, gradient = value_and_gradient(hinge_loss, [[0.5], [3.0], [-3.0], [2.0]], [[1.0], [1.0], [0.0], [0.0]])
+    assert value == pytest.approx((0.5 + 3) / 4, rel=1e-6)
+    np.testing.assert_allclose(gradient.ravel(), [-0.25, 0, 0, 0.25], atol=1e-7)
+
+
+def test_hinge_keeps_nan():
+    assert np.isnan(value_and_gradient(hinge_loss, [[np.nan], [1.0]], [[1.0], [0.0]])[0])
+
+
+def test_wasserstein_by_hand():
+    # ½ (mean of fakes − mean of real) = ½ ((−1 + 3) / 2 − (2 + 5) / 2)
+    value, gradient = value_and_gradient(wasserstein_loss, [[2.0], [5.0], [-1.0], [3.0]], [[1.0], [1.0], [0.0], [0.0]])
+    assert value == pytest.approx(0.5 * (1 - 3.5), rel=1e-6)
+    np.testing.assert_allclose(gradient.ravel(), [-0.25, -0.25, 0.25, 0.25], rtol=1e-6)
+    value, gradient = value_and_gradient(critic_generator_loss, NEAR)
+    assert value == pytest.approx(-4 / 3, rel=1e-6) and gradient.ravel() == pytest.approx([-1 / 3] * 3)
+
+
+def test_relativistic_losses_by_hand():
+    # Real 2 and 0, fake 1 and −1. In pairs, real is 1 above; from the other mean, real is 2 and 0, fake 0 and −2.
+    value, _ = value_and_gradient(relativistic_pairing_loss, [[1.0], [1.0]])
+    assert value == pytest.approx(softplus(-1.0), rel=3e-6)
+    value, _ = value_and_gradient(relativistic_average_loss, [[2.0], [0.0]], [[1.0], [-1.0]])
+    assert value == pytest.approx((softplus(-2.0) + softplus(0.0) + softplus(0.0) + softplus(-2.0)) / 4, rel=3e-6)
 
 
 def test_class_cross_entropy_by_hand():

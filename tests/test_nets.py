@@ -7,57 +7,40 @@ import functools
 import mindspore as ms
 import numpy as np
 import pytest
+from helpers.networks import ACGAN, BATCH, MLP, normal, step_of, weight_count
 from mindspore import Tensor, nn, ops
 
 from ms_gan import recipes
-from ms_gan.data.description import ImageData
-from ms_gan.nets import blocks
+from ms_gan.nets import layers
 from ms_gan.nets.autoencoder import MaxPool
+from ms_gan.nets.conditioning import Conditioned
 from ms_gan.nets.conv import POOLINGS, ConvDiscriminator, ConvGenerator, upsampling_layer
+from ms_gan.nets.heads import Heads
 from ms_gan.nets.mlp import MLPGenerator
-from ms_gan.recipes.build import build_generator, build_step, build_unit_range_generator
+from ms_gan.nets.unit_range import UnitRangeGenerator
+from ms_gan.recipes.build import build_generator, build_unit_range_generator
+from ms_gan.schema import networks as settings_of
+from ms_gan.schema.networks import BatchNorm, NetworkInputs
 
 pytestmark = pytest.mark.usefixtures("device")
 
 SMALL = {
-    "mlp": ("generator.widths=[16, 32]", "discriminator.widths=[16]", "schedule.batch_size=8"),
-    "keras_mlp": ("generator.widths=[16, 32]", "discriminator.widths=[16]", "schedule.batch_size=8"),
-    "slim_mlp": ("generator.widths=[16]", "discriminator.widths=[16]", "schedule.batch_size=8"),
-    "acgan": (
-        "generator.start_channels=4",
-        "generator.widths=[4, 4, 4, 4]",
-        "discriminator.widths=[4, 4, 4, 4, 4]",
-        "schedule.batch_size=8",
-    ),
+    "mlp": (*MLP, BATCH),
+    "keras_mlp": (*MLP, BATCH),
+    "slim_mlp": ("generator.widths=[16]", "discriminator.widths=[16]", BATCH),
+    "acgan": (*ACGAN, BATCH),
     "dcgan": (
         "generator.start_channels=8",
         "generator.widths=[6, 5, 4]",
         "discriminator.widths=[2, 3, 4]",
         "discriminator.dense_widths=[8]",
-        "schedule.batch_size=8",
+        BATCH,
         "data.size=28",
         "data.channels=1",
         "data.rotate_and_mirror=False",
     ),
 }
 COLOUR = ("data.size=64", "data.channels=3")
-NO_BATCH_NORM = {"place": "none", "momentum": 0.9, "epsilon": 1e-5}
-
-
-def step_of(name, *settings):
-    """The step of a recipe, on images of noise."""
-    recipe = recipes.override(recipes.load(name), settings)
-    shape = (16, recipe["data"]["channels"], recipe["data"]["size"], recipe["data"]["size"])
-    stream = np.random.default_rng(0)
-    images = ImageData(
-        name="noise",
-        split="train",
-        source="a test",
-        classes=tuple("0123456789"),
-        images=stream.integers(0, 256, shape, dtype=np.uint8),
-        labels=stream.integers(0, 10, 16, dtype=np.int32),
-    )
-    return build_step(recipe, images, seed=1)
 
 
 @functools.cache
@@ -69,22 +52,6 @@ def small_step(name, *settings):
 @pytest.fixture(params=["mlp", "acgan"])
 def step(request):
     return small_step(request.param)
-
-
-@pytest.fixture
-def pynative():
-    """Run Cells without compiling them: for the layers that are compared with numbers, one by one."""
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    yield
-    ms.set_context(mode=ms.GRAPH_MODE)
-
-
-def normal(*shape, seed=0):
-    return np.random.default_rng(seed).standard_normal(shape).astype(np.float32)
-
-
-def weights(cell):
-    return sum(parameter.size for parameter in cell.trainable_params())
 
 
 def layers_of(cell, *kinds):
@@ -107,7 +74,7 @@ def twin_of(step):
 
 def inputs_of(step, count, scale=1.0):
     """Latents and, where the generator is conditional, labels."""
-    latents = Tensor(scale * normal(count, step.latent["size"]))
+    latents = Tensor(scale * normal(count, step.latent.size))
     return (latents, Tensor(np.arange(count, dtype=np.int32) % step.classes)) if step.classes else (latents,)
 
 
@@ -136,8 +103,8 @@ def all_kept(discriminator, count):
 )
 def test_a_recipe_has_the_weights_of_its_document(name, settings, of_generator, of_discriminator):
     step = step_of(name, *settings)
-    assert weights(step.generator) == of_generator
-    assert weights(step.discriminator) == of_discriminator
+    assert weight_count(step.generator) == of_generator
+    assert weight_count(step.discriminator) == of_discriminator
 
 
 def test_every_parameter_is_named_after_its_owner(step):
@@ -209,21 +176,8 @@ def test_a_generator_of_a_recipe_draws_from_zero_to_one(small_recipe):
 
 
 def small_conv_generator(size):
-    return ConvGenerator(
-        6,
-        0,
-        0,
-        (1, size, size),
-        start_channels=3,
-        widths=[4, 3, 2],
-        strides=[2, 2, 2, 1],
-        kernel_size=5,
-        slope=0.0,
-        batch_norm=NO_BATCH_NORM,
-        output="tanh",
-        first_initializer="glorot_uniform",
-        initializer="glorot_uniform",
-    )
+    settings = settings_of.ConvGenerator(3, (4, 3, 2), (2, 2, 2, 1), slope=0.0, batch_norm=BatchNorm(place="none"))
+    return ConvGenerator(settings, NetworkInputs((1, size, size), 6))
 
 
 @pytest.mark.parametrize("size, start", [(28, 2), (25, 3), (31, 0)])
@@ -239,7 +193,7 @@ def test_images_of_a_size_that_strides_do_not_divide_are_cropped_centrally(size,
 def test_tanh_is_exact_and_stays_within_its_range(device):
     """MindSpore's own on CPU is not, which an exported file in another runtime would show."""
     values = np.concatenate([np.linspace(-10, 10, 20001), [-1e30, -100, 0, 100, 1e30]]).astype(np.float32)
-    found = blocks.Tanh()(Tensor(values)).asnumpy()
+    found = layers.Tanh()(Tensor(values)).asnumpy()
     np.testing.assert_allclose(found, np.tanh(values.astype(np.float64)), atol=2e-6, rtol=0)
     assert found.min() >= -1 and found.max() <= 1
 
@@ -258,8 +212,8 @@ def test_tanh_is_exact_and_stays_within_its_range(device):
     ],
 )
 def test_an_mlp_generator_has_batch_norm_where_its_recipe_says(place, first_layer, expected):
-    batch_norm = {**NO_BATCH_NORM, "place": place, "first_layer": first_layer}
-    generator = MLPGenerator(10, 0, 0, (1, 4, 4), [8, 8], 0.2, batch_norm, "tanh", "mindspore")
+    settings = settings_of.MLPGenerator((8, 8), batch_norm=BatchNorm(place, first_layer))
+    generator = MLPGenerator(settings, NetworkInputs((1, 4, 4), 10))
     assert kinds_of(generator.layers) == expected.split()
 
 
@@ -284,18 +238,18 @@ def test_every_batch_norm_has_the_constants_of_the_recipe(name, count):
 
 
 def test_conditioned_puts_the_one_hot_label_behind_the_latent():
-    found = blocks.Conditioned(3, 0)(Tensor(np.float32([[5, -6], [7, 8]])), Tensor(np.int32([2, 0]))).asnumpy()
+    found = Conditioned(3, 0)(Tensor(np.float32([[5, -6], [7, 8]])), Tensor(np.int32([2, 0]))).asnumpy()
     assert found.dtype == np.float32
     assert found.tolist() == [[5, -6, 0, 0, 1], [7, 8, 1, 0, 0]]
 
 
 def test_without_classes_the_latent_is_all(pynative):
     latent = Tensor(np.float32([[5, -6], [7, 8]]))
-    assert blocks.Conditioned(0, 0)(latent).asnumpy().tolist() == [[5, -6], [7, 8]]
+    assert Conditioned(0, 0)(latent).asnumpy().tolist() == [[5, -6], [7, 8]]
 
 
 def test_heads_are_linear_in_the_features(pynative):
-    heads = blocks.Heads(4, 3, "mindspore")
+    heads = Heads(4, 3, "mindspore")
     features = normal(5, 4)
     found = heads(Tensor(features))
     assert [logits.shape for logits in found] == [(5, 1), (5, 3)]
@@ -305,9 +259,9 @@ def test_heads_are_linear_in_the_features(pynative):
 
 
 def test_without_classes_there_is_one_head(pynative):
-    heads = blocks.Heads(4, 0, "mindspore")
+    heads = Heads(4, 0, "mindspore")
     assert heads(Tensor(normal(5, 4))).shape == (5, 1)
-    assert weights(heads) == 5
+    assert weight_count(heads) == 5
 
 
 # convolutions
@@ -338,19 +292,8 @@ def test_the_layout_of_keras_by_hand():
 @pytest.mark.parametrize("size, stride", [(28, 2), (14, 2), (7, 2), (28, 1)])
 def test_a_discriminator_pads_as_keras_does(size, stride, pynative):
     """An impulse in each corner of the image leaves the weights of the kernel that Keras would put there."""
-    discriminator = ConvDiscriminator(
-        0,
-        (1, size, size),
-        widths=[1],
-        strides=[stride],
-        kernel_size=5,
-        slope=1.0,
-        pooling="none",
-        dropout_rate=0.0,
-        dense_widths=[],
-        first_initializer="glorot_uniform",
-        initializer="glorot_uniform",
-    )
+    settings = settings_of.ConvDiscriminator((1,), (stride,), slope=1.0)
+    discriminator = ConvDiscriminator(settings, NetworkInputs((1, size, size)))
     (convolution,) = layers_of(discriminator, nn.Conv2d)
     kernel = np.arange(1, 26, dtype=np.float32).reshape(5, 5)  # no two weights alike
     convolution.weight.set_data(Tensor(kernel[None, None]))
@@ -400,19 +343,8 @@ def test_pooling_takes_four_pixels_and_rounds_up(pooling, expected, pynative):
 
 @pytest.mark.parametrize("pooling, combine", [("max", np.max), ("average", np.mean)])
 def test_a_discriminator_pools_what_leaves_the_activation(pooling, combine, pynative):
-    discriminator = ConvDiscriminator(
-        0,
-        (1, 8, 8),
-        widths=[3],
-        strides=[1],
-        kernel_size=5,
-        slope=0.25,
-        pooling=pooling,
-        dropout_rate=0.0,
-        dense_widths=[],
-        first_initializer="mindspore",
-        initializer="mindspore",
-    )
+    settings = settings_of.ConvDiscriminator((3,), (1,), slope=0.25, pooling=pooling, initializer="mindspore")
+    discriminator = ConvDiscriminator(settings, NetworkInputs((1, 8, 8)))
     images = Tensor(normal(2, 1, 8, 8))
     (convolution,) = layers_of(discriminator, nn.Conv2d)
     before = convolution(images).asnumpy()
@@ -441,7 +373,7 @@ def test_dropout_has_a_mask_for_what_each_convolution_yields(name, settings, exp
 
 def test_dropout_scales_what_is_kept_and_zeroes_the_rest(pynative):
     x, kept = normal(2, 3, 4, 4), np.random.default_rng(1).random((2, 3, 4, 4)) < 0.6
-    found = blocks.Dropout(0.2)(Tensor(x), Tensor(kept)).asnumpy()
+    found = layers.Dropout(0.2)(Tensor(x), Tensor(kept)).asnumpy()
     np.testing.assert_allclose(found, np.where(kept, x / 0.8, 0.0), rtol=1e-6)
 
 
@@ -449,7 +381,7 @@ def test_with_drawn_masks_dropout_keeps_the_mean(pynative):
     """Over the masks of a step: 18,752 numbers, of whose mean the standard deviation is 0.0037."""
     step = small_step("acgan")
     noise = step.draw_noise(np.random.default_rng(0))
-    masks = noise[3 : 3 + step.mask_count]
+    masks = noise.discriminator[0].masks
     assert [mask.shape for mask in masks] == [(16, *shape) for shape in step.discriminator.dropout_shapes]
     outputs = [
         step.discriminator.dropout(Tensor(np.ones(mask.shape, np.float32)), Tensor(mask)).asnumpy().ravel()
@@ -488,10 +420,10 @@ def test_each_mask_works_on_the_convolution_that_it_was_drawn_for(pynative):
 
 
 @pytest.mark.parametrize("layer, fan_in, fan_out", [(nn.Dense, 30, 50), (nn.Conv2d, 30 * 9, 50 * 9)])
-@pytest.mark.parametrize("initializer", blocks.INITIALIZERS)
+@pytest.mark.parametrize("initializer", layers.INITIALIZERS)
 def test_weights_start_as_their_initializer_says(layer, fan_in, fan_out, initializer):
     more = {} if layer is nn.Dense else {"kernel_size": 3, "has_bias": True}
-    built = layer(30, 50, **more, **blocks.initialized(initializer))
+    built = layer(30, 50, **more, **layers.initialized(initializer))
     weight, bias = built.weight.asnumpy().ravel(), built.bias.asnumpy()
     assert abs(weight.mean()) < 0.1 * weight.std()
     if initializer == "normal_0.02":
@@ -520,7 +452,7 @@ def test_the_first_layer_has_an_initializer_of_its_own(player):
         assert not layer.bias.asnumpy().any()
 
 
-@pytest.mark.parametrize("initializer", blocks.INITIALIZERS)
+@pytest.mark.parametrize("initializer", layers.INITIALIZERS)
 def test_no_two_layers_of_one_shape_start_alike(initializer):
     settings = [*SMALL["acgan"], f"generator.initializer={initializer}"]
     layers = layers_of(
@@ -587,7 +519,7 @@ def test_leaky_relu_is_that_of_mindspore(slope):
     def value_and_gradient(cell):
         return [array.asnumpy() for array in (cell(x), ops.GradOperation(sens_param=True)(cell)(x, upstream))]
 
-    found, found_gradient = value_and_gradient(blocks.LeakyReLU(slope))
+    found, found_gradient = value_and_gradient(layers.LeakyReLU(slope))
     expected, expected_gradient = value_and_gradient(nn.LeakyReLU(slope))
     x, upstream = x.asnumpy(), upstream.asnumpy()
     assert (np.abs(found - expected) <= 2e-7 * np.abs(x)).all()
@@ -596,7 +528,7 @@ def test_leaky_relu_is_that_of_mindspore(slope):
 
 
 def test_leaky_relu_of_slope_zero_is_relu(pynative):
-    found = blocks.LeakyReLU(0.0)(Tensor(np.float32([-np.inf, -2, 0, 3, np.inf])))
+    found = layers.LeakyReLU(0.0)(Tensor(np.float32([-np.inf, -2, 0, 3, np.inf])))
     assert found.asnumpy().tolist() == [0, 0, 0, 3, np.inf]
 
 
@@ -616,13 +548,13 @@ def inference_and_training():
 @pytest.mark.parametrize("slope", [0.0, 0.2])
 def test_leaky_relu_keeps_nan_in_inference_mode(slope, inference_and_training):
     values = np.float32([np.nan, 1, -1, 0, np.inf])
-    found, _ = inference_and_training(blocks.LeakyReLU(slope), values)
+    found, _ = inference_and_training(layers.LeakyReLU(slope), values)
     np.testing.assert_array_equal(np.isnan(found), [True, False, False, False, False])
 
 
 @pytest.mark.parametrize(
     "cell",
-    [blocks.LeakyReLU(0.0), blocks.LeakyReLU(0.2), blocks.Tanh(), blocks.Sigmoid(), MaxPool()],
+    [layers.LeakyReLU(0.0), layers.LeakyReLU(0.2), layers.Tanh(), layers.Sigmoid(), MaxPool()],
     ids=lambda cell: type(cell).__name__,
 )
 def test_finite_numbers_are_the_same_to_the_last_bit_in_inference_and_in_training(cell, inference_and_training):
@@ -632,7 +564,7 @@ def test_finite_numbers_are_the_same_to_the_last_bit_in_inference_and_in_trainin
     assert found.tobytes() == trained.tobytes() and np.isfinite(found).all()
 
 
-@pytest.mark.parametrize("cell", [blocks.Tanh(), blocks.Sigmoid()], ids=lambda cell: type(cell).__name__)
+@pytest.mark.parametrize("cell", [layers.Tanh(), layers.Sigmoid()], ids=lambda cell: type(cell).__name__)
 def test_a_pixel_of_what_is_not_finite_is_nan(cell, inference_and_training):
     found, _ = inference_and_training(cell, np.float32([*NOT_FINITE, 0, 1e30, -1e30]))
     np.testing.assert_array_equal(np.isnan(found), [True] * 3 + [False] * 3)
@@ -656,7 +588,7 @@ def test_pooling_keeps_what_is_not_finite_in_inference_mode(bad, place, inferenc
 def test_batch_norm_keeps_what_is_not_finite_in_inference_mode(value, inference_and_training):
     values = normal(5, 4)
     values[2, 1] = value
-    found = blocks.BatchNorm1d(4).set_train(False)(Tensor(values)).asnumpy()
+    found = layers.BatchNorm1d(4).set_train(False)(Tensor(values)).asnumpy()
     np.testing.assert_array_equal(~np.isfinite(found), ~np.isfinite(values))
 
 
@@ -666,7 +598,7 @@ class TestBatchNorm1d:
     FEATURES = 12
 
     def pair(self):
-        both = blocks.BatchNorm1d(self.FEATURES), nn.BatchNorm1d(self.FEATURES)
+        both = layers.BatchNorm1d(self.FEATURES), nn.BatchNorm1d(self.FEATURES)
         for cell in both:
             cell.gamma.set_data(Tensor(1 + 0.1 * normal(self.FEATURES, seed=2)))
             cell.beta.set_data(Tensor(normal(self.FEATURES, seed=3)))
@@ -711,7 +643,7 @@ class TestBatchNorm1d:
         np.testing.assert_allclose(y, expected, rtol=1e-5, atol=1e-5)
 
     def test_momentum_is_what_stays_and_epsilon_is_added_to_the_variance(self, pynative):
-        ours = blocks.BatchNorm1d(self.FEATURES, 0.5, 0.75).set_train(True)
+        ours = layers.BatchNorm1d(self.FEATURES, 0.5, 0.75).set_train(True)
         x = normal(33, self.FEATURES) + 1
         y = ours(Tensor(x)).asnumpy()
         np.testing.assert_allclose(y, (x - x.mean(0)) / np.sqrt(x.var(0) + 0.5), rtol=1e-4, atol=1e-5)
@@ -735,14 +667,14 @@ class TestBatchNorm1d:
     ],
 )
 def test_unit_range_maps_the_pixel_range_and_clamps(pixel_range, pixels, expected, pynative):
-    found = blocks.UnitRange(nn.Identity(), pixel_range)(Tensor(np.float32(pixels))).asnumpy()
+    found = UnitRangeGenerator(nn.Identity(), pixel_range)(Tensor(np.float32(pixels))).asnumpy()
     assert found.tolist() == expected
 
 
 def test_unit_range_keeps_nan_and_is_otherwise_the_clamp_to_the_last_bit(device):
     values = np.concatenate([np.linspace(-3, 3, 999), normal(999), [np.nan, 1e30, -1e30, -0.0]]).astype(np.float32)
     for low, high in ((-1.0, 1.0), (0.0, 1.0), (-0.5, 2.0)):
-        found = blocks.UnitRange(nn.Identity(), (low, high))(Tensor(values)).asnumpy()
+        found = UnitRangeGenerator(nn.Identity(), (low, high))(Tensor(values)).asnumpy()
         scaled = values * np.float32(1 / (high - low)) + np.float32(-low / (high - low))
         np.testing.assert_array_equal(np.isnan(found), np.isnan(values))
         finite = ~np.isnan(values)
@@ -751,5 +683,5 @@ def test_unit_range_keeps_nan_and_is_otherwise_the_clamp_to_the_last_bit(device)
 
 def test_unit_range_is_in_inference_mode():
     generator = small_conv_generator(8).set_train(True)
-    blocks.UnitRange(generator, (-1.0, 1.0))
+    UnitRangeGenerator(generator, (-1.0, 1.0))
     assert modes(generator) == {False}

@@ -10,14 +10,15 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import HANGS, ROOT, SMALL, environment, run, start, steps_saved, wait_until, write_mnist
-from test_procedures import IMAGES, START, STEPS, Player, make_step, mlp_as_published
-from test_resume import ENDLESS, steps_to_resume_to
+from helpers.commands import HANGS, ROOT, SMALL, environment, run, start, steps_saved, wait_until, write_mnist
+from helpers.procedures import IMAGES, START, STEPS, Player, make_step, mlp_as_published
+from helpers.resuming import ENDLESS, steps_to_resume_to
 
 from ms_gan import cli
 from ms_gan.errors import UserError
+from ms_gan.randomness import random_stream
 from ms_gan.recipes.build import build_step
-from ms_gan.runtime import random_stream
+from ms_gan.steps.gan_noise import DiscriminatorNoise, GANNoise
 
 HERE = Path(__file__).resolve().parent
 
@@ -56,7 +57,8 @@ def test_two_devices_do_what_one_does_with_the_whole_batch(device, tmp_path):
     g, d = Player(START["g"], settings, [0]), Player(START["d"], settings, [0])
     for number in range(STEPS):
         shares = [step.draw_noise(random_stream(3, "step", 2 * number + rank)) for rank in range(2)]
-        whole = [np.concatenate((shares[0][0], shares[1][0]))]
+        latents = np.concatenate([share.discriminator[0].inputs[0] for share in shares])
+        whole = GANNoise((DiscriminatorNoise((latents,), None, (), ()),), None)
         expected = mlp_as_published(g, d, IMAGES.astype(np.float64), None, whole)
         found = dict(zip(step.scalars, first["values"][number]))
         for key in found:
@@ -92,7 +94,7 @@ def test_a_run_on_two_devices_is_killed_and_resumed_to_the_same_bytes(tmp_path, 
     process = start(*arguments, "--steps", ENDLESS, "--output-dir", tmp_path / "killed")
     run_folder = tmp_path / "killed" / "keras_mlp" / "1"
     wait_until(lambda: steps_saved(run_folder) >= 20, process)
-    worker = json.loads((run_folder / "environment.json").read_text())["starts"][0]["process"]
+    worker = json.loads((run_folder / "provenance.json").read_text())["starts"][0]["process"]
     subprocess.run(["kill", "-9", str(worker)], check=True)
     process.communicate(timeout=HANGS)
     assert process.returncode == 128 + 9
@@ -107,6 +109,6 @@ def test_a_run_on_two_devices_is_killed_and_resumed_to_the_same_bytes(tmp_path, 
 
 @pytest.mark.parametrize("batch_size", [9, 6])
 def test_a_batch_that_cannot_be_shared_is_refused(batch_size, device, small_recipe, random_data):
-    small_recipe["schedule"]["batch_size"] = batch_size
+    recipe = small_recipe.but({"schedule.batch_size": batch_size})
     with pytest.raises(UserError, match="2 devices"):
-        build_step(small_recipe, random_data, seed=1, devices=2)
+        build_step(recipe, random_data, seed=1, devices=2)

@@ -1,21 +1,28 @@
-"""The update of the relativistic pairing GAN, worked out apart, as in `test_procedures`: by differences, in double."""
+"""The update of the relativistic pairing GAN, worked out apart, as in helpers.procedures: by differences, in double."""
 
 from __future__ import annotations
+
+import dataclasses
 
 import mindspore as ms
 import numpy as np
 import pytest
+from helpers.procedures import BATCH, IMAGES, LABELS, RATE, START, STEPS, Data, Generator, Player, flat, image, sigmoid
 from mindspore import Parameter, Tensor, nn
-from test_procedures import BATCH, IMAGES, LABELS, RATE, START, STEPS, Data, Generator, Player, flat, image, sigmoid
 
 from ms_gan import recipes
-from ms_gan.nets.blocks import ProjectionHead
 from ms_gan.nets.conv import ConvDiscriminator
+from ms_gan.nets.heads import Discriminator as DiscriminatorBase
+from ms_gan.nets.heads import ProjectionHead
 from ms_gan.nets.mlp import MLPDiscriminator
+from ms_gan.randomness import random_stream
 from ms_gan.recipes.build import adam, build_discriminator, build_step
-from ms_gan.runtime import random_stream
+from ms_gan.schema import networks as settings_of
+from ms_gan.schema.networks import NetworkInputs
+from ms_gan.schema.recipe import Latent
+from ms_gan.schema.updates import RpGANUpdates
+from ms_gan.steps.base import StepParts, on_device
 from ms_gan.steps.rpgan import RpGANStep
-from ms_gan.training.loop import on_device
 
 pytestmark = pytest.mark.usefixtures("device")
 D = {"p": 0.5, "q": -0.4, "r": 0.2, "s": 0.3}
@@ -36,12 +43,10 @@ def named(d, x, label):
     return np.log(np.exp(logits).sum(1)) - logits[np.arange(len(x)), label]
 
 
-class Discriminator(nn.Cell):
-    dropout_shapes = ()
-
-    def __init__(self, named_classes):
+class Discriminator(DiscriminatorBase):
+    def __init__(self, class_logits):
         super().__init__()
-        self.named_classes = named_classes
+        self.class_logits = class_logits
         for name, value in D.items():
             setattr(self, name, Parameter(Tensor(value, ms.float32), name=f"discriminator.{name}"))
 
@@ -50,7 +55,7 @@ class Discriminator(nn.Cell):
         found = self.p * x * x + self.q * x
         if label is not None:
             found = found + self.r * x * label.astype(ms.float32).reshape((-1, 1))
-        if self.named_classes == 0:
+        if self.class_logits == 0:
             return found
         return found, self.s * x * Tensor([[0.0, 1.0, 2.0]])
 
@@ -65,27 +70,17 @@ def test_the_step_does_what_the_paper_says(classes, names, penalised, gamma):
     Naming classes: D on real images, G on its own, −w log softmax.
     """
     class_weight = 0.7
-    settings = {**recipes.load("rpgan")["optimizer_generator"], "learning_rate": RATE}
-    generator, discriminator = Generator(), Discriminator(names)
-    optimizers = [adam(network, name, **settings) for network, name in ((generator, "og"), (discriminator, "od"))]
-    step = RpGANStep(
-        Data(),
-        generator,
-        discriminator,
-        *optimizers,
-        latent={"size": 1, "distribution": "normal"},
-        classes=classes,
-        batch_size=BATCH,
-        gamma=gamma,
-        penalised=penalised,
-        class_weight=class_weight,
-    )
+    settings = dataclasses.replace(recipes.load("rpgan").optimizers["generator"], learning_rate=RATE)
+    networks = {"generator": Generator(), "discriminator": Discriminator(names)}
+    optimizers = {name: adam(network, f"o_{name}", settings) for name, network in networks.items()}
+    parts = StepParts(Data(), networks, optimizers, Latent(size=1), classes, BATCH)
+    step = RpGANStep(parts, RpGANUpdates(gamma=gamma, penalised=penalised, class_weight=class_weight))
     g, d = Player(START["g"], settings, [0]), Player(D, settings, [0])
     some = min(penalised, BATCH)
     for number in range(STEPS):
         noise = step.draw_noise(random_stream(3, "step", number))
         indices = np.random.default_rng(number).integers(0, len(IMAGES), BATCH).astype(np.int32)
-        real, z = IMAGES[indices].astype(np.float64), flat(noise[0])
+        real, z = IMAGES[indices].astype(np.float64), flat(noise.latents)
         label = LABELS[indices] if classes else 0 * indices
         fake = image(g.numbers, z, label, True)
 
@@ -123,7 +118,7 @@ def test_the_step_does_what_the_paper_says(classes, names, penalised, gamma):
         for key in found:
             assert found[key] == pytest.approx(expected[key], rel=3e-4, abs=3e-5), (number, key)
     moved = 0.0
-    for player, cell, start in ((g, generator, START["g"]), (d, discriminator, D)):
+    for player, cell, start in ((g, step.generator, START["g"]), (d, step.discriminator, D)):
         for parameter in cell.get_parameters():
             key = parameter.name.split(".")[1]
             assert float(parameter) == pytest.approx(player.numbers[key], abs=3e-4), key
@@ -134,23 +129,23 @@ def test_the_step_does_what_the_paper_says(classes, names, penalised, gamma):
 def test_a_projection_is_a_score_and_how_well_features_fit_a_label():
     random = np.random.default_rng(1)
     features = random.standard_normal((3, 4), dtype=np.float32)
-    for places, labels, codes in (
+    for max_tags, labels, codes in (
         (0, [2, 0, 1], np.eye(3)[[2, 0, 1]]),
         (2, [[1, 3], [2, 0], [0, 0]], [[0, 1, 0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0, 0, 0], [1, 0, 0, 0, 1, 0, 0, 0]]),
     ):
-        head = ProjectionHead(4, 3, places, 0, "mindspore")
+        head = ProjectionHead(4, 3, max_tags, 0, "mindspore")
         weights, bias, fitting = (parameter.asnumpy() for parameter in head.get_parameters())
         expected = features @ weights.T + bias + ((features @ fitting.T) * codes).sum(1, keepdims=True)
         found = head(Tensor(features), Tensor(np.int32(labels))).asnumpy()
         np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
 
 
-@pytest.mark.parametrize("places", [0, 2])
-def test_a_projection_may_also_name_classes(places):
+@pytest.mark.parametrize("max_tags", [0, 2])
+def test_a_projection_may_also_name_classes(max_tags):
     """By the features alone: the logits do not depend on the label, and the score is as without them."""
     features = Tensor(np.random.default_rng(1).standard_normal((3, 4), dtype=np.float32))
-    labels = np.zeros((3, places) if places else 3, np.int32)
-    head = ProjectionHead(4, 3, places, 5, "mindspore")
+    labels = np.zeros((3, max_tags) if max_tags else 3, np.int32)
+    head = ProjectionHead(4, 3, max_tags, 5, "mindspore")
     (score, logits), (other, same) = (head(features, Tensor(label)) for label in (labels, labels + 1))
     expected = features.asnumpy() @ head.classes.weight.asnumpy().T + head.classes.bias.asnumpy()
     np.testing.assert_allclose(logits.asnumpy(), expected, rtol=0, atol=1e-6)
@@ -163,26 +158,26 @@ def test_d_names_classes_where_an_image_has_just_one():
         ([], 20),
         (["data.clusters=0"], 0),
         (["data.classes=10"], 10),
-        (["data.classes=10", "data.places=2"], 0),
+        (["data.classes=10", "data.max_tags=2"], 0),
     ):
         recipe = recipes.override(recipes.load("rpgan"), [*settings, "discriminator.widths=[16]"])
-        assert build_discriminator(recipe).discriminator.named_classes == names
+        assert build_discriminator(recipe).discriminator.class_logits == names
 
 
 @pytest.mark.parametrize(
     "build",
     [
-        lambda judging: MLPDiscriminator(0, (1, 8, 8), [6], 0.2, "mindspore", judging),
-        lambda judging: ConvDiscriminator(
-            0, (1, 8, 8), [3], [2], 3, 0.2, "none", 0.0, [6], "mindspore", "mindspore", judging
+        lambda inputs: MLPDiscriminator(settings_of.MLPDiscriminator((6,)), inputs),
+        lambda inputs: ConvDiscriminator(
+            settings_of.ConvDiscriminator((3,), (2,), kernel_size=3, dense_widths=(6,)), inputs
         ),
     ],
 )
-def test_every_discriminator_can_judge_by_labels(build):
+def test_every_discriminator_can_be_conditioned_on_labels(build):
     images = np.random.default_rng(2).random((4, 1, 8, 8), dtype=np.float32)
-    judging, not_judging = build((3, 0)), build((0, 0))
-    scores = [judging(Tensor(images), Tensor(np.full(4, label, np.int32))).asnumpy() for label in range(3)]
-    assert scores[0].shape == (4, 1) == not_judging(Tensor(images)).shape
+    conditioned, plain = (build(NetworkInputs((1, 8, 8), conditioned_on=label)) for label in ((3, 0), (0, 0)))
+    scores = [conditioned(Tensor(images), Tensor(np.full(4, label, np.int32))).asnumpy() for label in range(3)]
+    assert scores[0].shape == (4, 1) == plain(Tensor(images)).shape
     assert not np.array_equal(scores[0], scores[1])
 
 

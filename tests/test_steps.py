@@ -5,12 +5,13 @@ from __future__ import annotations
 import mindspore as ms
 import numpy as np
 import pytest
-from mindspore import Tensor, mutable, nn, ops
+from mindspore import Tensor, nn, ops
 
 from ms_gan import recipes
 from ms_gan.data.resident import ResidentImages
+from ms_gan.randomness import random_stream
 from ms_gan.recipes.build import build_step
-from ms_gan.runtime import random_stream
+from ms_gan.steps.base import on_device
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -27,7 +28,7 @@ def inputs(step, number):
 
 def update(step, number):
     indices, noise = inputs(step, number)
-    return step(mutable((Tensor(indices),)), mutable(tuple(map(Tensor, noise)))).asnumpy()
+    return step(on_device((indices,)), on_device(noise)).asnumpy()
 
 
 def weights(*cells):
@@ -106,7 +107,8 @@ def duel(device, random_data):
     once = twice = np.zeros(32)
     ours, theirs = [], []
     for number in range(STEPS):
-        indices, (latents, _) = inputs(step, number)
+        indices, noise = inputs(step, number)
+        latents = noise.discriminator[0].inputs[0]
         once = MOMENTUM * once + (1 - MOMENTUM) * mean_before_batchnorm(step.generator, latents)
         for _ in range(2):
             twice = MOMENTUM * twice + (1 - MOMENTUM) * mean_before_batchnorm(twin.generator, latents)
@@ -181,11 +183,12 @@ def test_another_seed_gives_other_weights(small_recipe, random_data, duel):
 
 def test_noise_is_latents_and_targets(small_recipe, random_data):
     step = build_step(small_recipe, random_data, SEED)
-    latents, targets = step.draw_noise(random_stream(1, "step"))
+    ((((latents,), targets, masks, places),), of_g) = step.draw_noise(random_stream(1, "step"))
+    assert masks == places == () and of_g == ((), ())
     assert latents.shape == (BATCH, 100) and latents.dtype == np.float32
     assert 0.9 < latents.std() < 1.1 and abs(latents.mean()) < 0.15
     assert np.array_equal(targets, [[1.0]] * BATCH + [[0.0]] * BATCH)
-    assert np.array_equal(latents, step.draw_noise(random_stream(1, "step"))[0])
+    assert np.array_equal(latents, step.draw_noise(random_stream(1, "step")).discriminator[0].inputs[0])
 
 
 @pytest.mark.parametrize("pixel_range", [(-1.0, 1.0), (0.0, 1.0)])
@@ -210,12 +213,9 @@ def test_moving_statistics_advance_by_the_update_of_g_alone(name, batch_norm, sm
     step = build_step(recipe, random_data, SEED)
     twin = build_step(recipe, random_data, SEED).generator
     noise = step.draw_noise(random_stream(SEED, "step"))
-    count = 2 if recipe["data"]["classes"] else 1
-    masks = len(step.discriminator.dropout_shapes)
-    inputs_of_g = noise[len(noise) - masks - count : len(noise) - masks]
     twin.set_train(True)
-    twin(*map(Tensor, inputs_of_g))
-    step(mutable((Tensor(np.arange(step.images_per_step, dtype=np.int32)),)), mutable(tuple(map(Tensor, noise))))
+    twin(*map(Tensor, noise.generator.inputs))
+    step(on_device((np.arange(step.images_per_step, dtype=np.int32),)), on_device(noise))
     ours, theirs = parameters(step.generator), parameters(twin)
     moving = [key for key in ours if "moving" in key]
     assert len(moving) >= 2 * batch_norm

@@ -6,57 +6,47 @@ the decoder starts as large and crops its images centrally.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 from mindspore import Tensor, nn, ops
 
-from ms_gan.nets.blocks import CentralCrop, Conditioned, LabelCode, LeakyReLU, Sigmoid, initialized
+from ms_gan.nets.conditioning import Conditioned, OneHotLabel
+from ms_gan.nets.layers import CentralCrop, LeakyReLU, Sigmoid, initialized
+from ms_gan.schema import networks
+from ms_gan.schema.networks import NetworkInputs
 
 
 class ConvEncoder(nn.Cell):
-    """Images, and where there are classes their labels, to mean and logarithm of the variance of q(z | x, label).
+    """Images, and labels where there are classes, to the mean and log-variance of q(z | x, label).
 
-    Inputs: images, float32, (N, *image_shape); with classes also the label, as `LabelCode` takes it. Outputs: mean
+    Inputs: images, float32, (N, *image_shape); with classes also the label, as `OneHotLabel` takes it. Outputs: mean
     and log-variance of independent normal latents, float32, (N, latent_size) each.
 
     For each of `widths` a convolution, ReLU and max-pooling over 2×2; then a Dense layer of `dense_width` and ReLU. The
-    label joins, by `label_place`, "late": its code behind the flattened maps; or "early": as one more channel behind
-    the first ReLU, in which the code is repeated until the channel is full.
+    label joins where `label_place` says. "late": its one-hot numbers follow the flattened maps. "early": as one more
+    channel after the first ReLU, which repeats the one-hot numbers until it is full.
     """
 
-    def __init__(
-        self,
-        latent_size: int,
-        classes: int,
-        places: int,
-        image_shape: tuple[int, int, int],
-        label_place: str,
-        widths: Sequence[int],
-        kernel_size: int,
-        dense_width: int,
-        initializer: str,
-    ):
+    def __init__(self, settings: networks.ConvEncoder, inputs: NetworkInputs):
         super().__init__()
-        channels, size, _ = image_shape
-        start = initialized(initializer)
-        late, early = (classes if label_place == place else 0 for place in ("late", "early"))
-        self.channel = LabelChannel(early, places, size)
+        channels, size, _ = inputs.image_shape
+        start, widths = initialized(settings.initializer), settings.widths
+        late, early = (inputs.classes if settings.label_place == place else 0 for place in ("late", "early"))
+        self.channel = LabelChannel(early, inputs.max_tags, size)
         convolutions = []
-        for index, (before, width) in enumerate(zip([channels, *widths], widths)):
+        for index, (before, width) in enumerate(zip((channels, *widths), widths)):
             if index == 1 and early:
                 before += 1
-            convolutions.append(nn.Conv2d(before, width, kernel_size, pad_mode="same", has_bias=True, **start))
+            convolutions.append(nn.Conv2d(before, width, settings.kernel_size, pad_mode="same", has_bias=True, **start))
             size = -(-size // 2)
         self.convolutions = nn.CellList(convolutions)
         self.activation, self.pool = LeakyReLU(0.0), MaxPool()
-        self.condition = Conditioned(late, places)
-        features = (widths[-1] + (early > 0 and len(widths) == 1)) * size**2
-        self.features = features
-        self.dense = nn.Dense(features + self.condition.more, dense_width, **start)
-        self.mean = nn.Dense(dense_width, latent_size, **start)
-        self.log_variance = nn.Dense(dense_width, latent_size, **start)
+        self.condition = Conditioned(late, inputs.max_tags)
+        self.features = (widths[-1] + (early > 0 and len(widths) == 1)) * size**2
+        self.dense = nn.Dense(self.features + self.condition.more, settings.dense_width, **start)
+        self.mean = nn.Dense(settings.dense_width, inputs.latent_size, **start)
+        self.log_variance = nn.Dense(settings.dense_width, inputs.latent_size, **start)
 
     def construct(self, images, label=None):
         x = images
@@ -71,9 +61,9 @@ class ConvEncoder(nn.Cell):
 
 
 class MaxPool(nn.Cell):
-    """Max-pooling over 2×2, N×C×H×W to N×C×⌈H/2⌉×⌈W/2⌉; in inference mode what is no finite number leaves NaN.
+    """Max-pooling over 2×2, N×C×H×W to N×C×⌈H/2⌉×⌈W/2⌉; in inference mode NaN where a number is not finite.
 
-    Max-pooling alone passes NaN over, and nobody would see that numbers overflowed. The mean of zeros adds nothing.
+    Max-pooling alone skips NaN, and nobody would see that numbers overflowed. The mean of zeros adds nothing.
     """
 
     def __init__(self):
@@ -87,34 +77,34 @@ class MaxPool(nn.Cell):
 
 
 class LabelChannel(nn.Cell):
-    """Maps with one more channel, the label's code over and over, cut where the channel is full.
+    """Maps with one more channel: the one-hot label over and over, cut where the channel is full.
 
-    As in the document. A code longer than the channel is cut, too, and labels that differ in the rest are one to the
-    encoder: 28 tags in 9 places take 261 numbers, more than 16×16; then the label has to join late.
+    As in the document. A one-hot label longer than the channel is cut, too. Labels that differ in the rest are then
+    one to the encoder: 28 tags, up to 9 of an image, take 261 numbers, more than 16×16; such a label has to join late.
 
     Inputs: maps, float32, (N, C, size, size); label, only where classes > 0. Output: (N, C + 1, size, size), or the
     maps as they are without classes.
     """
 
-    def __init__(self, classes: int, places: int, size: int):
+    def __init__(self, classes: int, max_tags: int, size: int):
         super().__init__()
         self.classes = classes
-        self.code = LabelCode(classes, places)
+        self.one_hot = OneHotLabel(classes, max_tags)
         self.size = size
-        self.repeats = -(-(size**2) // self.code.size) if classes else 0
+        self.repeats = -(-(size**2) // self.one_hot.size) if classes else 0
 
     def construct(self, maps, label=None):
         if self.classes == 0:
             return maps
-        channel = ops.tile(self.code(label), (1, self.repeats))[:, : self.size**2]
+        channel = ops.tile(self.one_hot(label), (1, self.repeats))[:, : self.size**2]
         return ops.concat((maps, channel.reshape((-1, 1, self.size, self.size))), 1)
 
 
 class ConvDecoder(nn.Cell):
-    """Latents, and where there are classes labels, to images: the generator of a CVAE.
+    """Latents, and labels where there are classes, to images: the generator of a CVAE.
 
-    Inputs: latent, float32, (N, latent_size); with classes also the label, as `LabelCode` takes it. Output:
-    images, float32, (N, *image_shape), in [0, 1].
+    Inputs: latent, float32, (N, latent_size); with classes also the label, as `OneHotLabel` takes it. Output: images,
+    float32, (N, *image_shape), in [0, 1].
 
     A Dense layer of `dense_width` and one to a small map of `start_channels`, both linear as in the document; for each
     of `widths` a convolution, ReLU and doubling of the size (each pixel becomes 2×2); a convolution to pixels, sigmoid.
@@ -122,30 +112,20 @@ class ConvDecoder(nn.Cell):
 
     pixel_range = (0.0, 1.0)
 
-    def __init__(
-        self,
-        latent_size: int,
-        classes: int,
-        places: int,
-        image_shape: tuple[int, int, int],
-        dense_width: int,
-        start_channels: int,
-        widths: Sequence[int],
-        kernel_size: int,
-        initializer: str,
-    ):
+    def __init__(self, settings: networks.ConvDecoder, inputs: NetworkInputs):
         super().__init__()
-        channels, size, _ = image_shape
-        start = initialized(initializer)
-        self.start_channels = start_channels
+        channels, size, _ = inputs.image_shape
+        start, widths, kernel_size = initialized(settings.initializer), settings.widths, settings.kernel_size
+        self.start_channels = settings.start_channels
         self.start_size = -(-size // 2 ** len(widths))
-        self.condition = Conditioned(classes, places)
+        self.condition = Conditioned(inputs.classes, inputs.max_tags)
         self.dense = nn.SequentialCell(
-            nn.Dense(latent_size + self.condition.more, dense_width, **start),
-            nn.Dense(dense_width, start_channels * self.start_size**2, **start),
+            nn.Dense(inputs.latent_size + self.condition.more, settings.dense_width, **start),
+            nn.Dense(settings.dense_width, self.start_channels * self.start_size**2, **start),
         )
-        layers = [nn.Conv2d(start_channels, widths[0], kernel_size, pad_mode="same", has_bias=True, **start)]
-        for before, width in zip(widths, [*widths[1:], channels]):
+        first = nn.Conv2d(self.start_channels, widths[0], kernel_size, pad_mode="same", has_bias=True, **start)
+        layers: list[nn.Cell] = [first]
+        for before, width in zip(widths, (*widths[1:], channels)):
             layers += [LeakyReLU(0.0), DoublingConv2d(before, width, kernel_size, **start)]
         self.layers = nn.SequentialCell(layers)
         self.crop = CentralCrop(self.start_size * 2 ** len(widths), size)
@@ -163,9 +143,9 @@ class ConvDecoder(nn.Cell):
 class DoublingConv2d(nn.Conv2d):
     """Doubling of height and width, each value becoming 2×2 of itself, and then a convolution of the same size, in one.
 
-    float32, N×before×H×W to N×after×2H×2W; parameters are those of the convolution. Each of the four results that
-    stand for one value sees some values twice or more: with the kernel's numbers for these added up, it is a
-    convolution of the small maps, which is never as large a computation, and on CPU twice as fast as to double them.
+    float32, N×before×H×W to N×after×2H×2W; parameters are those of the convolution. Each of the four results for one
+    value sees some values twice or more. With the kernel's numbers for these added up, it is a convolution of the small
+    maps. That is always the smaller computation, and on CPU twice as fast as doubling the maps.
     """
 
     def __init__(self, before: int, after: int, kernel_size: int, **start: Any):

@@ -7,12 +7,14 @@ the next larger size and crops its images centrally, and a discriminator's layer
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
-from typing import Any
 
 from mindspore import nn
 
-from ms_gan.nets.blocks import OUTPUTS, BatchNorm1d, CentralCrop, Conditioned, Dropout, LeakyReLU, heads, initialized
+from ms_gan.nets.conditioning import Conditioned
+from ms_gan.nets.heads import Discriminator, head_for
+from ms_gan.nets.layers import OUTPUTS, BatchNorm1d, CentralCrop, Dropout, LeakyReLU, initialized
+from ms_gan.schema import networks
+from ms_gan.schema.networks import NetworkInputs
 
 POOLINGS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 
@@ -20,8 +22,8 @@ POOLINGS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
 def upsampling_layer(before: int, after: int, kernel_size: int, stride: int, initializer: str) -> nn.Cell:
     """A transposed convolution, N×before×H×W to N×after×(stride·H)×(stride·W).
 
-    With stride 1 that is a convolution with the kernel turned round: since weights start at
-    random, the same system, so the plain and faster layer is taken.
+    With stride 1 that is a convolution with the kernel turned round. Since weights start at random, it is the same
+    system, so the plain and faster layer is taken.
     """
     layer = nn.Conv2d if stride == 1 else nn.Conv2dTranspose
     return layer(before, after, kernel_size, stride, pad_mode="same", has_bias=True, **initialized(initializer))
@@ -30,129 +32,95 @@ def upsampling_layer(before: int, after: int, kernel_size: int, stride: int, ini
 class ConvGenerator(nn.Cell):
     """Latents to images: Dense to a small map of `start_channels`, then one convolution for each of `widths`.
 
-    Inputs: latent, float32, (N, latent_size); with classes also the label, as `LabelCode` takes it. Output: float32,
+    Inputs: latent, float32, (N, latent_size); with classes also the label, as `OneHotLabel` takes it. Output: float32,
     (N, *image_shape), in `pixel_range`: [−1, 1] for the output "tanh", [0, 1] for "sigmoid".
 
-    `strides` has one number more than `widths`: the last is that of the layer that makes pixels. Every
-    layer but that one ends in LeakyReLU(slope) and BatchNorm as `batch_norm` says: its `place` is
-    "before" or "after" the activation, or "none"; `first_layer` whether the Dense layer has it, too;
-    `momentum` the part of the moving statistics that stays at each step; and its `epsilon`.
-    `first_initializer` is that of the Dense layer.
+    `strides` has one number more than `widths`: the last is that of the layer that makes pixels. Every layer but that
+    one ends in LeakyReLU(slope), with BatchNorm where `batch_norm` says; its `first_layer` is the Dense layer, and so
+    is that of `first_initializer`.
     """
 
-    def __init__(
-        self,
-        latent_size: int,
-        classes: int,
-        places: int,
-        image_shape: tuple[int, int, int],
-        start_channels: int,
-        widths: Sequence[int],
-        strides: Sequence[int],
-        kernel_size: int,
-        slope: float,
-        batch_norm: dict[str, Any],
-        output: str,
-        first_initializer: str,
-        initializer: str,
-    ):
+    def __init__(self, settings: networks.ConvGenerator, inputs: NetworkInputs):
         super().__init__()
-        channels, size, _ = image_shape
-        growth = math.prod(strides)
-        self.start_channels = start_channels
+        channels, size, _ = inputs.image_shape
+        growth = math.prod(settings.strides)
+        self.start_channels = settings.start_channels
         self.start_size = -(-size // growth)
         self.crop = CentralCrop(self.start_size * growth, size)
-        activation, self.pixel_range = OUTPUTS[output]
-
-        def finished(norm, features, is_first=False):  # BatchNorm and activation behind a layer
-            if batch_norm["place"] == "none" or is_first and not batch_norm["first_layer"]:
-                return [LeakyReLU(slope)]
-            layers = [norm(features, batch_norm["epsilon"], batch_norm["momentum"]), LeakyReLU(slope)]
-            return layers if batch_norm["place"] == "before" else layers[::-1]
-
-        features = start_channels * self.start_size**2
-        self.condition = Conditioned(classes, places)
-        self.start = nn.SequentialCell(
-            [
-                nn.Dense(latent_size + self.condition.more, features, **initialized(first_initializer)),
-                *finished(BatchNorm1d, features, is_first=True),
-            ]
+        activation, self.pixel_range = OUTPUTS[settings.output]
+        features = self.start_channels * self.start_size**2
+        self.condition = Conditioned(inputs.classes, inputs.max_tags)
+        dense = nn.Dense(inputs.latent_size + self.condition.more, features, **initialized(settings.first_initializer))
+        has_norm = settings.batch_norm.first_layer
+        self.start = nn.SequentialCell([dense, *_activated(settings, BatchNorm1d if has_norm else None, features)])
+        layers: list[nn.Cell] = []
+        before = self.start_channels
+        for width, stride in zip(settings.widths, settings.strides):
+            layers.append(upsampling_layer(before, width, settings.kernel_size, stride, settings.initializer))
+            layers += _activated(settings, nn.BatchNorm2d, width)
+            before = width
+        layers.append(
+            upsampling_layer(before, channels, settings.kernel_size, settings.strides[-1], settings.initializer)
         )
-        layers = []
-        for before, width, stride in zip([start_channels, *widths], widths, strides):
-            layers += [
-                upsampling_layer(before, width, kernel_size, stride, initializer),
-                *finished(nn.BatchNorm2d, width),
-            ]
-        last = [start_channels, *widths][-1]
-        layers += [upsampling_layer(last, channels, kernel_size, strides[-1], initializer), activation()]
-        self.layers = nn.SequentialCell(layers)
+        self.layers = nn.SequentialCell([*layers, activation()])
 
     def construct(self, latent, label=None):
         maps = self.start(self.condition(latent, label))
         return self.crop(self.layers(maps.reshape((-1, self.start_channels, self.start_size, self.start_size))))
 
 
-class ConvDiscriminator(nn.Cell):
-    """Images to logits: a convolution for each of `widths`, Dense layers of `dense_widths`, then heads.
+def _activated(settings: networks.ConvGenerator, norm: type[nn.Cell] | None, features: int) -> list[nn.Cell]:
+    """Return what ends a layer: LeakyReLU, and BatchNorm of this kind where the settings say so."""
+    layers: list[nn.Cell] = [LeakyReLU(settings.slope)]
+    place = settings.batch_norm.place
+    if norm is not None and place != "none":
+        made = norm(features, settings.batch_norm.epsilon, settings.batch_norm.momentum)
+        layers.insert(int(place == "after"), made)
+    return layers
 
-    Inputs: images, float32, (N, *image_shape); with dropout also one mask for each convolution, bool, of
-    the shapes in `dropout_shapes`, behind N; where it is `judging` by labels, having so many classes and places, also
-    the label. Output: as `Heads` or as `ProjectionHead`, which name the `classes`.
+
+class ConvDiscriminator(Discriminator):
+    """Images to logits: a convolution for each of `widths`, Dense layers of `dense_widths`, then a head.
+
+    Inputs: images, float32, (N, *image_shape); with dropout also one mask for each convolution, bool, of shape
+    (N, *shape) for each of `dropout_shapes`; where it is conditioned on labels, also the label. Output: as `Heads`, or
+    as `ProjectionHead` where it is conditioned.
 
     A convolution is followed by LeakyReLU(slope), by `pooling` over 2×2 ("max", "average" or "none"), and by
     dropout at `dropout_rate`, 0 for none. `first_initializer` is that of the first convolution.
     """
 
-    def __init__(
-        self,
-        classes: int,
-        image_shape: tuple[int, int, int],
-        widths: Sequence[int],
-        strides: Sequence[int],
-        kernel_size: int,
-        slope: float,
-        pooling: str,
-        dropout_rate: float,
-        dense_widths: Sequence[int],
-        first_initializer: str,
-        initializer: str,
-        judging: tuple[int, int] = (0, 0),
-    ):
+    def __init__(self, settings: networks.ConvDiscriminator, inputs: NetworkInputs):
         super().__init__()
-        channels, size, _ = image_shape
+        channels, size, _ = inputs.image_shape
         convolutions, shapes = [], []
-        for index, (before, width, stride) in enumerate(zip([channels, *widths], widths, strides)):
-            layers = [
+        starts = [settings.first_initializer] + [settings.initializer] * (len(settings.widths) - 1)
+        for before, width, stride, start in zip(
+            (channels, *settings.widths), settings.widths, settings.strides, starts
+        ):
+            layers: list[nn.Cell] = [
                 nn.Conv2d(
-                    before,
-                    width,
-                    kernel_size,
-                    stride,
-                    pad_mode="same",
-                    has_bias=True,
-                    **initialized(initializer if index else first_initializer),
+                    before, width, settings.kernel_size, stride, pad_mode="same", has_bias=True, **initialized(start)
                 ),
-                LeakyReLU(slope),
+                LeakyReLU(settings.slope),
             ]
             size = -(-size // stride)
-            if pooling != "none":
-                layers.append(POOLINGS[pooling](2, 2, pad_mode="same"))
+            if settings.pooling != "none":
+                layers.append(POOLINGS[settings.pooling](2, 2, pad_mode="same"))
                 size = -(-size // 2)
             convolutions.append(nn.SequentialCell(layers))
             shapes.append((width, size, size))
-        self.convolutions = nn.CellList(convolutions)
-        self.pooling = pooling
-        self.dropout_rate = dropout_rate
-        self.dropout_shapes = tuple(shapes) if dropout_rate else ()
-        self.dropout = Dropout(dropout_rate)
-        features = math.prod(shapes[-1])
-        dense = []
-        for before, width in zip([features, *dense_widths], dense_widths):
-            dense += [nn.Dense(before, width, **initialized(initializer)), LeakyReLU(slope)]
+        self.convolutions, self.convolution_count = nn.CellList(convolutions), len(convolutions)
+        self.pooling, self.dropout_rate = settings.pooling, settings.dropout_rate
+        self.dropout_shapes = tuple(shapes) if self.dropout_rate else ()
+        self.dropout = Dropout(self.dropout_rate)
+        widths = (math.prod(shapes[-1]), *settings.dense_widths)
+        dense: list[nn.Cell] = []
+        for before, width in zip(widths, settings.dense_widths):
+            dense += [nn.Dense(before, width, **initialized(settings.initializer)), LeakyReLU(settings.slope)]
         self.dense = nn.SequentialCell(dense) if dense else None
-        self.named_classes = classes
-        self.heads = heads([features, *dense_widths][-1], classes, judging, initializer)
+        self.class_logits = inputs.class_logits
+        self.heads = head_for(widths[-1], inputs, settings.initializer)
 
     def maps(self, images, count):
         """Return what the first `count` convolutions make of images, float32, (N, width, H, W), without dropout."""
@@ -161,13 +129,13 @@ class ConvDiscriminator(nn.Cell):
             x = convolution(x)
         return x
 
-    def features(self, images, *kept):
-        """Return what the heads judge by, float32, (N, features)."""
+    def features(self, images, *masks):
+        """Return what the head sees, float32, (N, features)."""
         x = images
         for index, convolution in enumerate(self.convolutions):
             x = convolution(x)
             if self.dropout_rate:
-                x = self.dropout(x, kept[index])
+                x = self.dropout(x, masks[index])
         x = x.reshape((x.shape[0], -1))
         if self.dense is not None:
             x = self.dense(x)

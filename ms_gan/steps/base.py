@@ -2,71 +2,172 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
-from mindspore import nn
+from mindspore import Parameter, ParameterTuple, Tensor, mutable, nn
+from mindspore import dtype as mstype
+
+from ms_gan.schema.recipe import Latent
 
 
-def average_of(network: str) -> str:
-    """Return what the average of a network's weights is called."""
-    return f"{network}_average"
+@dataclass(frozen=True)
+class StepParts:
+    """What a step is built from.
+
+    Args:
+        data: Cell from a batch to real images, float32, B×C×H×W; its `labels` to labels, int32, (B,) or (B, max_tags).
+        networks: by their names, such as "generator", which draws. Their parameters have their prefixes, such as
+            `generator.`.
+        optimizers: for each network one Cell that takes the gradients of its weights, and updates them.
+        latent: how latents are drawn.
+        classes: number of classes or tags that networks are conditioned on; 0 for none.
+        batch_size: images in a batch, on this device.
+        generator_in_inference: the generator once more, of the same weights, always in inference mode; for updates
+            whose `needs_twin` is True.
+        ema: moving averages of networks' weights, by the networks' names.
+        ema_decay: how much of an average each update keeps; 0 without averages.
+    """
+
+    data: nn.Cell
+    networks: Mapping[str, nn.Cell]
+    optimizers: Mapping[str, nn.Cell]
+    latent: Latent
+    classes: int
+    batch_size: int
+    generator_in_inference: nn.Cell | None = None
+    ema: Mapping[str, nn.Cell] = field(default_factory=dict)
+    ema_decay: float = 0.0
 
 
 class TrainingStep(nn.Cell):
-    """A Cell whose `construct(batch, noise)` does one update and returns the values that `scalars` names, float32.
+    """A Cell whose `construct(batch, noise)` does one update of everything it trains. It is whole once it is built.
 
-    `batch` is a tuple of tensors as the data Cell's `inputs` makes them; `noise` one of tensors as `draw_noise` draws
-    them, with all that is random in the step: called again with the same two, on the same weights, a step does the
-    same.
+    Called again with the same batch and noise, on the same weights, a step does the same. A family subclasses it, and
+    is built as `Family(parts, updates)`, `updates` being the family's settings.
 
-    A family holds its networks as attributes that are called as in `networks`, their optimizers as
-    `optimizer_<network>`, the data Cell as `data`, and its `batch_size`. It has a network `generator`, which draws, and
-    is built by `recipes.build.build_step`, which passes it those, and the recipe's `updates`, by their names.
+    Attributes:
+        networks: names of those that it trains; each is an attribute, and its optimizer is `optimizer_<name>`.
+        scalars: names of what `construct` returns.
+        equilibrium: of scalars, their value where players are equally strong, and how it is written.
+        ema, ema_decay: as in StepParts.
+        pretraining_steps: how many updates of `pretrain` come before the first step.
     """
 
     networks: tuple[str, ...] = ()
     scalars: tuple[str, ...] = ()
-    equilibrium: dict[str, tuple[float, str]] = {}  # of scalars, where players are equally strong: number and writing
-    labels = "none"  # "class": each image must have a class; "any": a class, tags, or nothing
-    discriminator_names_classes = False  # D is built with class logits, where there are classes
-    discriminator_takes_labels = False  # D is built to see an image together with its label, where there are any
-    takes_clusters = False  # it asks G for the labels of real images, for which clusters may stand
-    averages: dict[str, nn.Cell] = {}  # of networks' weights, by the networks' names, where the recipe wants them
-    average_decay = 0.0
+    equilibrium: Mapping[str, tuple[float, str]] = {}
+    pretraining_steps = 0
 
-    @staticmethod
-    def threshold(updates: dict[str, Any]) -> float | None:
-        """Return the logit above which D takes an image for real, of a recipe's `updates`.
+    def __init__(self, parts: StepParts):
+        super().__init__(auto_prefix=False)  # networks have their prefixes; nothing may rename them
+        self.data = parts.data
+        for name in self.networks:
+            setattr(self, name, parts.networks[name])
+            setattr(self, f"optimizer_{name}", parts.optimizers[name])
+        self.generator_in_inference = parts.generator_in_inference
+        self.latent, self.classes, self.batch_size = parts.latent, parts.classes, parts.batch_size
+        self.ema, self.ema_decay = dict(parts.ema), parts.ema_decay
 
-        Where real and generated images are equally likely, D is right about half of each by it. None where only
-        differences of logits mean anything, and for a family without D.
+    def set_train(self, mode: bool = True) -> TrainingStep:
+        """Set training or inference mode; the generator in inference keeps its own."""
+        super().set_train(mode)
+        if self.generator_in_inference is not None:
+            self.generator_in_inference.set_train(False)
+        return self
+
+    def construct(self, batch: Any, noise: Any) -> Any:
+        """Do one update.
+
+        Args:
+            batch: tuple of tensors, what the data Cell takes for `images_per_step` real images.
+            noise: tuple of tensors, or of such tuples, as `draw_noise` draws them.
+
+        Returns:
+            float32, (len(scalars),): the values that `scalars` names, each measured before the update that follows
+            from it; of several updates of one network, those of the last.
         """
-        return 0.0
+        raise NotImplementedError
+
+    def pretrain(self, batch: Any, noise: Any) -> Any:
+        """Do one update of the preparation; arguments are those of `construct`. Return what to log, float32, (K,)."""
+        raise NotImplementedError
+
+    def draw_noise(self, stream: np.random.Generator) -> tuple:
+        """Return all that is random in one step: a NamedTuple of arrays, or of such tuples."""
+        raise NotImplementedError
 
     @property
     def images_per_step(self) -> int:
         """How many real images one step takes."""
         return self.batch_size
 
-    def draw_noise(self, stream: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """Return all that is random in one step."""
-        raise NotImplementedError
+    def labels_of(self, batch: Any) -> Any:
+        """Return a tuple: the labels of a batch where there are classes, else nothing."""
+        return (self.data.labels(*batch),) if self.classes else ()
 
     def saved(self) -> dict[str, nn.Cell]:
-        """Return what a checkpoint holds, by file name; of an optimizer only its own state is saved."""
+        """Return what a checkpoint holds, by file name; of an optimizer only its own state is saved.
+
+        Parameters of the step that belong to none of its networks and optimizers are in "step".
+        """
         names = [*self.networks, *(f"optimizer_{name}" for name in self.networks)]
-        averages = {average_of(name): average for name, average in self.averages.items()}
-        return {**{name: getattr(self, name) for name in names}, **averages}
+        cells = {name: getattr(self, name) for name in names}
+        cells.update((ema_of(name), average) for name, average in self.ema.items())
+        elsewhere = [*cells.values(), self.data, *filter(None, [self.generator_in_inference])]
+        known = {id(parameter) for cell in elsewhere for parameter in cell.get_parameters()}
+        own = [parameter for parameter in self.get_parameters() if id(parameter) not in known]
+        return {**cells, "step": OwnState(own)} if own else cells
 
     def drawing(self) -> nn.Cell:
-        """Return the generator that draws, and leaves: the average, where there is one."""
-        return self.averages.get("generator", self.generator)
+        """Return the generator that draws, and leaves a run: the EMA, where there is one."""
+        return self.ema.get("generator", self.generator)
 
     def preparation(self) -> tuple[nn.Cell | None, int]:
         """Return a Cell of the same signature to run before the first step, on the first batches, and how often."""
-        return None, 0
+        return (Pretraining(self) if self.pretraining_steps else None), self.pretraining_steps
 
-    def remark(self, means: dict[str, float]) -> str | None:
-        """Say what the means of the scalars over an epoch mean, where they mean trouble."""
+    def remark(self, means: Mapping[str, float]) -> str | None:
+        """Return what the means of the scalars over an epoch mean, where they mean trouble."""
         return None
+
+
+class OwnState(nn.Cell):
+    """Parameters of a step itself, such as a balance between two losses, to be saved and loaded."""
+
+    def __init__(self, parameters: list[Parameter]):
+        super().__init__(auto_prefix=False)
+        self.own = ParameterTuple(parameters)
+
+
+class Pretraining(nn.Cell):
+    """A step's `pretrain` as a Cell of its own."""
+
+    def __init__(self, step: TrainingStep):
+        super().__init__(auto_prefix=False)
+        self.step = step
+
+    def construct(self, batch, noise):
+        """Do one update of the preparation."""
+        return self.step.pretrain(batch, noise)
+
+
+def ema_of(network: str) -> str:
+    """Return what the EMA of a network's weights is called."""
+    return f"{network}_average"
+
+
+def on_device(arrays: tuple) -> Any:
+    """Return a tuple of arrays, or of such tuples, as inputs of a graph, and not as constants of it."""
+    return mutable(_tensors(arrays))
+
+
+def _tensors(arrays: Any) -> Any:
+    return tuple(map(_tensors, arrays)) if isinstance(arrays, tuple) else Tensor(arrays)
+
+
+def share(found: Any) -> Any:
+    """Return which part of some booleans is true, float32, a scalar."""
+    return found.astype(mstype.float32).mean()

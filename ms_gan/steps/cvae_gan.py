@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import math
-from typing import Any
+from collections.abc import Mapping
+from typing import NamedTuple
 
 import mindspore as ms
 import numpy as np
-from mindspore import nn, ops
+from mindspore import ops
 
 from ms_gan.errors import UserError
 from ms_gan.latents import draw_latents
@@ -17,13 +17,19 @@ from ms_gan.losses import (
     non_saturating_generator_loss,
     squared_reconstruction_loss,
 )
-from ms_gan.steps.base import TrainingStep
-from ms_gan.steps.cvae import CVAEStep
-from ms_gan.steps.gan import share
-from ms_gan.steps.penalty import require_slopes
+from ms_gan.schema.updates import CVAEGANUpdates, CVAEUpdates
+from ms_gan.steps.base import StepParts, TrainingStep, share
+from ms_gan.steps.cvae import CVAEStep, require_normal
+from ms_gan.steps.gradient_penalty import GradientPenalty, require_one_answer, require_slopes
 
-REAL_FROM = -math.log(2)  # the logit of 1/3
 PIXEL_KL_WEIGHT = 0.05  # of the KL beside the squared error of pixels while D waits: that of `cvae_early`
+
+
+class CVAEGANNoise(NamedTuple):
+    """All that is random in one step: ε and latents from the prior, float32, (B, latent_size) each."""
+
+    epsilon: np.ndarray
+    latents: np.ndarray
 
 
 class CVAEGANStep(TrainingStep):
@@ -41,30 +47,26 @@ class CVAEGANStep(TrainingStep):
     then averaged over the batch, as −log D is. Larsen et al. take ½ that sum, and the saturating form of G's loss; Bao
     et al. add losses of pixels and of mean features, and a classifier: not here.
 
-    Without the penalty, which keeps D's judgement from growing steep, either D told every fake by its blur and G
-    learned nothing, or G, with larger steps, ran to what this D did not know. It is measured at the first `penalised`
-    real images of the batch alone; with a gamma of 0 not at all, and penalty_real is 0.
+    The penalty keeps D from growing steep. Without it, either D told every fake by its blur and G learned nothing, or
+    G, with larger steps, ran to what this D did not know. It is measured at the first `penalised` real images of the
+    batch alone; with a gamma of 0 not at all, and penalty_real is 0.
 
-    D sees two fakes for each real image: at equilibrium, fakes like real ones, it says 1/3 of each. So fool_rate and
-    the accuracies go by 1/3: above it, D takes an image for real.
+    D sees two fakes for each real image. At equilibrium, with fakes like real ones, it says 1/3 of each. So fool_rate
+    and the accuracies go by 1/3: above it, D takes an image for real.
+
+    Before the first step come `pretraining_steps` updates of encoder and generator as an autoencoder of pixels; D
+    waits.
 
     Args:
-        data, encoder, generator, latent, classes, batch_size, kl_weight: as for CVAEStep.
-        discriminator: Cell from images to logits, (B, 1), without dropout, and without pooling where gamma is not 0;
-            its `maps` from images and how many convolutions to f.
-        optimizer_encoder, optimizer_generator, optimizer_discriminator: one optimizer for each one's weights.
-        reconstruction_layer: by the maps of which of D's convolutions images are compared, from 1.
-        reconstruction_weight: how much R weighs beside what D says.
-        gamma: the weight of the penalty.
-        penalised: at how many real images it is measured, at all where it is more than batch_size.
-        pretraining_steps: updates of encoder and generator as an autoencoder of pixels, without D, before the first
-            step.
+        parts: networks "encoder" and "generator" as for CVAEStep, and "discriminator", a `Discriminator` that sees no
+            labels, without dropout, and without pooling where gamma is not 0.
+        updates: the settings.
     """
 
     networks = ("encoder", "generator", "discriminator")
     # loss_g: the adversarial part of G's loss; penalty_real: the mean squared slope at real images; fool_rate: the part
-    # of x̂ and x_p that D, updated, takes for real; accuracy_*: what D judges rightly in its own update
-    scalars: tuple[str, ...] = (
+    # of x̂ and x_p that D, updated, takes for real; accuracy_*: what D is right about in its own update
+    scalars = (
         "loss_d",
         "penalty_real",
         "loss_g",
@@ -76,70 +78,50 @@ class CVAEGANStep(TrainingStep):
         "accuracy_sampled",
     )
     equilibrium = {"loss_d": (float(np.log(27 / 4)), "ln 27/4"), "loss_g": (float(np.log(3)), "ln 3")}
-    labels = "any"
 
-    def __init__(
-        self,
-        data,
-        encoder,
-        generator,
-        discriminator,
-        optimizer_encoder,
-        optimizer_generator,
-        optimizer_discriminator,
-        latent: dict[str, Any],
-        classes: int,
-        batch_size: int,
-        reconstruction_layer: int,
-        reconstruction_weight: float,
-        kl_weight: float,
-        gamma: float,
-        penalised: int,
-        pretraining_steps: int,
-    ):
-        super().__init__(auto_prefix=False)
-        if latent["distribution"] != "normal":
-            raise UserError("the latents of a variational autoencoder are normal; set latent.distribution=normal")
-        require_slopes(discriminator, "cvae_gan", gamma)
-        convolutions = len(getattr(discriminator, "convolutions", ()))
-        if reconstruction_layer > convolutions:
-            raise UserError(
-                f"a CVAE-GAN compares images by the maps of a convolution of D, which has {convolutions}; "
-                f"updates.reconstruction_layer={reconstruction_layer} is none of them"
-            )
-        self.data, self.encoder, self.generator, self.discriminator = data, encoder, generator, discriminator
-        self.optimizer_encoder, self.optimizer_generator = optimizer_encoder, optimizer_generator
-        self.optimizer_discriminator = optimizer_discriminator
-        self.latent, self.classes, self.batch_size = latent, classes, batch_size
-        self.reconstruction_layer, self.reconstruction_weight = reconstruction_layer, reconstruction_weight
-        self.kl_weight, self.gamma, self.penalised = kl_weight, gamma, min(penalised, batch_size)
-        self.pretraining_steps = pretraining_steps
-        self.slopes = ms.grad(self.total_logit, 0)
+    def __init__(self, parts: StepParts, updates: CVAEGANUpdates):
+        super().__init__(parts)
+        require_normal(self.latent)
+        self.require_discriminator(updates)
+        self.reconstruction_layer = updates.reconstruction_layer
+        self.reconstruction_weight, self.kl_weight = updates.reconstruction_weight, updates.kl_weight
+        self.gamma, self.penalised = updates.gamma, min(updates.penalised, self.batch_size)
+        self.real_from = updates.threshold
+        self.pretraining_steps = updates.pretraining_steps
+        self.autoencoder = CVAEStep(parts, CVAEUpdates("squared", PIXEL_KL_WEIGHT))
+        self.penalty = GradientPenalty(self.discriminator)
         self.gradient_discriminator, self.gradient_encoder, self.gradient_generator = (
             ms.value_and_grad(loss, None, ms.ParameterTuple(network.trainable_params()), has_aux=True)
             for loss, network in (
-                (self.discriminator_loss, discriminator),
-                (self.encoder_loss, encoder),
-                (self.generator_loss, generator),
+                (self.discriminator_loss, self.discriminator),
+                (self.encoder_loss, self.encoder),
+                (self.generator_loss, self.generator),
             )
         )
         self.set_train()
 
-    @staticmethod
-    def threshold(updates: dict[str, Any]) -> float:
-        """Return the logit of 1/3, which D says at equilibrium: it sees two fakes for each real image."""
-        return REAL_FROM
+    def require_discriminator(self, updates: CVAEGANUpdates) -> None:
+        """Raise UserError for a D that this cannot be computed with."""
+        require_one_answer(self.discriminator, "the family cvae_gan")
+        if updates.gamma:
+            require_slopes(self.discriminator, "the family cvae_gan", "updates.gamma")
+        count, layer = self.discriminator.convolution_count, updates.reconstruction_layer
+        if layer > count:
+            fix = f"use a layer from 1 to {count}" if count else "use a discriminator that has convolutions"
+            convolutions = "1 convolution" if count == 1 else f"{count} convolutions"
+            raise UserError(f"updates.reconstruction_layer={layer}, but D has {convolutions}", fix)
 
-    def draw_noise(self, stream: np.random.Generator) -> tuple[np.ndarray, ...]:
-        """Return all that is random in one step: ε and latents from the prior, float32, (B, latent_size) each."""
-        return tuple(draw_latents("normal", self.batch_size, self.latent["size"], stream) for _ in range(2))
+    def draw_noise(self, stream: np.random.Generator) -> CVAEGANNoise:
+        """Return all that is random in one step."""
+        epsilon, latents = (draw_latents("normal", self.batch_size, self.latent.size, stream) for _ in range(2))
+        return CVAEGANNoise(epsilon, latents)
 
-    def preparation(self) -> tuple[nn.Cell, int]:
-        """Return a Cell of the same signature to run before the first step, on the first batches, and how often."""
-        return Pretraining(self), self.pretraining_steps
+    def pretrain(self, batch, noise):
+        """Do one update of the autoencoder of pixels, on the same networks and optimizers; return its losses."""
+        return self.autoencoder(batch, noise[:1])
 
-    def remark(self, means: dict[str, float]) -> str | None:
-        """Say what the means of the scalars over an epoch mean, when one player has overpowered the other."""
+    def remark(self, means: Mapping[str, float]) -> str | None:
+        """Return what the means of the scalars over an epoch mean, where one player has overpowered the other."""
         if min(means["accuracy_real"], means["accuracy_reconstructed"], means["accuracy_sampled"]) > 0.99:
             return "D tells nearly every image apart and overpowers G, which learns little from such a D"
         if means["fool_rate"] > 0.99:
@@ -147,25 +129,22 @@ class CVAEGANStep(TrainingStep):
         return None
 
     def encode(self, images, label, epsilon):
-        """Return latents drawn from q(z | x, label), (B, latent_size), and the KL of q to the prior."""
+        """Return latents drawn from q(z | x, label), float32, (B, latent_size), and the KL of q to the prior.
+
+        images: float32, B×C×H×W; label: a tuple of one tensor or none; epsilon: float32, (B, latent_size).
+        """
         mean, log_variance = self.encoder(images, *label)
         return mean + ops.exp(0.5 * log_variance) * epsilon, kl_to_standard_normal(mean, log_variance)
 
     def maps(self, images):
-        """Return what images are compared by."""
+        """Return what images, float32, N×C×H×W, are compared by: float32, N×C'×H'×W'."""
         return self.discriminator.maps(images, self.reconstruction_layer)
 
-    def total_logit(self, images):
-        """Return the sum of D's logits, whose gradient is each image's slope."""
-        return self.discriminator(images).sum()
-
-    def penalty(self, images):
-        """Return the mean squared slope of D's logit at the images."""
-        slopes = self.slopes(images)
-        return (slopes * slopes).sum() / self.penalised
-
     def discriminator_loss(self, real, reconstructed, sampled):
-        """Return D's loss on real, reconstructed and sampled images, its parts, and what D judges rightly of each."""
+        """Return D's loss on real, reconstructed and sampled images, its parts, and the part of each it is right about.
+
+        All three float32, B×C×H×W.
+        """
         count = real.shape[0]
         logits = self.discriminator(ops.concat((real, reconstructed, sampled)))
         logits_real, logits_reconstructed, logits_sampled = (
@@ -178,11 +157,17 @@ class CVAEGANStep(TrainingStep):
             + binary_cross_entropy(logits_reconstructed, 0.0)
             + binary_cross_entropy(logits_sampled, 0.0)
         )
-        penalty = self.penalty(real[: self.penalised]) if self.gamma else ops.zeros_like(loss)
-        judged = ops.stack(
-            (share(logits_real > REAL_FROM), share(logits_reconstructed < REAL_FROM), share(logits_sampled < REAL_FROM))
+        penalty = ops.zeros_like(loss)
+        if self.gamma > 0:
+            penalty = self.penalty.zero_centred(real[: self.penalised], (), 1)[0]
+        accuracies = ops.stack(
+            (
+                share(logits_real > self.real_from),
+                share(logits_reconstructed < self.real_from),
+                share(logits_sampled < self.real_from),
+            )
         )
-        return loss + 0.5 * self.gamma * penalty, ops.stack((loss, penalty)), judged
+        return loss + 0.5 * self.gamma * penalty, ops.stack((loss, penalty)), accuracies
 
     def encoder_loss(self, real, label, epsilon, maps_real):
         """Return the encoder's loss, and the values to report: reconstruction and KL."""
@@ -198,30 +183,20 @@ class CVAEGANStep(TrainingStep):
         adversarial = non_saturating_generator_loss(logits)  # of as many of the one as of the other
         return (
             self.reconstruction_weight * reconstruction + adversarial,
-            ops.stack((adversarial, share(logits > REAL_FROM))),
+            ops.stack((adversarial, share(logits > self.real_from))),
         )
 
     def construct(self, batch, noise):
-        """Do one update.
-
-        Args:
-            batch: tuple of tensors, what the data Cell takes for `images_per_step` real images.
-            noise: tuple of tensors as `draw_noise` draws them.
-
-        Returns:
-            float32, (len(scalars),): the values that `scalars` names, each measured before the update that
-            follows from it.
-        """
         epsilon, latent = noise
         real = self.data(*batch)
-        label = (self.data.labels(*batch),) if self.classes else ()
+        label = self.labels_of(batch)
         encoded = ops.stop_gradient(self.encode(real, label, epsilon)[0])
         reconstructed = ops.stop_gradient(self.generator(encoded, *label))
         sampled = ops.stop_gradient(self.generator(latent, *label))
         (_, loss_d, accuracies), gradients = self.gradient_discriminator(real, reconstructed, sampled)
         loss_d = ops.depend(loss_d, self.optimizer_discriminator(gradients))
 
-        real = ops.depend(real, loss_d)  # E and G are judged by the updated D
+        real = ops.depend(real, loss_d)  # E and G meet the updated D
         maps_real = self.maps(real)  # no number that E or G can change
         (_, parts), gradients_encoder = self.gradient_encoder(real, label, epsilon, maps_real)
         (_, values), gradients_generator = self.gradient_generator(
@@ -231,26 +206,3 @@ class CVAEGANStep(TrainingStep):
         parts = ops.depend(parts, self.optimizer_encoder(gradients_encoder))
         values = ops.depend(values, self.optimizer_generator(ops.depend(gradients_generator, parts)))
         return ops.concat((loss_d, values[:1], parts, values[1:], accuracies))
-
-
-class Pretraining(nn.Cell):
-    """The update of a CVAE with the squared error of pixels, on the same networks and optimizers: D waits."""
-
-    def __init__(self, step: CVAEGANStep):
-        super().__init__(auto_prefix=False)
-        self.autoencoder = CVAEStep(
-            step.data,
-            step.encoder,
-            step.generator,
-            step.optimizer_encoder,
-            step.optimizer_generator,
-            step.latent,
-            step.classes,
-            step.batch_size,
-            "squared",
-            PIXEL_KL_WEIGHT,
-        )
-
-    def construct(self, batch, noise):
-        """Do one update of the autoencoder; return its losses."""
-        return self.autoencoder(batch, noise[:1])
