@@ -1,4 +1,4 @@
-"""On what machine: device, graph mode, and random streams that can be replayed."""
+"""The machine: which device, in graph mode, and which versions of what is installed."""
 
 from __future__ import annotations
 
@@ -9,15 +9,10 @@ import platform
 import shutil
 import signal
 import sys
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from ms_gan.errors import UserError, quoted
-
-if TYPE_CHECKING:
-    import numpy as np
+from ms_gan.errors import Setting, UserError, quoted
 
 DEVICE_TARGETS = ("auto", "Ascend", "GPU", "CPU")
 
@@ -43,34 +38,28 @@ _device: Device | None = None
 def set_up(target: str = "auto", device_id: int = 0, together: bool = False) -> Device:
     """Choose the device and static graph mode, before anything else of MindSpore runs.
 
-    A process has one device: a second call can only confirm it. `auto` takes Ascend, else GPU,
-    else CPU. With `together` this is one of several processes that train together, each on a device of its
-    own. Raises UserError, in one line, for a device that this machine or this installation of MindSpore
-    does not have.
+    A process has one device: a second call can only confirm it.
+
+    Args:
+        target: one of DEVICE_TARGETS; "auto" takes Ascend, else GPU, else CPU.
+        device_id: which of several devices, from 0.
+        together: whether this is one of several processes that train together, each on a device of its own.
+
+    Raises:
+        UserError: for a device that this machine, or this installation of MindSpore, does not have.
     """
+    global _device
     import_mindspore()
     import mindspore as ms
 
-    if target not in DEVICE_TARGETS:
-        raise UserError(f"unknown device target {target!r}; choose one of {', '.join(DEVICE_TARGETS)}")
-    contexts = {"Ascend": ms.device_context.ascend, "GPU": ms.device_context.gpu, "CPU": ms.device_context.cpu}
-    available = [name for name, context in contexts.items() if context.is_available()]
-    if target == "auto":
-        target = available[0]
-    if target not in available:
-        raise UserError(
-            f"device target {target} is not available to MindSpore {ms.__version__} on this machine; "
-            f"use --device-target {available[0]} or auto"
-        )
-    count = 1 if target == "CPU" else contexts[target].device_count()
+    target, count = _available(target)
     if together:
         device_id = 0 if target == "CPU" else max(rank(), 0)
         if device_id >= count:
-            raise UserError(f"this machine has {count} {target} device(s); give a smaller --device-num")
+            raise UserError(f"this machine has {count} {target} device(s)", "give a smaller ", Setting("device_num"))
     if not 0 <= device_id < count:
         plural = "" if count == 1 else "s"
         raise UserError(f"there is no {target} {device_id}: this machine has {count} device{plural}, counted from 0")
-    global _device
     chosen = Device(target, device_id)
     if _device is None:
         if target == "CPU":
@@ -85,8 +74,35 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False) -> 
             chosen = Device(target, device_id, communication.get_group_size(), communication.get_rank())
         _device = chosen
     if not together and chosen != _device:
-        raise UserError(f"this process already runs on {_device}; start another for {chosen}")
+        raise UserError(f"this process already runs on {_device}", f"start another for {chosen}")
     return _device
+
+
+def _available(target: str) -> tuple[str, int]:
+    """Return the device target that is meant, and how many such devices there are."""
+    import mindspore as ms
+
+    if target not in DEVICE_TARGETS:
+        raise UserError(f"unknown device target {target!r}", f"choose one of {', '.join(DEVICE_TARGETS)}")
+    contexts = {"Ascend": ms.device_context.ascend, "GPU": ms.device_context.gpu, "CPU": ms.device_context.cpu}
+    available = [name for name, context in contexts.items() if context.is_available()]
+    target = available[0] if target == "auto" else target
+    if target not in available:
+        raise UserError(
+            f"device target {target} is not available to MindSpore {ms.__version__} on this machine",
+            "use ",
+            Setting("device_target", available[0]),
+            " or auto",
+        )
+    return target, 1 if target == "CPU" else contexts[target].device_count()
+
+
+LAUNCHER = "MS_GAN_LAUNCHER"  # the process that started this one to train together with others, by its id
+
+
+def launched() -> bool:
+    """Whether this process is one of several that were started to train together, by `ms_gan` or by `msrun`."""
+    return "MS_ROLE" in os.environ
 
 
 def import_mindspore() -> None:
@@ -183,17 +199,3 @@ def install_command(serving: bool = False) -> str:
     instead = f", or use {quoted(own)}" if own.is_file() and sys.prefix != str(own.parent.parent) else ""
     this = "python" if shutil.which("python") == sys.executable else quoted(sys.executable)
     return f"{this} -m pip install {what}{instead}"
-
-
-def random_stream(seed: int, purpose: str, counter: int = 0) -> np.random.Generator:
-    """Return the random numbers of one purpose at one point of a run.
-
-    A pure function of its arguments: nothing needs to be stored to go on where a
-    run stood, and drawing for one purpose never disturbs another. Philox is a
-    counter-based generator (Salmon et al. 2011); `seed` and `purpose` are its key,
-    `counter` (say, the step) the high word of its counter, 2^192 blocks apart.
-    """
-    import numpy as np  # not above: the command line reads DEVICE_TARGETS where nothing is installed yet
-
-    key = np.array([seed, zlib.crc32(purpose.encode())], dtype=np.uint64)
-    return np.random.Generator(np.random.Philox(key=key, counter=np.array([0, 0, 0, counter], dtype=np.uint64)))

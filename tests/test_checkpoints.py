@@ -7,22 +7,26 @@ import json
 import os
 import shutil
 import stat
+from dataclasses import replace
 
 import mindspore as ms
 import pytest
+from helpers.refusals import refused
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from ms_gan import recipes
-from ms_gan.errors import UserError
 from ms_gan.files import CHECKSUMS
 from ms_gan.recipes.build import build_generator, build_step
-from ms_gan.training import checkpoints
-from ms_gan.training.checkpoints import checkpoint_steps, kept_steps, load_cells, read_state, save_checkpoint, thin_out
+from ms_gan.runs import checkpoints
+from ms_gan.runs.checkpoints import checkpoint_steps, kept_steps, load_cells, read_state, save_checkpoint, thin_out
+from ms_gan.runs.settings import RunSettings
+from ms_gan.runs.state import State
 
 pytestmark = pytest.mark.usefixtures("device")
 
-STATE = {"step": 7, "pending": [[0.1, 1 / 3]], "best": None, "settings": {"seed": 1, "summary": "größe"}}
+SETTINGS = RunSettings(recipes.load("mlp"), 1, "größe", "00", "CPU", 1, None, 24)
+STATE = State(7, ((0.1, 1 / 3),), None, SETTINGS, 0.5)
 FILES = {
     "generator.ckpt",
     "discriminator.ckpt",
@@ -51,7 +55,7 @@ def saved(device, random_data, tmp_path_factory):
     recipe = recipes.override(recipes.load("mlp"), ["generator.widths=[16, 32]", "discriminator.widths=[16]"])
     before = os.umask(0o022)
     cells = build_step(recipe, random_data, seed=1).saved()
-    path = save_checkpoint(tmp_path_factory.mktemp("run") / "checkpoints", 7, cells, STATE)
+    path = save_checkpoint(tmp_path_factory.mktemp("run") / "checkpoints", cells, STATE)
     os.umask(before)
     return path
 
@@ -70,14 +74,6 @@ def contents(step):
     }
 
 
-def refused(call, *arguments):
-    """The one line with which a call refuses."""
-    with pytest.raises(UserError) as error:
-        call(*arguments)
-    assert "\n" not in str(error.value)
-    return str(error.value)
-
-
 def flip(file, position, bits=0xFF):
     data = bytearray(file.read_bytes())
     data[position] ^= bits
@@ -88,7 +84,7 @@ def test_every_byte_comes_back(step, small_recipe, random_data, tmp_path):
     for index, parameter in enumerate(step.get_parameters()):  # zeros would hide what was not loaded
         if parameter.name.startswith("optimizer") and "moment" in parameter.name:
             parameter.set_data(ms.Tensor(parameter.asnumpy() + 0.25 * index, parameter.dtype))
-    path = save_checkpoint(tmp_path, 7, step.saved(), STATE)
+    path = save_checkpoint(tmp_path, step.saved(), STATE)
     other = build_step(small_recipe, random_data, seed=2)
     assert contents(other) != contents(step)
     assert read_state(path) == STATE
@@ -184,16 +180,16 @@ def test_a_file_that_mindspore_cannot_read_is_refused(checkpoint, step):
 
 
 def test_a_checkpoint_of_the_same_step_is_kept(step, tmp_path):
-    path = save_checkpoint(tmp_path, 7, step.saved(), STATE)
+    path = save_checkpoint(tmp_path, step.saved(), STATE)
     before = (path / "generator.ckpt").stat()
-    assert save_checkpoint(tmp_path, 7, step.saved(), {**STATE, "step": 8}) == path
+    assert save_checkpoint(tmp_path, step.saved(), replace(STATE, initial_share=0.0)) == path
     assert read_state(path) == STATE
     assert (path / "generator.ckpt").stat().st_mtime_ns == before.st_mtime_ns
 
 
 @pytest.mark.parametrize("wrapped", [False, True])
 def test_a_full_disk_leaves_the_older_checkpoints_only(step, tmp_path, monkeypatch, wrapped):
-    save_checkpoint(tmp_path, 7, step.saved(), STATE)
+    save_checkpoint(tmp_path, step.saved(), STATE)
     write, written = ms.save_checkpoint, []
 
     def full(parameters, file, *arguments, **options):
@@ -209,7 +205,7 @@ def test_a_full_disk_leaves_the_older_checkpoints_only(step, tmp_path, monkeypat
 
     monkeypatch.setattr(checkpoints.ms, "save_checkpoint", full)
     with pytest.raises(OSError) as error:
-        save_checkpoint(tmp_path, 8, step.saved(), STATE)
+        save_checkpoint(tmp_path, step.saved(), replace(STATE, step=8))
     assert error.value.errno == errno.ENOSPC
     assert len(written) == 2, "it was in the middle"
     assert [entry.name for entry in tmp_path.iterdir()] == ["step_00000007"]
@@ -267,3 +263,17 @@ def test_thinning_now_and_then_keeps_what_thinning_once_would(per_epoch, gaps):
             assert set(kept) == kept_steps(everything, per_epoch)
     spread = {step for step in kept if step % per_epoch == 0} - set(everything[-3:])
     assert 0 in kept and set(everything[-3:]) <= set(kept) and len(spread) <= 10
+
+
+def test_a_state_of_the_steps_own_comes_back(small_recipe, random_data, tmp_path):
+    def with_balance(value):
+        step = build_step(small_recipe, random_data, seed=1)
+        assert "step" not in step.saved(), "a step without such a state saves nothing more"
+        step.balance = ms.Parameter(ms.Tensor(value, ms.float32), name="balance")
+        return step
+
+    path = save_checkpoint(tmp_path / "checkpoints", with_balance(0.25).saved(), STATE)
+    assert {file.name for file in path.iterdir()} == {*FILES, "step.ckpt"}
+    step = with_balance(0.0)
+    load_cells(path, step.saved())
+    assert float(step.balance) == 0.25

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from ms_gan.errors import UserError
-from ms_gan.training.history import History
+from ms_gan.runs.history import History
 
 SCALARS = ("loss_d", "loss_g")
 HEADER = "step,epoch,loss_d,loss_g\n"

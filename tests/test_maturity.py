@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from commands import SMALL, write_mnist
+from helpers.commands import SMALL, here, write_mnist
 
 from ms_gan import cli, recipes
-from ms_gan.steps.average import rate_of, warm_up_steps
-from ms_gan.training.checkpoints import read_state
-from ms_gan.training.maturity import left_of, maturity
+from ms_gan.runs.checkpoints import read_state
+from ms_gan.runs.maturity import left_of, maturity
+from ms_gan.steps.ema import rate_of, warm_up_steps
 
 
 def recipe_with(decay, momentum=None, name="rpgan"):
-    settings = [f"average.decay={decay}"] + ([f"generator.batch_norm.momentum={momentum}"] if momentum else [])
+    settings = [f"ema.decay={decay}"] + ([f"generator.batch_norm.momentum={momentum}"] if momentum else [])
     return recipes.override(recipes.load(name), settings)
 
 
@@ -33,19 +33,19 @@ def test_with_the_warm_up_little_is_left_of_the_untrained_weights_after_some_ste
     assert split == pytest.approx(left_of(1.0, decay, 0, 12))
 
 
-def test_an_average_without_warm_up_is_told_of_by_its_share():
+def test_an_average_without_warm_up_is_noted_by_its_share():
     found = maturity(recipe_with(0.999), 200, None)
     assert found.weights == pytest.approx(0.999**200) and found.mostly_initial and "82%" in found.note()
     assert maturity(recipe_with(0.999), 20_000, None).note() is None
 
 
-def test_a_young_average_is_said_to_be_young_until_its_warm_up_is_over():
-    assert "young" in maturity(recipe_with(0.999), 200, 1e-12).note()
+def test_how_many_steps_a_young_average_covers_is_noted_until_its_warm_up_is_over():
+    assert "so far averages about 20 steps" in maturity(recipe_with(0.999), 200, 1e-12).note()
     assert maturity(recipe_with(0.999), warm_up_steps(0.999), 0.0).note() is None
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.999])
-def test_statistics_of_batch_norm_that_are_mostly_initial_are_told_of(decay):
+def test_statistics_of_batch_norm_that_are_mostly_initial_are_noted(decay):
     young, old = (maturity(recipe_with(decay, 0.99), step, 0.0) for step in (20, 2000))
     assert young.mostly_initial and "BatchNorm" in young.note()
     assert not old.mostly_initial and "BatchNorm" not in (old.note() or "")
@@ -69,25 +69,8 @@ def test_nothing_is_trained_at_step_0():
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("maturity")
     write_mnist(folder / "data", 100)
-    assert (
-        cli.main(
-            [
-                "train",
-                "--recipe",
-                "rpgan",
-                "--data-path",
-                str(folder / "data"),
-                *SMALL,
-                "--batch-size",
-                "10",
-                "--steps",
-                "30",
-                "--output-dir",
-                str(folder),
-            ]
-        )
-        == 0
-    )
+    where = ("--data-path", folder / "data", "--output-dir", folder)
+    here("train", "--recipe", "rpgan", *SMALL, "--batch-size", 10, "--steps", 30, *where)
     return folder / "rpgan" / "1"
 
 
@@ -108,39 +91,22 @@ def test_the_average_of_a_short_run_is_near_to_its_network(run):
     )
     moved = sum(np.abs(trained[key] - begun[key]).sum() for key in begun)
     assert sum(np.abs(average[key] - trained[key]).sum() for key in begun) < 0.5 * moved
-    assert read_state(run / "checkpoints/step_00000030")["initial_share"] < 1e-3
+    assert read_state(run / "checkpoints/step_00000030").initial_share < 1e-3
 
 
 @pytest.mark.usefixtures("device")
-def test_the_log_eval_and_export_say_that_it_is_young(run, capsys):
-    assert "is young" in (run / "train.log").read_text()
+def test_the_log_eval_and_export_note_a_young_average(run, capsys):
+    assert "which so far averages" in (run / "train.log").read_text()
     for command in ("eval", "export"):
         assert cli.main([command, str(run), *(["--format", "mindir"] if command == "export" else [])]) == 0
-        assert "is young" in capsys.readouterr().out
+        assert "which so far averages" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("device")
 def test_a_bundle_says_what_it_left_with(tmp_path, capsys):
     write_mnist(tmp_path / "data", 100)
-    assert (
-        cli.main(
-            [
-                "train",
-                "--recipe",
-                "keras_mlp",
-                "--data-path",
-                str(tmp_path / "data"),
-                *SMALL,
-                "--batch-size",
-                "10",
-                "--steps",
-                "2",
-                "--output-dir",
-                str(tmp_path),
-            ]
-        )
-        == 0
-    )
+    where = ("--data-path", tmp_path / "data", "--output-dir", tmp_path)
+    here("train", "--recipe", "keras_mlp", *SMALL, "--batch-size", 10, "--steps", 2, *where)
     assert "BatchNorm" in (tmp_path / "keras_mlp/1/train.log").read_text()
     assert cli.main(["export", str(tmp_path / "keras_mlp/1"), "--format", "onnx"]) == 0
     bundle = tmp_path / "keras_mlp/1/export"

@@ -8,14 +8,25 @@ import signal
 import time
 
 import pytest
-from commands import HANGS, SMALL, kill_when, run, start, steps_saved, wait_until, write_mnist
+from helpers.commands import (
+    HANGS,
+    SMALL,
+    here,
+    kill_when,
+    refused_here,
+    run,
+    start,
+    steps_saved,
+    wait_until,
+    write_mnist,
+)
+from helpers.networks import ACGAN, MLP, options
+from helpers.resuming import ENDLESS, STEPS, result, steps_to_resume_to
 
 from ms_gan import cli
-from ms_gan.training import loop
-from ms_gan.training.loop import Loop
+from ms_gan.runs.run_folder import RunFolder
+from ms_gan.training import loop, observers
 
-STEPS = 250
-ENDLESS = 1_000_000  # steps of a run that does not end before it is broken off, however late that is
 EPOCHS = {"short": 7, "long": ENDLESS}  # steps of one; of 7, so that checkpoints fall between rows of the history
 
 
@@ -25,22 +36,8 @@ def data(tmp_path_factory):
 
 
 def arguments(data, kind, output, steps=STEPS):
-    return (
-        "train",
-        "--data-path",
-        data,
-        "--steps",
-        steps,
-        "--batch-size",
-        8,
-        "--seed",
-        3,
-        *SMALL,
-        "--set",
-        f"schedule.steps_per_epoch={EPOCHS[kind]}",
-        "--output-dir",
-        output,
-    )
+    length = ("--steps", steps, "--set", f"schedule.steps_per_epoch={EPOCHS[kind]}")
+    return ("train", "--data-path", data, "--batch-size", 8, "--seed", 3, *SMALL, *length, "--output-dir", output)
 
 
 @pytest.fixture(scope="module")
@@ -58,40 +55,8 @@ def undisturbed(data, tmp_path_factory):
     return run_of
 
 
-def steps_to_resume_to(run_folder, least=STEPS):
-    """How far a run that was broken off is to go on: as far as that, or further where it has come further."""
-    return max(least, steps_saved(run_folder) + 5)
-
-
-def train_here(*arguments):
-    """Run a command in this process, which is quicker where it is not the point that processes differ."""
-    assert cli.main([str(argument) for argument in arguments]) == 0
-
-
-def refused_here(capsys, *arguments):
-    """Run a command in this process that refuses; return the line with which it does."""
-    capsys.readouterr()
-    assert cli.main([str(argument) for argument in arguments]) == 2
-    return capsys.readouterr().err
-
-
-def result(run_folder, steps=STEPS):
-    """All that must be the same: every byte of the last checkpoint, and the history."""
-    last = max((run_folder / "checkpoints").glob("step_*"))
-    assert last.name == f"step_{steps:08d}"
-    files = {file.name: file.read_bytes() for file in last.iterdir()}
-    assert {
-        "generator.ckpt",
-        "discriminator.ckpt",
-        "optimizer_generator.ckpt",
-        "optimizer_discriminator.ckpt",
-        "state.json",
-    } <= set(files)
-    return {**files, "history.csv": (run_folder / "history.csv").read_bytes()}
-
-
 KILL_POINTS = {
-    "as soon as there is a folder": lambda folder: (folder / "recipe.json").exists(),
+    "as soon as there is a folder": lambda folder: (folder / "settings.json").exists(),
     "while the first checkpoint is written": lambda folder: any(folder.glob("checkpoints/.step_*")),
     "while a later checkpoint is written": lambda folder: any(
         path.name > ".step_00000100" for path in folder.glob("checkpoints/.step_*.part")
@@ -112,59 +77,34 @@ def test_killed_runs_resume_to_the_same_bytes(point, data, undisturbed, tmp_path
 
 
 RECIPES = {  # what else has to go on where it stood
-    "acgan": (
-        "--recipe",
-        "acgan",
-        "--set",
-        "generator.start_channels=4",
-        "--set",
-        "generator.widths=[4,4,4,4]",
-        "--set",
-        "discriminator.widths=[4,4,4,4,4]",
-        "--set",
-        "schedule.steps_per_epoch=10",  # labels, masks
-        "--set",
+    "acgan": (  # labels, masks
+        *ACGAN,
         "updates.shared_counters=True",
-        "--set",
         "optimizer_generator.decay_rate=0.9",
-        "--set",
         "optimizer_discriminator.decay_rate=0.9",
-        "--set",
         "schedule.sampling=continuous",
-        "--set",
-        "average.decay=0.9",
+        "ema.decay=0.9",
     ),
-    "keras_mlp": (
-        "--recipe",
-        "keras_mlp",
-        *SMALL,
-        "--set",
-        "schedule.steps_per_epoch=10",
-        "--set",
-        "updates.pretraining_steps=300",
-    ),
-    "slim_mlp": ("--recipe", "slim_mlp", *SMALL, "--set", "schedule.steps_per_epoch=10"),  # counters that two share
-    "dcgan": (
-        "--recipe",
-        "dcgan",
-        "--dataset",
-        "mnist",
-        "--set",
+    "keras_mlp": (*MLP, "updates.pretraining_steps=300"),
+    "slim_mlp": MLP,  # counters that two share
+    "dcgan": (  # how images are turned
         "data.size=28",
-        "--set",
         "data.channels=1",
-        "--set",
         "generator.start_channels=4",
-        "--set",
-        "generator.widths=[4,4,4]",  # how images are turned
-        "--set",
+        "generator.widths=[4,4,4]",
         "discriminator.widths=[4,4,4]",
-        "--set",
         "discriminator.dense_widths=[8]",
-        "--set",
-        "schedule.steps_per_epoch=10",
     ),
 }
+
+
+def of_recipe(data, recipe, *settings):
+    """The command that trains a recipe of RECIPES, without its length and its folder."""
+    settings = options((*RECIPES[recipe], "schedule.steps_per_epoch=10", *settings))
+    where = ("--dataset", "mnist", "--data-path", data)
+    return ("train", "--recipe", recipe, *where, "--batch-size", 12, *settings)
+
+
 # In its preparation, and as soon as there is a checkpoint; the others as their second epoch ends.
 KILLED_WHEN = {
     "keras_mlp": [
@@ -182,7 +122,7 @@ def read(file):
     "recipe", ["acgan", "slim_mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("keras_mlp", "dcgan"))]
 )
 def test_recipes_with_more_to_carry_on_resume_to_the_same_bytes(recipe, data, tmp_path, device):
-    command = ["train", "--data-path", str(data), "--batch-size", "12", *RECIPES[recipe]]
+    command = of_recipe(data, recipe)
     run_folder = tmp_path / "killed" / recipe / "1"
     process = start(*command, "--steps", ENDLESS, "--output-dir", tmp_path / "killed")
     for number, condition in enumerate(KILLED_WHEN.get(recipe, [lambda folder: steps_saved(folder) >= 20])):
@@ -190,49 +130,36 @@ def test_recipes_with_more_to_carry_on_resume_to_the_same_bytes(recipe, data, tm
             process = start("train", "--resume", run_folder)
         kill_when(lambda: condition(run_folder), process)
     steps = steps_to_resume_to(run_folder, 45)
-    train_here("train", "--resume", run_folder, "--steps", steps)
-    train_here(*command, "--steps", steps, "--output-dir", tmp_path / "undisturbed")
+    here("train", "--resume", run_folder, "--steps", steps)
+    here(*command, "--steps", steps, "--output-dir", tmp_path / "undisturbed")
     assert result(run_folder, steps) == result(tmp_path / "undisturbed" / recipe / "1", steps)
 
 
 def test_a_preparation_goes_on_where_it_was_saved(data, tmp_path, monkeypatch, capsys, device):
-    command = [
-        "train",
-        "--data-path",
-        str(data),
-        "--steps",
-        "12",
-        "--batch-size",
-        "12",
-        *RECIPES["keras_mlp"],
-        "--set",
-        "updates.pretraining_steps=20",
-        "--set",
-        "average.decay=0.9",
-    ]
-    train_here(*command, "--output-dir", tmp_path / "undisturbed")
+    command = (*of_recipe(data, "keras_mlp", "updates.pretraining_steps=20", "ema.decay=0.9"), "--steps", 12)
+    here(*command, "--output-dir", tmp_path / "undisturbed")
 
-    run_folder, run_step, prepared = tmp_path / "killed" / "keras_mlp" / "1", Loop._run, []
+    run_folder, run_cell, prepared = tmp_path / "killed" / "keras_mlp" / "1", loop.run_cell, []
 
-    def killed(self, cell, purpose, number):
-        if (purpose, number) == ("preparation", 15):
+    def killed(*arguments):
+        if arguments[-2:] == ("preparation", 15):
             raise SystemExit("killed")
-        return run_step(self, cell, purpose, number)
+        return run_cell(*arguments)
 
-    def followed(self, cell, purpose, number):
-        prepared.extend([number] * (purpose == "preparation"))
-        return run_step(self, cell, purpose, number)
+    def followed(*arguments):
+        prepared.extend([arguments[-1]] * (arguments[-2] == "preparation"))
+        return run_cell(*arguments)
 
     with monkeypatch.context() as patch:
-        patch.setattr(Loop, "_run", killed)
-        patch.setattr(loop, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
+        patch.setattr(loop, "run_cell", killed)
+        patch.setattr(observers, "SECONDS_BETWEEN_CHECKPOINTS", 0.0)
         with pytest.raises(SystemExit):
-            train_here(*command, "--output-dir", tmp_path / "killed")
+            here(*command, "--output-dir", tmp_path / "killed")
     assert [path.name for path in run_folder.glob("checkpoints/*")] == ["preparation_00000015"]
     assert "no checkpoint in it yet" in refused_here(capsys, "eval", run_folder)
     (run_folder / "checkpoints" / ".preparation_00000012.x.part").mkdir()  # as a killed process leaves them
-    monkeypatch.setattr(Loop, "_run", followed)
-    train_here("train", "--resume", run_folder)
+    monkeypatch.setattr(loop, "run_cell", followed)
+    here("train", "--resume", run_folder)
     assert prepared == [15, 16, 17, 18, 19]
     assert result(run_folder, 12) == result(tmp_path / "undisturbed" / "keras_mlp" / "1", 12)
     first = [
@@ -288,22 +215,31 @@ def test_a_signal_saves_in_the_middle_of_an_epoch(number, statuses, data, undist
 
 
 def test_a_longer_schedule_goes_on_in_the_middle_of_an_epoch(data, undisturbed, tmp_path, device):
-    train_here(*arguments(data, "long", tmp_path, steps=93))
-    train_here("train", "--resume", tmp_path / "mlp" / "1", "--steps", STEPS)
+    here(*arguments(data, "long", tmp_path, steps=93))
+    here("train", "--resume", tmp_path / "mlp" / "1", "--steps", STEPS)
     assert result(tmp_path / "mlp" / "1") == result(undisturbed("long"))
 
 
 def test_the_same_seed_gives_the_same_pictures_and_another_does_not(data, undisturbed, tmp_path, device):
     for seed in (3, 4):
-        train_here(*arguments(data, "short", tmp_path / str(seed), steps=10), "--seed", seed)
+        here(*arguments(data, "short", tmp_path / str(seed), steps=10), "--seed", seed)
     folders = (undisturbed("short", 10), tmp_path / "3/mlp/1", tmp_path / "4/mlp/1")
     expected, same, other = ((folder / "samples/step_00000010.png").read_bytes() for folder in folders)
     assert same == expected != other
 
 
+def test_every_start_is_recorded_as_it_was_typed(data, tmp_path, device):
+    here(*arguments(data, "short", tmp_path, steps=3))
+    here("train", "--resume", tmp_path / "mlp" / "1", "--steps", 5)
+    first, second = RunFolder.open(tmp_path / "mlp" / "1").read_provenance().starts
+    assert first.command == tuple(map(str, arguments(data, "short", tmp_path, steps=3)))
+    assert second.command == ("train", "--resume", str(tmp_path / "mlp" / "1"), "--steps", "5")
+    assert (first.step, second.step) == (0, 3)
+
+
 def test_changed_settings_are_refused_by_name(data, tmp_path, capsys, device):
     others = write_mnist(tmp_path / "others", 57)
-    train_here(*arguments(data, "short", tmp_path, steps=10))
+    here(*arguments(data, "short", tmp_path, steps=10))
     run_folder = tmp_path / "mlp" / "1"
     before = {file: file.read_bytes() for file in run_folder.rglob("*") if file.is_file()}
     for change, named in [
@@ -367,30 +303,15 @@ def test_what_diverged_is_neither_saved_nor_called_done(data, tmp_path):
 
 
 def test_a_preparation_that_diverges_ends_in_one_line(data, tmp_path):
-    refused = run(
-        "train",
-        "--recipe",
-        "keras_mlp",
-        *SMALL,
-        "--data-path",
-        data,
-        "--steps",
-        5,
-        "--output-dir",
-        tmp_path,
-        "--set",
-        "updates.pretraining_steps=20",
-        "--set",
-        "optimizer_discriminator.learning_rate=1e30",
-        status=2,
-    )
-    assert "training diverged in step" in refused.stderr and refused.stderr.count("\n") == 1
+    settings = ("updates.pretraining_steps=20", "optimizer_discriminator.learning_rate=1e30")
+    refused = run(*of_recipe(data, "keras_mlp", *settings), "--steps", 5, "--output-dir", tmp_path, status=2)
+    assert "training diverged: step" in refused.stderr and refused.stderr.count("\n") == 1
     assert not any((tmp_path / "keras_mlp/1").glob("checkpoints/step_*"))
 
 
 def test_a_warm_start_takes_the_networks_and_not_the_optimizers(data, tmp_path, device):
-    train_here(*arguments(data, "short", tmp_path, steps=7))
-    train_here(*arguments(data, "short", tmp_path, steps=1), "--seed", 9, "--warm-start", tmp_path / "mlp" / "1")
+    here(*arguments(data, "short", tmp_path, steps=7))
+    here(*arguments(data, "short", tmp_path, steps=1), "--seed", 9, "--warm-start", tmp_path / "mlp" / "1")
     first, second = (tmp_path / f"mlp/{number}/checkpoints" for number in (1, 2))
     for name, equal in (("generator", True), ("discriminator", True), ("optimizer_generator", False)):
         files = [folder / f"{name}.ckpt" for folder in (first / "step_00000007", second / "step_00000000")]
@@ -398,14 +319,14 @@ def test_a_warm_start_takes_the_networks_and_not_the_optimizers(data, tmp_path, 
 
 
 DAMAGE = {
-    "recipe.json": ["", "{}", '{"recipe": {}}', "\xff"],
-    "environment.json": ["", "{}", '{"data": {}, "starts": []}'],
+    "settings.json": ["", "{}", '{"recipe": {}}', "\xff"],
+    "provenance.json": ["", "{}", '{"data": {}, "starts": []}'],
     "history.csv": ["", "step,epoch\n", "\xff\xfe\n"],
 }
 
 
 def test_damaged_files_of_a_run_are_named(data, tmp_path, capsys, device):
-    train_here(*arguments(data, "short", tmp_path, steps=20))
+    here(*arguments(data, "short", tmp_path, steps=20))
     run_folder = tmp_path / "mlp" / "1"
     for name, contents in DAMAGE.items():
         good = (run_folder / name).read_bytes()
@@ -419,10 +340,10 @@ def test_damaged_files_of_a_run_are_named(data, tmp_path, capsys, device):
 
 
 def test_files_of_others_in_a_run_are_left_alone(data, tmp_path, device):
-    train_here(*arguments(data, "short", tmp_path, steps=7))
+    here(*arguments(data, "short", tmp_path, steps=7))
     run_folder = tmp_path / "mlp" / "1"
     strangers = [run_folder / "samples" / "best one.png", run_folder / "checkpoints/step_00000007/.DS_Store"]
     for stranger in strangers:
         stranger.write_text("mine")
-    train_here("train", "--resume", run_folder, "--steps", 14)
+    here("train", "--resume", run_folder, "--steps", 14)
     assert all(stranger.read_text() == "mine" for stranger in strangers)

@@ -7,29 +7,27 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields, replace
 from pathlib import Path
 
 import pytest
+from helpers.refusals import refused
 
-from ms_gan.errors import UserError
-from ms_gan.training.run_folder import RunFolder, find_checkpoint, newest_run, read_json, refuse_changes, write_json
+from ms_gan import recipes
+from ms_gan.runs.provenance import DataSource, Provenance
+from ms_gan.runs.records import read_json, write_json
+from ms_gan.runs.run_folder import RunFolder, find_checkpoint, newest_run
+from ms_gan.runs.settings import RunSettings, refuse_changes
+from ms_gan.training.observers import sheet_of
+from ms_gan.training.request import TrainRequest
+from ms_gan.training.session import Session
 
-SETTINGS = {
-    "recipe": {"name": "mlp", "schedule": {"batch_size": 8, "epochs": 3}, "latent": {"size": 100}},
-    "seed": 1,
-    "dataset": "mnist",
-    "data_sha256": "00",
-    "device_target": "CPU",
-    "device_num": 1,
-    "classes": None,
-    "steps": 24,
-    "warm_start": None,
-}
-ENVIRONMENT = {"data": {"path": None}, "starts": []}
+SETTINGS = RunSettings(recipes.load("mlp"), 1, "mnist", "00", "CPU", 1, None, 24)
+PROVENANCE = Provenance(DataSource(None, held_out_but=("a/größe.png",)))
 
 
 def create(root):
-    return RunFolder.create(root, SETTINGS, ENVIRONMENT, {})
+    return RunFolder.create(root, SETTINGS, PROVENANCE, {})
 
 
 def add_checkpoint(run, step, newest=0):
@@ -39,14 +37,6 @@ def add_checkpoint(run, step, newest=0):
     (path / "state.json").write_text("{}")
     os.utime(run.checkpoints, (newest, newest))
     return path
-
-
-def refused(call, *arguments):
-    """The one line with which a call refuses."""
-    with pytest.raises(UserError) as error:
-        call(*arguments)
-    assert "\n" not in str(error.value)
-    return str(error.value)
 
 
 def test_runs_are_numbered_after_the_greatest(tmp_path):
@@ -60,35 +50,47 @@ def test_runs_are_numbered_after_the_greatest(tmp_path):
 def test_a_new_run_can_be_opened_at_once(tmp_path):
     run = RunFolder.open(create(tmp_path).path)
     assert run.read_settings() == SETTINGS
-    assert read_json(run.environment) == ENVIRONMENT
+    assert run.read_provenance() == PROVENANCE
     assert run.samples.is_dir()
 
 
-@pytest.mark.parametrize("key", SETTINGS)
+@pytest.mark.parametrize("key", [field.name for field in fields(RunSettings)])
 def test_settings_that_lack_one_are_refused(tmp_path, key):
     run = create(tmp_path)
-    run.write_settings({name: value for name, value in SETTINGS.items() if name != key})
-    assert f"{run.recipe}: damaged" in refused(run.read_settings)
+    write_json(run.settings_file, {name: value for name, value in SETTINGS.to_json().items() if name != key})
+    assert f"{run.settings_file}: damaged" in refused(run.read_settings)
+
+
+def test_records_of_a_later_version_are_refused(tmp_path):
+    run = create(tmp_path)
+    for file, read in ((run.settings_file, run.read_settings), (run.provenance_file, run.read_provenance)):
+        write_json(file, {**read_json(file), "format_version": 3})
+        assert f"{file}: written by a later version" in refused(read)
+
+
+def test_a_recipe_that_is_not_registered_is_named(tmp_path):
+    run = create(tmp_path)
+    content = SETTINGS.to_json()
+    write_json(run.settings_file, {**content, "recipe": {**content["recipe"], "family": "nobodys"}})
+    assert "nobodys" in refused(run.read_settings) and "damaged" not in refused(run.read_settings)
 
 
 def test_runs_created_at_once_get_different_numbers(tmp_path):
     with ThreadPoolExecutor(8) as pool:
         runs = list(pool.map(create, [tmp_path] * 24))
     assert sorted(int(run.path.name) for run in runs) == list(range(1, 25))
-    assert {run.read_settings()["seed"] for run in runs} == {1}
+    assert {run.read_settings().seed for run in runs} == {1}
     assert len(list((tmp_path / "mlp").iterdir())) == 24, "nothing half made is left"
 
 
-def test_a_conditional_run_records_its_classes_and_shows_those_of_real_images(
-    tmp_path, monkeypatch, small_conditional_recipe, random_data, device
-):
-    from ms_gan.training import train
+def test_a_conditional_run_records_its_classes(tmp_path, small_conditional_recipe, random_data, device):
+    request = TrainRequest(small_conditional_recipe, steps=1, output_dir=tmp_path)
+    session = Session.new(request, random_data)
+    assert session.run.read_settings().classes == tuple("0123456789")
 
-    loops = []
-    monkeypatch.setattr(train.Loop, "go", lambda loop, *_: loops.append(loop))
-    train.start(small_conditional_recipe, random_data, device, 1, tmp_path, steps=1)
-    assert RunFolder.open(tmp_path / "acgan" / "1").read_settings()["classes"] == list("0123456789")
-    (latents, labels), real = loops[0].sheet.inputs, loops[0].sheet.real
+
+def test_sheets_show_the_classes_of_real_images(small_conditional_recipe, random_data):
+    (latents, labels), real = sheet_of(small_conditional_recipe, random_data, seed=1)
     assert latents.shape == (16, 100) and real.shape == (16, 1, 28, 28)
     for label, image in zip(labels, real):
         shown = random_data.labels[(random_data.images == image).all(axis=(1, 2, 3))]
@@ -179,26 +181,23 @@ def test_a_place_without_a_checkpoint_is_refused_by_name(tmp_path):
     "changed, key, before, now",
     [
         ({"seed": 2}, "seed", "1", "2"),
-        ({"recipe": {**SETTINGS["recipe"], "latent": {"size": 64}}}, "recipe.latent.size", "100", "64"),
-        (
-            {"recipe": {"name": "mlp", "schedule": {"batch_size": 9, "epochs": 3}, "latent": {"size": 100}}},
-            "recipe.schedule.batch_size",
-            "8",
-            "9",
-        ),
-        ({"extra": 5}, "extra", "None", "5"),
-        ({"classes": ["cat", "dog"]}, "classes", "None", "['cat', 'dog']"),
-        ({"recipe": {"name": "mlp", "schedule": {"batch_size": 8, "epochs": 3}}}, "recipe.latent.size", "100", "None"),
+        ({"recipe": SETTINGS.recipe.but({"latent.size": 64})}, "recipe.latent.size", "100", "64"),
+        ({"recipe": SETTINGS.recipe.but({"schedule.batch_size": 9})}, "recipe.schedule.batch_size", "128", "9"),
+        ({"recipe": recipes.load("rpgan")}, "recipe.name", "mlp", "rpgan"),
+        ({"classes": ("cat", "dog")}, "classes", "None", "('cat', 'dog')"),
     ],
 )
 def test_a_changed_setting_is_refused_by_name(changed, key, before, now):
-    message = refused(refuse_changes, SETTINGS, {**SETTINGS, **changed}, "the command says")
+    message = refused(refuse_changes, SETTINGS, replace(SETTINGS, **changed), "the command says")
     assert f"{key} was {before} and the command says {now};" in message
 
 
 def test_the_length_may_change():
-    longer = {**SETTINGS["recipe"], "schedule": {"batch_size": 8, "epochs": 300}}
-    refuse_changes(SETTINGS, {**SETTINGS, "recipe": longer, "steps": 2400}, "the command says")
+    longer = SETTINGS.lasting(steps_per_epoch=10, epochs=300)
+    assert (longer.steps, longer.recipe.schedule.epochs) == (3000, 300)
+    assert SETTINGS.lasting(10, steps=7).steps == 7 and SETTINGS.lasting(10) == SETTINGS
+    assert replace(SETTINGS, steps=0).lasting(10).steps == 10 * SETTINGS.recipe.schedule.epochs
+    refuse_changes(SETTINGS, longer, "the command says")
     refuse_changes(SETTINGS, SETTINGS, "the command says")
 
 

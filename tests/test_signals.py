@@ -7,7 +7,7 @@ import signal
 import time
 
 import pytest
-from commands import SMALL, run, start, steps_saved, wait_until, write_mnist
+from helpers.commands import SMALL, run, start, steps_saved, wait_until, write_mnist
 
 from ms_gan.training import signals
 from ms_gan.training.signals import StopSignals
@@ -49,10 +49,9 @@ def test_many_signals_at_once_change_nothing(capfd):
     assert capfd.readouterr().err.count("still stopping") == 4
 
 
-def test_a_late_signal_is_warned_of_and_one_more_ends_the_run(impatient, capfd, monkeypatch):
+def test_a_late_signal_is_warned_of_and_one_more_ends_the_run(impatient, capfd):
     ended = []
-    monkeypatch.setattr(signals, "_end", ended.append)
-    with StopSignals() as stop:
+    with StopSignals(end=ended.append) as stop:
         stop.kept = "step 40 is kept; to go on: …"
         send()
         send()
@@ -61,9 +60,8 @@ def test_a_late_signal_is_warned_of_and_one_more_ends_the_run(impatient, capfd, 
         assert ended == [130] and "ended at once; step 40 is kept; to go on" in capfd.readouterr().err
 
 
-def test_no_signal_breaks_a_save(impatient, capfd, monkeypatch):
-    monkeypatch.setattr(signals, "_end", lambda status: pytest.fail("it ended"))
-    with StopSignals() as stop:
+def test_no_signal_breaks_a_save(impatient, capfd):
+    with StopSignals(end=lambda status: pytest.fail("it ended")) as stop:
         send()
         send()
         with stop.saving():
@@ -96,20 +94,8 @@ def test_what_nohup_ignores_stays_ignored(monkeypatch):
 def test_several_signals_to_a_run_save_it_once_and_lose_nothing(numbers, tmp_path):
     """Its schedule has one endless epoch: nothing but the signals saves anything after step 0."""
     data = write_mnist(tmp_path / "data", 56)
-    process = start(
-        "train",
-        "--data-path",
-        data,
-        "--steps",
-        1_000_000,
-        "--batch-size",
-        8,
-        *SMALL,
-        "--set",
-        "schedule.steps_per_epoch=1000000",
-        "--output-dir",
-        tmp_path,
-    )
+    endless = ("--steps", 1_000_000, "--set", "schedule.steps_per_epoch=1000000")
+    process = start("train", "--data-path", data, "--batch-size", 8, *SMALL, *endless, "--output-dir", tmp_path)
     folder = tmp_path / "mlp" / "1"
     wait_until(lambda: (folder / "history.csv").is_file() and len((folder / "history.csv").read_text()) > 200, process)
     for number in numbers:

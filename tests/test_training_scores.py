@@ -7,30 +7,21 @@ import shutil
 
 import numpy as np
 import pytest
-from commands import SMALL, write_mnist
+from helpers.commands import SMALL, here, write_mnist
+from helpers.networks import ACGAN, options
 
 from ms_gan import cli, data, recipes
+from ms_gan.data.hold_out import split_validation
 from ms_gan.errors import UserError
-from ms_gan.evaluation import judges
-from ms_gan.training import scoring
-from ms_gan.training.checkpoints import read_state
-from ms_gan.training.run_folder import find_checkpoint
-from ms_gan.training.scoring import TrainingScores, hold_out
+from ms_gan.runs.checkpoints import read_state
+from ms_gan.runs.run_folder import find_checkpoint
+from ms_gan.training import validation
+from ms_gan.training.validation import ValidationScorer
 
-pytestmark = pytest.mark.usefixtures("device")
+pytestmark = pytest.mark.usefixtures("device", "short_judges")
 EPOCHS, STEPS = 6, 10  # steps an epoch: of 210 images 110 are held out
 HELD_OUT = ("--set", "scores.held_out=110", "--set", "scores.images=100")
 COLUMN = "fd_100_held_out_ratio"
-
-
-@pytest.fixture(scope="module", autouse=True)
-def short():
-    """A judge of a few steps: here it only has to be there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judges, "EPOCHS", 1)
-        patch.setattr(judges, "LEAST_STEPS", 20)
-        patch.setattr(scoring, "STEPS_BETWEEN_LOOKS", 1)  # the short epochs of these runs are to be scored
-        yield
 
 
 @pytest.fixture(scope="module")
@@ -39,22 +30,8 @@ def folder(tmp_path_factory):
 
 
 def train(folder, root, epochs=EPOCHS, every=2):
-    arguments = [
-        "train",
-        "--data-path",
-        folder,
-        *SMALL,
-        "--batch-size",
-        10,
-        "--epochs",
-        epochs,
-        "--set",
-        f"scores.every_epochs={every}",
-        *HELD_OUT,
-        "--output-dir",
-        root,
-    ]
-    assert cli.main(list(map(str, arguments))) == 0
+    length = ("--epochs", epochs, "--set", f"scores.every_epochs={every}")
+    here("train", "--data-path", folder, *SMALL, "--batch-size", 10, *length, *HELD_OUT, "--output-dir", root)
     return root / "mlp" / "1"
 
 
@@ -112,66 +89,38 @@ def test_a_run_that_was_killed_scores_again_what_it_had_lost(last, undisturbed, 
 
 def test_the_best_is_kept_and_found(folder, tmp_path, monkeypatch):
     values = iter([3.0, 1.0, *[2.0] * 30])
-    monkeypatch.setattr(TrainingScores, "__call__", lambda self, draw, say: [next(values)])
+    monkeypatch.setattr(ValidationScorer, "__call__", lambda self, draw, say: [next(values)])
     run = train(folder, tmp_path, epochs=14, every=1)
     assert json.loads((run / "best.json").read_text())["step"] == 20
     kept = sorted(int(path.name[5:]) // STEPS for path in (run / "checkpoints").glob("step_*"))
     assert kept == [0, 2, 10, 12, 13, 14], "the best, the last three, and one every hundred steps"
     checkpoint, home = find_checkpoint(str(run / "checkpoints" / "best"))
-    assert read_state(checkpoint)["step"] == 20 and home.resolve() == run.resolve()
+    assert read_state(checkpoint).step == 20 and home.resolve() == run.resolve()
 
 
 @pytest.mark.slow
 def test_a_conditional_model_is_scored_by_its_classes_too(folder, tmp_path):
-    small = (
-        "--set",
-        "generator.start_channels=4",
-        "--set",
-        "generator.widths=[4,4,4,4]",
-        "--set",
-        "discriminator.widths=[4,4,4,4,4]",
-        "--set",
-        "schedule.steps_per_epoch=3",
-    )
-    assert (
-        cli.main(
-            [
-                "train",
-                "--recipe",
-                "acgan",
-                "--data-path",
-                str(folder),
-                *small,
-                "--batch-size",
-                "8",
-                "--epochs",
-                "1",
-                "--set",
-                "scores.every_epochs=1",
-                "--output-dir",
-                str(tmp_path),
-            ]
-        )
-        == 0
-    )
+    small = options([*ACGAN, "schedule.steps_per_epoch=3", "scores.every_epochs=1"])
+    where = ("--data-path", folder, "--output-dir", tmp_path)
+    here("train", "--recipe", "acgan", *small, "--batch-size", 8, "--epochs", 1, *where)
     header, row = (tmp_path / "acgan" / "1" / "history.csv").read_text().splitlines()
     assert header.endswith("fd_105_train_ratio,class_accuracy") and row.startswith("3,1.0000,")
     assert 0 <= float(row.rsplit(",", 1)[1]) <= 1
 
 
 def test_images_held_out_are_not_trained_on_and_are_what_is_compared_with(folder):
-    images = data.load("mnist", "train", str(folder), recipes.load("mlp")["data"])
+    images = data.load("mnist", "train", str(folder), recipes.load("mlp").data)
     recipe = recipes.override(recipes.load("mlp"), ["scores.held_out=110", "scores.images=105"])
-    left, held = hold_out(recipe, images, 1)
+    left, held = split_validation(images, 110, 1, keep_labels=False)
     assert (len(left.images), len(held.images)) == (100, 110)
     images_of = [{image.tobytes() for image in part.images} for part in (left, held)]
     assert images_of[0] | images_of[1] == {image.tobytes() for image in images.images}
-    scores = TrainingScores(recipe, left, held, 1, 10)
+    scores = ValidationScorer(recipe, left, held, 1, 10)
     assert scores.columns == ("fd_100_held_out_ratio",) and scores.every == 50
     assert {image.tobytes() for image in scores.reference.images} <= images_of[1]
-    assert np.array_equal(hold_out(recipe, images, 1)[1].images, held.images)
-    with pytest.raises(UserError, match="smaller --set scores.held_out"):
-        hold_out(recipes.override(recipe, ["scores.held_out=210"]), images, 1)
+    assert np.array_equal(split_validation(images, 110, 1, keep_labels=False)[1].images, held.images)
+    with pytest.raises(UserError, match="smaller scores.held_out"):
+        split_validation(images, 210, 1, keep_labels=False)
 
 
 def test_data_that_cannot_score_are_told_once_and_trained_on(tmp_path, capsys):
@@ -183,11 +132,11 @@ def test_data_that_cannot_score_are_told_once_and_trained_on(tmp_path, capsys):
 
 
 def test_scores_keep_a_distance_of_steps_but_for_runs_that_began_without(folder, monkeypatch):
-    monkeypatch.setattr(scoring, "STEPS_BETWEEN_LOOKS", 100)
-    images = data.load("mnist", "train", str(folder), recipes.load("mlp")["data"])
+    monkeypatch.setattr(validation, "STEPS_BETWEEN_LOOKS", 100)
+    images = data.load("mnist", "train", str(folder), recipes.load("mlp").data)
     recipe = recipes.override(recipes.load("mlp"), ["scores.every_epochs=3", "scores.images=100"])
-    scores = TrainingScores(recipe, images, None, 1, 10)
+    scores = ValidationScorer(recipe, images, None, 1, 10)
     assert scores.every == 120 and scores.keep_to(None) == (scores.columns, 120)
     assert scores.keep_to(scores.columns, 120) == (scores.columns, 120)
     assert scores.keep_to(scores.columns, 30) == (scores.columns, 30) and scores.due(60)
-    assert TrainingScores(recipe, images, None, 1, 400).every == 1200
+    assert ValidationScorer(recipe, images, None, 1, 400).every == 1200

@@ -11,10 +11,7 @@ import sys
 import tempfile
 import time
 
-
-def launched() -> bool:
-    """Tell whether this process is one of several that were started to train together, by us or by `msrun`."""
-    return "MS_ROLE" in os.environ
+from ms_gan.runtime import LAUNCHER
 
 
 def launch(devices: int, arguments: list[str]) -> int:
@@ -33,6 +30,7 @@ def launch(devices: int, arguments: list[str]) -> int:
         "RANK_SIZE": str(devices),
         "MS_SCHED_HOST": "127.0.0.1",
         "MS_SCHED_PORT": str(port),
+        LAUNCHER: str(os.getpid()),
     }
     command = [sys.executable, "-m", "ms_gan", *arguments]
     workers: list[subprocess.Popen] = []

@@ -45,6 +45,7 @@ class Progress:
 
     def begin(self, done: int, total: int) -> None:
         """Start to count at step `done` of `total`."""
+        self.end()
         self._total = total
         self._started = self._spoken = self._looked = time.monotonic()
         self._first = done

@@ -1,0 +1,264 @@
+"""The folder of a run: what its files are called, and how a run or a checkpoint is found."""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import IO, Any, Callable
+
+from ms_gan import data, recipes
+from ms_gan.data.description import DataRequest, ImageData
+from ms_gan.data.hold_out import split_validation
+from ms_gan.errors import UserError
+from ms_gan.files import CHECKSUMS, new_folder
+from ms_gan.runs import commands
+from ms_gan.runs.checkpoints import STATE, checkpoint_name, checkpoint_steps, newest_saved, read_state
+from ms_gan.runs.provenance import Provenance
+from ms_gan.runs.records import read_json, write_json
+from ms_gan.runs.settings import RunSettings
+from ms_gan.runs.state import Best, State
+
+
+class RunFolder:
+    """`runs/<recipe>/<n>/` and the names of what is in it.
+
+    Runs of ms_gan 0.1 have `recipe.json` and `environment.json` in place of `settings.json` and `provenance.json`. They
+    are read where the new files are missing. A resumed run gets the new files, and keeps the old ones as they were.
+    """
+
+    def __init__(self, path: Path):
+        self.path = path
+        self.settings_file = path / "settings.json"
+        self.provenance_file = path / "provenance.json"
+        self.fingerprint_file = path / "data.json"
+        self.log_file = path / "train.log"
+        self.history_file = path / "history.csv"
+        self.samples = path / "samples"
+        self.real_png = path / "real.png"
+        self.losses_png = path / "losses.png"
+        self.progress_gif = path / "progress.gif"
+        self.checkpoints = path / "checkpoints"
+        self.best_file = path / "best.json"
+        self.best_checkpoint = self.checkpoints / "best"  # a link
+        self._lock: IO[str] | None = None
+
+    @classmethod
+    def create(
+        cls,
+        root: Path,
+        settings: RunSettings,
+        provenance: Provenance,
+        fingerprint: dict[str, Any],
+        recipe_file: Path | None = None,
+    ) -> RunFolder:
+        """Make the next free number below `root/<recipe>`; two runs that start at once get two numbers.
+
+        The folder appears with its settings, its provenance, the fingerprint of its data, and copies of the file that
+        the recipe came from, if any, and of the modules that it imports from its own folder. So it can be resumed from
+        its first moment.
+        """
+        parent = Path(root) / settings.recipe.name
+        parent.mkdir(parents=True, exist_ok=True)
+        number = max((int(entry.name) for entry in parent.iterdir() if entry.name.isdecimal()), default=0)
+        while True:
+            number += 1
+            try:
+                with new_folder(parent / str(number)) as hidden:
+                    run = cls(hidden)
+                    run.samples.mkdir()
+                    run.write(settings, provenance)
+                    write_json(run.fingerprint_file, fingerprint)
+                    if recipe_file is not None:
+                        recipes.keep(recipe_file, hidden)
+            except OSError as error:
+                if error.errno in (errno.ENOTEMPTY, errno.EEXIST):  # another process was quicker
+                    continue
+                raise
+            return cls(parent / str(number))
+
+    @classmethod
+    def open(cls, path: Path | str) -> RunFolder:
+        """Open an existing run. Raises UserError if `path` is none."""
+        run = cls(Path(path))
+        _refuse_bundle(run.path)  # it holds a settings.json, too
+        if not run._settings_source().is_file():
+            raise UserError(f"{path}: not a run folder (no {run.settings_file.name} in it)")
+        return run
+
+    def lock(self) -> None:
+        """Claim the run for this process until it ends, however it ends."""
+        self._lock = open(self.path / ".lock", "w")
+        try:
+            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise UserError(f"{self.path}: another process is training this run", "wait for it or stop it") from None
+        for leftover in self.path.glob(".*.part"):  # of a process that was killed while it wrote a file
+            if leftover.is_file():
+                leftover.unlink()
+
+    def unlock(self) -> None:
+        """Let another process train the run."""
+        if self._lock is not None:
+            self._lock.close()
+
+    def write(self, settings: RunSettings, provenance: Provenance) -> None:
+        """Write `settings.json` and `provenance.json`."""
+        write_json(self.settings_file, settings.to_json())
+        write_json(self.provenance_file, provenance.to_json())
+
+    def read_settings(self) -> RunSettings:
+        """Return the settings of the run. Raises UserError for a damaged file."""
+        file = self._settings_source()
+        return RunSettings.from_json(read_json(file), file)
+
+    def read_provenance(self) -> Provenance:
+        """Return the provenance of the run. Raises UserError for a damaged file."""
+        file = self._provenance_source()
+        return Provenance.from_json(read_json(file), file)
+
+    def provenance(self) -> Provenance | None:
+        """Return the provenance of the run; None if this is only the folder around a checkpoint."""
+        return self.read_provenance() if self._provenance_source().is_file() else None
+
+    def read_fingerprint(self) -> dict[str, Any]:
+        """Return what identifies the data that the run began with; nothing where it has not been recorded."""
+        try:
+            return read_json(self.fingerprint_file)
+        except (OSError, UserError):  # it only serves to say what changed
+            return {}
+
+    def newest_checkpoint(self) -> Path | None:
+        """Return the newest checkpoint's folder, or None if the run was stopped before there was any."""
+        steps = checkpoint_steps(self.checkpoints)
+        return self.checkpoints / checkpoint_name(steps[-1]) if steps else None
+
+    def read_newest_state(self, settings: RunSettings) -> tuple[State, Path | None]:
+        """Return where the run stands, and the folder of its weights; None if it has none yet and begins anew.
+
+        Raises UserError for a damaged checkpoint, and if the run cannot go on.
+        """
+        saved = newest_saved(self.checkpoints)
+        if saved is not None:
+            try:
+                return read_state(saved), saved
+            except UserError as error:
+                mend = [*error.mend, ", or "] if error.mend else []
+                raise UserError(error.problem, *mend, f"remove {saved.name} to go on from the one before it") from error
+        if settings.warm_start:
+            raise UserError(f"{self.path}: stopped before its first checkpoint", "start it again from its warm start")
+        history = self.history_file
+        if history.exists() and len(history.read_text(errors="replace").splitlines()) > 1:
+            raise UserError(
+                f"{self.path}: its checkpoints are gone, so there is nothing to go on from", "put them back"
+            )
+        return State.beginning(settings), None
+
+    def mark_best(self, best: Best | None, say: Callable[[str], None]) -> None:
+        """Write `best.json`, and let `checkpoints/best` lead to the best checkpoint; with None remove both.
+
+        If the file system has no links, `say` gets a note, and there is only `best.json`.
+        """
+        if best is None:
+            for path in (self.best_file, self.best_checkpoint):
+                path.unlink(missing_ok=True)
+            return
+        write_json(self.best_file, asdict(best))
+        hidden = self.best_checkpoint.with_name(".best.part")
+        try:
+            hidden.unlink(missing_ok=True)
+            hidden.symlink_to(checkpoint_name(best.step))
+            os.replace(hidden, self.best_checkpoint)
+        except OSError as error:
+            said = error.strerror or error
+            say(f"note: no link {self.best_checkpoint} ({said}); {self.best_file.name} names the best checkpoint")
+
+    def _source(self, file: Path, old_name: str) -> Path:
+        """Return a file, or the one that ms_gan 0.1 wrote in its place."""
+        old = self.path / old_name
+        return old if old.is_file() and not file.is_file() else file
+
+    def _settings_source(self) -> Path:
+        return self._source(self.settings_file, "recipe.json")
+
+    def _provenance_source(self) -> Path:
+        return self._source(self.provenance_file, "environment.json")
+
+
+def load_recorded(
+    settings: RunSettings,
+    provenance: Provenance | None,
+    split: str,
+    data_path: str | Path | None = None,
+    skip_unreadable: bool = False,
+    **other: Any,
+) -> ImageData:
+    """Load a split of a run's data set as its recipe asks for it. Classes have the numbers that the run gave them.
+
+    No image that the run was trained on is in "test", unless it was renamed since, or `provenance` is None.
+
+    Args:
+        settings, provenance: what the run recorded; a checkpoint without its run has no provenance.
+        split: "train" or "test".
+        data_path: where the data are; None is where they were.
+        skip_unreadable: leave out images that cannot be read, also if the run did not.
+        other: fields of the DataRequest that are to be others.
+    """
+    request = DataRequest.of(settings.recipe.data, class_names=settings.classes)
+    if provenance is not None:
+        known = provenance.data
+        request = replace(
+            request, held_out_up_to=known.held_out_up_to, held_out_but=known.held_out_but, verify_test=False
+        )
+        data_path, skip_unreadable = data_path or known.path, skip_unreadable or known.skip_unreadable
+    return data.load(settings.dataset, split, data_path, replace(request, **other), skip_unreadable)
+
+
+def validation_split(settings: RunSettings, images: ImageData) -> tuple[ImageData, ImageData | None]:
+    """Return the images that a run trains on, and its validation images, None if it holds none out."""
+    recipe = settings.recipe
+    return split_validation(images, recipe.scores.held_out, settings.seed, keep_labels=recipe.data.classes > 0)
+
+
+def newest_run(root: Path) -> Path:
+    """Return the run below `root` whose checkpoints are newest. Raises UserError if there is none."""
+    runs = [path.parent.parent for path in Path(root).glob("*/*/checkpoints/step_*")]
+    if not runs:
+        raise UserError(f"no run with a checkpoint below {root}/", f"name one, or train first: {commands.TRAIN}")
+    return max(runs, key=lambda run: (run / "checkpoints").stat().st_mtime)
+
+
+def find_checkpoint(place: str | Path | None, root: Path = Path("runs")) -> tuple[Path, Path]:
+    """Return the checkpoint that is meant, and the folder that what is made of it belongs to.
+
+    Args:
+        place: a run (its newest checkpoint), a checkpoint, or None (the newest run below `root`).
+        root: the folder of runs.
+
+    Returns:
+        The checkpoint's folder, and its run; for a checkpoint on its own the folder that holds it.
+
+    Raises:
+        UserError: for a place that is neither, or has no checkpoint yet.
+    """
+    path = newest_run(root) if place is None else Path(place)
+    _refuse_bundle(path)
+    if any((path / name).exists() for name in (STATE, CHECKSUMS)):
+        above = path.resolve().parent
+        return path, (above.parent if above.name == "checkpoints" else above)
+    if not path.is_dir():
+        raise UserError(f"{path}: no such run or checkpoint folder")
+    checkpoint = RunFolder.open(path).newest_checkpoint()
+    if checkpoint is None:
+        raise UserError(f"{path}: no checkpoint in it yet", f"go on with it first: {commands.resume(path)}")
+    return checkpoint, path
+
+
+def _refuse_bundle(path: Path) -> None:
+    if (path / "contract.json").is_file():
+        raise UserError(
+            f"{path}: is a bundle, which export wrote, and no run or checkpoint",
+            f"draw from it: {commands.infer(path)}",
+        )
