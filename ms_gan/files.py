@@ -40,7 +40,7 @@ def cache_folder() -> Path:
             return Path(own).expanduser()
         return (Path(shared) if shared else Path.home() / ".cache") / "ms_gan"
     except RuntimeError as error:
-        raise UserError("this user has no home folder to keep a cache in; set MS_GAN_CACHE to a folder") from error
+        raise UserError("this user has no home folder to keep a cache in", "set MS_GAN_CACHE to a folder") from error
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -77,11 +77,10 @@ def new_file(path: Path) -> Iterator[BinaryIO]:
 def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     """Fill a folder under a hidden name; it takes its own name only when whole.
 
-    Yields the hidden folder. On leaving, every file is made readable to others
-    (MindSpore writes mode 0400), flushed to disk, and the folder is renamed to
-    `path`, which must not exist or be empty, unless it is to be replaced. A folder that cannot be renamed over, as a
-    disk is mounted there or a shell stands in it, takes the files one by one instead. If the body raises, nothing is left,
-    parents that were made for it included, and what was at `path` is untouched.
+    Yields the hidden folder. On leaving, every file is made readable to others and flushed to disk, and the folder is
+    renamed to `path`. That must not exist or be empty, unless `replace`. Where a folder cannot be renamed over, since a
+    disk is mounted there or it is a shell's working folder, the files are moved into it one by one. If the body raises,
+    nothing is left, not even parents that were made for it, and what was at `path` is untouched.
     """
     path = Path(path)
     there = path.is_dir()
@@ -89,7 +88,7 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
     fill = inside or there and _is_working_folder(path)
     home = path if inside else path.parent
     made = [] if there else [parent for parent in path.parents if not parent.exists()]
-    hidden = None
+    hidden: Path | None = None
     try:
         with _errors_name(path):
             if there and not replace and any(path.iterdir()):
@@ -98,15 +97,7 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
             hidden = Path(tempfile.mkdtemp(dir=home, prefix=_hidden(path), suffix=".part"))
         yield hidden
         with _errors_name(path):
-            umask = _umask()
-            for folder, _, names in os.walk(hidden):
-                for name in names:
-                    file = os.path.join(folder, name)
-                    os.chmod(file, 0o666 & ~umask)
-                    with open(file, "rb") as opened:
-                        os.fsync(opened.fileno())
-                os.chmod(folder, 0o777 & ~umask)
-                _sync_folder(Path(folder))
+            _make_readable(hidden)
             if fill:
                 _move_into(hidden, path, replace)
             elif replace and there:
@@ -131,8 +122,21 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
         raise
 
 
+def _make_readable(folder: Path) -> None:
+    """Give all below a folder the modes that the user's umask asks for (MindSpore writes 0400); flush it to disk."""
+    umask = _umask()
+    for place, _, names in os.walk(folder):
+        for name in names:
+            file = os.path.join(place, name)
+            os.chmod(file, 0o666 & ~umask)
+            with open(file, "rb") as opened:
+                os.fsync(opened.fileno())
+        os.chmod(place, 0o777 & ~umask)
+        _sync_folder(Path(place))
+
+
 def _move_into(hidden: Path, path: Path, replace: bool) -> None:
-    """Move what is in `hidden`, a folder in or beside `path`, into that, in place of all that was there; or nothing."""
+    """Replace all that is in `path` with what is in `hidden`, a folder in or beside it; all or nothing."""
     before = [entry for entry in path.iterdir() if entry.name != hidden.name]
     if before and not replace:
         raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
@@ -162,12 +166,12 @@ def _is_working_folder(path: Path) -> bool:
 
 
 def _hidden(path: Path) -> str:
-    """Return how a hidden name begins; with what follows it is never too long for a name."""
+    """Return how a hidden name begins: short enough for whatever follows."""
     return f".{path.name[:50]}."
 
 
 def stays_below(name: str) -> bool:
-    """Tell whether a file's name in a list leads nowhere but below the folder that the list is of."""
+    """Return True if a relative path stays inside its folder."""
     path = PurePosixPath(name)
     return not path.is_absolute() and ".." not in path.parts
 
@@ -191,7 +195,7 @@ def read_checksums(folder: Path) -> dict[str, str]:
             raise ValueError("no list, or of files elsewhere")
         return digests
     except (OSError, ValueError) as error:
-        raise UserError(f"{listing}: the checksums are missing or damaged; use another copy of {folder}") from error
+        raise UserError(f"{listing}: the checksums are missing or damaged", f"use another copy of {folder}") from error
 
 
 def verify_checksums(folder: Path) -> dict[str, str]:
@@ -201,22 +205,22 @@ def verify_checksums(folder: Path) -> dict[str, str]:
     missing, differs or is not listed (hidden files aside), or a list that cannot be read.
     """
     folder = Path(folder)
-    expected = read_checksums(folder)
+    expected, another = read_checksums(folder), f"use another copy of {folder}"
     for entry in sorted(folder.iterdir()):
         if entry.name not in expected and entry.name != CHECKSUMS and not entry.name.startswith("."):
-            raise UserError(f"{entry}: not in the list of checksums; use another copy of {folder}")
+            raise UserError(f"{entry}: not in the list of checksums", another)
     for name, digest in expected.items():
         file = folder / name
         if not file.is_file():
-            raise UserError(f"{file}: missing; use another copy of {folder}")
+            raise UserError(f"{file}: missing", another)
         if sha256_of_file(file) != digest:
-            raise UserError(f"{file}: damaged (its SHA-256 is not the recorded one); use another copy of {folder}")
+            raise UserError(f"{file}: damaged (its SHA-256 is not the recorded one)", another)
     return expected
 
 
 @contextlib.contextmanager
 def _errors_name(path: Path) -> Iterator[None]:
-    """Let an OSError speak of the path that the user knows, and not of a hidden one."""
+    """Let an OSError name the path that the user knows, and not a hidden one."""
     try:
         yield
     except OSError as error:

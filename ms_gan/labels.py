@@ -10,7 +10,7 @@ from decimal import Decimal
 
 import numpy as np
 
-from ms_gan.errors import UserError, shown
+from ms_gan.errors import Setting, UserError, shown
 
 NUMBER = re.compile(r"[+\-\u2212]?(\d+\.?\d*|\.\d+)")  # U+2212 is the minus sign of typesetting
 
@@ -36,35 +36,35 @@ def _in_characters_and_numbers(name: str) -> list[tuple[str, Decimal]]:
 class LabelNames:
     """The names behind labels.
 
-    A label is the index of one of `names`, or, where an image has `places` for tags, int32 (places,): 1 + the indices
-    of its tags in rising order, then zeros.
+    A label is the index of one of `names`. Where an image may have up to `max_tags` tags, it is int32 (max_tags,): 1 +
+    the indices of its tags in rising order, then zeros.
     """
 
     names: tuple[str, ...]
-    places: int = 0
+    max_tags: int = 0
 
     def label(self, text: str) -> np.ndarray:
-        """Return the label, int32, () or (places,), of a class, or of tags joined by commas.
+        """Return the label, int32, () or (max_tags,), of a class, or of tags joined by commas.
 
-        Raises UserError for a name that there is not, and for more tags than places.
+        Raises UserError for an unknown name, and for too many tags.
         """
-        if not self.places:
-            return np.int32(self._index(text))
+        if not self.max_tags:
+            return np.array(self._index(text), np.int32)
         tags = sorted({self._index(name.strip()) for name in text.split(",") if name.strip()})
-        if len(tags) > self.places:
+        if len(tags) > self.max_tags:
             raise UserError(
-                f"--label {shown(text)}: {len(tags)} tags, but an image has at most {self.places}; leave some out"
+                f"{shown(text)}: {len(tags)} tags, but an image has at most {self.max_tags}", "leave some out"
             )
-        return np.array([1 + index for index in tags] + [0] * (self.places - len(tags)), np.int32)
+        return np.array([1 + index for index in tags] + [0] * (self.max_tags - len(tags)), np.int32)
 
     def text(self, label: np.ndarray) -> str:
         """Return a label as it is written: the class, or the tags joined by commas; "none" where there are none."""
-        if not self.places:
+        if not self.max_tags:
             return self.names[int(label)]
         return ", ".join(self.names[tag - 1] for tag in label if tag) or "none"
 
     def each(self) -> np.ndarray:
-        """Return one label for each name: int32, (n,) or (n, places)."""
+        """Return one label for each name: int32, (n,) or (n, max_tags)."""
         return np.stack([self.label(name) for name in self.names])
 
     def chosen(self, texts: Sequence[str]) -> np.ndarray:
@@ -80,8 +80,6 @@ class LabelNames:
             return self.names.index(name)
         near = difflib.get_close_matches(name, self.names, n=1, cutoff=0.6)
         hint = f" (did you mean {near[0]}?)" if near else ""
-        if self.places:
-            raise UserError(
-                f"there is no tag {shown(name)}{hint}; --label takes some of {', '.join(self.names)}, joined by commas"
-            )
-        raise UserError(f"there is no class {shown(name)}{hint}; --label takes one of {', '.join(self.names)}")
+        names = ", ".join(self.names)
+        kind, choice = ("tag", f"some of {names}, joined by commas,") if self.max_tags else ("class", f"one of {names}")
+        raise UserError(f"there is no {kind} {shown(name)}{hint}", f"name {choice} with ", Setting("labels"))

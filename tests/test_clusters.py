@@ -1,4 +1,4 @@
-"""Groups of unlabelled images, and a generator whose latent chooses one."""
+"""Clusters of unlabelled images, and a generator whose latent chooses one."""
 
 from __future__ import annotations
 
@@ -9,10 +9,11 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from commands import SMALL, kill_when, start, steps_saved, write_mnist
+from helpers.commands import SMALL, here, kill_when, start, steps_saved, write_mnist
+from helpers.networks import BATCH, MLP
+from helpers.refusals import refused
+from helpers.resuming import ENDLESS, result, steps_to_resume_to
 from PIL import Image
-from test_recipes import refused
-from test_resume import ENDLESS, result, steps_to_resume_to, train_here
 
 from ms_gan import cli, recipes
 from ms_gan.data import clusters
@@ -21,7 +22,7 @@ from ms_gan.latents import draw_latents, thresholds
 MNIST = os.environ.get("MS_GAN_MNIST")
 COUNT = 5
 GROUP_SIZES, GROUPS = [404, 51, 8, 14, 8, 8, 7], "42478591590c36cc"  # of the noise of one test
-DENSE = ("generator.widths=[16, 32]", "discriminator.widths=[16]", "schedule.batch_size=8")
+DENSE = (*MLP, BATCH)
 
 
 def grouped(images, count):
@@ -39,14 +40,14 @@ def blobs(count, channels=1, size=28, seed=0):
 
 
 @pytest.mark.parametrize("channels, size", [(1, 28), (3, 28), (1, 30), (3, 64), (1, 24)])
-def test_what_looks_alike_comes_together(channels, size):
+def test_images_that_look_alike_are_in_one_cluster(channels, size):
     images, kinds = blobs(200, channels, size)
     groups = grouped(images, 3)
     assert groups.dtype == np.int32 and groups.shape == (200,)
     assert len({(kind, group) for kind, group in zip(kinds, groups)}) == 3 == len(set(groups))
 
 
-def test_more_images_than_the_centres_are_found_by_are_all_put_into_a_group(monkeypatch):
+def test_images_beyond_those_that_are_fitted_join_a_cluster(monkeypatch):
     images, kinds = blobs(300)
     monkeypatch.setattr(clusters, "FITTED", 200)
     monkeypatch.setattr(clusters, "BLOCK", 70)
@@ -54,12 +55,12 @@ def test_more_images_than_the_centres_are_found_by_are_all_put_into_a_group(monk
     assert len(set(zip(kinds, groups))) == 3
 
 
-def test_the_groups_are_the_same_everywhere():
-    """No number is rounded on the way to a group, so no machine may find others: the bytes are known."""
+def test_the_clusters_are_the_same_everywhere():
+    """No number is rounded on the way to a cluster, so every machine finds these bytes."""
     groups = grouped(np.random.default_rng(3).integers(0, 256, (500, 1, 28, 28), dtype=np.uint8), 7)
     assert np.bincount(groups).tolist() == GROUP_SIZES
     assert hashlib.sha256(groups.astype("<i4").tobytes()).hexdigest()[:16] == GROUPS
-    features = clusters._features(blobs(20, 3, 64)[0])
+    features = clusters.features(blobs(20, 3, 64)[0])
     assert features.shape == (20, 3 * 14 * 14) and (features == np.rint(features)).all()
     assert features[0, 0] == int(blobs(20, 3, 64)[0][0, 0, 4:8, 4:8].mean() * 168 / 255)
 
@@ -67,21 +68,21 @@ def test_the_groups_are_the_same_everywhere():
 @pytest.mark.parametrize("channels, size", [(1, 28), (3, 28), (3, 64), (1, 9)])
 def test_no_sum_is_rounded_whatever_the_order(channels, size):
     """White images have the largest sums: float32 still knows each whole number there."""
-    features = clusters._features(np.full((2, channels, size, size), 255, np.uint8))
+    features = clusters.features(np.full((2, channels, size, size), 255, np.uint8))
     exact = (features.astype(np.int64) ** 2).sum(1)
     assert exact.max() <= clusters.EXACT and ((features**2).sum(1) == exact).all()
     random = np.random.default_rng(0)
-    features = clusters._features(random.integers(0, 256, (300, channels, size, size), dtype=np.uint8))
+    features = clusters.features(random.integers(0, 256, (300, channels, size, size), dtype=np.uint8))
     centres = features[:20]
-    found = clusters._two_nearest(features, centres)
+    found = clusters.two_nearest(features, centres)
     whole = ((features[:, None].astype(np.int64) - centres.astype(np.int64)) ** 2).sum(2)
     assert np.array_equal(found, np.argsort(whole, axis=1, kind="stable")[:, :2])
     mixed = random.permutation(features.shape[1])
-    assert np.array_equal(found, clusters._two_nearest(features[:, mixed], centres[:, mixed]))
+    assert np.array_equal(found, clusters.two_nearest(features[:, mixed], centres[:, mixed]))
 
 
 @pytest.mark.parametrize("seed", range(10))
-def test_pictures_that_occur_often_lead_nowhere(seed):
+def test_repeated_images_do_not_split_a_cluster(seed):
     """Two kinds, of two pictures each that differ a little: centres of the same picture are one."""
     random = np.random.default_rng(seed)
     kinds = np.repeat(random.integers(0, 120, (2, 1, 1, 28, 28)), 2, axis=0) + random.integers(0, 3, (4, 1, 1, 28, 28))
@@ -103,34 +104,34 @@ def rings(count, seed=0):
     return (255 * np.exp(-squared / 6)).astype(np.uint8)[:, None], tracks
 
 
-def test_a_group_reaches_as_far_as_images_are_like_the_next():
+def test_a_cluster_follows_a_chain_of_similar_images():
     images, tracks = rings(3000)
     groups = grouped(images, 2)
     assert max((groups == tracks).mean(), (groups != tracks).mean()) == 1
 
 
 @pytest.mark.skipif(not MNIST, reason="MS_GAN_MNIST does not name a folder with MNIST")
-@pytest.mark.parametrize("small, share", [(1000, 0.923), (0, 0.706)], ids=["joined", "k-means alone"])
-def test_twenty_groups_of_mnist_follow_its_digits(small, share, monkeypatch):
+@pytest.mark.parametrize("cells, share", [(1000, 0.923), (0, 0.706)], ids=["average linkage", "k-means alone"])
+def test_twenty_clusters_of_mnist_follow_its_digits(cells, share, monkeypatch):
     from ms_gan.data.mnist import load_mnist
 
     train = load_mnist("train", MNIST)
-    monkeypatch.setattr(clusters, "SMALL_GROUPS", small)
+    monkeypatch.setattr(clusters, "CELLS", cells)
     groups = grouped(train.images, 20)
     digits = np.zeros((20, 10))
     np.add.at(digits, (groups, train.labels), 1)
     assert digits.max(1).sum() / len(groups) == pytest.approx(share, abs=0.001)
 
 
-def test_the_groups_that_most_images_lie_between_are_joined_first():
+def test_cells_of_the_greatest_affinity_are_merged_first():
     near = np.repeat([[0, 1], [1, 0], [1, 2], [2, 1], [3, 2], [3, 4], [4, 3]], [30, 30, 2, 30, 3, 27, 30], axis=0)
     # links for sizes: 0-1 60/960, 1-2 32/960, 2-3 3/900, 3-4 57/900, joined in this order: 3-4, 0-1, and 2 to 0-1
-    assert clusters._join(near, 4).tolist() == [0, 1, 2, 3, 3]
-    assert clusters._join(near, 3).tolist() == [0, 0, 1, 2, 2]
-    assert clusters._join(near, 2).tolist() == [0, 0, 0, 1, 1]
+    assert clusters.average_linkage(near, 4).tolist() == [0, 1, 2, 3, 3]
+    assert clusters.average_linkage(near, 3).tolist() == [0, 0, 1, 2, 2]
+    assert clusters.average_linkage(near, 2).tolist() == [0, 0, 0, 1, 1]
 
 
-def test_images_that_are_all_alike_leave_groups_empty():
+def test_identical_images_make_a_single_cluster():
     assert set(grouped(np.full((9, 1, 28, 28), 7, np.uint8), 4)) == {0}
 
 
@@ -144,7 +145,7 @@ def test_a_latents_number_lies_in_each_part_as_often_as_wanted(distribution):
     assert found == pytest.approx(shares, abs=0.01) and found[[0, 3, 5]].tolist() == [0, 0, 0]
 
 
-def test_numbers_that_hang_together_are_not_parted():
+def test_latents_on_the_sphere_have_no_thresholds():
     with pytest.raises(ValueError, match="sphere"):
         thresholds("sphere", np.array([0.5, 0.5]))
 
@@ -166,7 +167,7 @@ def test_the_latents_first_number_chooses_as_often_as_the_groups_are(built, rand
     groups = grouped(random_data.images, COUNT)
     parted = built.generator.thresholds.asnumpy()
     assert np.array_equal(parted, thresholds("normal", np.bincount(groups, minlength=COUNT) / len(groups)))
-    assert np.array_equal(built.averages["generator"].thresholds.asnumpy(), parted)
+    assert np.array_equal(built.ema["generator"].thresholds.asnumpy(), parted)
     assert np.array_equal(built.data.labels(Tensor(np.arange(64, dtype=np.int32))).asnumpy(), groups)
 
     latents = draw_latents("normal", 400, 64, np.random.default_rng(5))
@@ -223,7 +224,7 @@ def test_with_labels_clusters_say_nothing(random_data, device):
     "name, settings, named",
     [
         ("mlp", ["data.clusters=4"], "clusters are for rpgan"),
-        ("cvae_early", ["data.clusters=4", "data.classes=0", "data.places=0"], "clusters are for rpgan"),
+        ("cvae_early", ["data.clusters=4", "data.classes=0", "data.max_tags=0"], "clusters are for rpgan"),
         ("rpgan", ["data.clusters=4", "latent.distribution=sphere"], "latent.distribution=sphere"),
         ("rpgan", ["data.clusters=4", "latent.size=1"], "give more latent.size"),
         ("rpgan", ["data.clusters=65"], "at most 64"),
@@ -239,7 +240,7 @@ def test_what_cannot_go_with_clusters_is_refused(name, settings, named, random_d
 
 def test_one_cluster_is_none():
     assert "0 for none, or at least 2" in refused(recipes.override, recipes.load("rpgan"), ["data.clusters=1"])
-    assert "at most 1,000" in refused(recipes.override, recipes.load("rpgan"), ["data.clusters=1001"])
+    assert "at most 1000" in refused(recipes.override, recipes.load("rpgan"), ["data.clusters=1001"])
 
 
 @pytest.mark.parametrize("images, clusters", [(60_000, 20), (1_000, 20), (999, 19), (100, 2), (99, 0), (4, 0)])
@@ -278,7 +279,7 @@ def test_what_nobody_said_is_fitted_to_the_images_and_written_down(data, tmp_pat
     pictures.mkdir()
     for number, image in enumerate(blobs(130, 3)[0]):
         Image.fromarray(image.transpose(1, 2, 0)).save(pictures / f"{number}.png")
-    train_here(
+    here(
         "train",
         "--recipe",
         "stacked_mnist",
@@ -294,8 +295,8 @@ def test_what_nobody_said_is_fitted_to_the_images_and_written_down(data, tmp_pat
         "--output-dir",
         tmp_path,
     )
-    assert "in 2 clusters of such as look alike" in capsys.readouterr().out
-    recipe = json.loads((tmp_path / "stacked_mnist" / "1" / "recipe.json").read_text())["recipe"]
+    assert "in 2 clusters of similar images" in capsys.readouterr().out
+    recipe = json.loads((tmp_path / "stacked_mnist" / "1" / "settings.json").read_text())["recipe"]
     assert recipe["data"]["clusters"] == 2
     both = [
         "train",
@@ -315,7 +316,7 @@ def test_what_nobody_said_is_fitted_to_the_images_and_written_down(data, tmp_pat
 
 
 def test_a_run_whose_images_fall_into_other_clusters_is_not_resumed(data, tmp_path, capsys, monkeypatch):
-    train_here(*arguments(data, tmp_path))
+    here(*arguments(data, tmp_path))
     capsys.readouterr()
     monkeypatch.setattr(clusters, "ROUNDS", 1)
     assert cli.main(["train", "--resume", str(tmp_path / "rpgan" / "1"), "--steps", "40"]) == 2
@@ -327,9 +328,9 @@ def test_a_warm_start_chooses_as_often_as_its_own_images_are(data, tmp_path, cap
 
     from ms_gan.data.mnist import load_mnist
 
-    train_here(*arguments(data, tmp_path / "first"))
+    here(*arguments(data, tmp_path / "first"))
     others = write_mnist(tmp_path / "others", 90)
-    train_here(*arguments(others, tmp_path / "second"), "--warm-start", tmp_path / "first" / "rpgan" / "1")
+    here(*arguments(others, tmp_path / "second"), "--warm-start", tmp_path / "first" / "rpgan" / "1")
     assert "other clusters than those that the networks of the warm start know" in capsys.readouterr().out
     groups = grouped(load_mnist("train", others).images, COUNT)
     wanted = thresholds("normal", np.bincount(groups, minlength=COUNT) / 90)
@@ -343,31 +344,31 @@ def test_a_killed_run_finds_the_groups_again_and_leaves_as_any_generator(data, t
     whole, killed = (tmp_path / name / "rpgan" / "1" for name in ("whole", "killed"))
     kill_when(lambda: steps_saved(killed) > 0, start(*arguments(data, tmp_path / "killed", ENDLESS)))
     steps = steps_to_resume_to(killed, 0)
-    train_here("train", "--resume", str(killed), "--steps", str(steps))
-    train_here(*arguments(data, tmp_path / "whole", steps))
+    here("train", "--resume", str(killed), "--steps", str(steps))
+    here(*arguments(data, tmp_path / "whole", steps))
     assert result(killed, steps) == result(whole, steps)
 
     assert cli.main(["export", str(whole)]) == 0
     drawn = tmp_path / "drawn.npy"
     assert cli.main(["infer", str(whole / "export"), "--num", "6", "--output", str(drawn)]) == 0
-    from ms_gan.cli.trained import load_trained
-    from ms_gan.evaluation.sampling import seeded_inputs
+    from ms_gan.runs.model import load_model
+    from ms_gan.sampling import seeded_inputs
 
-    trained = load_trained(str(whole))
-    assert trained.labels is None
-    assert np.array_equal(np.load(drawn), trained.draw(seeded_inputs(trained.recipe["latent"], 6, 1)))
+    trained = load_model(str(whole))
+    assert trained.label_names is None
+    assert np.array_equal(np.load(drawn), trained.draw(seeded_inputs(trained.latent, 6, 1)))
 
 
 def test_the_discriminator_judges_an_image_with_the_cluster_it_falls_into(data, tmp_path):
     from mindspore import Tensor
 
-    from ms_gan.cli.trained import load_trained
     from ms_gan.data.mnist import load_mnist
     from ms_gan.recipes.build import build_discriminator
-    from ms_gan.training.checkpoints import load_cells
+    from ms_gan.runs.checkpoints import load_cells
+    from ms_gan.runs.model import load_model
 
-    train_here(*arguments(data, tmp_path))
-    trained = load_trained(str(tmp_path / "rpgan" / "1"))
+    here(*arguments(data, tmp_path))
+    trained = load_model(str(tmp_path / "rpgan" / "1"))
     train, test = (load_mnist(split, data) for split in ("train", "test"))
     discriminate, reason = trained.discriminator(train)
     assert reason is None

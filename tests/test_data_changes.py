@@ -8,9 +8,9 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.image_folders import fill, load
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_folders import fill, load
 from PIL import Image
 
 from ms_gan.data.changes import fingerprint, what_changed
@@ -92,10 +92,10 @@ def test_other_labels_are_told_with_the_old_ones(home):
 def test_other_tags_are_told(home):
     tags = dict.fromkeys(NAMES, "a;b")
     write_tags(home, tags)
-    before = recorded(load(home, classes=2, places=3))
+    before = recorded(load(home, classes=2, max_tags=3))
     assert before["files"]["cat/1.png"].endswith(" a,b")
     write_tags(home, {**tags, "cat/2.png": ""})
-    now = load(home, classes=2, places=3)
+    now = load(home, classes=2, max_tags=3)
     assert what_changed(before, now) == "1 image has another label (cat/2.png: without tags, was a, b)"
     assert what_changed(recorded(now), load(home)).startswith("6 images have another label (cat/1.png: without a label")
 

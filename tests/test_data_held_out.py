@@ -9,14 +9,17 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers.image_folders import WANTED, afresh, fill, load, refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from image_folders import WANTED, afresh, fill, load, refusal
 
 from ms_gan import data
-from ms_gan.data import folder as module
-from ms_gan.data.description import ImageData, NothingHeldOut
-from ms_gan.data.folder_labels import Labels, Row
+from ms_gan.data.description import DataRequest, ImageData, NothingHeldOut
+from ms_gan.data.folder.tables import Labels, Row
+from ms_gan.data.folder.tenth import choose_tenth
+from ms_gan.data.hold_out import split_validation
+from ms_gan.errors import UserError
+from ms_gan.schema.recipe import Data
 
 
 def digest(name):
@@ -67,14 +70,14 @@ def test_a_class_each_holds_nothing_out(tmp_path):
             load(tmp_path, "test", classes=classes)
 
 
-@pytest.mark.parametrize("classes, places", [(0, 0), (3, 2)])
-def test_the_last_image_of_a_tag_is_not_held_out_whatever_the_recipe_takes(tmp_path, classes, places):
+@pytest.mark.parametrize("classes, max_tags", [(0, 0), (3, 2)])
+def test_the_last_image_of_a_tag_is_not_held_out_whatever_the_recipe_takes(tmp_path, classes, max_tags):
     names = by_digest(f"{number}.png" for number in range(20))
     tags = {names[0]: "a", names[1]: "a;rare", names[2]: ""}
     table = "".join(f"{name},{tags.get(name, 'a;b')}\n" for name in names)
     fill(tmp_path, names, {"labels.csv": f"file,tags\n{table}"})
-    assert load(tmp_path, classes=classes, places=places).held_out_but == (names[1],)
-    assert load(tmp_path, "test", classes=classes, places=places).names == (names[0],)
+    assert load(tmp_path, classes=classes, max_tags=max_tags).held_out_but == (names[1],)
+    assert load(tmp_path, "test", classes=classes, max_tags=max_tags).names == (names[0],)
 
 
 def test_the_split_is_the_same_for_a_recipe_with_classes_and_one_without(tmp_path):
@@ -87,19 +90,21 @@ def test_the_split_is_the_same_for_a_recipe_with_classes_and_one_without(tmp_pat
 
 @settings(deadline=None, max_examples=200)
 @given(st.lists(st.sets(st.integers(0, 12), max_size=3), min_size=1, max_size=60))
-def test_whatever_the_labels_each_has_an_image_to_train_on_and_no_more_stay_than_have_to(tmp_path_factory, of_each):
+def test_whatever_the_labels_each_has_an_image_to_train_on_and_no_more_stay_than_have_to(of_each):
     names = [f"{number}.png" for number in range(len(of_each))]
     rows = {name: Row(tuple(map(str, labels)), "") for name, labels in zip(names, of_each)}
-    train, test, up_to, but = module._hold_out("train", None, names, [], None, None, Labels(rows, True))
+    tenth = choose_tenth(names, Labels(rows, True))
+    up_to, but = tenth
+    train, test = ([name for name in names if tenth.holds(name) == is_test] for is_test in (False, True))
     assert {label for name in train for label in rows[name].labels} == {
         label for row in rows.values() for label in row.labels
     }
-    assert sorted(train + test) == sorted(names) and set(test) == {n for n in names if digest(n) <= up_to} - set(but)
+    assert set(test) == {name for name in names if digest(name) <= up_to} - set(but)
     assert len(test) + len(but) == len(names) // 10
     for name in but:  # the last of at least one class among those with a larger digest and those trained on anyway
         others = [n for n in train if n != name and (digest(n) > up_to or digest(n) > digest(name))]
         assert set(rows[name].labels) - {label for n in others for label in rows[n].labels}
-    assert module._hold_out("train", None, names[::-1], [], None, None, Labels(rows, True))[1] == test[::-1]
+    assert choose_tenth(names[::-1], Labels(rows, True)) == tenth
 
 
 # Records of runs
@@ -144,23 +149,12 @@ def test_names_that_are_no_utf_8_are_recorded_and_found_again(tmp_path):
     assert set(kept.names) == set(train.names + test.names) - {strange} and kept.held_out_but == (strange,)
 
 
-@pytest.mark.parametrize(
-    "wanted, looked_at",
-    [
-        ({}, True),
-        ({"held_out_up_to": None}, False),
-        ({"verify": False}, False),
-        ({"held_out_up_to": None, "verify": True}, True),
-    ],
-)
-def test_the_files_that_are_held_out_are_looked_at_for_a_new_run_or_on_request(tmp_path, wanted, looked_at):
+def test_the_test_images_are_read_with_the_training_images_unless_the_request_says_otherwise(tmp_path):
     names = by_digest(f"{number}.png" for number in range(10))
     fill(tmp_path, names)
     (tmp_path / names[0]).write_bytes(b"?")
-    if looked_at:
-        refusal(tmp_path, names[0], "1 of 10", **wanted)
-    else:
-        assert len(load(tmp_path, **wanted).names) == 9
+    refusal(tmp_path, names[0], "1 of 10")
+    assert len(load(tmp_path, verify_test=False).names) == 9
 
 
 # The vocabulary of a run
@@ -172,7 +166,7 @@ def test_labels_follow_the_vocabulary_of_the_run(tmp_path):
     known = load(tmp_path, classes=3, class_names=["10", "2", "7"])
     assert known.classes == ("10", "2", "7") and known.labels.tolist() == [0, 1]
     assert load(tmp_path, classes=2, class_names=None).classes == ("2", "10")
-    tagged = load(tmp_path, classes=3, places=2, class_names=["10", "2", "7"])
+    tagged = load(tmp_path, classes=3, max_tags=2, class_names=["10", "2", "7"])
     assert tagged.classes == known.classes and tagged.labels.tolist() == [[1, 0], [2, 0]]
 
 
@@ -201,7 +195,7 @@ def test_a_class_is_the_same_in_every_unicode_form(tmp_path):
 def test_labels_are_found_for_a_recipe_without(tmp_path):
     fill(tmp_path, ["2/a.png", "10/b.png", "10/c.png"])
     found = load(tmp_path)
-    assert found.labels is None and found.classes == () and found.places == 0 and found.why_unlabelled is None
+    assert found.labels is None and found.classes == () and found.max_tags == 0 and found.why_unlabelled is None
     numbers, names = found.spare
     assert numbers.dtype == np.int32 and numbers.tolist() == [1, 1, 0] and names == ("2", "10")
     assert found.labelled().labels.tolist() == [1, 1, 0] and found.labelled().classes == ("2", "10")
@@ -218,7 +212,7 @@ def test_names_and_spare_labels_go_with_the_images_that_are_left(tmp_path):
     (tmp_path / "b" / "2.png").write_bytes(b"?")
     found = data.load("folder", "train", tmp_path, WANTED, skip_unreadable=True)
     assert found.names == ("a/1.png", "c/3.png") and found.spare[0].tolist() == [0, 2]
-    labelled = data.load("folder", "train", tmp_path, {**WANTED, "classes": 3}, skip_unreadable=True)
+    labelled = data.load("folder", "train", tmp_path, replace(WANTED, classes=3), skip_unreadable=True)
     assert labelled.classes == ("a", "b", "c") and "no image to train on is left of 1 of the classes, such as b: " in (
         " ".join(labelled.notes)
     )
@@ -229,7 +223,7 @@ def test_names_and_spare_labels_go_with_the_images_that_are_left(tmp_path):
     [
         (["a.png", "b.png"], None, "its images are in no class's folder, and there is no labels.csv"),
         (["a.png", "x/b.png"], None, "a.png: is in no class's folder, as x/b.png"),
-        (["set/x/a.png", "set/y/b.png"], None, "its classes' folders lie in set/ and not in --data-path itself"),
+        (["set/x/a.png", "set/y/b.png"], None, "its classes' folders are in set/ and not in the folder itself"),
         (["a.png", "b.png"], "file,tags\na.png,x\nb.png,y\n", "its labels are tags"),
         (["a.png", "b.png"], "file,label\na.png,x\n", "labels.csv: has no row for b.png"),
         (["a.png", "b.png"], "file,label\na.png,x\nb.png\n", "labels.csv: line 3: has 1 column(s), not 2"),
@@ -242,12 +236,12 @@ def test_why_there_are_no_labels_is_said_and_is_no_fault(tmp_path, names, table,
     found = load(tmp_path)
     assert found.names == tuple(sorted(names)) and found.labelled() is found and found.spare is None
     assert found.why_unlabelled.startswith(why) and len(found.why_unlabelled.splitlines()) == 1
-    assert f" ({found.why_unlabelled})" in str(pytest.raises(Exception, found.require, 4, 3, 2).value)
+    assert f" ({found.why_unlabelled})" in str(pytest.raises(UserError, found.require, 4, 3, 2).value)
 
 
 def test_a_table_in_which_no_image_has_a_tag_is_no_vocabulary(tmp_path):
     fill(tmp_path, ["a.png", "b.png"], {"labels.csv": "file,tags\na.png,\nb.png,;\n"})
-    found = load(tmp_path, classes=2, places=2)
+    found = load(tmp_path, classes=2, max_tags=2)
     assert found.labels is None and found.why_unlabelled == "labels.csv gives no image a tag"
 
 
@@ -256,3 +250,39 @@ def test_other_data_sets_have_neither_names_nor_spare_labels(random_data):
     assert random_data.labelled() is random_data and random_data.only(np.arange(3)).names == ()
     unlabelled = ImageData("x", "train", "x", random_data.images, None, ())
     assert unlabelled.labelled() is unlabelled and unlabelled.why_unlabelled is None
+
+
+# Validation images
+
+
+def numbered(labels=None, max_tags=0):
+    images = np.arange(40 * 16).reshape(40, 1, 4, 4).astype(np.uint8)
+    return ImageData("x", "train", "x", images, labels, tuple("abcdefghij"), max_tags)
+
+
+@pytest.mark.parametrize("max_tags", [0, 2])
+def test_each_label_keeps_a_training_image(max_tags):
+    labels = np.arange(40, dtype=np.int32) // 4
+    tags = np.stack([labels + 1, np.zeros(40, np.int32)], 1)
+    data = numbered(tags if max_tags else labels, max_tags)
+    train, validation = split_validation(data, 38, 1, keep_labels=True)
+    assert len(np.unique(train.labels[:, 0] if max_tags else train.labels)) == 10
+    assert len(train.images) == 10 and len(validation.images) == 30
+    assert len(split_validation(data, 38, 1, keep_labels=False)[1].images) == 38
+
+
+# Sizes
+
+
+def test_images_are_brought_to_whole_fractions_of_their_size_only():
+    assert numbered().at_size(2).images.shape == (40, 1, 2, 2)
+    with pytest.raises(ValueError, match="4x4 cannot be brought to 3x3"):
+        numbered().at_size(3)
+
+
+def test_a_recipes_section_and_a_mapping_of_it_make_the_same_request():
+    section = Data(dataset="folder", size=64, channels=3, classes=5, max_tags=2)
+    expected = DataRequest(64, 3, 5, 2, verify_test=False)
+    for some in (section, vars(section), DataRequest(64, 3, 5, 2)):
+        assert DataRequest.of(some, verify_test=False) == expected
+    assert DataRequest.of() == DataRequest()

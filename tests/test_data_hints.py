@@ -1,27 +1,25 @@
-"""What is said where --data-path names something else than it should: what is there, and what to do."""
+"""What is said where the path of the data names something else than it should: what is there, and what to do."""
 
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 
 import numpy as np
 import pytest
-from image_folders import WANTED, fill
-from test_mnist import contents, idx_bytes
-from test_mnist import fill as write
+from helpers.idx_files import contents, idx_bytes
+from helpers.idx_files import fill as write
+from helpers.image_folders import WANTED, fill
+from helpers.refusals import refused
 
 from ms_gan import data
 from ms_gan.data.mnist import load_mnist
-from ms_gan.errors import UserError
 
 READ = ("mnist", "stacked_mnist", "folder")
 
 
 def refusal(dataset, path, *parts, split="train"):
-    with pytest.raises(UserError) as caught:
-        data.load(dataset, split, path, WANTED)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1
+    message = refused(data.load, dataset, split, path, WANTED)
     for part in parts:
         assert str(part) in message, message
     return message
@@ -36,7 +34,7 @@ def named(fashion, place=""):
 
 
 @pytest.mark.parametrize("dataset", READ)
-def test_a_path_that_does_not_exist_is_said_not_to(dataset, tmp_path, monkeypatch):
+def test_a_missing_path_is_explained(dataset, tmp_path, monkeypatch):
     fill(tmp_path, ["photos/cat/1.png", "a file"][:1], {"a file": ""})
     (tmp_path / "link").symlink_to(tmp_path / "gone")
     (tmp_path / "empty").mkdir()
@@ -60,7 +58,7 @@ def test_a_path_that_does_not_exist_is_said_not_to(dataset, tmp_path, monkeypatc
 
 
 @pytest.mark.parametrize("dataset", READ)
-def test_a_home_that_the_shell_did_not_put_in_is_told(dataset, tmp_path, monkeypatch):
+def test_an_unexpanded_tilde_is_explained(dataset, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / "my photos").mkdir()
     refusal(dataset, "~/my photos", "does not exist", "only at the start of a word", f"'{tmp_path}/my photos'")
@@ -70,12 +68,12 @@ def test_a_home_that_the_shell_did_not_put_in_is_told(dataset, tmp_path, monkeyp
 @pytest.mark.parametrize("path", ["", " ", "\n"])
 def test_a_path_without_text_is_not_the_working_folder(dataset, path, tmp_path, monkeypatch):
     monkeypatch.chdir(fill(tmp_path, ["a.png"]))
-    message = refusal(dataset, path, "--data-path")
+    message = refusal(dataset, path, "data_path")
     assert "empty" not in message and "holds no" not in message
 
 
 @pytest.mark.parametrize("dataset", READ)
-def test_a_path_that_cannot_be_looked_at_is_said_to_be_one(dataset, tmp_path, monkeypatch):
+def test_a_path_without_access_is_refused(dataset, tmp_path, monkeypatch):
     refusal(dataset, "x" * 5000, "cannot be read (File name too long)")
     refusal(dataset, "a\0b", "a\\x00b: cannot be read")
     stat = os.stat
@@ -89,7 +87,7 @@ def test_a_path_that_cannot_be_looked_at_is_said_to_be_one(dataset, tmp_path, mo
     refusal(dataset, tmp_path / "closed" / "photos", "cannot be read (Permission denied)")
 
 
-def test_a_folder_that_only_seems_empty_is_not_called_so(tmp_path):
+def test_a_folder_of_hidden_files_is_not_called_empty(tmp_path):
     assert "is empty" in refusal("folder", tmp_path)
     (tmp_path / "below").mkdir()
     assert "nothing but empty folders and hidden files" in refusal("folder", tmp_path)
@@ -101,20 +99,20 @@ def test_a_folder_that_only_seems_empty_is_not_called_so(tmp_path):
 @pytest.mark.parametrize("dataset", ["mnist", "stacked_mnist", "pizza", "digits", "stacked_digits"])
 def test_images_without_their_data_set_are_counted(dataset, tmp_path):
     fill(tmp_path, ["a/1.png", "a/2.JPG", "b/3.png", ".hidden.png"], {"notes.txt": ""})
-    refusal(dataset, tmp_path, "it holds 3 images: add --dataset folder")
+    refusal(dataset, tmp_path, "it holds 3 images: add dataset=folder")
     (tmp_path / "a" / "1.png").unlink()
     (tmp_path / "b" / "3.png").unlink()
-    refusal(dataset, str(tmp_path), "it holds 1 image: add --dataset folder")
+    refusal(dataset, str(tmp_path), "it holds 1 image: add dataset=folder")
     (tmp_path / "a" / "2.JPG").unlink()
-    assert "add --dataset" not in refusal(dataset, tmp_path)
+    assert "add dataset" not in refusal(dataset, tmp_path)
 
 
 @pytest.mark.parametrize("place", ["", "train/", "raw/", "MNIST/raw/"])
 @pytest.mark.parametrize("suffix", ["", ".gz"])
 def test_idx_files_are_no_folder_of_images(tmp_path, place, suffix):
     write(tmp_path, named(lambda name: name + suffix, place))
-    refusal("folder", tmp_path, "IDX format", "leave --dataset folder out")
-    refusal("pizza", tmp_path, "is drawn, not read", "add --dataset mnist" if place != "train/" else "")
+    refusal("folder", tmp_path, "IDX format", "leave out dataset=folder")
+    refusal("pizza", tmp_path, "is drawn, not read", "add dataset=mnist" if place != "train/" else "")
 
 
 # MNIST elsewhere, and what is like MNIST
@@ -138,18 +136,18 @@ def test_torchvisions_folders_are_looked_into(tmp_path, place):
         (["a b/"], ["a b"]),
     ],
 )
-def test_mnist_in_a_sub_folder_is_told_with_the_path_to_name(tmp_path, places, wanted):
+def test_mnist_in_a_sub_folder_is_found_for_the_message(tmp_path, places, wanted):
     for place in places:
         write(tmp_path, named(str, place))
     message = refusal("mnist", tmp_path, "holds no MNIST, but")
     for place in wanted:
-        assert f"--data-path {tmp_path}/{place}" in message.replace("'", "")
+        assert f"data_path={tmp_path}/{place}" in message.replace("'", "")
         assert len(load_mnist("train", tmp_path / place).images) == 12
 
 
 def test_mnist_in_train_and_test_of_a_sub_folder_is_told(tmp_path):
     write(tmp_path, named(lambda name: ("train/" if "train" in name else "test/") + name, "sub/"))
-    refusal("mnist", tmp_path, f"--data-path {tmp_path}/sub")
+    refusal("mnist", tmp_path, f"data_path={tmp_path}/sub")
 
 
 LIKE = {
@@ -163,7 +161,7 @@ LIKE = {
 
 
 @pytest.mark.parametrize("found", LIKE)
-def test_files_named_nearly_like_mnists_are_told_with_the_right_names(tmp_path, found):
+def test_files_named_nearly_like_mnists_can_be_renamed_as_the_message_says(tmp_path, found):
     write(tmp_path, named(LIKE[found]))
     message = refusal("mnist", tmp_path, "holds no MNIST, but", found)
     pairs = [pair.split(" to ") for pair in message.split("rename or link ")[1].split(", ")]
@@ -186,7 +184,7 @@ def test_files_for_one_split_are_told_to_be_renamed(tmp_path):
 
 
 @pytest.mark.parametrize("kind", ["letters", "balanced", "byclass", "bymerge"])
-def test_labels_beyond_nine_are_said_not_to_be_taken(tmp_path, kind):
+def test_emnist_sets_with_letters_are_refused(tmp_path, kind):
     write(tmp_path, named(lambda name: f"emnist-{kind}-{name.replace('t10k', 'test')}"))
     message = refusal(
         "mnist", tmp_path, f"emnist-{kind}-train-images-idx3-ubyte", "labels beyond 9 are not taken", "digits and mnist"
@@ -201,12 +199,12 @@ def test_labels_beyond_nine_are_said_not_to_be_taken(tmp_path, kind):
     )
 
 
-def test_letters_under_mnists_names_are_said_to_be_none(tmp_path):
+def test_letters_under_mnists_names_are_refused(tmp_path):
     write(tmp_path, {**contents(), "train-labels-idx1-ubyte": idx_bytes(np.arange(12) + 15)})
     refusal("mnist", tmp_path, "train-labels-idx1-ubyte: has a label 26, not 0 to 9", "digits and mnist")
 
 
-def test_labels_of_several_bytes_are_said_to_be_such(tmp_path):
+def test_qmnists_labels_of_several_bytes_are_refused(tmp_path):
     write(tmp_path, named(lambda name: "qmnist-" + name.replace("labels-idx1-ubyte", "labels-idx2-int")))
     refusal("mnist", tmp_path, "qmnist-t10k-labels-idx2-int holds numbers of several bytes")
 
@@ -237,6 +235,6 @@ def test_messages_about_strange_paths_are_one_line(tmp_path):
 def test_a_digit_without_an_image_is_told_to_a_recipe_with_classes(tmp_path):
     write(tmp_path, {**contents(), "train-labels-idx1-ubyte": idx_bytes(np.arange(12) % 8)})
     note = "no image to train on is left of 2 of the classes, such as 8: what is drawn of these means nothing"
-    assert data.load("mnist", "train", tmp_path, {**WANTED, "classes": 10}).notes == (note,)
+    assert data.load("mnist", "train", tmp_path, replace(WANTED, classes=10)).notes == (note,)
     assert data.load("mnist", "train", tmp_path, WANTED).notes == ()
-    assert data.load("mnist", "test", tmp_path, {**WANTED, "classes": 10}).notes == ()
+    assert data.load("mnist", "test", tmp_path, replace(WANTED, classes=10)).notes == ()

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 
 import pytest
+from helpers.image_folders import fill, load, refusal
 from hypothesis import given
 from hypothesis import strategies as st
-from image_folders import fill, load, refusal
 
 from ms_gan.labels import natural_order
 
@@ -65,7 +65,7 @@ def test_classes_and_tags_of_a_folder_are_in_natural_order(tmp_path):
     assert f"12 classes: {', '.join(f'{number} (1)' for number in range(12))}" in " ".join(data.notes)
     rows = "".join(f"{name},t{place};t10;t9\n" for place, name in enumerate(data.names))
     (tmp_path / "labels.csv").write_text(f"file,tags\n{rows}")
-    assert load(tmp_path, classes=12, places=3).classes == tuple(f"t{number}" for number in range(12))
+    assert load(tmp_path, classes=12, max_tags=3).classes == tuple(f"t{number}" for number in range(12))
 
 
 # Tables
@@ -98,7 +98,7 @@ def test_what_is_not_empty_is_not_skipped(tmp_path):
     table(tmp_path, ROWS + "\n,,\nsub/c.png,,,\n")
     refusal(tmp_path, "line 6: the label is empty", classes=2)
     table(tmp_path, "file,tags,,\na.png,x;y,,\nb.png,,,\nsub/c.png,,\n")
-    assert load(tmp_path, classes=2, places=2).labels.tolist() == [[1, 2], [0, 0], [0, 0]]
+    assert load(tmp_path, classes=2, max_tags=2).labels.tolist() == [[1, 2], [0, 0], [0, 0]]
 
 
 @pytest.mark.parametrize(
@@ -174,9 +174,9 @@ def test_a_table_without_commas_is_told_what_separates_it(tmp_path, text, line, 
 
 def test_tags_joined_by_semicolons_are_no_separated_columns(tmp_path):
     table(tmp_path, "file,tags\na.png,x;y\nb.png,y\nsub/c.png,\n")
-    assert load(tmp_path, classes=2, places=2).labels.tolist() == [[1, 2], [2, 0], [0, 0]]
+    assert load(tmp_path, classes=2, max_tags=2).labels.tolist() == [[1, 2], [2, 0], [0, 0]]
     table(tmp_path, "file;tags\na.png;x;y\n")
-    assert "tags stay joined by ;" in refusal(tmp_path, classes=2, places=2)
+    assert "tags stay joined by ;" in refusal(tmp_path, classes=2, max_tags=2)
 
 
 @pytest.mark.parametrize("name", ["Labels.csv", "LABELS.CSV", "labels.CSV"])

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from image_folders import afresh, fill, load, refusal
+from helpers.image_folders import afresh, fill, load, refusal
 
-from ms_gan.data.folder_splits import kind_of
+from ms_gan.data.folder.splits import kind_of
 from ms_gan.errors import UserError
 
 
@@ -141,7 +141,7 @@ def test_two_folders_that_may_be_the_same_split_are_refused(tmp_path, names, nam
 def test_a_split_alone_is_refused(tmp_path, name, other, names, above):
     fill(tmp_path, [f"{above}{name}/{image}" for image in names], {"notes/read me.txt": ""})
     for split in ("train", "test"):
-        refusal(tmp_path, f"--data-path {tmp_path}/{above}{name}", f"put {other} beside it", split=split)
+        refusal(tmp_path, f"data_path={tmp_path}/{above}{name}", f"put {other} beside it", split=split)
     assert len(load(tmp_path / above / name).names) == 2
 
 
@@ -155,10 +155,10 @@ def test_a_table_says_what_a_folder_of_training_images_holds(tmp_path):
 @pytest.mark.parametrize(
     "names, place, advice",
     [
-        (tree("dataset/train", "dataset/test"), "dataset", "--data-path {}/dataset"),
-        (tree("a/b/Train", "a/b/Val"), "a/b", "--data-path {}/a/b"),
-        (["images/train/1.png", "images/val/2.png"], "images", "--data-path {}/images"),
-        (tree("set/seg_train", "set/seg_test"), "set", "--data-path {}/set"),
+        (tree("dataset/train", "dataset/test"), "dataset", "data_path={}/dataset"),
+        (tree("a/b/Train", "a/b/Val"), "a/b", "data_path={}/a/b"),
+        (["images/train/1.png", "images/val/2.png"], "images", "data_path={}/images"),
+        (tree("set/seg_train", "set/seg_test"), "set", "data_path={}/set"),
         (
             ["cats/train/1.png", "cats/test/2.png", "dogs/train/3.png", "dogs/test/4.png"],
             "cats",
@@ -168,7 +168,7 @@ def test_a_table_says_what_a_folder_of_training_images_holds(tmp_path):
         (
             ["images/train/1.png", "images/val/2.png", "masks/train/3.png", "masks/val/4.png"],
             "images",
-            "--data-path {}/images",
+            "data_path={}/images",
         ),
     ],
 )
@@ -189,7 +189,7 @@ def test_names_that_differ_in_the_word_of_the_split_alone_are_refused(tmp_path, 
 
 
 @pytest.mark.parametrize("stray", ["a.png", "bus/a.png"])
-@pytest.mark.parametrize("train, held_out", [("train", "val"), ("Training", "Testing")])
+@pytest.mark.parametrize("train, held_out", [("train", "test"), ("train", "val"), ("Training", "Testing")])
 def test_images_beside_the_splits_are_refused_in_their_words(tmp_path, train, held_out, stray):
     fill(tmp_path, tree(train, held_out) + [stray])
     refusal(tmp_path, f"{tmp_path / stray}: lies beside {train}/ and {held_out}/")
@@ -270,7 +270,7 @@ def test_tags_in_one_split_and_classes_in_the_other(tmp_path):
         tmp_path, ["train/1.png", "train/2.png", "val/a/1.png"], {"train/labels.csv": "file,tags\n1.png,a;b\n2.png,b\n"}
     )
     assert load(tmp_path).why_unlabelled == load(tmp_path, "test").why_unlabelled == "the labels of train/ are tags"
-    assert load(tmp_path, "test", classes=2, places=2).labels.tolist() == [[1, 0]]
+    assert load(tmp_path, "test", classes=2, max_tags=2).labels.tolist() == [[1, 0]]
     afresh(tmp_path, [*tree("train"), "val/1.png"], {"val/labels.csv": "file,tags\n1.png,cat\n"})
     assert load(tmp_path, "test").why_unlabelled == "the labels of val/ are tags"
     refusal(tmp_path, "val/labels.csv: line 1: lists tags", split="test", classes=2)

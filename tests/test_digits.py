@@ -6,14 +6,10 @@ import numpy as np
 import pytest
 
 import ms_gan.data
-from ms_gan.data import digits
+from ms_gan.data.synthetic import digits
 from ms_gan.errors import UserError
 
-
-@pytest.fixture(autouse=True)
-def cache(tmp_path, monkeypatch):
-    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
-    return tmp_path / "cache"
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 
 @pytest.fixture(scope="module")
@@ -94,9 +90,9 @@ def test_the_cache_is_read_and_not_drawn_again(monkeypatch):
 
 @pytest.mark.parametrize("name", ["images.npy", "labels.npy", "SHA256SUMS"])
 @pytest.mark.parametrize("damage", [lambda old: old[:-20], lambda old: b"\x07" + old[1:], None])
-def test_a_damaged_cache_is_drawn_again(cache, name, damage):
+def test_a_damaged_cache_is_drawn_again(own_cache, name, damage):
     first = digits.load_digits("train", count=50)
-    (path,) = cache.glob(f"digits-*/{name}")
+    (path,) = own_cache.glob(f"digits-*/{name}")
     whole = path.read_bytes()
     if damage is None:
         path.unlink()
@@ -104,27 +100,27 @@ def test_a_damaged_cache_is_drawn_again(cache, name, damage):
         path.write_bytes(damage(whole))
     assert digits.load_digits("train", count=50).sha256 == first.sha256
     assert path.read_bytes() == whole
-    assert [entry.name for entry in cache.iterdir()] == [path.parent.name]
+    assert [entry.name for entry in own_cache.iterdir()] == [path.parent.name]
 
 
-def test_an_old_cache_is_left_alone_when_the_drawing_changes(cache, monkeypatch):
+def test_an_old_cache_is_left_alone_when_the_drawing_changes(own_cache, monkeypatch):
     digits.load_digits("train", count=20)
     monkeypatch.setattr(digits, "VERSION", digits.VERSION + 1)
     digits.load_digits("train", count=20)
-    assert len(list(cache.iterdir())) == 2
+    assert len(list(own_cache.iterdir())) == 2
 
 
-def test_goes_on_without_a_cache(cache, capsys):
-    cache.write_text("a file where the folder should be")
+def test_goes_on_without_a_cache(own_cache, capsys):
+    own_cache.write_text("a file where the folder should be")
     assert len(digits.load_digits("test", count=20).images) == 20
     (line,) = capsys.readouterr().err.splitlines()
-    assert str(cache) in line and "MS_GAN_CACHE" in line
+    assert str(own_cache) in line and "MS_GAN_CACHE" in line
 
 
-def test_full_sizes():
+def test_the_full_data_set_has_the_size_of_mnist():
     assert digits.COUNTS == {"train": 60_000, "test": 10_000}
 
 
 def test_digits_take_no_data_path(tmp_path):
-    with pytest.raises(UserError, match="--data-path"):
+    with pytest.raises(UserError, match="data_path"):
         ms_gan.data.load("digits", "train", tmp_path)

@@ -13,7 +13,8 @@ import pytest
 from ms_gan import files, runtime
 from ms_gan.errors import UserError
 from ms_gan.latents import DISTRIBUTIONS, draw_latents, interpolate
-from ms_gan.runtime import random_stream
+from ms_gan.randomness import random_stream
+from ms_gan.schema.recipe import Latent
 
 
 @pytest.fixture(autouse=True)
@@ -406,9 +407,9 @@ def generator(device):
 
 
 def test_an_image_does_not_depend_on_how_many_are_drawn_with_it(generator):
-    from ms_gan.evaluation.sampling import draw_images, seeded_inputs
+    from ms_gan.sampling import draw_images, seeded_inputs
 
-    latent = {"distribution": "normal", "size": 100}
+    latent = Latent(size=100)
     (latents,) = seeded_inputs(latent, 129, seed=1)
     everything = draw_images(generator, (latents,))
     assert everything.shape == (129, 1, 28, 28) and everything.dtype == np.float32
@@ -422,9 +423,9 @@ def test_an_image_does_not_depend_on_how_many_are_drawn_with_it(generator):
 @pytest.mark.parametrize("rows", [1, 7, 16, 300])
 @every_distribution
 def test_inputs_in_chunks_are_those_of_all_at_once(distribution, rows):
-    from ms_gan.evaluation.sampling import seeded_chunks, seeded_inputs
+    from ms_gan.sampling import seeded_chunks, seeded_inputs
 
-    latent, labels = {"distribution": distribution, "size": 9}, np.int32([[1, 0], [2, 3], [0, 0]])
+    latent, labels = Latent(9, distribution), np.int32([[1, 0], [2, 3], [0, 0]])
     for given in (None, labels):
         whole = seeded_inputs(latent, 100, 5, None if given is None else given[np.arange(100) % 3])
         parts = [np.concatenate(each) for each in zip(*seeded_chunks(latent, 100, 5, given, rows))]
@@ -434,7 +435,7 @@ def test_inputs_in_chunks_are_those_of_all_at_once(distribution, rows):
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 def test_images_that_are_not_finite_are_refused(bad):
-    from ms_gan.evaluation.sampling import require_finite
+    from ms_gan.sampling import require_finite
 
     images = np.zeros((3, 1, 2, 2), np.float32)
     require_finite(images, "the generator")
@@ -444,7 +445,7 @@ def test_images_that_are_not_finite_are_refused(bad):
 
 
 def test_a_generator_sees_one_shape_only_and_labels_beside_their_latents(device):
-    from ms_gan.evaluation.sampling import draw_images
+    from ms_gan.sampling import draw_images
 
     shapes = set()
 

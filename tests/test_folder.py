@@ -2,25 +2,31 @@
 
 from __future__ import annotations
 
+import contextlib
 import csv
 import errno
+import gc
 import io
 import os
+import shutil
 import tracemalloc
 import warnings
+import weakref
 import zlib
 
 import cv2
 import numpy as np
 import pytest
+from helpers.refusals import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ms_gan.data import folder as module
-from ms_gan.data.description import NothingHeldOut
-from ms_gan.data.folder import load_folder
-from ms_gan.data.folder_labels import composed
+from ms_gan.data import folder
+from ms_gan.data.description import DataRequest
+from ms_gan.data.folder import decoding, load_folder
+from ms_gan.data.folder.tables import composed
+from ms_gan.data.folder.tenth import Tenth, choose_tenth
 from ms_gan.errors import UserError
 from ms_gan.labels import natural_order
 
@@ -39,16 +45,15 @@ def fill(home, names):
         write(home / name)
 
 
-def load(home, split="train", size=8, channels=3, *arguments, **options):
-    return load_folder(split, home, size, channels, *arguments, **options)
+def load(home, split="train", size=8, channels=3, labelled=True, skip_unreadable=False, verify_test=False, **wanted):
+    request = DataRequest(size, channels, classes=int(labelled), verify_test=verify_test, **wanted)
+    return load_folder(split, home, request, skip_unreadable)
 
 
 def refusal(home, *named, **options):
-    """Return the message with which the folder is refused: one line that names the file and then has a mend."""
-    with pytest.raises(UserError) as caught:
-        load(home, **options)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1 and "; " in message.split(": ", 1)[1]
+    """Return the message with which the folder is refused: one line that names the file, and then how to fix it."""
+    message = refused(load, home, **options)
+    assert "; " in message.split(": ", 1)[1]
     for name in named or [str(home)]:
         assert str(name) in message
     return message
@@ -61,12 +66,25 @@ def only(data):
     return tuple(image[:, 0, 0].tolist())
 
 
+def recorded_crops(monkeypatch, look):
+    """What `look` returns for each image at the moment when its middle is cropped out of it, in a list that grows."""
+    found, crop = [], Image.Image.crop
+
+    def recording(image, box):
+        part = crop(image, box)
+        found.append(look(part))
+        return part
+
+    monkeypatch.setattr(Image.Image, "crop", recording)
+    return found
+
+
 # What is in a file
 
 
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".TIFF", ".webp", ".PNG", ".gif", ".jpg", ".JPEG", ".jpe"])
 @pytest.mark.parametrize("colour", [RED, GREEN, BLUE, WHITE, BLACK])
-def test_formats(tmp_path, suffix, colour):
+def test_every_format_is_read(tmp_path, suffix, colour):
     if suffix == ".webp":
         write(tmp_path / "a.webp", colour, lossless=True)
     else:
@@ -102,7 +120,7 @@ def test_formats(tmp_path, suffix, colour):
         ("a.jpg", "CMYK", (0, 255, 255, 0), RED),
     ],
 )
-def test_modes(tmp_path, name, mode, colour, wanted):
+def test_every_pixel_mode_is_read(tmp_path, name, mode, colour, wanted):
     options = {"lossless": True} if name.endswith("webp") else {}
     write(tmp_path / name, colour, mode=mode, **options)
     assert np.abs(np.subtract(only(load(tmp_path)), wanted)).max() <= 2 * name.endswith("jpg")
@@ -112,7 +130,7 @@ def test_modes(tmp_path, name, mode, colour, wanted):
 
 @pytest.mark.parametrize("transparency, wanted", [(None, BLUE), (1, WHITE), (0, BLUE), (b"\xff\x00", WHITE)])
 @pytest.mark.parametrize("suffix", [".png", ".gif"])
-def test_palettes(tmp_path, suffix, transparency, wanted):
+def test_palettes_and_their_transparency_are_read(tmp_path, suffix, transparency, wanted):
     if suffix == ".gif" and isinstance(transparency, bytes):
         pytest.skip("GIF has no such transparency")
     image = Image.new("P", (8, 8), 1)
@@ -128,18 +146,18 @@ def test_palettes(tmp_path, suffix, transparency, wanted):
     "mode, colour, key, wanted",
     [("RGB", RED, RED, WHITE), ("RGB", RED, BLUE, RED), ("L", 9, 9, WHITE), ("L", 9, 8, (9, 9, 9))],
 )
-def test_a_colour_that_stands_for_nothing(tmp_path, mode, colour, key, wanted):
+def test_a_transparent_colour_becomes_white(tmp_path, mode, colour, key, wanted):
     write(tmp_path / "a.png", colour, mode=mode, transparency=key)
     assert only(load(tmp_path)) == wanted
 
 
-def test_sixteen_bits_of_colour(tmp_path):
+def test_colours_of_sixteen_bits_are_read(tmp_path):
     pixels = np.full((8, 8, 3), (65535, 32768, 257), np.uint16)  # cv2: blue first
     assert cv2.imwrite(str(tmp_path / "a.png"), pixels)
     assert only(load(tmp_path)) == (1, 128, 255)
 
 
-def test_the_first_frame_counts(tmp_path):
+def test_the_first_frame_of_an_animation_is_read(tmp_path):
     frames = [Image.new("RGB", (8, 8), colour) for colour in (GREEN, RED)]
     for suffix in ("gif", "tif", "webp", "png"):
         options = {"lossless": True} if suffix == "webp" else {}
@@ -150,7 +168,7 @@ def test_the_first_frame_counts(tmp_path):
 
 @pytest.mark.parametrize("suffix", ["jpg", "png", "webp", "tif"])
 @pytest.mark.parametrize("orientation", range(1, 9))
-def test_orientation(tmp_path, orientation, suffix):
+def test_images_are_turned_upright_as_exif_says(tmp_path, orientation, suffix):
     upright = np.zeros((12, 24, 3), np.uint8)
     upright[:6, 6:12], upright[:6, 12:18] = RED, GREEN
     upright[6:, 6:12], upright[6:, 12:18] = BLUE, WHITE
@@ -186,7 +204,7 @@ def test_damaged_exif_does_no_harm(tmp_path, suffix, exif):
 
 
 @pytest.mark.parametrize("size", [(40, 20), (20, 40)])
-def test_the_middle_is_kept(tmp_path, size):
+def test_images_are_cropped_at_the_centre(tmp_path, size):
     pixels = np.full((20, 40, 3), GREEN, np.uint8)
     pixels[:, :10], pixels[:, 30:] = RED, BLUE
     image = Image.fromarray(pixels if size[0] == 40 else np.ascontiguousarray(pixels.swapaxes(0, 1)))
@@ -224,25 +242,23 @@ def test_a_jpeg_that_is_decoded_coarsely_is_as_one_decoded_in_full(tmp_path, cha
     full = np.asarray(Image.open(tmp_path / "a.jpg").convert("L" if channels == 1 else "RGB"))
     square = full[top : top + edge, left : left + edge]
     wanted = cv2.resize(square, (32, 32), interpolation=cv2.INTER_AREA).reshape(32, 32, channels).transpose(2, 0, 1)
-    cropped = []
-    flattened = module._flattened
-    monkeypatch.setattr(module, "_flattened", lambda image, *rest: cropped.append(image) or flattened(image, *rest))
+    cropped = recorded_crops(monkeypatch, lambda image: image)
     for finer in (False, True):
-        image = load(tmp_path, size=32, channels=channels, finer=finer).at_size(32).images[0]
+        image = load(tmp_path, size=32, channels=channels, rotate_and_mirror=finer).at_size(32).images[0]
         assert np.abs(image.astype(int) - wanted).mean() < 1.5
     assert cropped[0].size == (decoded, decoded) and cropped[0].mode == ("L" if channels == 1 else "RGB")
 
 
-def test_finer_images_if_they_fit(tmp_path, monkeypatch):
+def test_images_to_be_turned_have_twice_the_size_if_memory_allows(tmp_path, monkeypatch):
     write(tmp_path / "a.png", size=(50, 40))
-    data = load(tmp_path, finer=True)
+    data = load(tmp_path, rotate_and_mirror=True)
     assert data.images.shape == (1, 3, 16, 16)
     assert data.notes == (
         "1 image(s) of 50x40, cropped at the centre to squares, brought to 16x16 in colour",
         "twice as fine as the recipe's, so that turning blurs them less",
     )
-    monkeypatch.setattr(module, "MOST_BYTES", 3 * 16 * 16 - 1)
-    data = load(tmp_path, finer=True)
+    monkeypatch.setattr(folder, "MOST_BYTES", 3 * 16 * 16 - 1)
+    data = load(tmp_path, rotate_and_mirror=True)
     assert data.images.shape == (1, 3, 8, 8) and "1 GiB" in data.notes[1]
 
 
@@ -252,7 +268,7 @@ def test_the_notes_say_what_was_done(tmp_path, monkeypatch):
     write(tmp_path / "00.jpg", 3, (640, 480), "L")
     write(tmp_path / "01.png", (1, 2, 3, 4), (640, 480), "RGBA")
     (tmp_path / "broken.png").write_bytes(b"no image")
-    monkeypatch.setattr(module, "WORTH_A_NOTE", 1)
+    monkeypatch.setattr(folder, "WORTH_A_NOTE", 1)
     train, test = (load(tmp_path, split, skip_unreadable=split == "train") for split in ("train", "test"))
     assert len(train.images) + len(test.images) == 21
     assert " of 640x480 to 1920x1080, cropped at the centre to squares, brought to 8x8 in colour" in train.notes[0]
@@ -277,10 +293,10 @@ def test_what_is_no_image_or_hidden_is_ignored(tmp_path):
     fill(tmp_path, ["b.png", "a/c.png", ".hidden.png", ".git/d.png", "__MACOSX/._b.png"])
     (tmp_path / "read me.txt").write_text("hello")
     os.mkfifo(tmp_path / "pipe.png")
-    assert module._image_names(tmp_path, []) == ["a/c.png", "b.png"]
+    assert load(tmp_path, labelled=False).names == ("a/c.png", "b.png")
 
 
-def test_names_with_anything_in_them(tmp_path):
+def test_file_names_may_hold_any_character(tmp_path):
     names = ["größe 1.png", "日本/é.PNG", "a;b,c.png", '"q".png', "tab\t.png", " .png", "line\nbreak.png", "100%.png"]
     fill(tmp_path, names)
     write(tmp_path / os.fsdecode(b"latin-\xe9.png"))
@@ -300,19 +316,24 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path):
     (home / "folder").symlink_to(tmp_path / "elsewhere")
     (home / "file.png").symlink_to(tmp_path / "elsewhere" / "a.png")
     (tmp_path / "elsewhere" / "back").symlink_to(home)
-    assert module._image_names(home, []) == ["file.png", "folder/a.png"]
-    assert len(load(home, labelled=False).images) == 2
+    assert load(home, labelled=False).names == ("file.png", "folder/a.png")
     (home / "gone.png").symlink_to(tmp_path / "nowhere")
     assert "No such file" in refusal(home, home / "gone.png", labelled=False)
 
 
-def test_the_order_is_that_of_the_paths_and_the_result_the_same(tmp_path, monkeypatch):
+def test_images_come_in_the_order_of_their_paths_however_they_are_listed(tmp_path, monkeypatch):
     for number, name in enumerate(("b.png", "a/z.png", "B.png", "a.png", "c/d/e.png")):
         write(tmp_path / name, (number, 0, 0))
     assert load(tmp_path, labelled=False).images[:, 0, 0, 0].tolist() == [2, 3, 1, 0, 4]
     before = load(tmp_path, labelled=False).sha256
-    files = module._files
-    monkeypatch.setattr(module, "_files", lambda *arguments: reversed(list(files(*arguments))))
+    scandir = os.scandir
+
+    @contextlib.contextmanager
+    def backwards(path):
+        with scandir(path) as entries:
+            yield reversed(list(entries))
+
+    monkeypatch.setattr(os, "scandir", backwards)
     assert load(str(tmp_path), labelled=False).sha256 == before
 
 
@@ -321,7 +342,7 @@ def test_the_order_is_that_of_the_paths_and_the_result_the_same(tmp_path, monkey
 
 def test_no_folder_is_refused(tmp_path):
     for nothing in (None, ""):
-        with pytest.raises(UserError, match="^--dataset folder needs --data-path"):
+        with pytest.raises(UserError, match="^the data set folder is read from your images; .*data_path"):
             load(nothing)
     assert "does not exist" in refusal(tmp_path / "nowhere")
     write(tmp_path / "a.png")
@@ -336,7 +357,7 @@ def test_folders_without_images_are_refused(tmp_path):
     assert "holds 2 file(s), but no image" in refusal(tmp_path)
 
 
-def test_what_must_not_be_read_is_refused(tmp_path, monkeypatch):
+def test_a_folder_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
     fill(tmp_path, ["a.png", "b/c.png"])
     scandir = os.scandir
 
@@ -387,7 +408,7 @@ FAULTS = {
 def test_an_unreadable_image_is_refused_or_left_out(tmp_path, name, capfd):
     fill(tmp_path, ["a.png", "z.png"])
     (tmp_path / name).write_bytes(FAULTS[name])
-    message = refusal(tmp_path, tmp_path / name, "--skip-unreadable", "1 of 3 images")
+    message = refusal(tmp_path, tmp_path / name, "skip_unreadable", "1 of 3 images")
     if name == "bomb.png":
         assert "decompression bomb" in message
     data = load(tmp_path, skip_unreadable=True)
@@ -395,7 +416,7 @@ def test_an_unreadable_image_is_refused_or_left_out(tmp_path, name, capfd):
     assert any("left out 1 unreadable" in note and str(tmp_path / name) in note for note in data.notes)
     (tmp_path / "a.png").unlink()
     (tmp_path / "z.png").unlink()
-    assert "--skip-unreadable" not in refusal(tmp_path, tmp_path / name, "1 of 1 images", skip_unreadable=True)
+    assert "skip_unreadable" not in refusal(tmp_path, tmp_path / name, "1 of 1 images", skip_unreadable=True)
     assert capfd.readouterr().err == ""
 
 
@@ -406,7 +427,7 @@ def test_all_unreadable_images_are_counted(tmp_path):
     refusal(tmp_path, tmp_path / "b.png", "3 of 5 images")
 
 
-def test_numbers_whose_range_nobody_knows_are_refused(tmp_path):
+def test_pixels_of_an_unknown_range_are_refused(tmp_path):
     write(tmp_path / "a.tif", 0.5, mode="F")
     assert "floating-point" in refusal(tmp_path, tmp_path / "a.tif")
     write(tmp_path / "a.tif", 70_000, mode="I")
@@ -415,7 +436,7 @@ def test_numbers_whose_range_nobody_knows_are_refused(tmp_path):
 
 def test_a_large_image_costs_no_warning_but_a_refusal(tmp_path, monkeypatch):
     write(tmp_path / "a.png", size=(100, 100))
-    monkeypatch.setattr(module, "MOST_PIXELS", 9_000)
+    monkeypatch.setattr(decoding, "MOST_PIXELS", 9_000)
     before = Image.MAX_IMAGE_PIXELS
     with warnings.catch_warnings():
         warnings.simplefilter("error")
@@ -423,7 +444,7 @@ def test_a_large_image_costs_no_warning_but_a_refusal(tmp_path, monkeypatch):
     assert Image.MAX_IMAGE_PIXELS == before
 
 
-def test_as_many_pixels_as_cameras_have(tmp_path):
+def test_an_image_of_108_megapixels_is_read(tmp_path):
     Image.new("L", (12_000, 9_000)).save(tmp_path / "a.jpg")
     assert load(tmp_path).images.shape == (1, 3, 8, 8)
 
@@ -438,29 +459,29 @@ def table(home, text, names=("a.png", "b.png", "sub/c.png"), encoding="utf-8"):
 
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 @pytest.mark.parametrize("end", ["\n", "\r\n", "\n\n"])
-def test_a_class_each(tmp_path, encoding, end):
+def test_a_table_of_classes_is_read(tmp_path, encoding, end):
     rows = ["file,label", "sub/c.png, zèbre ", '"b.png","a cat; or so"', "./a.png,zèbre", ""]
     table(tmp_path, end.join(rows), encoding=encoding)
     data = load(tmp_path)
-    assert data.classes == ("a cat; or so", "zèbre") and data.places == 0
+    assert data.classes == ("a cat; or so", "zèbre") and data.max_tags == 0
     assert data.labels.dtype == np.int32 and data.labels.tolist() == [1, 0, 1]
-    assert "looks like tags" in refusal(tmp_path, tmp_path / "labels.csv", "a cat; or so", places=2)
+    assert "looks like tags" in refusal(tmp_path, tmp_path / "labels.csv", "a cat; or so", max_tags=2)
     (tmp_path / "labels.csv").write_text((tmp_path / "labels.csv").read_text(encoding).replace(";", ""), encoding)
-    data = load(tmp_path, places=2)
-    assert data.places == 2 and data.labels.dtype == np.int32 and data.labels.tolist() == [[2, 0], [1, 0], [2, 0]]
+    data = load(tmp_path, max_tags=2)
+    assert data.max_tags == 2 and data.labels.dtype == np.int32 and data.labels.tolist() == [[2, 0], [1, 0], [2, 0]]
 
 
-def test_tags(tmp_path):
+def test_a_table_of_tags_is_read(tmp_path):
     table(tmp_path, "file,tags\nb.png, d ; b;;b ;c\nsub\\c.png,\na.png,a;d\n")
-    data = load(tmp_path, places=4)
-    assert data.classes == ("a", "b", "c", "d") and data.places == 4
+    data = load(tmp_path, max_tags=4)
+    assert data.classes == ("a", "b", "c", "d") and data.max_tags == 4
     assert data.labels.tolist() == [[1, 4, 0, 0], [2, 3, 4, 0], [0, 0, 0, 0]]
-    message = refusal(tmp_path, tmp_path / "labels.csv", "b.png", places=2)
-    assert "line 2" in message and "3 tags" in message and message.endswith("--set data.places=3")
+    message = refusal(tmp_path, tmp_path / "labels.csv", "b.png", max_tags=2)
+    assert "line 2" in message and "3 tags" in message and message.endswith("data.max_tags=3")
     assert "one class an image" in refusal(tmp_path, tmp_path / "labels.csv")
     table(tmp_path, "file,tags\nb.png,d,b\nsub\\c.png,\na.png,a;d\n")
     assert "line 2: has 3 column(s), not 2; write file,tags, tags joined by ;" in refusal(
-        tmp_path, tmp_path / "labels.csv", places=4
+        tmp_path, tmp_path / "labels.csv", max_tags=4
     )
 
 
@@ -498,7 +519,7 @@ ROWS = "file,label\na.png,x\nb.png,y\n"
         ("file,label\n\0\n", ["line 2"]),
     ],
 )
-def test_slips_in_the_table(tmp_path, text, parts):
+def test_a_wrong_table_is_refused_by_its_line(tmp_path, text, parts):
     table(tmp_path, text)
     message = refusal(tmp_path, tmp_path / "labels.csv")
     for part in parts:
@@ -508,10 +529,10 @@ def test_slips_in_the_table(tmp_path, text, parts):
 @pytest.mark.parametrize("cell", ["a,b", "a;b,c"])
 def test_no_tag_holds_a_comma(tmp_path, cell):
     table(tmp_path, f'file,tags\na.png,"{cell}"\n', ["a.png"])
-    assert "comma" in refusal(tmp_path, tmp_path / "labels.csv", places=3)
+    assert "comma" in refusal(tmp_path, tmp_path / "labels.csv", max_tags=3)
 
 
-def test_a_table_that_is_no_file(tmp_path):
+def test_a_table_that_cannot_be_opened_is_refused(tmp_path):
     write(tmp_path / "a.png")
     (tmp_path / "labels.csv").symlink_to(tmp_path / "nowhere")
     assert "cannot be read" in refusal(tmp_path, tmp_path / "labels.csv")
@@ -525,7 +546,7 @@ words = st.text(st.characters(blacklist_categories=("C", "Z"), blacklist_charact
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(tags=st.lists(st.sets(words, max_size=4), min_size=3, max_size=3), one_class=st.booleans())
-def test_tables_come_back(tmp_path, tags, one_class):
+def test_any_table_that_a_csv_writer_writes_is_read(tmp_path, tags, one_class):
     names = ["a, b\\c.png", 'c"d.png', "e/é;.png"]
     if not (tmp_path / "e").exists():
         fill(tmp_path, names)
@@ -536,7 +557,7 @@ def test_tables_come_back(tmp_path, tags, one_class):
             tags = [set(sorted(image)[:1]) or {"none"} for image in tags]
         writer.writerows([name, ";".join(image)] for name, image in zip(names, tags))
     tags = [{composed(tag) for tag in image} for image in tags]
-    data = load(tmp_path, size=1, places=4)
+    data = load(tmp_path, size=1, max_tags=4)
     assert data.classes == tuple(natural_order(set().union(*tags)))
     if not data.classes:
         assert data.labels is None
@@ -558,27 +579,27 @@ def test_tables_come_back(tmp_path, tags, one_class):
 def test_any_table_is_taken_or_refused_in_one_line(tmp_path, start, rest):
     table(tmp_path, start + rest, [] if (tmp_path / "a.png").exists() else ["a.png"])
     try:
-        assert load(tmp_path, size=1, places=9).labels.shape == (1, 9)
+        assert load(tmp_path, size=1, max_tags=9).labels.shape == (1, 9)
     except UserError:
-        refusal(tmp_path, tmp_path / "labels.csv", places=9)
+        refusal(tmp_path, tmp_path / "labels.csv", max_tags=9)
 
 
-def test_a_folder_for_each_class(tmp_path):
+def test_sub_folders_are_classes(tmp_path):
     fill(tmp_path, ["dog/1.png", "cat/1.png", "cat/2.jpg", "ape/x.gif"])
     (tmp_path / "empty").mkdir()
     data = load(tmp_path)
     assert data.classes == ("ape", "cat", "dog") and data.labels.tolist() == [0, 1, 1, 2]
-    assert load(tmp_path, places=1).labels.tolist() == [[1], [2], [2], [3]]
+    assert load(tmp_path, max_tags=1).labels.tolist() == [[1], [2], [2], [3]]
     write(tmp_path / "cat, or so" / "1.png")
     assert "comma" in refusal(tmp_path, tmp_path / "cat, or so")
 
 
-@pytest.mark.parametrize("places", [0, 3])
+@pytest.mark.parametrize("max_tags", [0, 3])
 @pytest.mark.parametrize("names", [["a.png", "b.png"], ["sub/deep/a.png", "sub/deep/b.png"]])
-def test_no_labels(tmp_path, names, places):
+def test_a_folder_without_table_or_class_folders_has_no_labels(tmp_path, names, max_tags):
     fill(tmp_path, names)
-    data = load(tmp_path, places=places)
-    assert data.labels is None and data.classes == () and data.places == 0
+    data = load(tmp_path, max_tags=max_tags)
+    assert data.labels is None and data.classes == () and data.max_tags == 0
 
 
 @pytest.mark.parametrize(
@@ -595,23 +616,23 @@ def test_names_and_tags_are_the_same_in_every_unicode_form(tmp_path):
     fill(tmp_path, names)
     text = "file,tags\ncaf\xe9.png,jalapen\u0303o\njalapen\u0303o.png,jalape\xf1o;b\nc.png,b\n"
     (tmp_path / "labels.csv").write_text(text, "utf-8")
-    data = load(tmp_path, places=2)
+    data = load(tmp_path, max_tags=2)
     assert data.classes == ("b", "jalape\xf1o") and data.labels.tolist() == [[1, 0], [2, 0], [1, 2]]
 
 
-def test_a_format_that_is_not_read_is_said_to_be_one(tmp_path):
+def test_a_row_for_a_file_of_another_format_is_explained(tmp_path):
     table(tmp_path, "file,label\na.png,x\nb.png,x\nsub/c.png,y\nd.HEIC,y\n")
     assert "there is no image 'd.HEIC'" in refusal(tmp_path, "line 5")
     (tmp_path / "d.HEIC").write_bytes(b"?")
     assert "format that is not read" in refusal(tmp_path, "line 5", "d.HEIC")
 
 
-def test_labels_go_with_the_images_that_are_left(tmp_path):
+def test_unreadable_images_take_their_labels_with_them(tmp_path):
     table(tmp_path, "file,label\na.png,x\nb.png,y\nsub/c.png,z\n")
     (tmp_path / "b.png").write_bytes(b"?")
     data = load(tmp_path, skip_unreadable=True)
     assert data.classes == ("x", "y", "z") and data.labels.tolist() == [0, 2]
-    assert load(tmp_path, skip_unreadable=True, places=1).labels.tolist() == [[1], [3]]
+    assert load(tmp_path, skip_unreadable=True, max_tags=1).labels.tolist() == [[1], [3]]
 
 
 # Splits
@@ -628,29 +649,39 @@ def test_a_tenth_is_held_out_by_name_alone(tmp_path):
     (tmp_path / "6.png").write_bytes(b"?")
     assert load(tmp_path, "test", 1, skip_unreadable=True).images[:, 0, 0, 0].tolist() == [0, 33]
     assert load(tmp_path, "train", 1).sha256 == train.sha256
-    assert "33.png" not in refusal(tmp_path, "6.png", "1 of 39", verify=True)  # held out, and looked at all the same
-    again = load(tmp_path, "train", 1, skip_unreadable=True, verify=True)
+    message = refusal(tmp_path, "6.png", "1 of 39", verify_test=True)  # a test image, and read all the same
+    assert "33.png" not in message
+    again = load(tmp_path, "train", 1, skip_unreadable=True, verify_test=True)
     assert again.sha256 == train.sha256 and "6.png" in " ".join(again.notes)
 
 
-def test_the_held_out_ones_stay_when_others_come(tmp_path):
+def test_the_test_tenth_stays_when_others_come():
     names = [f"sub/{number}.png" for number in range(60)]
     for count in range(10, 60):
-        before, trained_on, up_to, but = module._hold_out("test", tmp_path, names[:count], [], None)
-        more = names[count::-1]  # one more, listed the other way round
-        after = set(module._hold_out("test", tmp_path, more, [], None)[0])
-        assert len(before) == count // 10 and len(after) == (count + 1) // 10
-        assert set(before) <= after or after - set(before) == {names[count]}
-        assert sorted(before + trained_on) == sorted(names[:count])
-        kept, others, *same = module._hold_out("test", tmp_path, more, [], up_to, but)
-        assert same == [up_to, but] == [up_to, ()] and set(before) <= set(kept) and set(trained_on) <= set(others)
-        with pytest.raises(NothingHeldOut):
-            module._hold_out("test", tmp_path, trained_on, [], up_to)
-        with pytest.raises(UserError, match="held out when the run began"):
-            module._hold_out("train", tmp_path, before, [], up_to)
+        before, after = (choose_tenth(some, None) for some in (names[:count], names[count::-1]))  # one more, backwards
+        old, new = ({name for name in names[: count + 1] if tenth.holds(name)} for tenth in (before, after))
+        old.discard(names[count])
+        assert len(old) == count // 10 and len(new) == (count + 1) // 10
+        assert old <= new or new - old == {names[count]}
+        assert before == Tenth(before.up_to, ())
 
 
-def test_too_few_to_hold_out(tmp_path):
+def test_images_that_were_trained_on_are_no_test_images_and_the_other_way_round(tmp_path):
+    fill(tmp_path, [f"{number}.png" for number in range(20)])
+    train, test = (load(tmp_path, split) for split in ("train", "test"))
+    record = {"held_out_up_to": train.held_out_up_to, "held_out_but": train.held_out_but}
+    for gone, split, why in (
+        (test, "test", 'none is held out for "test"'),
+        (train, "train", "were held out when the run began"),
+    ):
+        home = tmp_path.with_name(f"without {split}")
+        shutil.copytree(tmp_path, home)
+        for name in gone.names:
+            (home / name).unlink()
+        assert why in refusal(home, split=split, **record)
+
+
+def test_fewer_than_ten_images_have_no_test_tenth(tmp_path):
     fill(tmp_path, [f"{number}.png" for number in range(9)])
     assert len(load(tmp_path).images) == 9
     assert "9 image(s)" in refusal(tmp_path, split="test")
@@ -681,51 +712,30 @@ def test_folders_for_train_and_test(tmp_path):
 def test_tables_in_train_and_test(tmp_path):
     table(tmp_path / "train", "file,tags\na.png,x;z\nb.png,y\n", ["a.png", "b.png"])
     table(tmp_path / "test", "file,tags\na.png,z\n", ["a.png"])
-    assert load(tmp_path, places=2).labels.tolist() == [[1, 3], [2, 0]]
-    data = load(tmp_path, "test", places=2)
+    assert load(tmp_path, max_tags=2).labels.tolist() == [[1, 3], [2, 0]]
+    data = load(tmp_path, "test", max_tags=2)
     assert data.labels.tolist() == [[3, 0]] and data.classes == ("x", "y", "z")
     (tmp_path / "test" / "labels.csv").write_text("file,tags\na.png,w\n")
-    assert "line 2: 'w' does not occur" in refusal(tmp_path, tmp_path / "test" / "labels.csv", split="test", places=2)
+    assert "line 2: 'w' does not occur" in refusal(tmp_path, tmp_path / "test" / "labels.csv", split="test", max_tags=2)
     (tmp_path / "test" / "labels.csv").unlink()
-    assert load(tmp_path, "test", places=2).labels is None
-
-
-def test_an_empty_split(tmp_path):
-    fill(tmp_path, ["train/a.png"])
-    (tmp_path / "test").mkdir()
-    assert len(load(tmp_path).images) == 1
-    assert "holds no images" in refusal(tmp_path, tmp_path / "test", split="test")
-
-
-@pytest.mark.parametrize("name", ["a.png", "cat/a.png"])
-def test_what_lies_beside_the_splits_is_refused(tmp_path, name):
-    fill(tmp_path, ["train/a.png", "test/a.png", name])
-    assert "beside train/ and test/" in refusal(tmp_path, tmp_path / name)
-    (tmp_path / name).unlink()
-    (tmp_path / "labels.csv").write_text("file,label\n")
-    assert "of its own" in refusal(tmp_path, tmp_path / "labels.csv")
+    assert load(tmp_path, "test", max_tags=2).labels is None
 
 
 # Memory
 
 
-def test_few_images_at_a_time(tmp_path, monkeypatch):
+def test_few_images_are_decoded_at_a_time(tmp_path, monkeypatch):
     fill(tmp_path, [f"{number}.png" for number in range(9)])
-    alive, most = [], []
-    read = module._flattened
+    alive = []
 
-    def flattened(image, channels):
-        import gc
-        import weakref
-
+    def count_alive(image):
         gc.collect()
         alive.append(weakref.ref(image))
-        most.append(sum(reference() is not None for reference in alive))
-        return read(image, channels)
+        return sum(reference() is not None for reference in alive)
 
-    monkeypatch.setattr(module, "_flattened", flattened)
+    most = recorded_crops(monkeypatch, count_alive)
     load(tmp_path)
-    assert len(most) == 9 and max(most) <= module.WORKERS
+    assert len(most) == 9 and max(most) <= decoding.WORKERS
 
 
 def test_many_images_take_no_more_memory_than_their_array(tmp_path):

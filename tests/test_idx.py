@@ -8,28 +8,23 @@ import tracemalloc
 
 import numpy as np
 import pytest
+from helpers.idx_files import idx_bytes
+from helpers.refusals import refused
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import array_shapes, arrays
 
-from ms_gan.data.idx import read_idx
+from ms_gan.data.mnist.idx import read_idx
 from ms_gan.errors import UserError
 
 byte_arrays = arrays(np.uint8, array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=9))
 quick = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
-def idx_bytes(array: np.ndarray) -> bytes:
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
-
-
 def refusal(path) -> str:
     """Return the message with which the file is refused, which must be one line that names it."""
-    with pytest.raises(UserError) as caught:
-        read_idx(path)
-    message = str(caught.value)
+    message = refused(read_idx, path)
     assert str(path) in message
-    assert "\n" not in message
     return message
 
 

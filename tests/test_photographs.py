@@ -15,19 +15,21 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from commands import environment, kill_when, published_recipes, run, start, steps_saved
+from helpers.commands import PUBLISHED, environment, here, kill_when, refused_here, run, start, steps_saved
 from PIL import Image
 
-from ms_gan import cli, data
+from ms_gan import data
+from ms_gan.data import DataRequest
 from ms_gan.data.folder import load_folder
-from ms_gan.evaluation.sampling import CHUNK, in_chunks, on_arrays, seeded_inputs
+from ms_gan.sampling import CHUNK, in_chunks, on_arrays, seeded_inputs
+from ms_gan.schema.recipe import Latent
 
 pytestmark = pytest.mark.usefixtures("device")
 
 TAGS = ("basil", "cheese", "olive", "onion")
 COUNT = 30  # photographs that can be read, of which three are held out
 SUFFIXES = ("png", "jpg", "bmp", "gif", "tiff", "webp")
-LATENT = {"size": 6, "distribution": "normal"}
+LATENT = Latent(size=6)
 PICTURES = {"samples.png", "interpolation.png", "generated_beside_real.png", "reconstructions.png", "transfer.png"}
 STEPS = 18  # of three an epoch: checkpoints fall between rows of the history
 
@@ -100,20 +102,6 @@ def training(name, photographs, output, *more, steps=2):
     ]
 
 
-def here(*arguments, status=0):
-    """Run a command in this process; check its exit status."""
-    assert cli.main([str(argument) for argument in arguments]) == status
-
-
-def refused_here(capsys, *arguments):
-    """Run a command in this process that refuses; return the one line with which it does."""
-    capsys.readouterr()
-    here(*arguments, status=2)
-    line = capsys.readouterr().err
-    assert re.fullmatch(r"error: [^\n]+\n", line), line
-    return line
-
-
 # the photographs
 
 
@@ -125,10 +113,10 @@ def tags_of(number):
     return [tag for place, tag in enumerate(TAGS) if number >> place & 1]
 
 
-def label_of(number, places=9):
+def label_of(number, max_tags=9):
     """The label of a photograph, put together from what labels.csv is to say."""
     numbers = [1 + TAGS.index(tag) for tag in tags_of(number)]
-    return numbers + [0] * (places - len(numbers))
+    return numbers + [0] * (max_tags - len(numbers))
 
 
 def photograph(path, number):
@@ -195,9 +183,9 @@ def trained(photographs, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def model(trained):
-    from ms_gan.cli.trained import load_trained
+    from ms_gan.runs.model import load_model
 
-    return load_trained(str(trained))
+    return load_model(str(trained))
 
 
 @pytest.fixture(scope="module")
@@ -211,24 +199,27 @@ def recorded(monkeypatch):
     from ms_gan.evaluation import plots
 
     calls = {}
-    for name in ("sheet", "compare", "captioned"):
 
-        def recording(*arguments, original=getattr(plots, name), **named):
+    def recorder(original):
+        def recording(*arguments, **named):
             bound = inspect.signature(original).bind(*arguments, **named)
             bound.apply_defaults()
             calls[bound.arguments["path"].name] = SimpleNamespace(**bound.arguments)
             original(*arguments, **named)
 
-        monkeypatch.setattr(plots, name, recording)
+        return recording
+
+    for name in ("sheet", "compare", "captioned"):
+        monkeypatch.setattr(plots, name, recorder(getattr(plots, name)))
     return calls
 
 
 @pytest.fixture
 def loaded(trained, model, monkeypatch):
     """`eval` of the run finds it loaded, and its networks compiled, already."""
-    from ms_gan.cli import trained as module
+    from ms_gan.runs import model as module
 
-    monkeypatch.setattr(module, "load_trained", {str(trained): model}.__getitem__)
+    monkeypatch.setattr(module, "load_model", {str(trained): model}.__getitem__)
 
 
 @pytest.fixture
@@ -260,10 +251,10 @@ def test_the_run_says_what_was_done_to_the_photographs(trained, photographs):
     assert '3 of 31 images are held out for "test"' in log
     assert f"left out 1 unreadable image(s), the first of them {photographs / 'broken.jpg'}" in log
     assert f"27 images from the folder {photographs}" in log
-    settings = json.loads((trained / "recipe.json").read_text())
+    settings = json.loads((trained / "settings.json").read_text())
     assert settings["classes"] == list(TAGS) and settings["dataset"] == "folder"
-    assert (settings["recipe"]["data"]["classes"], settings["recipe"]["data"]["places"]) == (4, 9)
-    record = json.loads((trained / "environment.json").read_text())["data"]
+    assert (settings["recipe"]["data"]["classes"], settings["recipe"]["data"]["max_tags"]) == (4, 9)
+    record = json.loads((trained / "provenance.json").read_text())["data"]
     assert record["skip_unreadable"] is True and record["path"] == str(photographs)
 
 
@@ -272,7 +263,7 @@ def test_the_run_says_what_was_done_to_the_photographs(trained, photographs):
 
 def held_out(photographs):
     """The numbers of the photographs that were not trained on."""
-    images = load_folder("test", photographs, 32, 3, labelled=False, skip_unreadable=True).images
+    images = load_folder("test", photographs, DataRequest(32, 3), skip_unreadable=True).images
     return sorted(number_of(image / 255) for image in images)
 
 
@@ -296,15 +287,15 @@ def test_eval_draws_what_the_checkpoint_makes_of_held_out_photographs(evaluated,
     expected = held_out(photographs)
     assert len(expected) == 3
     beside = shown["generated_beside_real.png"]
-    assert sorted(map(number_of, beside.real)) == expected
-    assert np.array_equal(beside.generated, model.draw(seeded_inputs(LATENT, 3, 5, own_labels(beside.real))))
+    assert sorted(map(number_of, beside.second[1])) == expected
+    assert np.array_equal(beside.first[1], model.draw(seeded_inputs(LATENT, 3, 5, own_labels(beside.second[1]))))
 
     pairs = shown["reconstructions.png"]
-    real, reconstructed = pairs.generated, pairs.real  # the left and the right half of `plots.compare`
+    (title, real), (other_title, reconstructed) = pairs.first, pairs.second
     own = own_labels(real)
     assert sorted(map(number_of, real)) == expected
     assert np.array_equal(reconstructed, model.draw((model.encode((real, own)), own)))
-    assert pairs.generated_title == "real (folder, test split)" and pairs.real_title == "reconstructed"
+    assert (title, other_title) == ("real (folder, test split)", "reconstructed")
 
 
 def test_eval_decodes_held_out_photographs_with_the_labels_of_others(evaluated, model, photographs):
@@ -377,7 +368,7 @@ def test_eval_takes_photographs_that_were_never_seen(trained, tmp_path, shown):
             photograph(tmp_path / split / f"{number}.png", number)
         write_labels(tmp_path / split, {f"{number}.png": tags_of(number) for number in numbers})
     here("eval", trained, "--reconstruct", "--data-path", tmp_path, "--output-dir", tmp_path / "eval")
-    assert sorted(map(number_of, shown["reconstructions.png"].generated)) == [20, 21, 22, 23]
+    assert sorted(map(number_of, shown["reconstructions.png"].first[1])) == [20, 21, 22, 23]
 
 
 def test_what_was_trained_on_is_not_called_held_out_when_the_folder_changes(trained, photographs, tmp_path, shown):
@@ -388,7 +379,7 @@ def test_what_was_trained_on_is_not_called_held_out_when_the_folder_changes(trai
         (changed / name_of(number)).unlink()
     write_labels(changed, {name: tags for name, tags in table().items() if (changed / name).exists()})
     here("eval", trained, "--reconstruct", "--data-path", changed, "--output-dir", tmp_path / "eval")
-    assert list(map(number_of, shown["reconstructions.png"].generated)) == out[:1]
+    assert list(map(number_of, shown["reconstructions.png"].first[1])) == out[:1]
 
 
 def test_without_held_out_photographs_the_pictures_say_what_they_show(trained, photographs, tmp_path, shown, capsys):
@@ -399,7 +390,7 @@ def test_without_held_out_photographs_the_pictures_say_what_they_show(trained, p
     write_labels(changed, {name: tags for name, tags in table().items() if (changed / name).exists()})
     here("eval", trained, "--reconstruct", "--data-path", changed, "--output-dir", tmp_path / "eval")
     assert "the pictures may show images that were trained on: " in capsys.readouterr().out
-    assert shown["reconstructions.png"].generated_title == "real (folder, train split)"
+    assert shown["reconstructions.png"].first[0] == "real (folder, train split)"
 
 
 def test_transfer_with_a_single_photograph_has_a_whole_row(trained, tmp_path, shown):
@@ -497,7 +488,7 @@ assert not any(name.split(".")[0] == "ms_gan" for name in sys.modules)
 def test_the_contract_and_mindspore_are_enough_to_transfer(bundle, model, photographs, tmp_path):
     from ms_gan.delivery.bundle import Bundle
 
-    images = load_folder("train", photographs, 32, 3, labelled=False, skip_unreadable=True).images
+    images = load_folder("train", photographs, DataRequest(32, 3), skip_unreadable=True).images
     images = np.float32(np.resize(images, (CHUNK, 3, 32, 32))) / 255  # what encode and draw take at once
     numbers = list(map(number_of, images))
     others = numbers[1:] + numbers[:1]
@@ -578,7 +569,7 @@ def test_a_killed_run_resumes_to_the_same_bytes_after_its_photographs_moved(phot
     here("train", "--resume", run_folder, "--data-path", now, "--steps", steps)
     here(*training("cvae_early", photographs, tmp_path / "undisturbed", "--skip-unreadable", steps=steps))
     assert result(run_folder, steps) == result(tmp_path / "undisturbed" / "cvae_early" / "1", steps)
-    assert json.loads((run_folder / "environment.json").read_text())["data"]["path"] == str(now)
+    assert json.loads((run_folder / "provenance.json").read_text())["data"]["path"] == str(now)
 
 
 @pytest.mark.slow
@@ -632,7 +623,7 @@ def test_a_run_goes_on_with_no_other_photographs(change, named, trained, photogr
 
 
 def test_every_recipe_is_trained_here():
-    assert published_recipes() == {*GREY, *COLOUR, *OTHERS} == {*SMALL}
+    assert PUBLISHED == {*GREY, *COLOUR, *OTHERS} == {*SMALL}
 
 
 @pytest.mark.parametrize(
@@ -641,23 +632,23 @@ def test_every_recipe_is_trained_here():
 def test_recipes_without_labels_train_on_photographs(name, photographs, tmp_path, capsys):
     here(*training(name, photographs, tmp_path, "--skip-unreadable"))
     assert f"brought to 28x28 in {'grey' if name in GREY else 'colour'}" in capsys.readouterr().out
-    settings = json.loads((tmp_path / name / "1" / "recipe.json").read_text())
+    settings = json.loads((tmp_path / name / "1" / "settings.json").read_text())
     assert settings["classes"] is None and settings["recipe"]["data"]["classes"] == 0
     for option in ("--reconstruct", "--transfer"):
         assert f"{name} has no encoder" in refused_here(capsys, "eval", tmp_path / name / "1", option)
     assert not (tmp_path / name / "1" / "eval").exists()
 
 
-@pytest.mark.parametrize("name, places", [("acgan", 0), ("cvae_late", 9)])
-def test_sub_folders_are_classes_and_tags(name, places, kinds, tmp_path):
+@pytest.mark.parametrize("name, max_tags", [("acgan", 0), ("cvae_late", 9)])
+def test_sub_folders_are_classes_and_tags(name, max_tags, kinds, tmp_path):
     here(*training(name, kinds, tmp_path))
-    settings = json.loads((tmp_path / name / "1" / "recipe.json").read_text())
+    settings = json.loads((tmp_path / name / "1" / "settings.json").read_text())
     assert settings["classes"] == ["calzone", "focaccia", "pizza"]
-    assert (settings["recipe"]["data"]["classes"], settings["recipe"]["data"]["places"]) == (3, places)
+    assert (settings["recipe"]["data"]["classes"], settings["recipe"]["data"]["max_tags"]) == (3, max_tags)
     assert (tmp_path / name / "1" / "checkpoints" / "step_00000002" / "generator.ckpt").exists()
-    images = data.load("folder", "train", kinds, {**settings["recipe"]["data"], "channels": 3})
+    images = data.load("folder", "train", kinds, DataRequest.of(settings["recipe"]["data"], channels=3))
     expected = [number_of(image / 255) % 3 for image in images.images]
-    assert images.labels.tolist() == ([[1 + kind] + [0] * 8 for kind in expected] if places else expected)
+    assert images.labels.tolist() == ([[1 + kind] + [0] * 8 for kind in expected] if max_tags else expected)
 
 
 def test_one_photograph_is_a_data_set(tmp_path, capsys):

@@ -6,13 +6,14 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from commands import write_mnist
+from helpers.commands import write_mnist
 
 from ms_gan import data
-from ms_gan.data import stacked
 from ms_gan.data.description import ImageData
+from ms_gan.data.synthetic import stacked
 from ms_gan.errors import UserError
-from ms_gan.evaluation import judges, scores
+from ms_gan.evaluation import judge, scores
+from ms_gan.schema.recipe import Latent
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -46,14 +47,12 @@ def test_it_is_always_the_same_and_its_splits_are_not(tmp_path):
     assert first.sha256 == again.sha256 and len(first.images) == 900 and len(test.images) == 400
     assert not np.array_equal(first.labels[:400], test.labels)
     first.require(28, 3, 0)
-    assert "channels are read" in judges.why_no_judge(first)
+    assert "channels are read" in judge.why_no_judge(first)
 
 
 @pytest.mark.parametrize("modes", ["as the test images", "one"])
 def test_modes_are_read_channel_by_channel(modes, readable):
-    judge = SimpleNamespace(
-        about={"classes": list("0123456789")}, read=lambda images: images[:, 0, 0, 0].astype(int) // 20
-    )
+    judge = SimpleNamespace(class_count=10, read=lambda images: images[:, 0, 0, 0].astype(int) // 20)
     drawn = readable.images if modes != "one" else np.repeat(readable.images[:1], 400, 0)
     found = scores.Scores()
     state = {"at": 0}
@@ -62,7 +61,7 @@ def test_modes_are_read_channel_by_channel(modes, readable):
         state["at"] += len(inputs[0])
         return np.float32(drawn[state["at"] - len(inputs[0]) : state["at"]]) / 255
 
-    scores.count_modes(found, draw, {"distribution": "normal", "size": 2}, judge, readable, 1)
+    scores.add_modes(found, scores.Subject(draw, Latent(2)), judge, readable, None, 1)
     assert set(found.generated) == set(found.real) == {"modes_400", "kl_400"}
     assert found.real["modes_400"] == len(np.unique(readable.labels))
     if modes == "one":
@@ -72,5 +71,5 @@ def test_modes_are_read_channel_by_channel(modes, readable):
 
 
 def test_drawn_digits_are_not_read_from_a_folder(tmp_path):
-    with pytest.raises(UserError, match="--dataset stacked_digits is drawn"):
+    with pytest.raises(UserError, match="the data set stacked_digits is drawn, not read; leave out data_path"):
         data.load("stacked_digits", "train", tmp_path)

@@ -4,148 +4,106 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Callable, Dict, Optional, Union
+from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
-from ms_gan.errors import UserError
+from ms_gan.errors import Setting, UserError
+from ms_gan.schema.recipe import DATASETS
 
 if TYPE_CHECKING:  # NumPy is heavy, and the names of the data sets are wanted without it
-    from ms_gan.data.description import ImageData
+    from ms_gan.data.description import DataRequest, ImageData
 
-__all__ = ["DATASETS", "ImageData", "load", "load_default"]
+__all__ = ["DATASETS", "DataRequest", "ImageData", "load", "load_default"]
 
 DataPath = Optional[Union[str, Path]]
-# where no recipe says otherwise
-WANTED = {"size": 28, "channels": 1, "classes": 0, "places": 0, "rotate_and_mirror": False}
+STACKED = "stacked_"
+READ = ("mnist", "folder", "arrays")  # from files that a user may have; the others are drawn
 
 
 def __getattr__(name: str) -> Any:
-    """Import ImageData when it is first asked for."""
-    if name != "ImageData":
+    """Import the classes of the description when they are first asked for."""
+    if name not in ("DataRequest", "ImageData"):
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ms_gan.data.description import ImageData
+    from ms_gan.data import description
 
-    return ImageData
-
-
-def _mnist(split: str, data_path: DataPath, wanted: dict[str, Any], skip_unreadable: bool) -> ImageData:
-    from ms_gan.data.description import nothing_to_learn
-    from ms_gan.data.mnist import load_mnist
-
-    images = load_mnist(split, data_path)
-    none = [name for number, name in enumerate(images.classes) if number not in images.labels]
-    if wanted["classes"] and split == "train" and none:
-        return replace(images, notes=(nothing_to_learn("classes", none),))
-    return images
-
-
-def _digits(split: str, data_path: DataPath, wanted: dict[str, Any], skip_unreadable: bool) -> ImageData:
-    from ms_gan.data.digits import load_digits
-
-    _refuse_path("digits", data_path)
-    return load_digits(split)
-
-
-def _pizza(split: str, data_path: DataPath, wanted: dict[str, Any], skip_unreadable: bool) -> ImageData:
-    from ms_gan.data.pizza import load_pizza
-
-    _refuse_path("pizza", data_path)
-    return load_pizza(split, wanted["size"] * (2 if wanted["rotate_and_mirror"] else 1), wanted["channels"])
-
-
-def _folder(split: str, data_path: DataPath, wanted: dict[str, Any], skip_unreadable: bool) -> ImageData:
-    from ms_gan.data.folder import load_folder
-
-    return load_folder(
-        split,
-        data_path,
-        wanted["size"],
-        wanted["channels"],
-        wanted["places"],
-        finer=wanted["rotate_and_mirror"],
-        skip_unreadable=skip_unreadable,
-        labelled=wanted["classes"] > 0,
-        held_out_up_to=wanted.get("held_out_up_to"),
-        verify=wanted.get("verify", "held_out_up_to" not in wanted),
-        held_out_but=wanted.get("held_out_but"),
-        class_names=wanted.get("class_names"),
-    )
-
-
-def _stacked_mnist(split: str, data_path: DataPath, wanted: dict[str, Any], skip_unreadable: bool) -> ImageData:
-    from ms_gan.data.stacked import stack
-
-    return stack(_mnist(split, data_path, wanted, skip_unreadable))
-
-
-def _stacked_digits(split: str, data_path: DataPath, wanted: dict[str, Any], skip_unreadable: bool) -> ImageData:
-    from ms_gan.data.stacked import stack
-
-    _refuse_path("stacked_digits", data_path)
-    return stack(_digits(split, None, wanted, skip_unreadable))
-
-
-def _refuse_path(dataset: str, data_path: DataPath) -> None:
-    if data_path is None:
-        return
-    from ms_gan.data.folder import images_hint
-    from ms_gan.data.mnist_files import holds_mnist
-
-    hint = ""
-    if str(data_path).strip():
-        hint = (
-            "it holds MNIST's files: add --dataset mnist"
-            if holds_mnist(Path(data_path))
-            else images_hint(Path(data_path))
-        )
-    hint = hint and f" ({hint})"
-    raise UserError(f"--dataset {dataset} is drawn, not read; leave out --data-path or choose another one{hint}")
-
-
-DATASETS = {
-    "mnist": _mnist,
-    "digits": _digits,
-    "stacked_mnist": _stacked_mnist,
-    "stacked_digits": _stacked_digits,
-    "pizza": _pizza,
-    "folder": _folder,
-}
+    return getattr(description, name)
 
 
 def load(
-    dataset: str,
-    split: str,
-    data_path: DataPath = None,
-    wanted: dict[str, Any] | None = None,
-    skip_unreadable: bool = False,
+    dataset: str, split: str, path: DataPath = None, request: Any = None, skip_unreadable: bool = False
 ) -> ImageData:
     """Load the split "train" or "test" of the data set of that name; never anything else instead.
 
-    `wanted` is a recipe's `data` section: data that have no size of their own are brought to its; where it has
-    places, classes become tags. Of a run that has begun it also holds, for folders, the `held_out_up_to` and
-    `held_out_but` of its data, and as `class_names` its classes or tags, which labels then number; `verify` says
-    whether the files of "test" are looked at when "train" is loaded, otherwise as for a new run.
-    `skip_unreadable` goes on without images that cannot be read.
-    Raises UserError for an unknown name, and for data that are absent or bad.
+    `path` is where a data set is that is read. `request` is a DataRequest, or what `DataRequest.of` takes, such as
+    a recipe's `data` section: where it has `max_tags`, classes become tags. `skip_unreadable` leaves out images that
+    cannot be read. Raises UserError for an unknown name, and for data that are absent or bad.
     """
+    from ms_gan.data.description import DataRequest
+
     if dataset not in DATASETS:
-        raise UserError(f"there is no data set {dataset!r}; --dataset takes {', '.join(DATASETS)}")
-    wanted = wanted or WANTED
-    images = DATASETS[dataset](split, data_path, wanted, skip_unreadable)
-    return images.with_tags(wanted["places"]) if wanted["places"] else images
+        raise UserError(f"there is no data set {dataset!r}", "take one of ", Setting("dataset", ", ".join(DATASETS)))
+    if dataset.replace(STACKED, "") not in READ and path is not None:
+        raise _not_read(dataset, path)
+    request = DataRequest.of(request)
+    images = _load(dataset, split, path, request, skip_unreadable)
+    return images.with_tags(request.max_tags) if request.max_tags else images
 
 
-def load_default(
-    dataset: str, fallback: str, split: str, say: Callable[[str], None], wanted: dict[str, Any] | None = None
-) -> ImageData:
+def load_default(dataset: str, fallback: str, split: str, say: Callable[[str], None], request: Any = None) -> ImageData:
     """Load `dataset`, or `fallback` when no mirror answers, after `say` got one line about it.
 
-    The `name` of the result tells which of the two it is. Only for a run in which
-    nothing was said about data; any other failure is raised.
+    The `name` of the result tells which of the two it is. Only for a run in which nothing was said about data; any
+    other failure is raised.
     """
     from ms_gan.data.mnist import NoMirror
 
     try:
-        return load(dataset, split, wanted=wanted)
+        return load(dataset, split, request=request)
     except NoMirror as error:
-        say(f"{error}; using --dataset {fallback} instead")
-        return load(fallback, split, wanted=wanted)
+        say(f"{error.problem}; using the data set {fallback} instead")
+        return load(fallback, split, request=request)
+
+
+def _load(dataset: str, split: str, path: DataPath, request: DataRequest, skip_unreadable: bool) -> ImageData:
+    if dataset.startswith(STACKED):
+        from ms_gan.data.synthetic.stacked import stack
+
+        return stack(_load(dataset[len(STACKED) :], split, path, request, skip_unreadable))
+    if dataset == "folder":
+        from ms_gan.data.folder import load_folder
+
+        return load_folder(split, path, request, skip_unreadable)
+    if dataset == "arrays":
+        from ms_gan.data.arrays import load_arrays
+
+        return load_arrays(split, path)
+    if dataset == "pizza":
+        from ms_gan.data.synthetic.pizza import load_pizza
+
+        return load_pizza(split, request.size * (2 if request.rotate_and_mirror else 1), request.channels)
+    if dataset == "digits":
+        from ms_gan.data.synthetic.digits import load_digits
+
+        return load_digits(split)
+    import numpy as np
+
+    from ms_gan.data.description import nothing_to_learn
+    from ms_gan.data.mnist import load_mnist
+
+    images = load_mnist(split, path)
+    none = [name for number, name in enumerate(images.classes) if not np.any(images.labels == number)]
+    if request.classes and split == "train" and none:
+        return replace(images, notes=(nothing_to_learn("classes", none),))
+    return images
+
+
+def _not_read(dataset: str, path: str | Path) -> UserError:
+    """Return the fault of a path that is named for a data set that is drawn; it says what is there."""
+    from ms_gan.data.folder.files import images_hint
+    from ms_gan.data.mnist.files import holds_mnist
+
+    hint: tuple[str | Setting, ...] = ()
+    if str(path).strip():
+        mnist = ("it holds MNIST's files: add ", Setting("dataset", "mnist"))
+        hint = mnist if holds_mnist(Path(path)) else images_hint(Path(path))
+    mend = ("leave out ", Setting("data_path"), ", or choose another ", Setting("dataset"))
+    return UserError(f"the data set {dataset} is drawn, not read", *mend, *((" (", *hint, ")") if hint else ()))

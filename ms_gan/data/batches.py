@@ -6,16 +6,29 @@ would have to carry: a run that resumes at a step sees exactly what it would hav
 
 from __future__ import annotations
 
+from typing import Callable, Protocol
+
 import numpy as np
 
-from ms_gan.errors import UserError
+from ms_gan.errors import Setting, UserError
+
+
+class Sampler(Protocol):
+    """Says which images make up which batch.
+
+    Built with the number of images, how many of them a step takes, and a seed, 0 <= seed < 2**64.
+    """
+
+    steps_per_epoch: int
+
+    def indices(self, step: int) -> np.ndarray:
+        """Return the indices, int32 (per_step,), of a step counted from 0 over all epochs."""
 
 
 class EpochShuffle:
     """Each epoch sees the images in a random order of its own; those left over wait for the next epoch's order."""
 
     def __init__(self, count: int, per_step: int, seed: int):
-        """Take `per_step` of `count` images in each step; 0 <= `seed` < 2**64."""
         _require(count, per_step)
         self.steps_per_epoch = count // per_step
         self._per_step = per_step
@@ -29,10 +42,9 @@ class EpochShuffle:
 
 
 class ContinuousShuffle:
-    """As a queue that is filled with one random order of all images after the other: a batch may span two of them."""
+    """A queue of one random order of all images after the other: a batch may span two of them."""
 
     def __init__(self, count: int, per_step: int, seed: int):
-        """Take `per_step` of `count` images in each step; 0 <= `seed` < 2**64."""
         _require(count, per_step)
         self.steps_per_epoch = count // per_step
         self._count = count
@@ -40,7 +52,7 @@ class ContinuousShuffle:
         self._order = _Order(count, seed)
 
     def indices(self, step: int) -> np.ndarray:
-        """Return the indices, int32 (per_step,), of a step counted from 0."""
+        """Return the indices, int32 (per_step,), of a step counted from 0 over all epochs."""
         first, last = step * self._per_step, (step + 1) * self._per_step
         parts = []
         while first < last:
@@ -55,7 +67,6 @@ class WithReplacement:
     """Each image of each batch is drawn from all of them."""
 
     def __init__(self, count: int, per_step: int, seed: int):
-        """Take `per_step` of `count` images in each step; 0 <= `seed` < 2**64."""
         _require(count, 1)
         self.steps_per_epoch = max(1, count // per_step)
         self._count = count
@@ -63,11 +74,15 @@ class WithReplacement:
         self._seed = seed
 
     def indices(self, step: int) -> np.ndarray:
-        """Return the indices, int32 (per_step,), of a step counted from 0."""
+        """Return the indices, int32 (per_step,), of a step counted from 0 over all epochs."""
         return (_raw(self._seed, step, self._per_step) % np.uint64(self._count)).astype(np.int32)
 
 
-SAMPLINGS = {"epochs": EpochShuffle, "continuous": ContinuousShuffle, "replacement": WithReplacement}
+SAMPLINGS: dict[str, Callable[[int, int, int], Sampler]] = {
+    "epochs": EpochShuffle,
+    "continuous": ContinuousShuffle,
+    "replacement": WithReplacement,
+}
 
 
 class _Order:
@@ -87,10 +102,15 @@ class _Order:
 
 
 def _raw(seed: int, counter: int, count: int) -> np.ndarray:
-    # NumPy promises the raw stream of Philox for ever, that of Generator's methods only for a version.
+    # NumPy promises that the raw stream of Philox stays; the methods of Generator may change with a version.
     return np.random.Philox(key=np.array([seed, counter], dtype=np.uint64)).random_raw(count)
 
 
 def _require(count: int, per_step: int) -> None:
     if not 1 <= per_step <= count:
-        raise UserError(f"{count} images cannot fill a batch of {per_step}; give a smaller --batch-size or more images")
+        raise UserError(
+            f"{count} images cannot fill a batch of {per_step}",
+            "give a smaller ",
+            Setting("schedule.batch_size"),
+            " or more images",
+        )

@@ -10,7 +10,7 @@ from typing import Any, Callable
 import numpy as np
 
 from ms_gan.data.description import ImageData
-from ms_gan.data.words import one_line
+from ms_gan.data.faults import one_line
 from ms_gan.labels import natural_order
 
 
@@ -69,7 +69,7 @@ def _of_files(before: dict[str, str], now: dict[str, str], compare_pixels: bool)
         ("has other pixels", "have other pixels", other_pixels),
         ("has another label", "have another label", other_label),
     ]
-    said = []
+    said: list[str] = []
     for one, several, names in found:
         if names:
             noun = "" if said else " image" if len(names) == 1 else " images"
@@ -134,7 +134,7 @@ FORMS: dict[str, Callable[[Any], bool]] = {
 
 
 def _names(images: ImageData, label: np.ndarray) -> str:
-    numbers = [number - 1 for number in label if number] if images.places else [int(label)]
+    numbers = [number - 1 for number in label if number] if images.max_tags else [int(label)]
     return ",".join(images.classes[number] for number in numbers)
 
 

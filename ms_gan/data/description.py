@@ -1,18 +1,20 @@
-"""What a data set is, whatever it was read or drawn from."""
+"""What a data set is, and what is wanted of one, whatever it is read or drawn from."""
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
+from typing import Any
 
 import numpy as np
 
-from ms_gan.errors import UserError
+from ms_gan.data.faults import DataFault
+from ms_gan.errors import Setting, UserError
 
 
-class NothingHeldOut(UserError):
+class NothingHeldOut(DataFault):
     """A folder has no image for "test"."""
 
 
@@ -24,23 +26,54 @@ def nothing_to_learn(kind: str, names: Sequence[str]) -> str:
     )
 
 
+@dataclass(frozen=True)
+class DataRequest:
+    """What is wanted of a data set: a recipe's `data` section, and for a run that exists what it recorded.
+
+    size, channels: of the images; data sets that have no size of their own are brought to them.
+    classes: how many classes or tags are to be learned; 0 for a recipe that takes no labels.
+    max_tags: how many tags an image may have; 0 for one class an image.
+    rotate_and_mirror: images are turned later, so twice the size is better.
+    class_names: the classes or tags in the order of their numbers, as a run knows them; None for the data's own.
+    held_out_up_to, held_out_but: those of a run's ImageData, so that a folder holds out what it held out then.
+    verify_test: read the files of "test", too, when "train" is loaded, to find those that cannot be read.
+    """
+
+    size: int = 28
+    channels: int = 1
+    classes: int = 0
+    max_tags: int = 0
+    rotate_and_mirror: bool = False
+    class_names: tuple[str, ...] | None = None
+    held_out_up_to: str | None = None
+    held_out_but: tuple[str, ...] | None = None
+    verify_test: bool = True
+
+    @classmethod
+    def of(cls, section: Any = None, **more: Any) -> DataRequest:
+        """Return the request of a recipe's `data` section, of a mapping, or of a request, with `more` settings."""
+        given = section if isinstance(section, Mapping) else vars(section) if section else {}
+        own = {field.name: given[field.name] for field in fields(cls) if field.name in given}
+        return cls(**{**own, **more})
+
+
 @dataclass(frozen=True, eq=False)
 class ImageData:
     """One split of an image data set, in memory.
 
-    name: what `--dataset` calls it. split: "train" or "test"; where training images are compared with, "held_out", too.
+    name: of the data set. split: "train" or "test"; of training images that scores compare with also "held_out".
     source: a sentence fragment for logs and records, such as "the folder X".
     images: uint8, N x C x H x W, 0 to 255.
     classes: the name of each class, or, where an image may have several, of each tag.
-    labels: None, or with `places` = 0 one class an image: int32 (N,), indices into `classes`. With `places` > 0,
-    up to that many tags an image: int32 (N, places), 1 + the indices of its tags in rising order, then zeros.
-    notes: what a user should be told about how the images were made to fit, one line each.
-    channels_from: where each channel is a grey image of another data set, what `--dataset` calls that one.
-    held_out_up_to: what tells the images of "test" in a folder from those of "train", see `load_folder`.
-    held_out_but: the relative paths of images that this does not hold out, see `load_folder`.
+    labels: None, or with `max_tags` = 0 one class an image: int32 (N,), indices into `classes`. With `max_tags` > 0,
+    up to that many tags an image: int32 (N, max_tags), 1 + the indices of its tags in rising order, then zeros.
+    notes: what a user should know about how the images were made to fit, one line each.
+    channels_from: where each channel is a grey image of another data set, the name of that one.
+    held_out_up_to: the digest that separates a folder's "test" images from its "train" ones, see `load_folder`.
+    held_out_but: relative paths of images that stay in "train" in spite of their digests, see `load_folder`.
     names: of a folder, the relative path of each image; () for other data sets.
     spare: labels, int32 (N,), and their classes' names, that a folder has but its recipe does not take: for judges.
-    why_unlabelled: where there are no labels, and no spare ones, a sentence fragment that says why; of folders only.
+    why_unlabelled: of a folder without labels and spare ones, a sentence fragment that says why.
     """
 
     name: str
@@ -49,7 +82,7 @@ class ImageData:
     images: np.ndarray
     labels: np.ndarray | None
     classes: tuple[str, ...]
-    places: int = 0
+    max_tags: int = 0
     notes: tuple[str, ...] = ()
     channels_from: str | None = None
     held_out_up_to: str | None = None
@@ -57,6 +90,11 @@ class ImageData:
     names: tuple[str, ...] = ()
     spare: tuple[np.ndarray, tuple[str, ...]] | None = None
     why_unlabelled: str | None = None
+
+    @property
+    def called(self) -> str:
+        """How a message begins that is about these data."""
+        return f"{self.name}, {self.source}"
 
     @cached_property
     def sha256(self) -> str:
@@ -71,7 +109,7 @@ class ImageData:
         return digest.hexdigest()
 
     def only(self, chosen: np.ndarray) -> ImageData:
-        """Return the data with the images at the indices, int (M,), alone, in that order, and what belongs to them."""
+        """Return the images at the indices, int (M,), in that order, with their labels and names."""
         return replace(
             self,
             images=self.images[chosen],
@@ -85,12 +123,19 @@ class ImageData:
         if self.labels is not None or self.spare is None:
             return self
         labels, classes = self.spare
-        return replace(self, labels=labels, classes=classes, places=0, spare=None)
+        return replace(self, labels=labels, classes=classes, max_tags=0, spare=None)
 
     def at_size(self, size: int) -> ImageData:
-        """Return the data with images of size×size, the means of squares of pixels; theirs must be a multiple of it."""
-        count, channels, height, _ = self.images.shape
+        """Return the data with images of size×size: means of squares of pixels. Theirs must be a multiple of it.
+
+        Raises ValueError if it is not.
+        """
+        count, channels, height, width = self.images.shape
         ratio = height // size
+        if (height, width) != (ratio * size, ratio * size):
+            raise ValueError(
+                f"images of {height}x{width} cannot be brought to {size}x{size} by whole squares of pixels"
+            )
         if ratio == 1:
             return self
         images = np.empty((count, channels, size, size), np.uint8)
@@ -98,47 +143,63 @@ class ImageData:
             images[number] = np.rint(image.reshape(channels, size, ratio, size, ratio).mean((2, 4)))
         return replace(self, images=images)
 
-    def with_tags(self, places: int) -> ImageData:
+    def with_tags(self, max_tags: int) -> ImageData:
         """Return the data with each image's class as its only tag, for recipes of several tags an image."""
-        if self.labels is None or self.places:
+        if self.labels is None or self.max_tags:
             return self
-        labels = np.zeros((len(self.labels), places), np.int32)
+        labels = np.zeros((len(self.labels), max_tags), np.int32)
         labels[:, 0] = self.labels + 1
-        return replace(self, labels=labels, places=places)
+        return replace(self, labels=labels, max_tags=max_tags)
 
-    def require(self, size: int, channels: int, classes: int, places: int = 0) -> None:
-        """Raise UserError unless every image is `channels` x `size` x `size`, or finer, and there is at least one.
+    def require(self, size: int, channels: int, classes: int, max_tags: int = 0) -> None:
+        """Raise UserError unless there are images, all of them `channels` x `size` x `size` or of twice that size.
 
-        Finer is of twice the size. Where `classes` is not 0, every image must also have a label, there must be that
-        many classes or tags, and `places` for them.
+        Where `classes` is not 0, every image must also have a label, and there must be that many classes, or with
+        `max_tags` that many tags and up to `max_tags` of them an image.
         """
         count, *found = self.images.shape
         if count == 0:
-            raise UserError(f"{self.name}, {self.source}: holds no images; choose other --data-path")
+            raise UserError(f"{self.called}: holds no images", "name other data with ", Setting("data_path"))
         if found not in ([channels, size, size], [channels, 2 * size, 2 * size]):
             raise UserError(
-                f"{self.name}, {self.source}: images are {found[0]} channel(s) of {found[1]}x{found[2]}, but "
-                f"{channels} of {size}x{size} are needed; add --set data.channels={found[0]} "
-                f"--set data.size={found[1]}, or choose another --recipe or other data"
+                f"{self.called}: images are {found[0]} channel(s) of {found[1]}x{found[2]}, but {channels} of "
+                f"{size}x{size} are needed",
+                "set ",
+                Setting("data.channels", str(found[0])),
+                " ",
+                Setting("data.size", str(found[1])),
+                ", or choose another ",
+                Setting("recipe"),
+                " or other data",
             )
-        if classes and self.labels is None:
+        if classes:
+            self._require_labels(classes, max_tags)
+
+    def _require_labels(self, classes: int, max_tags: int) -> None:
+        if self.labels is None:
             why = f" ({self.why_unlabelled})" if self.why_unlabelled else ""
             raise UserError(
-                f"{self.name}, {self.source}: has no labels, but a conditional recipe needs them{why}; "
-                f"add labels (a folder: labels.csv, or each image in a sub-folder of its class), or do "
-                f"without, by --set data.classes=0 --set data.places=0 where the recipe's family can, or "
-                f"another --recipe"
+                f"{self.called}: has no labels, but a conditional recipe needs them{why}",
+                "add labels (a folder: labels.csv, or a sub-folder for each class), or, if the recipe's family can do "
+                "without, set ",
+                Setting("data.classes", "0"),
+                " ",
+                Setting("data.max_tags", "0"),
+                ", or choose another ",
+                Setting("recipe"),
             )
-        if classes and self.places != places:
-            form = f"up to {self.places} tags an image" if self.places else "one class an image"
-            wanted = f"up to {places} tags" if places else "one class"
-            raise UserError(
-                f"{self.name}, {self.source}: has {form}, but this recipe takes {wanted}; "
-                f"add --set data.places={self.places} --set data.classes={len(self.classes)}, if its "
-                f"family takes such labels, or choose another --recipe"
+        own = len(self.classes), self.max_tags
+        if own != (classes, max_tags):
+            has, wanted = (
+                f"{count} tags, up to {most} an image" if most else f"{count} classes, one an image"
+                for count, most in (own, (classes, max_tags))
             )
-        if classes and len(self.classes) != classes:
             raise UserError(
-                f"{self.name}, {self.source}: has {len(self.classes)} classes, but {classes} are needed; "
-                f"add --set data.classes={len(self.classes)}, or choose another --recipe"
+                f"{self.called}: has {has}, but this recipe takes {wanted}",
+                "set ",
+                Setting("data.classes", str(own[0])),
+                " ",
+                Setting("data.max_tags", str(own[1])),
+                ", if its family takes such labels, or choose another ",
+                Setting("recipe"),
             )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
@@ -10,61 +12,72 @@ TURNS = 360  # in steps of one degree
 VARIANTS = 2 * TURNS  # of an image: each turn, as it is and mirrored
 
 
-class ResidentImages(nn.Cell):
-    """All images as bytes on the device, and their labels; a batch is gathered and scaled there.
+class DataCell(nn.Cell):
+    """Images that a step learns from.
 
-    A step then moves only its indices. Built from uint8 images, N×C×H×W, 0–255, and, where they are
-    wanted, int32 labels, (N,) or (N, places).
+    A batch is named by indices, int32 (B,), 0 to `count` − 1. The host turns these into inputs, `inputs(indices)`; the
+    device turns the inputs into images, `construct(*inputs)`, and into labels, `labels(*inputs)`.
+
+    Built from labels, int32 (N,) or (N, max_tags), or None, and the pixel range of a network's images, (low, high).
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray | None, pixel_range):
+    def __init__(self, count: int, labels: np.ndarray | None, pixel_range: Sequence[float]):
         super().__init__()
         low, high = pixel_range
-        self.count = len(images)
-        self.images = Parameter(Tensor(images), name="data.images", requires_grad=False)
+        self.count = count
         self.all_labels = labels
-        if labels is not None:
-            self.resident_labels = Parameter(Tensor(labels.astype(np.int32)), name="data.labels", requires_grad=False)
         self.scale = (high - low) / 255.0
         self.low = low
 
     def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return what `construct` takes for the images at `indices`, int32 (B,), 0 to count − 1."""
+        """Return what `construct` and `labels` take for the images at `indices`, int32 (B,)."""
+        raise NotImplementedError
+
+
+class ResidentImages(DataCell):
+    """All images as bytes on the device, and their labels; a batch is gathered and scaled there.
+
+    A step then moves only its indices. Built from uint8 images, N×C×H×W, 0 to 255; for the rest see DataCell.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray | None, pixel_range: Sequence[float]):
+        super().__init__(len(images), labels, pixel_range)
+        self.images = Parameter(Tensor(images), name="data.images", requires_grad=False)
+        if labels is not None:
+            self.resident_labels = Parameter(Tensor(labels.astype(np.int32)), name="data.labels", requires_grad=False)
+
+    def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return the indices themselves, int32 (B,)."""
         return (indices,)
 
-    def construct(self, indices):
+    def construct(self, indices: Tensor) -> Tensor:
         """Return the images at `indices`, int32 (B,), as float32, B×C×H×W, in the pixel range."""
         return ops.gather(self.images, indices, 0).astype(mstype.float32) * self.scale + self.low
 
-    def labels(self, indices):
-        """Return the labels at `indices`, int32, (B,) or (B, places)."""
+    def labels(self, indices: Tensor) -> Tensor:
+        """Return the labels at `indices`, int32, (B,) or (B, max_tags)."""
         return ops.gather(self.resident_labels, indices, 0)
 
 
-class TurnedImages(nn.Cell):
+class TurnedImages(DataCell):
     """Each image in 720 ways, turned about its centre by whole degrees and mirrored, made when they are wanted.
 
     For things that look the same from every side, such as pizzas: one photograph is a data set of 720. Index 720·i + v
-    stands for image i, turned counter-clockwise by v // 2 degrees, and mirrored before when v is odd. What turning
-    brings in at the corners continues the image's border.
+    stands for image i, turned counter-clockwise by v // 2 degrees, and mirrored before when v is odd. The
+    corners that turning uncovers continue the image's border.
 
-    Built from uint8 images, N×C×S×S, 0–255, labels as for ResidentImages, and the `size` of what is wanted: S
-    or better 2·size, of which turning blurs less. The host turns a batch while it makes it; a few milliseconds
-    for a batch of 64.
+    Built from uint8 images, N×C×S×S, 0 to 255, and the `size` of what is wanted: S or better 2·size, which turning
+    blurs less; for the rest see DataCell. The host turns a batch while it makes it; a few milliseconds for a batch of
+    64.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray | None, pixel_range, size: int):
-        super().__init__()
-        low, high = pixel_range
-        self.count = VARIANTS * len(images)
+    def __init__(self, images: np.ndarray, labels: np.ndarray | None, pixel_range: Sequence[float], size: int):
+        super().__init__(VARIANTS * len(images), labels, pixel_range)
         self.size = size
         self.stored = np.ascontiguousarray(images.transpose(0, 2, 3, 1))  # as OpenCV wants them
-        self.all_labels = labels
-        self.scale = (high - low) / 255.0
-        self.low = low
 
     def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return pixels, uint8 (B, C, size, size), and labels, if any, for `indices`, int32 (B,), 0 to count − 1."""
+        """Return pixels, uint8 (B, C, size, size), and labels, if any, for `indices`, int32 (B,)."""
         numbers, variants = np.divmod(indices, VARIANTS)
         turned = [
             turn(self.stored[number], variant // 2, bool(variant % 2), self.size)
@@ -73,12 +86,12 @@ class TurnedImages(nn.Cell):
         pixels = np.ascontiguousarray(np.stack(turned).transpose(0, 3, 1, 2))
         return (pixels,) if self.all_labels is None else (pixels, self.all_labels[numbers])
 
-    def construct(self, pixels, labels=None):
+    def construct(self, pixels: Tensor, labels: Tensor | None = None) -> Tensor:
         """Return the images as float32, B×C×H×W, in the pixel range."""
         return pixels.astype(mstype.float32) * self.scale + self.low
 
-    def labels(self, pixels, labels=None):
-        """Return the labels, int32, (B,) or (B, places)."""
+    def labels(self, pixels: Tensor, labels: Tensor | None = None) -> Tensor | None:
+        """Return the labels, int32, (B,) or (B, max_tags)."""
         return labels
 
 

@@ -1,4 +1,4 @@
-"""Stacked digits: three of them as the colours of one image, so that 1,000 modes are to be found (Che et al. 2017)."""
+"""Stacked digits: three of them as the colours of one image, with 1,000 modes to find (Che et al. 2017)."""
 
 from __future__ import annotations
 
@@ -14,10 +14,11 @@ CLASSES = tuple(f"{number:03}" for number in range(1000))
 def stack(digits: ImageData) -> ImageData:
     """Return images of three digits each, drawn with replacement, always the same ones: uint8, N×3×H×W.
 
-    The first is the red channel, and the hundreds of the label. `digits` have ten classes and one channel.
+    The first digit is the red channel, and the hundreds of the label. `digits` have ten classes and one channel.
     """
     random = np.random.Generator(np.random.Philox(key=[0, STREAMS[digits.split]]))
     chosen = random.integers(0, len(digits.images), (COUNTS[digits.split], 3))
+    assert digits.labels is not None
     labels = (digits.labels[chosen] @ np.array([100, 10, 1], np.int32)).astype(np.int32)
     return ImageData(
         f"stacked_{digits.name}",

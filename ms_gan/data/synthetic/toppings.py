@@ -1,8 +1,7 @@
-"""What lies on a pizza: 28 ingredients, each drawn as pieces of its own shape and colours."""
+"""The ingredients of pizzas: 28, each drawn as pieces of its own shape and colours."""
 
 from __future__ import annotations
 
-import functools
 import math
 from collections.abc import Sequence
 from typing import Callable, NamedTuple, Union
@@ -168,12 +167,12 @@ def _strip(
     """Draw a wavy strip with these widths along it; stripes are (place, share of the width, colour) each."""
     along = np.linspace(0, 1, 24)
     line = np.stack([2 * along - 1, bend * np.cos(2 * math.pi * waves * (along - 0.5))], 1)
-    widths = np.interp(along, np.linspace(0, 1, len(widths)), widths)
-    easel.fill(_band(line, widths), colour)
+    width = np.interp(along, np.linspace(0, 1, len(widths)), widths)
+    easel.fill(_band(line, width), colour)
     for place, share, stripe in stripes:
-        easel.mark(_band(line + (0, place * widths.max()), widths * share), stripe)
+        easel.mark(_band(line + (0, place * width.max()), width * share), stripe)
     if tip:
-        easel.mark(_band(line[:6], widths[:6] * 1.2), tip)
+        easel.mark(_band(line[:6], width[:6] * 1.2), tip)
 
 
 def _leaf(easel: _Easel, colour: Colour, vein: Colour, width: float, stem: float = 0) -> None:
@@ -188,7 +187,7 @@ def _leaf(easel: _Easel, colour: Colour, vein: Colour, width: float, stem: float
 
 
 def _grains(easel: _Easel, count: int, size: float, colour: Colour, light: Colour) -> None:
-    """Draw a few round grains that lie close together."""
+    """Draw a few round grains close together."""
     start = easel.random.uniform(0, 360)
     for turn in range(count):
         ((x, y),) = arc(start + 360 * turn / count, 0, easel.random.uniform(0.55, 0.9), count=1)
@@ -269,132 +268,56 @@ WEDGE = ((-1, 0.55), (-0.35, -0.6), (0.35, -0.6), (1, 0.55), (0, 0.85))
 OBLONG = ((-1, -0.3), (-0.5, -0.55), (0.6, -0.55), (1, -0.1), (0.7, 0.5), (-0.7, 0.55))
 HALF = arc(0, 180, 1, 0, -0.4)
 CLOVE = np.concatenate([arc(20, 160, 1, 0, -0.35), [(-0.5, -0.5), (0.5, -0.5)]])
+# a table: one or two lines for each ingredient
+# fmt: off
 INGREDIENTS = (
     Ingredient("tomato", 6, 8, 20, _tomato),
     Ingredient("mozzarella", 5.5, 8, 20, _lump, dict(colour=(255, 252, 240), roughness=0.09)),
-    Ingredient(
-        "pepperoni",
-        5,
-        10,
-        18,
-        _slice,
-        dict(rim=(122, 16, 14), flesh=(168, 32, 24), spots=((7, 0.1, (226, 116, 84)), (4, 0.09, (96, 8, 10)))),
-    ),
+    Ingredient("pepperoni", 5, 10, 18, _slice, dict(
+        rim=(122, 16, 14), flesh=(168, 32, 24), spots=((7, 0.1, (226, 116, 84)), (4, 0.09, (96, 8, 10))))),
     Ingredient("mushroom", 2, 9, 20, _mushroom),
     Ingredient("olive", 2, 12, 13, _slice, dict(rim=(22, 20, 28), flesh=(62, 54, 70), width=0.5, hole=0.42)),
     Ingredient("onion", 1.6, 9, 20, _onion),
-    Ingredient(
-        "bell pepper",
-        1.6,
-        7,
-        22,
-        _slice,
-        dict(rim=(30, 124, 20), flesh=(128, 200, 70), width=0.14, hole=0.68, waves=4, depth=0.1),
-    ),
+    Ingredient("bell pepper", 1.6, 7, 22, _slice, dict(
+        rim=(30, 124, 20), flesh=(128, 200, 70), width=0.14, hole=0.68, waves=4, depth=0.1)),
     Ingredient("basil", 1.6, 8, 21, _leaf, dict(colour=(56, 160, 40), vein=(160, 220, 110), width=1.05)),
     Ingredient("ham", 1.6, 8, 20, _block, dict(corners=SQUARE, rim=(255, 206, 206), colour=(246, 138, 156))),
-    Ingredient(
-        "bacon",
-        1.4,
-        8,
-        24,
-        _strip,
-        dict(
-            colour=(138, 36, 26),
-            widths=(0.54, 0.6, 0.54),
-            bend=0.16,
-            waves=1.5,
-            stripes=((-0.22, 0.22, (250, 196, 160)), (0.3, 0.16, (250, 196, 160))),
-        ),
-    ),
-    Ingredient(
-        "sausage",
-        1.2,
-        10,
-        15,
-        _lump,
-        dict(colour=(122, 72, 40), roughness=0.06, spots=((7, 0.14, (84, 44, 22)), (4, 0.12, (176, 116, 70)))),
-    ),
-    Ingredient(
-        "pineapple",
-        1.2,
-        9,
-        18,
-        _block,
-        dict(corners=WEDGE, rim=(236, 164, 0), colour=(255, 226, 40), stripes=(-0.4, 0, 0.4), stripe=(240, 180, 10)),
-    ),
+    Ingredient("bacon", 1.4, 8, 24, _strip, dict(
+        colour=(138, 36, 26), widths=(0.54, 0.6, 0.54), bend=0.16, waves=1.5,
+        stripes=((-0.22, 0.22, (250, 196, 160)), (0.3, 0.16, (250, 196, 160))))),
+    Ingredient("sausage", 1.2, 10, 15, _lump, dict(
+        colour=(122, 72, 40), roughness=0.06, spots=((7, 0.14, (84, 44, 22)), (4, 0.12, (176, 116, 70))))),
+    Ingredient("pineapple", 1.2, 9, 18, _block, dict(
+        corners=WEDGE, rim=(236, 164, 0), colour=(255, 226, 40), stripes=(-0.4, 0, 0.4), stripe=(240, 180, 10))),
     Ingredient("corn", 1.2, 14, 10, _grains, dict(count=3, size=0.52, colour=(252, 190, 0), light=(255, 240, 110))),
     Ingredient("spinach", 1.1, 7, 22, _leaf, dict(colour=(14, 74, 34), vein=(90, 140, 80), width=1.5, stem=0.14)),
-    Ingredient(
-        "chicken",
-        1.1,
-        8,
-        22,
-        _block,
-        dict(
-            corners=OBLONG, rim=(176, 106, 44), colour=(246, 214, 156), stripes=(-0.55, 0, 0.55), stripe=(108, 56, 20)
-        ),
-    ),
-    Ingredient(
-        "salami",
-        1.1,
-        8,
-        22,
-        _block,
-        dict(corners=HALF, rim=(120, 24, 40), colour=(200, 72, 88), spots=((18, 0.09, (252, 220, 212)),), shake=0.01),
-    ),
+    Ingredient("chicken", 1.1, 8, 22, _block, dict(
+        corners=OBLONG, rim=(176, 106, 44), colour=(246, 214, 156), stripes=(-0.55, 0, 0.55), stripe=(108, 56, 20))),
+    Ingredient("salami", 1.1, 8, 22, _block, dict(
+        corners=HALF, rim=(120, 24, 40), colour=(200, 72, 88), spots=((18, 0.09, (252, 220, 212)),), shake=0.01)),
     Ingredient("shrimp", 1, 8, 19, _shrimp),
-    Ingredient(
-        "anchovy",
-        1,
-        7,
-        26,
-        _strip,
-        dict(
-            colour=(66, 80, 102),
-            widths=(0.16, 0.32, 0.36, 0.28, 0.12, 0.36),
-            bend=0.14,
-            waves=0.8,
-            stripes=((0.1, 0.4, (212, 222, 234)),),
-        ),
-    ),
+    Ingredient("anchovy", 1, 7, 26, _strip, dict(
+        colour=(66, 80, 102), widths=(0.16, 0.32, 0.36, 0.28, 0.12, 0.36), bend=0.14, waves=0.8,
+        stripes=((0.1, 0.4, (212, 222, 234)),))),
     Ingredient("egg", 1, 1, 36, _egg),
     Ingredient("broccoli", 1, 8, 20, _broccoli),
     Ingredient("artichoke", 1, 8, 21, _artichoke),
-    Ingredient(
-        "jalapeno",
-        1,
-        10,
-        15,
-        _slice,
-        dict(rim=(76, 160, 12), flesh=(206, 232, 130), width=0.3, spots=((6, 0.16, (255, 250, 214)),)),
-    ),
-    Ingredient(
-        "chili",
-        1,
-        8,
-        24,
-        _strip,
-        dict(colour=(226, 16, 10), widths=(0.14, 0.14, 0.36, 0.34, 0.26, 0.04), bend=0.3, tip=(60, 140, 30)),
-    ),
+    Ingredient("jalapeno", 1, 10, 15, _slice, dict(
+        rim=(76, 160, 12), flesh=(206, 232, 130), width=0.3, spots=((6, 0.16, (255, 250, 214)),))),
+    Ingredient("chili", 1, 8, 24, _strip, dict(
+        colour=(226, 16, 10), widths=(0.14, 0.14, 0.36, 0.34, 0.26, 0.04), bend=0.3, tip=(60, 140, 30))),
     Ingredient("capers", 1, 13, 9, _grains, dict(count=2, size=0.66, colour=(92, 100, 30), light=(166, 172, 92))),
-    Ingredient("garlic", 1, 10, 16, _block, dict(corners=CLOVE, rim=(150, 92, 36), colour=(255, 246, 206), shake=0.01)),
+    Ingredient("garlic", 1, 10, 16, _block, dict(
+        corners=CLOVE, rim=(150, 92, 36), colour=(255, 246, 206), shake=0.01)),
     Ingredient("feta", 1, 11, 13, _block, dict(corners=SQUARE, rim=(206, 214, 230), colour=(255, 255, 255))),
-    Ingredient(
-        "blue cheese", 1, 8, 19, _lump, dict(colour=(238, 236, 214), roughness=0.06, spots=((9, 0.17, (60, 104, 136)),))
-    ),
-    Ingredient(
-        "eggplant",
-        1,
-        7,
-        20,
-        _slice,
-        dict(rim=(62, 16, 82), flesh=(226, 214, 172), width=0.2, spots=((9, 0.07, (150, 116, 76)),)),
-    ),
+    Ingredient("blue cheese", 1, 8, 19, _lump, dict(
+        colour=(238, 236, 214), roughness=0.06, spots=((9, 0.17, (60, 104, 136)),))),
+    Ingredient("eggplant", 1, 7, 20, _slice, dict(
+        rim=(62, 16, 82), flesh=(226, 214, 172), width=0.2, spots=((9, 0.07, (150, 116, 76)),))),
 )
+# fmt: on
 
 
-@functools.cache  # all of them take 30 MB and save most of the time
 def piece(index: int, which: int) -> Stamp:
     """Return one of the drawn pieces of the ingredient of that index, as `_Easel.stamp` does, the same each time."""
     ingredient = INGREDIENTS[index]

@@ -1,4 +1,4 @@
-"""Messages about files, whose names may hold anything, in one line; and folders that are not where they should be."""
+"""Faults of files, whose names may hold anything, told in one line; and folders that are not where they should be."""
 
 from __future__ import annotations
 
@@ -6,38 +6,38 @@ import difflib
 import os
 from pathlib import Path
 
-from ms_gan.errors import UserError, quoted
+from ms_gan.errors import Setting, UserError, quoted
 
 
 def one_line(text: str) -> str:
-    """Spell out whatever could break a line, as the name of a file may hold anything."""
+    """Escape every character that could break a line: the name of a file may hold any."""
     return "".join(character if character.isprintable() else ascii(character)[1:-1] for character in text)
 
 
-def user_error(text: str) -> UserError:
-    """Return a UserError with the text in one line."""
-    return UserError(one_line(text))
+class DataFault(UserError):
+    """A UserError about files: both of its parts stay in one line, whatever the files are called."""
+
+    def __init__(self, problem: str, *mend: str | Setting):
+        super().__init__(one_line(problem), *(one_line(part) if isinstance(part, str) else part for part in mend))
 
 
-def folder_at(data_path: str | Path, holds: str) -> Path:
-    """Return the folder that --data-path names; `holds` says what it should hold, such as "the images".
+def folder_at(path: str | Path, holds: str) -> Path:
+    """Return `path` as a folder; `holds` says what it should hold, such as "the images".
 
-    Raises UserError where there is none, with what is there in its place, or a name that is like it.
+    Raises DataFault where there is no such folder. It says what is there instead, or suggests a similar name.
     """
-    mend = f"--data-path must name the folder that holds {holds}"
-    if not str(data_path).strip():
-        raise user_error(
-            f"--data-path {str(data_path)!r}: names nothing, as a shell's variable does that is not set; {mend}"
-        )
-    folder = Path(data_path)
+    mend = ("name the folder that holds ", holds, " with ", Setting("data_path"))
+    if not str(path).strip():
+        raise DataFault(f"{str(path)!r}: names no folder, as a shell's variable does that is not set", *mend)
+    folder = Path(path)
     try:
         os.stat(folder)
     except (FileNotFoundError, NotADirectoryError):
-        raise user_error(f"{folder}: does not exist{_why(folder)}; {mend}{_nearest(folder)}") from None
+        raise DataFault(f"{folder}: does not exist{_why(folder)}", *mend, _suggestion(folder)) from None
     except (OSError, ValueError) as error:
-        raise user_error(f"{folder}: cannot be read ({getattr(error, 'strerror', None) or error}); {mend}") from error
+        raise DataFault(f"{folder}: cannot be read ({getattr(error, 'strerror', None) or error})", *mend) from error
     if not os.path.isdir(folder):
-        raise user_error(f"{folder}: is a file, not a folder; {mend}")
+        raise DataFault(f"{folder}: is a file, not a folder", *mend)
     return folder
 
 
@@ -51,8 +51,8 @@ def _why(folder: Path) -> str:
     return ""
 
 
-def _nearest(folder: Path) -> str:
-    """Return a suggestion for a path that leads nowhere: the existing one that is most like it, or ""."""
+def _suggestion(folder: Path) -> str:
+    """Suggest in brackets the existing folder that is most like a path that leads nowhere; "" where none is."""
     if os.path.expanduser(folder) != str(folder):
         return (
             f" (the shell puts your home in place of ~ only at the start of a word; write "
@@ -63,7 +63,7 @@ def _nearest(folder: Path) -> str:
 
 
 def _alike(folder: Path) -> Path | None:
-    """Return the folder whose path differs in one name, which is like the one that leads nowhere; None if none does."""
+    """Return an existing folder whose path differs in one name, and there only slightly; None where there is none."""
     for place in (folder, *folder.parents):
         if place.parent == place or not os.path.isdir(place.parent):
             continue

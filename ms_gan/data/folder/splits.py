@@ -1,4 +1,4 @@
-"""Which sub-folders of a folder of images are its splits, however people spell train/ and test/."""
+"""Which sub-folders of a folder of images are its splits, however train/ and test/ are spelt."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ms_gan.data.folder_labels import LABELS, tables_in
-from ms_gan.data.words import user_error
-from ms_gan.errors import quoted
+from ms_gan.data.faults import DataFault
+from ms_gan.data.folder.tables import LABELS, tables_in
+from ms_gan.errors import Setting, quoted
 
 WORDS = {
     "train": "trains?|trainings?|trn|trainval|trainvalid|traindev|训练|訓練",
@@ -25,11 +25,11 @@ AFFIXES = (
 )
 SPELLINGS = {kind: re.compile(f"(?:{AFFIXES})*(?:{words})(?:{AFFIXES})*") for kind, words in WORDS.items()}
 NO_IMAGES = {"__MACOSX"}  # folders that a system adds to archives
-HELD_OUT = ("test", "val")  # the kinds that are not trained on; where there are both, the first is the split
+NOT_TRAINED_ON = ("test", "val")  # where there are both, the first is the split
 
 
 class Splits(NamedTuple):
-    """The sub-folders that are the splits, and one of validation images that is neither, if there is one."""
+    """The sub-folders that are the splits, and one of validation images, if there is a third, which is left out."""
 
     train: str
     test: str
@@ -37,11 +37,11 @@ class Splits(NamedTuple):
 
 
 def find_splits(home: Path, names: Sequence[str], exactly: bool = False) -> Splits | None:
-    """Return which sub-folders of a folder are its splits, by their names, or None where no splits are there.
+    """Return which sub-folders of a folder are its splits, by their names, or None where there are none.
 
-    `names` are the relative paths of the folder's images. With `exactly`, only train/ beside test/ are splits, as of
-    runs that were recorded when no other spelling was known. Raises UserError where splits seem to be there, but cannot
-    be taken: images beside them, one of them alone, two of a kind, or all of them within another folder.
+    `names` are the relative paths of the folder's images. With `exactly`, only train/ beside test/ are splits: the rule
+    for runs that were recorded when no other spelling was known. Raises DataFault for splits that cannot be taken:
+    images beside them, one of them alone, two of a kind, or all of them within another folder.
     """
     folders = _sub_folders(home, lenient=exactly)
     if exactly:
@@ -56,18 +56,19 @@ def find_splits(home: Path, names: Sequence[str], exactly: bool = False) -> Spli
     both = f"{found.train}/ and {found.test}/"
     tables = tables_in(home)
     if tables:
-        raise user_error(f"{home / tables[0]}: lies beside {both}; give each of them a {LABELS} of its own")
+        raise DataFault(f"{home / tables[0]}: lies beside {both}", f"give each of them a {LABELS} of its own")
     real = [os.path.join(os.path.realpath(home / part), "") for part in found[:2]]
     if os.path.commonprefix(real) in real:
-        raise user_error(
-            f"{home}: its {both} are links to one folder, or one of them lies in the other: what is held "
-            "out would be trained on; put other images into one of them"
+        raise DataFault(
+            f"{home}: its {both} are links to one folder, or one of them is inside the other: test images "
+            "would be trained on",
+            "put other images into one of them",
         )
     for name in names:
         if name.split("/")[0] not in found:
-            raise user_error(
-                f"{home / name}: lies beside {both}, which are taken for the splits; move it into one of "
-                "them or out of --data-path, or rename these"
+            raise DataFault(
+                f"{home / name}: lies beside {both}, which are taken for the splits",
+                f"move it into one of them or out of {home}, or rename these",
             )
     if not exactly:
         _refuse_deeper(home, names)
@@ -81,16 +82,16 @@ def kind_of(name: str) -> str | None:
 
 
 def _sub_folders(home: Path, lenient: bool) -> list[str]:
-    """Return the names of the folders in a folder. Raises UserError, unless lenient, for a split's link to nowhere."""
+    """Return the names of the folders in a folder. Raises DataFault, unless lenient, for a split's link to nowhere."""
     found = []
     with os.scandir(home) as entries:
         for entry in entries:
             if entry.is_dir() and not entry.name.startswith(".") and entry.name not in NO_IMAGES:
                 found.append(entry.name)
             elif not lenient and entry.is_symlink() and kind_of(entry.name) and not os.path.exists(entry.path):
-                raise user_error(
-                    f"{home / entry.name}: is a link to {os.readlink(entry.path)}, which is not there; "
-                    "put that back, or remove the link"
+                raise DataFault(
+                    f"{home / entry.name}: is a link to {os.readlink(entry.path)}, which is not there",
+                    "put that back, or remove the link",
                 )
     return sorted(found)
 
@@ -115,16 +116,16 @@ def _pair(folders: Iterable[str]) -> tuple[str, str] | None:
             rest = tuple(None if kind else part for part, kind in zip(parts, kinds))
             seen.setdefault(rest, {})[next(filter(None, kinds))] = name
     for found in seen.values():
-        held_out = next((found[kind] for kind in HELD_OUT if kind in found), None)
+        held_out = next((found[kind] for kind in NOT_TRAINED_ON if kind in found), None)
         if "train" in found and held_out:
             return found["train"], held_out
     return None
 
 
 def _by_kind(home: Path, folders: Sequence[str], names: Sequence[str]) -> Splits | None:
-    """Return the splits directly in a folder. Raises UserError for such as cannot be told apart."""
+    """Return the splits directly in a folder. Raises DataFault for splits that cannot be told apart."""
     kinds = _kinds(folders)
-    train, held_out = kinds["train"], [kinds[kind] for kind in HELD_OUT if kinds[kind]]
+    train, held_out = kinds["train"], [kinds[kind] for kind in NOT_TRAINED_ON if kinds[kind]]
     if train and held_out:
         for same in (train, *held_out):
             _refuse_same(home, same)
@@ -132,9 +133,9 @@ def _by_kind(home: Path, folders: Sequence[str], names: Sequence[str]) -> Splits
     with_images = {name.split("/")[0] for name in names if "/" in name}
     pair = _pair(sorted(with_images))
     if pair:
-        raise user_error(
-            f"{home / pair[0]}: lies beside {pair[1]}/, and both look like splits; rename them to train/ "
-            "and test/, or, if they are classes, so that they do not"
+        raise DataFault(
+            f"{home / pair[0]}: lies beside {pair[1]}/, and both look like splits",
+            "rename them to train/ and test/, or, if they are classes, so that they do not",
         )
     # test1/, test2/, … are kept apart by somebody; test/ and testing/ are not
     plain = {
@@ -144,23 +145,23 @@ def _by_kind(home: Path, folders: Sequence[str], names: Sequence[str]) -> Splits
     for same in plain.values():
         _refuse_same(home, same)
     if plain["test"] and plain["val"]:
-        raise user_error(
-            f"{home}: holds {plain['test'][0]}/ and {plain['val'][0]}/, but no train/; put the images to "
-            "train on into train/, or rename these if they are classes"
+        raise DataFault(
+            f"{home}: holds {plain['test'][0]}/ and {plain['val'][0]}/, but no train/",
+            "put the images to train on into train/, or rename these if they are classes",
         )
     _refuse_alike(home, [name for there in plain.values() for name in there], names)
     beside = next((name for name in names if "/" not in name), None)
     alone = (plain["test"] + plain["val"])[:1]
     if beside and alone and not tables_in(home):
-        raise user_error(
-            f"{home / beside}: lies beside {alone[0]}/, whose name says that it is held out; move the "
-            f"other images into train/, or rename {alone[0]}/"
+        raise DataFault(
+            f"{home / beside}: lies beside {alone[0]}/, whose name says that it is held out",
+            f"move the other images into train/, or rename {alone[0]}/",
         )
     return None
 
 
 def _refuse_alike(home: Path, splits: Sequence[str], names: Sequence[str]) -> None:
-    """Raise UserError for a folder with the classes of another one that is named after a split."""
+    """Raise DataFault for a folder with the classes of another one that is named after a split."""
     inside: dict[str, set] = {}
     for name in names:
         parts = name.split("/")
@@ -170,37 +171,39 @@ def _refuse_alike(home: Path, splits: Sequence[str], names: Sequence[str]) -> No
         for other in sorted(set(inside) - {split}):
             shared = sorted(inside.get(split, set()) & inside[other])
             if shared:
-                raise user_error(
-                    f"{home / other}: holds the same folders as {split}/, such as {shared[0]}/; rename it to "
-                    f"{'train/' if kind_of(split) != 'train' else 'test/'} if it is the other split, or move "
-                    "it out of --data-path"
+                raise DataFault(
+                    f"{home / other}: holds the same folders as {split}/, such as {shared[0]}/",
+                    f"rename it to {'train/' if kind_of(split) != 'train' else 'test/'} if it is the other split, "
+                    f"or move it out of {home}",
                 )
 
 
 def _refuse_same(home: Path, same: Sequence[str]) -> None:
     if len(same) > 1:
-        raise user_error(
-            f"{home}: holds both {same[0]}/ and {same[1]}/, which are two names of one split; put their "
-            "images into one of them, or rename one"
+        raise DataFault(
+            f"{home}: holds both {same[0]}/ and {same[1]}/, which are two names of one split",
+            "put their images into one of them, or rename one",
         )
 
 
 def _refuse_one_alone(home: Path, names: Sequence[str]) -> None:
-    """Raise UserError where all images lie in a folder that one split is named after."""
+    """Raise DataFault where all images lie in a folder that one split is named after."""
     above = os.path.commonpath([os.path.dirname(name) for name in names]).split("/")
     for depth, name in enumerate(above, start=1):
         kind = kind_of(name)
         if kind and not (kind == "train" and tables_in(home)):  # a table says what is in it
             other = "test/" if kind == "train" else "train/"
             place = home.joinpath(*above[:depth])
-            raise user_error(
-                f"{place}: holds all images, and there is no {other} beside it; name that folder itself, "
-                f"--data-path {quoted(place)}, or put {other} beside it"
+            raise DataFault(
+                f"{place}: holds all images, and there is no {other} beside it",
+                "name that folder itself, ",
+                Setting("data_path", quoted(place)),
+                f", or put {other} beside it",
             )
 
 
 def _refuse_deeper(home: Path, names: Sequence[str]) -> None:
-    """Raise UserError for splits within a sub-folder, whose images would be mixed."""
+    """Raise DataFault for splits within a sub-folder, whose images would be mixed."""
     children: dict[tuple[str, ...], set[str]] = {}
     for folder in {os.path.dirname(name) for name in names}:
         parts = tuple(folder.split("/"))
@@ -215,13 +218,12 @@ def _refuse_deeper(home: Path, names: Sequence[str]) -> None:
         train, test = pair
         place, inside = home.joinpath(*above), "/".join(above)
         if all(name.startswith(inside + "/") for name in names):
-            mend = f"name that folder itself, --data-path {quoted(place)}"
+            mend = "name that folder itself, "
         else:
-            mend = (
-                f"move them to {home / 'train' / inside} and {home / 'test' / inside}, or name one such folder, "
-                f"--data-path {quoted(place)}"
-            )
-        raise user_error(
-            f"{place}: holds {train}/ and {test}/, which look like splits, and splits are only found "
-            f"directly in --data-path; {mend}"
+            mend = f"move them to {home / 'train' / inside} and {home / 'test' / inside}, or name one such folder, "
+        raise DataFault(
+            f"{place}: holds {train}/ and {test}/, which look like splits, and splits are only found directly in the "
+            "folder that is named",
+            mend,
+            Setting("data_path", quoted(place)),
         )

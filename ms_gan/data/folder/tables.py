@@ -1,4 +1,4 @@
-"""Which classes or tags the images of a folder have: from labels.csv, or from the names of its sub-folders."""
+"""The labels that a folder states: in labels.csv, or by the names of its sub-folders."""
 
 from __future__ import annotations
 
@@ -8,15 +8,13 @@ import os
 import posixpath
 import re
 import unicodedata
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote
 
-import numpy as np
-
-from ms_gan.data.words import one_line
-from ms_gan.errors import UserError
+from ms_gan.data.faults import DataFault
+from ms_gan.errors import Setting
 from ms_gan.labels import natural_order
 
 LABELS = "labels.csv"
@@ -38,24 +36,20 @@ class Labels(NamedTuple):
     tags: bool
 
 
-class LabelFault(UserError):
-    """Labels that are there, but not as they must be; `fault` is what is wrong, without how to mend it."""
-
-    def __init__(self, fault: str, mend: str):
-        super().__init__(one_line(f"{fault}; {mend}"))
-        self.fault = fault
+class LabelFault(DataFault):
+    """Labels that are there, but not as they must be."""
 
 
-def read_labels(home: Path, names: Sequence[str], places: int | None) -> Labels | None:
+def read_labels(home: Path, names: Sequence[str], max_tags: int | None) -> Labels | None:
     """Return a row for each name, from labels.csv or else from the sub-folders; None where neither says anything.
 
-    A table of tags is taken where there are places for them, or `places` is None. Names and labels are compared, and
+    A table of tags is taken if `max_tags` is not 0; None is for any number of them. Names and labels are compared, and
     labels are returned, in Unicode's composed form (NFC): one system stores the é of a file's name as one character,
     another as two. Raises LabelFault.
     """
     tables = tables_in(home)
     if LABELS in tables or len(tables) == 1:
-        return _read_table(home / (LABELS if LABELS in tables else tables[0]), home, names, places)
+        return _read_table(home / (LABELS if LABELS in tables else tables[0]), home, names, max_tags)
     if tables:
         raise LabelFault(f"{home / tables[0]}: lies beside {tables[1]}", f"leave one of them, as {LABELS}")
     in_folder, elsewhere = ([name for name in names if (name.count("/") == 1) == wanted] for wanted in (True, False))
@@ -76,63 +70,77 @@ def tables_in(home: Path) -> list[str]:
     return sorted(name for name in os.listdir(home) if name.casefold() == LABELS)
 
 
-def _read_table(path: Path, home: Path, names: Sequence[str], places: int | None) -> Labels:
+def _read_table(path: Path, home: Path, names: Sequence[str], max_tags: int | None) -> Labels:
     """Read labels.csv, which must have one row for each of the names and no other."""
-    header, rows = None, {}
-    spelt = {**{composed(name): name for name in names}, **{name: name for name in names}}
     text = _read_text(path)
     _refuse_separators(path, text)
+    spelt = {**{composed(name): name for name in names}, **{name: name for name in names}}
+    header: list[str] | None = None
+    rows: dict[str, Row] = {}
+    for place, cells in _lines(path, text):
+        if header is None:
+            header = _checked_header(cells, place, max_tags)
+            continue
+        _check_cells(cells, header, place, max_tags)
+        name = _listed_name(cells[0], spelt, home, place)
+        if name in rows:
+            before = rows[name].place.rsplit(": ", 1)[-1]
+            raise LabelFault(f"{place}: lists {name} again, after {before}", "leave one of the rows")
+        rows[name] = _row(cells[1], header[1], place)
+    if header is None:
+        header = _checked_header([], f"{path}: line 1", max_tags)
+    _refuse_missing(path, natural_order(set(names) - rows.keys()))
+    return Labels(rows, header[1] == "tags")
+
+
+def _lines(path: Path, text: str) -> Iterator[tuple[str, list[str]]]:
+    """Yield the place and the cells of each row that is not empty, without the empty cells that spreadsheets add."""
     reader = csv.reader(io.StringIO(text, newline=""), strict=True)
     try:
         for cells in reader:
-            while len(cells) > 2 and not cells[-1].strip():  # spreadsheets fill rows up
+            while len(cells) > 2 and not cells[-1].strip():
                 cells.pop()
-            if not any(cell.strip() for cell in cells):
-                continue
-            place = f"{path}: line {reader.line_num}"
-            if header is None:
-                header = _checked_header(cells, place, places)
-                continue
-            if len(cells) != 2:
-                separator = next((one for one in SEPARATORS if one in cells[0]), None)
-                if len(cells) == 1 and separator:
-                    raise LabelFault(
-                        f"{place}: the columns are separated by {SEPARATORS[separator]}",
-                        f"save the file with commas: {','.join(header)}",
-                    )
-                joined = ", tags joined by ;" if header[1] == "tags" else ""
-                raise LabelFault(
-                    f"{place}: has {len(cells)} column(s), not 2",
-                    f"write {','.join(header)}{joined}, with quotation marks around a file's name that holds a comma",
-                )
-            name = _listed_name(cells[0], spelt, home, place)
-            if name in rows:
-                before = rows[name].place.rsplit(": ", 1)[-1]
-                raise LabelFault(f"{place}: lists {name} again, after {before}", "leave one of the rows")
-            if places and header[1] == "label" and ";" in cells[1]:
-                raise LabelFault(
-                    f"{place}: {cells[1]!r} looks like tags, but under the header file,label it is one class",
-                    "write the header file,tags, or take the ; away",
-                )
-            rows[name] = _row(cells[1], header[1], place)
+            if any(cell.strip() for cell in cells):
+                yield f"{path}: line {reader.line_num}", cells
     except csv.Error as error:
-        raise LabelFault(f"{path}: line {reader.line_num}: is no CSV ({error})", "mend its quotation marks") from error
-    if header is None:
-        header = _checked_header([], f"{path}: line 1", places)
-    missing = natural_order(set(names) - rows.keys())
-    if missing:
-        unwritable = [name for name in missing if not _is_utf8(name)]
-        if unwritable:
-            raise LabelFault(
-                f"{path}: has no row for {unwritable[0]}, whose name is not UTF-8, as a row must be "
-                f"({len(unwritable)} image(s) in all)",
-                "rename such files",
-            )
         raise LabelFault(
-            f"{path}: has no row for {missing[0]} ({len(missing)} image(s) in all)",
-            "add rows, or take such images away",
+            f"{path}: line {reader.line_num}: is no CSV ({error})", "correct its quotation marks"
+        ) from error
+
+
+def _check_cells(cells: Sequence[str], header: Sequence[str], place: str, max_tags: int | None) -> None:
+    if len(cells) != 2:
+        separator = next((one for one in SEPARATORS if one in cells[0]), None)
+        if len(cells) == 1 and separator:
+            raise LabelFault(
+                f"{place}: the columns are separated by {SEPARATORS[separator]}",
+                f"save the file with commas: {','.join(header)}",
+            )
+        joined = ", tags joined by ;" if header[1] == "tags" else ""
+        raise LabelFault(
+            f"{place}: has {len(cells)} column(s), not 2",
+            f"write {','.join(header)}{joined}, with quotation marks around a file's name that holds a comma",
         )
-    return Labels(rows, header[1] == "tags")
+    if max_tags and header[1] == "label" and ";" in cells[1]:
+        raise LabelFault(
+            f"{place}: {cells[1]!r} looks like tags, but under the header file,label it is one class",
+            "write the header file,tags, or take the ; away",
+        )
+
+
+def _refuse_missing(path: Path, missing: Sequence[str]) -> None:
+    if not missing:
+        return
+    unwritable = [name for name in missing if not _is_utf8(name)]
+    if unwritable:
+        raise LabelFault(
+            f"{path}: has no row for {unwritable[0]}, whose name is not UTF-8, as a row must be "
+            f"({len(unwritable)} image(s) in all)",
+            "rename such files",
+        )
+    raise LabelFault(
+        f"{path}: has no row for {missing[0]} ({len(missing)} image(s) in all)", "add rows, or take such images away"
+    )
 
 
 def _read_text(path: Path) -> str:
@@ -140,7 +148,7 @@ def _read_text(path: Path) -> str:
         content = path.read_bytes()
         return content.decode("utf-8").lstrip("\ufeff")
     except OSError as error:
-        raise LabelFault(f"{path}: cannot be read ({error.strerror or error})", "mend it or take it away") from error
+        raise LabelFault(f"{path}: cannot be read ({error.strerror or error})", "correct it or take it away") from error
     except UnicodeDecodeError as error:
         line = content.count(b"\n", 0, error.start) + 1
         raise LabelFault(f"{path}: line {line}: is not UTF-8", "save the file as UTF-8") from error
@@ -160,17 +168,21 @@ def _refuse_separators(path: Path, text: str) -> None:
             return
 
 
-def _checked_header(cells: Sequence[str], place: str, places: int | None) -> list[str]:
+def _checked_header(cells: Sequence[str], place: str, max_tags: int | None) -> list[str]:
     header = [cell.strip() for cell in cells]
     if header not in (["file", "label"], ["file", "tags"]):
         written = f"is {','.join(header)[:60]!r}" if header else "is missing"
         raise LabelFault(
             f"{place}: the header {written}", "it must be file,label (a class each) or file,tags (joined by ;)"
         )
-    if header[1] == "tags" and places == 0:
+    if header[1] == "tags" and max_tags == 0:
         raise LabelFault(
             f"{place}: lists tags, but this recipe takes one class an image",
-            "write file,label, choose another --recipe, or add --set data.places=N where the recipe takes tags, too",
+            "write file,label, choose another ",
+            Setting("recipe"),
+            ", or set ",
+            Setting("data.max_tags", "N"),
+            " where the recipe takes tags, too",
         )
     return header
 
@@ -184,12 +196,12 @@ def _listed_name(cell: str, spelt: dict[str, str], home: Path, place: str) -> st
         if os.path.isfile(home / name):
             raise LabelFault(
                 f"{place}: {cell!r} is in {home}, but hidden, spelt otherwise, or in a format that is not read",
-                "mend that, or take the row away",
+                "change that, or take the row away",
             )
         inside = name[len(home.name) + 1 :] if name.startswith(f"{home.name}/") else None
         raise LabelFault(
             f"{place}: there is no image {cell!r} in {home}",
-            f"write {inside!r}" if inside in spelt else "mend the name, or take the row away",
+            f"write {inside!r}" if inside in spelt else "correct the name, or take the row away",
         )
     return spelt[name]
 
@@ -222,40 +234,6 @@ def _row(cell: str, column: str, place: str) -> Row:
         if not _is_utf8(label):
             raise LabelFault(f"{place}: the name of this class is not UTF-8", "rename the folder")
     return Row(tuple(labels), place)
-
-
-def vocabulary(labels: Labels) -> tuple[str, ...]:
-    """Return every class or tag that occurs, in natural order."""
-    return tuple(natural_order({label for row in labels.rows.values() for label in row.labels}))
-
-
-def label_array(labels: Labels, names: Sequence[str], classes: tuple[str, ...], places: int, where: str) -> np.ndarray:
-    """Return the labels of the names in ImageData's form: int32 (N,), or (N, places) where there are places.
-
-    `where` says where the classes occur. Raises LabelFault for a label that is none of them, and for more tags than
-    places.
-    """
-    rows = labels.rows
-    numbers = {label: number for number, label in enumerate(classes)}
-    for row in rows.values():
-        for label in row.labels:
-            if label not in numbers:
-                raise LabelFault(
-                    f"{row.place}: {label!r} does not occur in {where}", "mend it, or add such images there"
-                )
-    fullest = max(rows, key=lambda name: len(rows[name].labels))
-    most = len(rows[fullest].labels)
-    if 0 < places < most:
-        raise LabelFault(
-            f"{rows[fullest].place}: {fullest} has {most} tags, but there are places for {places}",
-            f"add --set data.places={most}",
-        )
-    if not places:
-        return np.array([numbers[rows[name].labels[0]] for name in names], np.int32)
-    array = np.zeros((len(names), places), np.int32)
-    for line, name in zip(array, names):
-        line[: len(rows[name].labels)] = sorted(1 + numbers[label] for label in rows[name].labels)
-    return array
 
 
 def composed(text: str) -> str:

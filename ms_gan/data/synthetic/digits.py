@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from ms_gan.data.description import ImageData
-from ms_gan.data.drawn import draw_once
+from ms_gan.data.synthetic.drawn import draw_once
 
 VERSION = 1  # counts the changes of what is drawn, so that no cache outlives one
 COUNTS = {"train": 60_000, "test": 10_000}
@@ -80,10 +80,8 @@ HAND = (
 def load_digits(split: str, seed: int = 0, count: int | None = None) -> ImageData:
     """Load the drawn digits: 60,000 for "train", 10,000 for "test", or `count` of them.
 
-    Images uint8 N x 1 x 28 x 28, white on black; labels int32 (N,). They are drawn
-    once and then kept in the cache folder; a cache that is damaged is drawn
-    again, and one that cannot be written costs a warning. Train and test come
-    from different random streams.
+    Images uint8 N x 1 x 28 x 28, white on black; labels int32 (N,). They are drawn once and then kept in the cache
+    folder, see `draw_once`. Train and test come from different random streams.
     """
     count = COUNTS[split] if count is None else count
     name = f"digits-{VERSION}-{split}-{count}-seed-{seed}"

@@ -16,11 +16,10 @@ Arrays = tuple[np.ndarray, np.ndarray]
 
 
 def draw_once(things: str, name: str, draw: Callable[[], Arrays]) -> Arrays:
-    """Return the images and labels that the cache keeps as `name`, or those of `draw()`, which it then keeps.
+    """Return the images and labels that the cache keeps as `name`; where there are none, keep the result of `draw()`.
 
-    A cache that is damaged is drawn again, and one that cannot be written costs a
-    warning, in which `things` says what is drawn. `name` must tell apart whatever
-    `draw` depends on.
+    A damaged cache is drawn again. A cache that cannot be written costs a warning; `things` says in it what is drawn.
+    `name` must differ for everything that `draw` depends on.
     """
     folder = cache_folder() / name
     arrays = _read(folder)

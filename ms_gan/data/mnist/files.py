@@ -1,15 +1,16 @@
-"""Where the files of MNIST lie in a folder, and under which names; and what is there in their place."""
+"""Where MNIST's files are in a folder, and under which names; and what is there instead of them."""
 
 from __future__ import annotations
 
+import itertools
 import os
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from ms_gan.data.words import folder_at, user_error
-from ms_gan.errors import quoted
+from ms_gan.data.faults import DataFault, folder_at
+from ms_gan.errors import Setting, quoted
 
 PREFIXES = {"train": "train", "test": "t10k"}
 STEMS = {"images": "idx3-ubyte", "labels": "idx1-ubyte"}
@@ -34,17 +35,17 @@ def find_mnist(folder: str | Path) -> dict[str, Path]:
     if found:
         return found
     there = _alike(folder)
-    what, mend = _in_other_folders(folder, there) or _by_other_names(folder, there) or ("", "")
-    if what:
-        raise user_error(f"{folder}: holds no MNIST, but {what}; {mend}")
+    said = _in_other_folders(folder, there) or _by_other_names(folder, there)
+    if said:
+        raise DataFault(f"{folder}: holds no MNIST, but {said[0]}", *said[1:])
     expected = " and ".join(spellings("train", content)[0] for content in STEMS)
     expected = f"expected {expected} (or .gz), there or in train/ and test/"
-    from ms_gan.data.folder import images_hint  # heavy
+    from ms_gan.data.folder.files import images_hint  # heavy
 
     hint = images_hint(folder)
     if hint:
-        raise user_error(f"{folder}: holds no MNIST; {hint}; or, for MNIST, {expected}")
-    raise user_error(f"{folder}: {'holds no MNIST' if any(folder.iterdir()) else 'is empty'}; {expected}")
+        raise DataFault(f"{folder}: holds no MNIST", *hint, f"; or, for MNIST, {expected}")
+    raise DataFault(f"{folder}: {'holds no MNIST' if any(folder.iterdir()) else 'is empty'}", expected)
 
 
 def holds_mnist(folder: Path) -> bool:
@@ -52,17 +53,13 @@ def holds_mnist(folder: Path) -> bool:
     return bool(_found(folder))
 
 
-def missing_files(folder: Path, split: str, content: str) -> str:
-    """Say that MNIST's images or labels of a split are missing, and which file might be meant for them."""
-    prefix = PREFIXES[split]
+def missing_files(folder: Path, split: str, content: str) -> DataFault:
+    """Return the fault that MNIST's images or labels of a split are missing; it names a file that may be meant."""
+    prefix, missing = PREFIXES[split], f"{folder}: the {split} {content} are missing"
     for file in _alike(folder):
         if file.key == f"{prefix}-{content}" and not _unfit([file]):
-            return (
-                f"{folder}: the {split} {content} are missing, but there is {file.name}; rename or link it to "
-                f"{file.wanted}"
-            )
-    expected = " or ".join(spellings(prefix, content))
-    return f"{folder}: the {split} {content} are missing; expected {expected}, there or in {split}/"
+            return DataFault(f"{missing}, but there is {file.name}", f"rename or link it to {file.wanted}")
+    return DataFault(missing, f"expected {' or '.join(spellings(prefix, content))}, there or in {split}/")
 
 
 def spellings(prefix: str, content: str) -> list[str]:
@@ -73,18 +70,14 @@ def spellings(prefix: str, content: str) -> list[str]:
 
 def _found(folder: Path) -> dict[str, Path]:
     """Return MNIST's files by what they hold, all from the first place in which there is any."""
-    for places in (("", None), *((place,) for place in RAW)):
-        found = {}
+    for places in (("", "{split}"), *((place,) for place in RAW)):
+        found: dict[str, Path] = {}
         for split, prefix in PREFIXES.items():
             for content in STEMS:
-                candidates = (
-                    folder / (split if place is None else place) / name
-                    for place in places
-                    for name in spellings(prefix, content)
-                )
-                path = next(filter(os.path.isfile, candidates), None)
-                if path is not None:
-                    found[f"{prefix}-{content}"] = path
+                for place, name in itertools.product(places, spellings(prefix, content)):
+                    path = folder / place.format(split=split) / name
+                    if os.path.isfile(path):
+                        found.setdefault(f"{prefix}-{content}", path)
         if found:
             return found
     return {}
@@ -93,7 +86,8 @@ def _found(folder: Path) -> dict[str, Path]:
 class _File(NamedTuple):
     """A file named like one of MNIST's.
 
-    Its path below the folder; the set that it is of; which file of it, such as "train-images"; where it would be found.
+    name: its path below the folder. set: what it belongs to. key: which file of it, such as "train-images". wanted: the
+    name under which it would be found.
     """
 
     name: str
@@ -117,61 +111,53 @@ def _alike(folder: Path) -> list[_File]:
             if not like or name.startswith("."):
                 continue
             if not os.path.exists(os.path.join(place, name)):
-                raise user_error(
-                    f"{Path(place, name)}: is a link to a file that is not there; put that back, or name "
-                    "another folder with --data-path"
+                raise DataFault(
+                    f"{Path(place, name)}: is a link to a file that is not there",
+                    "put that back, or name another folder with ",
+                    Setting("data_path"),
                 )
             prefix, content = "train" if like["split"].lower() == "train" else "t10k", like["content"].lower()
-            wanted = [
-                path
-                for path in spellings(prefix, content)[name.lower().endswith(".gz") :: 2]
-                if not os.path.isdir(folder / path)
-            ]  # archives are unpacked into folders of such names
-            found.append(
-                _File(
-                    (below / name).as_posix(),
-                    (below / like["set"]).as_posix() if like["set"] else "",
-                    f"{prefix}-{content}",
-                    (wanted or [f"{prefix}-{content}"])[0],
-                )
-            )
+            key, names_of_it = f"{prefix}-{content}", spellings(prefix, content)[name.lower().endswith(".gz") :: 2]
+            # archives are unpacked into folders of such names
+            wanted = next((path for path in names_of_it if not os.path.isdir(folder / path)), key)
+            whose = (below / like["set"]).as_posix() if like["set"] else ""
+            found.append(_File((below / name).as_posix(), whose, key, wanted))
         if listed > MOST_LISTED:
             break
     return found
 
 
-def _in_other_folders(folder: Path, there: Iterable[_File]) -> tuple[str, str] | None:
-    """Say in which sub-folders MNIST's files lie, and how to name one; None where they lie in none."""
+def _in_other_folders(folder: Path, there: Iterable[_File]) -> tuple[str | Setting, ...]:
+    """Say in which sub-folders MNIST's files are, then, in pieces, how to name one; () where they are in none."""
     places: list[Path] = []
     for file in there:
-        place = (folder / file.name).parent
-        place = next((above for above in (place.parent, place) if above != folder and _holds_a_split(above)), None)
+        own = (folder / file.name).parent
+        place = next((above for above in (own.parent, own) if above != folder and _holds_a_split(above)), None)
         if place and place not in places:
             places.append(place)
     if not places:
-        return None
+        return ()
     which = " and ".join(f"{place.relative_to(folder).as_posix()}/" for place in places)
-    mend = " or ".join(f"--data-path {quoted(place)}" for place in places)
-    return f"{which} {'does' if len(places) == 1 else 'do'}", f"name {'it' if len(places) == 1 else 'one'}: {mend}"
+    named = [piece for place in places for piece in (" or ", Setting("data_path", quoted(place)))][1:]
+    return (f"{which} {'does' if len(places) == 1 else 'do'}", f"name {'it' if len(places) == 1 else 'one'}: ", *named)
 
 
-def _by_other_names(folder: Path, there: Sequence[_File]) -> tuple[str, str] | None:
-    """Say which files are named nearly like MNIST's, and what to rename them to; None where none is."""
+def _by_other_names(folder: Path, there: Sequence[_File]) -> tuple[str, ...]:
+    """Say which files are named nearly like MNIST's, then what to rename them to; () where there are none."""
     sets: dict[str, list[_File]] = {}
     for file in there:
         sets.setdefault(file.set, []).append(file)
     if not sets:
-        return None
+        return ()
     fitting = {name: files for name, files in sets.items() if not _unfit(files)}
     if not fitting:
         files = sorted(file for files in sets.values() for file in files)
         return _listed(files), _unfit(files)
     name, files = min(fitting.items(), key=lambda item: (-len({file.key for file in item[1]}), item[0]))
     renamed = ", ".join(f"{file.name} to {file.wanted}" for file in files)
-    others = sorted(set(sets) - {name})
-    which = f", or likewise those of {' or '.join(sorted(set(fitting) - {name}))}" if len(fitting) > 1 else ""
-    not_fitting = f" ({FITTING})" if set(others) - set(fitting) else ""
-    return _listed(files), f"rename or link {renamed}{which}{not_fitting}"
+    others = f", or likewise those of {' or '.join(sorted(set(fitting) - {name}))}" if len(fitting) > 1 else ""
+    not_fitting = f" ({FITTING})" if len(sets) > len(fitting) else ""
+    return _listed(files), f"rename or link {renamed}{others}{not_fitting}"
 
 
 def _holds_a_split(folder: Path) -> bool:

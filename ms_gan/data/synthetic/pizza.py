@@ -1,28 +1,29 @@
-"""Drawn pizzas: coloured images of which each has up to nine of 28 tags, its ingredients, without a network."""
+"""Drawn pizzas: coloured images with up to nine of 28 tags each, their ingredients. They need no network."""
 
 from __future__ import annotations
 
+import functools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
 import cv2
 import numpy as np
 
 from ms_gan.data.description import ImageData
-from ms_gan.data.drawn import draw_once
-from ms_gan.data.toppings import INGREDIENTS, Stamp, arc, piece
-from ms_gan.errors import UserError
+from ms_gan.data.synthetic.drawn import draw_once
+from ms_gan.data.synthetic.toppings import INGREDIENTS, Stamp, arc, piece
+from ms_gan.errors import Setting, UserError
 
 VERSION = 1  # counts the changes of what is drawn, so that no cache outlives one
 COUNTS = {"train": 6_000, "test": 1_500}
 STREAMS = {"train": 1, "test": 2}
-PLACES = 9  # most ingredients of a pizza
+MAX_TAGS = 9  # most ingredients of a pizza
 HOW_MANY = (0.05, 0.15, 0.2, 0.2, 0.16, 0.11, 0.06, 0.04, 0.03)  # shares of the pizzas with 1, 2, ... ingredients
 
 CANVAS = 256  # pixels to draw on
 GROUND = 128  # pixels to draw the dough and what is on all pizzas on: they are soft, and it saves time
-MARGIN = 8  # of these by which the middle of a pizza, or that of its shade, may be off at most
-STAMPS = 24  # drawn pieces of each ingredient, of which the pizzas take theirs
+MARGIN = 8  # of these: how far a pizza, or its shade, may be off the middle at most
+STAMPS = 24  # drawn pieces of each ingredient, for the pizzas to choose from
 
 CLASSES = tuple(ingredient.name for ingredient in INGREDIENTS)
 
@@ -31,16 +32,23 @@ def load_pizza(split: str, size: int, channels: int = 3, seed: int = 0, count: i
     """Load the drawn pizzas: 6,000 for "train", 1,500 for "test", or `count` of them.
 
     Images uint8 N x channels x size x size, RGB or, with one channel, their luminance; labels int32 (N, 9) as
-    `draw_pizzas` returns them. They are drawn once and then kept in the cache folder; a cache that is damaged is
-    drawn again, and one that cannot be written costs a warning. Train and test come from different random streams.
+    `draw_pizzas` returns them. They are drawn once and then kept in the cache folder, see `draw_once`. Train and test
+    come from different random streams.
     Raises UserError for a size or a number of channels that cannot be drawn.
     """
     if channels not in (1, 3):
-        raise UserError(f"--dataset pizza has 1 channel (grey) or 3 (RGB), not {channels}")
+        raise UserError(
+            f"pizzas have 1 channel (grey) or 3 (RGB), not {channels}",
+            "set ",
+            Setting("data.channels", "1"),
+            " or ",
+            Setting("data.channels", "3"),
+        )
     if not 1 <= size <= CANVAS:
         raise UserError(
-            f"--dataset pizza is drawn in sizes up to {CANVAS}, not {size} (data.rotate_and_mirror doubles "
-            f"data.size); give a smaller --set data.size"
+            f"pizzas are drawn in sizes up to {CANVAS}, not {size} (data.rotate_and_mirror doubles data.size)",
+            "give a smaller ",
+            Setting("data.size"),
         )
     count = COUNTS[split] if count is None else count
 
@@ -50,7 +58,7 @@ def load_pizza(split: str, size: int, channels: int = 3, seed: int = 0, count: i
 
     name = f"pizza-{VERSION}-{split}-{count}-{channels}x{size}x{size}-seed-{seed}"
     arrays = draw_once("pizzas", name, draw)
-    return ImageData("pizza", split, f"the pizzas drawn from seed {seed}", *arrays, CLASSES, PLACES)
+    return ImageData("pizza", split, f"the pizzas drawn from seed {seed}", *arrays, CLASSES, MAX_TAGS)
 
 
 def draw_pizzas(
@@ -58,9 +66,9 @@ def draw_pizzas(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Draw pizzas: RGB images uint8 (count, 3, size, size), labels int32 (count, 9).
 
-    A label is 1 + the indices of the ingredients in CLASSES in rising order, then zeros. `recipes` are such labels,
-    of which one may be all zeros; without them, they are drawn at random. The result depends on the arguments alone.
-    A pizza is the same in every size and whatever the count; other recipes change what lies on it, but not the pizza.
+    A label is 1 + the indices of the ingredients in CLASSES in rising order, then zeros. `recipes` are such labels, or
+    all zeros for a pizza without ingredients; without `recipes`, they are drawn at random. The result depends on the
+    arguments alone. A pizza is the same in every size and for every count; another recipe changes only what is on it.
     Raises ValueError for malformed recipes, and for a size that is not 1 to 256.
     """
     from tqdm import tqdm
@@ -72,10 +80,10 @@ def draw_pizzas(
         _check(recipes, count)
     board = _Board()
     images = np.empty((count, 3, size, size), np.uint8)
-    labels = np.empty((count, PLACES), np.int32)
+    labels = np.empty((count, MAX_TAGS), np.int32)
     for index in tqdm(range(count), desc="drawing pizzas", unit=" images", delay=1, mininterval=1):
         random = np.random.default_rng(np.random.SeedSequence(seed, spawn_key=(stream, index)))
-        own = _recipe(random)  # drawn in any case, so that the pizza is the same
+        own = random_recipe(random)  # drawn in any case, so that the pizza is the same
         labels[index] = own if recipes is None else recipes[index]
         canvas = board.draw(labels[index][labels[index] > 0] - 1, random)
         small = np.stack([cv2.resize(plane, (size, size), interpolation=cv2.INTER_AREA) for plane in canvas])
@@ -84,8 +92,8 @@ def draw_pizzas(
 
 
 def _check(recipes: np.ndarray, count: int) -> None:
-    if recipes.shape != (count, PLACES) or recipes.dtype.kind not in "iu":
-        raise ValueError(f"recipes must be whole numbers, ({count}, {PLACES}), not {recipes.dtype} {recipes.shape}")
+    if recipes.shape != (count, MAX_TAGS) or recipes.dtype.kind not in "iu":
+        raise ValueError(f"recipes must be whole numbers, ({count}, {MAX_TAGS}), not {recipes.dtype} {recipes.shape}")
     before, after = recipes[:, :-1], recipes[:, 1:]
     if np.any((recipes < 0) | (recipes > len(CLASSES))) or np.any((after > 0) & ((before == 0) | (after <= before))):
         raise ValueError(f"a recipe must be numbers from 1 to {len(CLASSES)} in rising order, followed by zeros")
@@ -95,12 +103,12 @@ def _grey(images: np.ndarray) -> np.ndarray:
     return np.stack([cv2.cvtColor(image.transpose(1, 2, 0), cv2.COLOR_RGB2GRAY)[None] for image in images])
 
 
-def _recipe(random: np.random.Generator) -> np.ndarray:
-    """Return one random label, int32 (9,)."""
-    number = 1 + random.choice(PLACES, p=HOW_MANY)
+def random_recipe(random: np.random.Generator) -> np.ndarray:
+    """Return the label of one pizza drawn at random, int32 (9,), as `draw_pizzas` returns it."""
+    number = 1 + random.choice(MAX_TAGS, p=HOW_MANY)
     # The smallest of exponential waiting times are a draw without putting back.
     waiting = random.exponential(1 / np.array([ingredient.popularity for ingredient in INGREDIENTS]))
-    label = np.zeros(PLACES, np.int32)
+    label = np.zeros(MAX_TAGS, np.int32)
     label[:number] = 1 + np.sort(np.argsort(waiting)[:number])
     return label
 
@@ -114,6 +122,7 @@ class _Board:
         self._angle = (np.arctan2(y, x) / (2 * math.pi) % 1 * 512).astype(int) % 512
         self._waves = np.concatenate([arc(0, 360 * waves, count=512).T * waves**-0.5 for waves in range(2, 14)])
         self._across = np.linspace(-1, 1, CANVAS, dtype=np.float32)
+        self._piece = functools.cache(piece)  # all of them take 30 MB and save most of the time
 
     def draw(self, ingredients: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Draw one pizza with the ingredients of these indices; returns float32 (3, 256, 256), 0 to 255."""
@@ -122,9 +131,9 @@ class _Board:
         bright, across, down = random.uniform((0.96, -0.05, -0.05), (1.05, 0.05, 0.05)).astype(np.float32)
         ground = self._ground(radius * GROUND, middle, random)
         canvas = np.stack([cv2.resize(plane, (CANVAS, CANVAS), interpolation=cv2.INTER_LINEAR) for plane in ground])
-        middle = CANVAS / 2 + middle * (CANVAS / GROUND)
+        centre = CANVAS / 2 + middle * (CANVAS / GROUND)
         for (colours, keep, corner), place in self._pieces(ingredients, 0.85 * radius * CANVAS, random):
-            left, top = (middle + place + corner).round().astype(int)
+            left, top = (centre + place + corner).round().astype(int)
             part = canvas[:, top : top + keep.shape[0], left : left + keep.shape[1]]
             part *= keep
             part += colours
@@ -148,8 +157,8 @@ class _Board:
         ground = (random.uniform(228, 246) + random.normal(0, 4, (3, 1, 1))).astype(np.float32) * shade
 
         dough = outlined(0.009)
-        baked = np.interp(np.linspace(0, 1.2, 512), (0.78, 0.84, 0.91, 0.97, 1), (0.72, 0.92, 1.12, 0.9, 0.66))
-        baked = baked.astype(np.float32).take((dough * (511 / 1.2)).astype(int), mode="clip")
+        crust = np.interp(np.linspace(0, 1.2, 512), (0.78, 0.84, 0.91, 0.97, 1), (0.72, 0.92, 1.12, 0.9, 0.66))
+        baked = crust.astype(np.float32).take((dough * (511 / 1.2)).astype(int), mode="clip")
         tan = np.array((230, 182, 108)) * random.uniform(0.92, 1.05) + random.normal(0, 3, 3)
         _lay(ground, tan, _ramp(dough, 1.01, 0.99), baked)
         scorched = _ramp(_noise(random, 20), 0.45, 1) * _ramp(dough, 0.82, 0.92) * _ramp(dough, 1.01, 0.99)
@@ -180,7 +189,7 @@ class _Board:
         for number, (index, which, places) in enumerate(zip(pieces, stamps, choice)):
             room = abs(places[:, None] - taken[:number]) - radii[pieces[:number]]
             taken[number] = place = places[room.min(1, initial=CANVAS).argmax()]
-            yield piece(index, which), np.array((place.real, place.imag))
+            yield self._piece(index, which), np.array((place.real, place.imag))
 
 
 def _ramp(values: np.ndarray, start: float, stop: float) -> np.ndarray:
@@ -193,7 +202,7 @@ def _noise(random: np.random.Generator, cells: int) -> np.ndarray:
     return cv2.resize(random.random((cells, cells), np.float32), (GROUND, GROUND), interpolation=cv2.INTER_CUBIC)
 
 
-def _lay(ground: np.ndarray, colour: Sequence[float], cover: np.ndarray, light: np.ndarray | None = None) -> None:
+def _lay(ground: np.ndarray, colour: Iterable[float], cover: np.ndarray, light: np.ndarray | None = None) -> None:
     """Cover the ground, as far as `cover` says, with a colour, which `light` makes lighter or darker."""
     for plane, value in zip(ground, colour):
         layer = np.float32(value) if light is None else np.float32(value) * light
