@@ -10,16 +10,15 @@ import struct
 import sys
 from pathlib import Path
 
+import clone  # noqa: F401 - makes the package importable
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 FILES = {"train": "train", "test": "t10k"}
 
 
 def main() -> None:
     from ms_gan.data.mnist import load_mnist
-    from ms_gan.runtime import random_stream
+    from ms_gan.randomness import random_stream
 
     output = Path(sys.argv[2])
     output.mkdir(parents=True)

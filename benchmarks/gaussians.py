@@ -20,37 +20,33 @@ from __future__ import annotations
 
 import argparse
 import json
-import sys
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+import clone  # noqa: F401 - makes the package importable
 import numpy as np
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from ms_gan.schema.fields import Settings
+from ms_gan.schema.networks import BatchNorm, MLPDiscriminator, MLPGenerator, NetworkInputs
+from ms_gan.schema.recipe import Adam, Latent
+from ms_gan.schema.updates import GANUpdates, RpGANUpdates
 
 CENTRES = np.stack(np.meshgrid(np.arange(-4.0, 5.0, 2.0), np.arange(-4.0, 5.0, 2.0)), -1).reshape(25, 2)
 STANDARD_DEVIATION = 0.05
 SCALE = 5.0  # of coordinates to pixels in [-1, 1]: a point is an image of two pixels
 POINTS, SAMPLES = 100_000, 2_500
-BATCH, WIDTHS, SLOPE = 512, (128, 128, 128, 128), 0.2
-LATENT = {"size": 2, "distribution": "normal"}
-ADAM = {"learning_rate": 1e-3, "decay_rate": 0.1, "beta1": 0.0, "beta2": 0.99, "epsilon": 1e-8}
-AVERAGE_DECAY = 0.999
-UPDATES = {  # of the families in ms_gan/steps
-    "gan": {
-        "discriminator_steps": 1,
-        "discriminator_update": "sum",
-        "half_batches": False,
-        "fakes": "training",
-        "generator_latents": "shared",
-        "generator_loss": "non_saturating",
-        "target_real": (1.0, 1.0),
-        "target_fake": (0.0, 0.0),
-        "shared_counters": False,
-        "pretraining_steps": 0,
-    },
-    "rpgan": {"gamma": 0.1, "penalised": 128, "class_weight": 0.0},
+BATCH = 512
+LATENT = Latent(size=2, distribution="normal")
+GENERATOR = MLPGenerator(widths=(128,) * 4, slope=0.2, batch_norm=BatchNorm(place="none"))
+DISCRIMINATOR = MLPDiscriminator(widths=(128,) * 4, slope=0.2)
+ADAM = Adam(learning_rate=1e-3, decay_rate=0.1, beta1=0.0, beta2=0.99, epsilon=1e-8)
+EMA_DECAY = 0.999
+UPDATES = {
+    "gan": GANUpdates(generator_latents="shared"),
+    "rpgan": RpGANUpdates(gamma=0.1, penalised=128, class_weight=0.0),
 }
 
 
@@ -73,16 +69,42 @@ def count_modes(points: np.ndarray) -> tuple[int, float]:
 def train(family: str, seed: int, steps: int) -> dict[str, np.ndarray]:
     """Train one GAN; return samples, float32, (SAMPLES, 2), of its generator as "trained", and of the "average"."""
     import mindspore as ms
-    from mindspore import nn, ops
     from tqdm import tqdm
 
     from ms_gan import runtime
     from ms_gan.data.batches import EpochShuffle
     from ms_gan.latents import draw_latents
-    from ms_gan.nets.mlp import MLPDiscriminator, MLPGenerator
-    from ms_gan.recipes.build import STEPS, adam
-    from ms_gan.steps.average import begin_average, with_averages
+    from ms_gan.randomness import random_stream
+    from ms_gan.steps.ema import with_ema
     from ms_gan.training.loop import run_cell
+
+    device = runtime.set_up("CPU")
+    step = build_step(family, seed, steps)
+    cell = with_ema(step, step, updates=0)
+    batches = EpochShuffle(POINTS, BATCH, seed)
+    for number in tqdm(range(steps), desc=f"{family}, seed {seed}", unit=" steps", mininterval=1.0):
+        scalars = run_cell(cell, step, batches, device, seed, "step", number)
+    if not np.isfinite(scalars.asnumpy()).all():
+        raise SystemExit(f"{family}, seed {seed}: the losses are not finite any more")
+    latents = draw_latents(LATENT.distribution, SAMPLES, LATENT.size, random_stream(seed, "samples"))
+    drawing = {"trained": step.generator, "average": step.ema["generator"]}
+    return {
+        name: network.set_train(False)(ms.Tensor(latents)).asnumpy().reshape(-1, 2) * np.float32(SCALE)
+        for name, network in drawing.items()
+    }
+
+
+def build_step(family: str, seed: int, steps: int) -> Any:
+    """Return the training step of a family, on points of the seed."""
+    import mindspore as ms
+    from mindspore import nn, ops
+
+    from ms_gan.nets import mlp
+    from ms_gan.randomness import random_stream
+    from ms_gan.recipes import registry
+    from ms_gan.recipes.build import adam
+    from ms_gan.steps.base import StepParts, ema_of
+    from ms_gan.steps.ema import begin_ema
 
     class Points(nn.Cell):
         """All points on the device; a batch is gathered there."""
@@ -97,52 +119,32 @@ def train(family: str, seed: int, steps: int) -> dict[str, np.ndarray]:
         def construct(self, indices):
             return ops.gather(self.points, indices, 0)
 
-    def generator(name: str) -> nn.Cell:
-        norm = {"place": "none", "first_layer": False, "momentum": 0.9, "epsilon": 1e-5}
-        network = MLPGenerator(LATENT["size"], 0, 0, (1, 1, 2), WIDTHS, SLOPE, norm, "tanh", "mindspore")
-        network.update_parameters_name(f"{name}.")
-        return network
+    def network(kind: type, settings: Settings, name: str) -> nn.Cell:
+        built = kind(settings, NetworkInputs(image_shape=(1, 1, 2), latent_size=LATENT.size))
+        built.update_parameters_name(f"{name}.")
+        return built
 
-    device = runtime.set_up("CPU")
     ms.set_seed(seed)
     networks = {
-        "generator": generator("generator"),
-        "discriminator": MLPDiscriminator(0, (1, 1, 2), WIDTHS, SLOPE, "mindspore"),
+        "generator": network(mlp.MLPGenerator, GENERATOR, "generator"),
+        "discriminator": network(mlp.MLPDiscriminator, DISCRIMINATOR, "discriminator"),
     }
-    networks["discriminator"].update_parameters_name("discriminator.")
-    optimizers = {
-        f"optimizer_{name}": adam(network, f"optimizer_{name}", decay_steps=steps, **ADAM)
-        for name, network in networks.items()
-    }
-    updates = dict(UPDATES[family])
-    if family == "gan":
-        updates["generator_in_inference"] = networks["generator"]
-    points = draw_points(POINTS, runtime.random_stream(seed, "points")) / np.float32(SCALE)
-    step = STEPS[family](
-        data=Points(points.reshape(-1, 1, 1, 2)),
-        latent=LATENT,
+    settings = replace(ADAM, decay_steps=steps)
+    optimizers = {name: adam(each, f"optimizer_{name}", settings) for name, each in networks.items()}
+    average = network(mlp.MLPGenerator, GENERATOR, ema_of("generator"))
+    begin_ema(networks["generator"], average)
+    points = draw_points(POINTS, random_stream(seed, "points")) / np.float32(SCALE)
+    parts = StepParts(
+        Points(points.reshape(-1, 1, 1, 2)),
+        networks,
+        optimizers,
+        LATENT,
         classes=0,
         batch_size=BATCH,
-        **networks,
-        **optimizers,
-        **updates,
+        ema={"generator": average},
+        ema_decay=EMA_DECAY,
     )
-    step.average_decay = AVERAGE_DECAY
-    step.averages = {"generator": generator("generator_average")}
-    begin_average(step.generator, step.averages["generator"])
-    cell = with_averages(step, step)
-
-    batches = EpochShuffle(POINTS, BATCH, seed)
-    for number in tqdm(range(steps), desc=f"{family}, seed {seed}", unit=" steps", mininterval=1.0):
-        scalars = run_cell(cell, step, batches, device, seed, "step", number)
-    if not np.isfinite(scalars.asnumpy()).all():
-        raise SystemExit(f"{family}, seed {seed}: the losses are no numbers any more")
-    latents = draw_latents(LATENT["distribution"], SAMPLES, LATENT["size"], runtime.random_stream(seed, "samples"))
-    drawing = {"trained": step.generator, "average": step.averages["generator"]}
-    return {
-        name: network.set_train(False)(ms.Tensor(latents)).asnumpy().reshape(-1, 2) * np.float32(SCALE)
-        for name, network in drawing.items()
-    }
+    return registry.resolved(registry.family(family).step)(parts, UPDATES[family])
 
 
 def draw(panels: dict[str, np.ndarray], file: Path) -> None:
@@ -175,7 +177,7 @@ def main(arguments: Sequence[str] = None) -> None:
         parser.error("--steps: takes 1 or more")
     options.output.mkdir(parents=True)
 
-    from ms_gan.runtime import random_stream
+    from ms_gan.randomness import random_stream
 
     rows, panels = [], {"real": draw_points(SAMPLES, random_stream(0, "points"))}
     for family in options.families:

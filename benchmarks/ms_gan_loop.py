@@ -19,7 +19,7 @@ def main() -> None:
     from ms_gan.training.loop import run_cell
 
     recipe = recipes.load(sys.argv[3])
-    images = load(recipe["data"]["dataset"], "train", None if sys.argv[1] == "-" else sys.argv[1], recipe["data"])
+    images = load(recipe.data.dataset, "train", None if sys.argv[1] == "-" else sys.argv[1], recipe.data)
     step_cell = build_step(recipe, images, seed=1)
     batches, _ = build_sampler(recipe, step_cell.data.count, step_cell.images_per_step, seed=1)
     done = 0

@@ -72,7 +72,7 @@ def by_scikit_learn(real: np.ndarray, generated: np.ndarray, pixels: tuple) -> N
 
 
 def main() -> None:
-    from metric_arrays import GENERATED, REAL, draw_pixels
+    from helpers.metric_arrays import GENERATED, REAL, draw_pixels
 
     for ask in (by_scipy, by_torch_fidelity, by_prdc, by_scikit_learn):
         try:

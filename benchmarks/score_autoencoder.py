@@ -8,20 +8,17 @@ reconstructions and of samples from the prior with the real images' labels. KL i
 Carlo with its standard error. bound_K: the importance-weighted bound of log p(x) with K samples, in nats; bound_1 is
 the ELBO. For Bernoulli pixels it is one of probabilities, and meant for pixels of 0 and 1; with squared errors pixels
 are normal, of variance kl_weight / 2, and it is one of densities: only runs of the same loss compare. With
---forget-label also the bound of p(x) = mean over all classes of p(x | class): what the same model says of an image
-whose class nobody tells.
+--forget-label also the bound of p(x) = mean over all classes of p(x | class): that of an image of unknown class.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 
+import clone
 import cv2
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+from bounds import ImportanceWeight, importance_bound, log_weights
 
 SEED = 1
 
@@ -45,74 +42,50 @@ def main() -> None:
         parser.error("--samples: takes 2 or more, since their spread is the standard error")
 
     from ms_gan import runtime
-    from ms_gan.errors import UserError
 
     runtime.set_up("CPU")
-    from ms_gan.cli.trained import load_trained
-    from ms_gan.evaluation.bounds import importance_bound, log_weights
-    from ms_gan.evaluation.sampling import seeded_inputs
-    from ms_gan.evaluation.sheets import some_of
-
     for place in options.places:
-        trained = load_trained(place)
-        if trained.encoder is None:
-            raise UserError(f"{place}: {trained.recipe['name']} is no autoencoder; name one that is")
-        if options.forget_label and (
-            trained.labels is None or trained.labels.places or "reconstruction" not in trained.recipe["updates"]
-        ):
-            raise UserError(f"{place}: --forget-label sums the bound over classes: it takes a CVAE that has them")
-        test = trained.fitting(trained.load("test", options.data_path, False, rotate_and_mirror=False))
-        images, labels = some_of(test, options.images, SEED, trained.labels is not None)
-        reconstructed = trained.draw((trained.encode((images, *labels)), *labels))
-        sampled = trained.draw(seeded_inputs(trained.recipe["latent"], len(images), SEED, *labels))
-        real = sharpness(images)
-        print(f"{place}: {trained.recipe['name']}, step {trained.step:,}, {len(images):,} test images")
-        print(
-            f"  squared_error {((images - reconstructed) ** 2).sum((1, 2, 3)).mean():.2f}, sharpness: reconstructed "
-            f"{sharpness(reconstructed) / real:.3f}, sampled {sharpness(sampled) / real:.3f} of real ({real:.4f})"
-        )
-        updates = trained.recipe["updates"]
-        variance = updates["kl_weight"] / 2 if updates.get("reconstruction") == "squared" else None
-        weights, prior_to_posterior, kl = log_weights(
-            trained.encoder.encoder,
-            trained.generator.generator,
-            images,
-            labels,
-            trained.recipe["latent"]["size"],
-            options.samples,
-            SEED,
-            variance,
-        )
-        by_chance = -prior_to_posterior.mean(1)
-        print(
-            f"  KL {kl[0].mean():.3f}, by Monte Carlo {by_chance.mean():.3f} "
-            f"+- {by_chance.std(ddof=1) / len(by_chance) ** 0.5:.3f}"
-        )
-        if "reconstruction" in updates:
-            bounds = {k: importance_bound(weights, k) for k in (1, 4, 16, 64) if options.samples % k == 0}
-            print("  " + ", ".join(f"bound_{k} {bound:.2f}" for k, bound in bounds.items()))
-        if options.forget_label:
-            of_all = [
-                log_weights(
-                    trained.encoder.encoder,
-                    trained.generator.generator,
-                    images,
-                    [np.full(len(images), label, np.int32)],
-                    trained.recipe["latent"]["size"],
-                    options.samples,
-                    SEED,
-                    variance,
-                )[0]
-                for label in range(len(trained.labels.names))
-            ]
-            of_all = np.concatenate(of_all)
-            print(f"  label forgotten: bound_{options.samples} {importance_bound(of_all, len(of_all)):.2f}")
+        score(place, options)
+
+
+def score(place: str, options: argparse.Namespace) -> None:
+    """Print the scores of one run or checkpoint."""
+    from ms_gan.errors import UserError
+    from ms_gan.evaluation.sheets import some_of
+    from ms_gan.runs.model import load_model
+    from ms_gan.sampling import seeded_inputs
+
+    model = load_model(place)
+    loss, names = getattr(model.recipe.updates, "reconstruction", None), model.label_names
+    if model.encoder is None:
+        raise UserError(f"{place}: {model.name} is no autoencoder", "name one that is")
+    if options.forget_label and (names is None or names.max_tags or loss is None):
+        raise UserError(f"{place}: --forget-label sums the bound over classes", "name a CVAE that has them")
+    test = model.fitting(model.load("test", options.data_path, False, rotate_and_mirror=False))
+    images, labels = some_of(test, options.images, SEED, model.conditional)
+    reconstructed = model.draw((model.encode((images, *labels)), *labels))
+    sampled = model.draw(seeded_inputs(model.latent, len(images), SEED, *labels))
+    real = sharpness(images)
+    print(f"{place}: {model.name}, step {model.step:,}, {len(images):,} test images")
+    print(
+        f"  squared_error {((images - reconstructed) ** 2).sum((1, 2, 3)).mean():.2f}, sharpness: reconstructed "
+        f"{sharpness(reconstructed) / real:.3f}, sampled {sharpness(sampled) / real:.3f} of real ({real:.4f})"
+    )
+    variance = model.recipe.updates.kl_weight / 2 if loss == "squared" else None
+    weight = ImportanceWeight(model.encoder.encoder, model.generator.generator, variance)
+    weights, prior_to_posterior, kl = log_weights(weight, images, labels, model.latent.size, options.samples, SEED)
+    by_chance = -prior_to_posterior.mean(1)
+    error = by_chance.std(ddof=1) / len(by_chance) ** 0.5
+    print(f"  KL {kl[0].mean():.3f}, by Monte Carlo {by_chance.mean():.3f} +- {error:.3f}")
+    if loss is not None:
+        bounds = {k: importance_bound(weights, k) for k in (1, 4, 16, 64) if options.samples % k == 0}
+        print("  " + ", ".join(f"bound_{k} {bound:.2f}" for k, bound in bounds.items()))
+    if options.forget_label:
+        each = [[np.full(len(images), label, np.int32)] for label in range(len(names.names))]
+        of_all = [log_weights(weight, images, one, model.latent.size, options.samples, SEED)[0] for one in each]
+        bound = importance_bound(np.concatenate(of_all), len(each) * options.samples)
+        print(f"  without the label: bound_{options.samples} {bound:.2f}")
 
 
 if __name__ == "__main__":
-    from ms_gan.errors import UserError
-
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    clone.run(main)

@@ -2,27 +2,24 @@
 
     python benchmarks/tags.py RUN_OR_CHECKPOINT…
 
-What a tag means is the image that a linear regression of the training images on their tags has for it. What the model
-makes of it is the mean difference of 200 images drawn with the tag and without, of the same latents, beside the other
-tags of real images. The response is the length of the second along the first, as a share of the first's own: 1 where a
-tag changes the picture as it does in real images, 0 where it does nothing.
+A tag's meaning is its image in a linear regression of the training images on their tags. The model's change is the
+mean difference between 200 images with the tag and without it, from the same latents, with the other tags of real
+images. The response is the projection of the change on the meaning, divided by the meaning's squared length: 1 if the
+tag changes images as it does real ones, 0 if it does nothing.
 """
 
 from __future__ import annotations
 
 import argparse
-import sys
-from pathlib import Path
 
+import clone
 import numpy as np
-
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 SEED, DRAWN = 1, 200
 
 
 def indicators(labels: np.ndarray, tags: int) -> np.ndarray:
-    """Return which tags each image has, float64 (N, tags), of labels int32 (N, places)."""
+    """Return which tags each image has, float64 (N, tags), of labels int32 (N, max_tags)."""
     has = np.zeros((len(labels), tags + 1))
     np.put_along_axis(has, labels.astype(np.int64), 1.0, 1)
     return has[:, 1:]
@@ -49,37 +46,38 @@ def main() -> None:
     options = parser.parse_args()
 
     from ms_gan import runtime
-    from ms_gan.cli.trained import load_trained
     from ms_gan.errors import UserError
     from ms_gan.latents import draw_latents
+    from ms_gan.randomness import random_stream
+    from ms_gan.runs.model import load_model
 
     runtime.set_up("CPU")
     for place in options.places:
-        trained = load_trained(place)
-        if trained.labels is None or not trained.labels.places:
-            raise UserError(f"{place}: {trained.recipe['name']} takes no tags; name a model that does")
-        names, latent = trained.labels.names, trained.recipe["latent"]
-        real = trained.fitting(trained.load("train", None, False, rotate_and_mirror=False))
+        model = load_model(place)
+        if model.label_names is None or not model.label_names.max_tags:
+            raise UserError(f"{place}: {model.name} takes no tags", "name a model that does")
+        names, latent = model.label_names.names, model.latent
+        real = model.fitting(model.load("train", rotate_and_mirror=False))
         has = indicators(real.labels, len(names))
         meaning = meanings(np.float64(real.images) / 255, has)
         responses = np.empty(len(names))
         for tag in range(len(names)):
             free = np.flatnonzero((has[:, tag] == 0) & (real.labels[:, -1] == 0))
             if not len(free):
-                raise UserError(f"{place}: no image has room for the tag {names[tag]!r}; raise data.places")
-            without = real.labels[runtime.random_stream(SEED, "tags", tag).choice(free, DRAWN)]
+                raise UserError(
+                    f"{place}: no image has room for the tag {names[tag]!r}", "train with more data.max_tags"
+                )
+            without = real.labels[random_stream(SEED, "tags", tag).choice(free, DRAWN)]
             added = without.copy()
             added[:, -1] = tag + 1
             # a label's tags stand in rising order, before zeros
             added = np.sort(np.where(added == 0, len(names) + 1, added), 1) % (len(names) + 1)
-            latents = draw_latents(
-                latent["distribution"], DRAWN, latent["size"], runtime.random_stream(SEED, "latents", tag)
-            )
-            change = (trained.draw((latents, added.astype(np.int32))) - trained.draw((latents, without))).mean(0)
+            latents = draw_latents(latent.distribution, DRAWN, latent.size, random_stream(SEED, "latents", tag))
+            change = (model.draw((latents, added.astype(np.int32))) - model.draw((latents, without))).mean(0)
             responses[tag] = change.ravel() @ meaning[tag] / (meaning[tag] @ meaning[tag])
         shares = has.mean(0)
         print(
-            f"{place}: {trained.recipe['name']}, step {trained.step:,}: mean response {responses.mean():.2f}; rank "
+            f"{place}: {model.name}, step {model.step:,}: mean response {responses.mean():.2f}; rank "
             f"correlation with how frequent a tag is {rank_correlation(shares, responses):+.2f}"
         )
         for tag in np.argsort(-shares):
@@ -87,9 +85,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    from ms_gan.errors import UserError
-
-    try:
-        main()
-    except UserError as error:
-        sys.exit(f"error: {error}")
+    clone.run(main)

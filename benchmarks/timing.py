@@ -4,9 +4,8 @@ import json
 import statistics
 import sys
 import time
-from pathlib import Path
 
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+import clone  # noqa: F401 - makes the package importable
 
 WARM_UP = 5
 BATCH, LATENT = 128, 100

@@ -2,20 +2,9 @@
 
 from __future__ import annotations
 
-import importlib.util
-from pathlib import Path
-
 import numpy as np
 import pytest
-
-BENCHMARKS = Path(__file__).resolve().parent.parent / "benchmarks"
-
-
-def load(name):
-    spec = importlib.util.spec_from_file_location(name, BENCHMARKS / f"{name}.py")
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+from helpers.benchmarks import load
 
 
 @pytest.fixture(scope="module")
@@ -55,3 +44,10 @@ def test_modes_are_counted_by_good_points_alone(gaussians):
     points = np.array([[0, 0], [0.14, 0], [0.16, 0], [2, 2.149], [4, 4.2], [1, 1], [-4, -4.05]])
     assert gaussians.count_modes(points) == (3, 4 / 7)
     assert gaussians.count_modes(np.full((5, 2), 1.0)) == (0, 0.0)
+
+
+@pytest.mark.parametrize("family", ["gan", "rpgan"])
+def test_each_family_of_the_comparison_trains_on_points(gaussians, device, family):
+    samples = gaussians.train(family, seed=1, steps=1)
+    assert set(samples) == {"trained", "average"}
+    assert all(points.shape == (2500, 2) and np.isfinite(points).all() for points in samples.values())

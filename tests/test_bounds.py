@@ -7,15 +7,15 @@ import math
 import mindspore as ms
 import numpy as np
 import pytest
+from helpers import benchmarks
 from mindspore import Tensor, nn, ops
 
 from ms_gan import recipes
 from ms_gan.data.description import ImageData
-from ms_gan.evaluation import bounds
-from ms_gan.evaluation.bounds import ImportanceWeight, importance_bound, log_weights
 from ms_gan.recipes.build import build_step
 
 pytestmark = pytest.mark.usefixtures("device")
+bounds = benchmarks.load("bounds")
 
 CLASSES, SIZE = 3, 2  # of labels; of the latent
 SHAPE = (1, 2, 3)  # of an image
@@ -65,14 +65,6 @@ class Decoder(nn.Cell):
         return (ops.matmul(latent, self.of_latent) + ops.gather(self.of_label, label, 0)).reshape((-1, *SHAPE))
 
 
-@pytest.fixture
-def pynative():
-    """Run Cells without compiling them."""
-    ms.set_context(mode=ms.PYNATIVE_MODE)
-    yield
-    ms.set_context(mode=ms.GRAPH_MODE)
-
-
 def encode(numbers):
     """Mean and log-variance of all images, float64, (7, SIZE) each."""
     flat = numbers.images.reshape(len(numbers.images), -1)
@@ -112,7 +104,7 @@ class Drawer(Decoder):
 def test_weights_of_normal_pixels_are_those_of_the_densities_written_out(numbers):
     """In graph mode, as the programs run it, and so in float32."""
     epsilon = np.random.default_rng(3).standard_normal((7, SIZE))
-    cell = ImportanceWeight(Encoder(numbers, np.float32), Drawer(numbers, np.float32), variance=0.3)
+    cell = bounds.ImportanceWeight(Encoder(numbers, np.float32), Drawer(numbers, np.float32), variance=0.3)
     inputs = (numbers.images.astype(np.float32), epsilon.astype(np.float32), numbers.labels)
     weight = cell(*map(Tensor, inputs))[0].asnumpy()
     mean, log_variance = encode(numbers)
@@ -129,7 +121,7 @@ def test_weights_of_normal_pixels_are_those_of_the_densities_written_out(numbers
 
 def test_weights_are_those_of_the_densities_written_out(numbers, pynative):
     epsilon = np.random.default_rng(2).standard_normal((7, SIZE))
-    cell = ImportanceWeight(Encoder(numbers), Decoder(numbers))
+    cell = bounds.ImportanceWeight(Encoder(numbers), Decoder(numbers))
     inputs = [Tensor(array) for array in (numbers.images, epsilon, numbers.labels)]
     weight, prior_to_posterior, kl = (output.asnumpy() for output in cell(*inputs))
     mean, log_variance = encode(numbers)
@@ -147,7 +139,7 @@ def test_weights_stay_finite_where_the_decoder_is_certain(numbers, pynative):
             return ops.full((7, *SHAPE), 1000.0, dtype=ms.float32)
 
     images = np.float32(numbers.images.round())
-    cell = ImportanceWeight(Encoder(numbers, np.float32), Certain())
+    cell = bounds.ImportanceWeight(Encoder(numbers, np.float32), Certain())
     inputs = [Tensor(array) for array in (images, np.zeros((7, SIZE), np.float32), numbers.labels)]
     weight, prior_to_posterior, _ = (output.asnumpy() for output in cell(*inputs))
     np.testing.assert_allclose(weight - prior_to_posterior, -1000 * (1 - images).sum((1, 2, 3)), rtol=1e-5, atol=1e-3)
@@ -156,9 +148,8 @@ def test_weights_stay_finite_where_the_decoder_is_certain(numbers, pynative):
 @pytest.fixture(scope="module")
 def drawn(numbers):
     """ImportanceWeight's three outputs for 400 ε an image, as the benchmarks get them."""
-    return log_weights(
-        Encoder(numbers, np.float32),
-        Decoder(numbers, np.float32),
+    return bounds.log_weights(
+        bounds.ImportanceWeight(Encoder(numbers, np.float32), Decoder(numbers, np.float32)),
         np.float32(numbers.images),
         (numbers.labels,),
         SIZE,
@@ -169,7 +160,7 @@ def drawn(numbers):
 
 def test_the_bound_rises_with_the_samples_towards_the_likelihood(numbers, drawn):
     exact = log_likelihood(numbers).mean()
-    rises = [importance_bound(drawn[0], k) for k in (1, 2, 8, 50, 400)]
+    rises = [bounds.importance_bound(drawn[0], k) for k in (1, 2, 8, 50, 400)]
     assert all(after - before > 1e-4 for before, after in zip(rises, rises[1:4])), rises
     assert rises[0] < exact - 0.1, "the encoder is none that fits"
     assert abs(rises[-1] - exact) < 0.05, (rises, exact)
@@ -187,28 +178,22 @@ def test_the_second_output_is_minus_kl_in_the_mean(drawn):
 
 
 def test_samples_are_those_of_the_seed_however_many_images_go_at_once(numbers, drawn, monkeypatch, pynative):
-    arguments = (
-        Encoder(numbers, np.float32),
-        Decoder(numbers, np.float32),
-        np.float32(numbers.images),
-        (numbers.labels,),
-        SIZE,
-        3,
-    )
+    weight = bounds.ImportanceWeight(Encoder(numbers, np.float32), Decoder(numbers, np.float32))
+    arguments = weight, np.float32(numbers.images), (numbers.labels,), SIZE, 3
     monkeypatch.setattr(bounds, "CHUNK", 3)
-    for found, expected in zip(log_weights(*arguments, seed=3), drawn):
+    for found, expected in zip(bounds.log_weights(*arguments, seed=3), drawn):
         np.testing.assert_allclose(found, expected[:3], rtol=0, atol=1e-5)
-    assert np.abs(log_weights(*arguments, seed=4)[0] - drawn[0][:3]).min() > 1e-6
+    assert np.abs(bounds.log_weights(*arguments, seed=4)[0] - drawn[0][:3]).min() > 1e-6
     assert np.abs(np.diff(drawn[0][:3], axis=0)).min() > 1e-6, "each sample has its own ε"
 
 
 def test_bounds_by_hand():
     weights = np.float32([[0, -3000], [math.log(3), -3000], [math.log(5), -3001], [math.log(7), -2999]])
-    assert importance_bound(weights, 1) == pytest.approx(weights.astype(np.float64).mean(), abs=1e-9)
+    assert bounds.importance_bound(weights, 1) == pytest.approx(weights.astype(np.float64).mean(), abs=1e-9)
     pairs = (math.log(2) + math.log(6)) / 2, (-3000 + math.log((math.exp(-1) + math.exp(1)) / 2) - 3000) / 2
-    assert importance_bound(weights, 2) == pytest.approx(sum(pairs) / 2, abs=1e-6)
+    assert bounds.importance_bound(weights, 2) == pytest.approx(sum(pairs) / 2, abs=1e-6)
     all_four = math.log(4), -3000 + math.log((2 + math.exp(-1) + math.exp(1)) / 4)
-    assert importance_bound(weights, 4) == pytest.approx(sum(all_four) / 2, abs=1e-6)
+    assert bounds.importance_bound(weights, 4) == pytest.approx(sum(all_four) / 2, abs=1e-6)
 
 
 def test_one_sample_gives_minus_the_loss_of_the_step(pynative):
@@ -235,8 +220,8 @@ def test_one_sample_gives_minus_the_loss_of_the_step(pynative):
     step = build_step(recipe, ImageData("noise", "train", "a test", images, labels, names, 9), seed=1)
     inputs = [Tensor(images.astype(np.float32) / 255), Tensor(stream.standard_normal((4, 4)).astype(np.float32))]
     _, (loss, _, loss_kl) = step.loss(inputs[0], (Tensor(labels),), inputs[1])
-    cell = ImportanceWeight(step.encoder, step.generator)
+    cell = bounds.ImportanceWeight(step.encoder, step.generator)
     weight, prior_to_posterior, kl = (output.asnumpy() for output in cell(*inputs, Tensor(labels)))
     assert kl.mean() == pytest.approx(float(loss_kl), rel=1e-5)
     # the step takes KL by its formula where a weight has it at this ε
-    assert importance_bound((weight - prior_to_posterior - kl)[None], 1) == pytest.approx(-float(loss), rel=1e-6)
+    assert bounds.importance_bound((weight - prior_to_posterior - kl)[None], 1) == pytest.approx(-float(loss), rel=1e-6)

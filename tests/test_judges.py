@@ -13,13 +13,14 @@ import pytest
 
 from ms_gan import data
 from ms_gan.data.description import ImageData
-from ms_gan.data.digits import CLASSES, draw_digits
+from ms_gan.data.synthetic.digits import CLASSES, draw_digits
 from ms_gan.errors import UserError
-from ms_gan.evaluation import judges, metrics
-from ms_gan.evaluation.judges import fits, judge_for, keep_judge, load_judge, train_judge, why_no_judge
+from ms_gan.evaluation import judge_training, metrics
+from ms_gan.evaluation.judge import NETWORKS, TRUSTED, build_network, fits, load_judge, save_judge, why_no_judge
+from ms_gan.evaluation.judge_training import SHIPPED, accuracy, judge_for, train_judge
 from ms_gan.evaluation.metrics import frechet_distance, moments
-from ms_gan.files import sha256_of_file, verify_checksums
-from ms_gan.runtime import random_stream
+from ms_gan.files import sha256_of_file, verify_checksums, write_checksums
+from ms_gan.randomness import random_stream
 
 pytestmark = pytest.mark.usefixtures("device")
 MNIST = os.environ.get("MS_GAN_MNIST")
@@ -48,21 +49,21 @@ def test():
 def short():
     """A schedule that is enough for the drawn digits."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judges, "EPOCHS", 6)
-        patch.setattr(judges, "LEAST_STEPS", 1)
+        patch.setattr(judge_training, "EPOCHS", 6)
+        patch.setattr(judge_training, "LEAST_STEPS", 1)
         yield
 
 
 @pytest.fixture
 def shortest(monkeypatch):
     """A schedule of a few steps."""
-    monkeypatch.setattr(judges, "EPOCHS", 1)
-    monkeypatch.setattr(judges, "LEAST_STEPS", 1)
+    monkeypatch.setattr(judge_training, "EPOCHS", 1)
+    monkeypatch.setattr(judge_training, "LEAST_STEPS", 1)
 
 
 @pytest.fixture(scope="module")
 def judge(train, test, short, tmp_path_factory):
-    return keep_judge(train_judge(train, test, 1, "a test", quiet), tmp_path_factory.mktemp("judges") / "digits")
+    return save_judge(train_judge(train, test, 1, "a test", quiet), tmp_path_factory.mktemp("judges") / "digits")
 
 
 def test_a_judge_is_a_folder_that_says_how_it_was_made(judge, train, test):
@@ -87,14 +88,14 @@ def test_a_judge_reads_what_its_record_says(judge, test):
 def test_the_same_seed_gives_the_same_bytes_whatever_was_trained_before(train, test, shortest, tmp_path):
     small = replace(train, images=train.images[:300], labels=train.labels[:300])
     for name, seed in (("one", 5), ("two", 5), ("three", 6)):
-        keep_judge(train_judge(small, test, seed, "a test", quiet), tmp_path / name)
+        save_judge(train_judge(small, test, seed, "a test", quiet), tmp_path / name)
     files = {
-        name: [sha256_of_file(tmp_path / name / f"{kind}.ckpt") for kind in judges.NETWORKS]
+        name: [sha256_of_file(tmp_path / name / f"{kind}.ckpt") for kind in NETWORKS]
         for name in ("one", "two", "three")
     }
     assert files["one"] == files["two"] and not set(files["one"]) & set(files["three"])
     assert (tmp_path / "one/judge.json").read_bytes() == (tmp_path / "two/judge.json").read_bytes()
-    alone = judges.train_network("classes", small, 6, quiet)
+    alone = judge_training.train_network("classes", small, 6, quiet)
     stored = load_judge(tmp_path / "one").networks["classes"]
     for mine, its in zip(alone.get_parameters(), stored.get_parameters()):
         np.testing.assert_array_equal(mine.asnumpy(), its.asnumpy())
@@ -118,7 +119,7 @@ def test_test_images_without_labels_get_no_judge(train, test):
     with pytest.raises(UserError, match="its test images have no usable labels.* .test/ has no class's folder."):
         train_judge(train, flat, 1, "a test", quiet)
     with pytest.raises(ValueError):
-        judges.accuracy(judges.build_network("classes", (1, 28, 28), 10, 1), flat)
+        accuracy(build_network("classes", (1, 28, 28), 10, 1), flat)
 
 
 def test_a_judge_fits_its_own_data_and_copies_that_were_rounded_otherwise(judge, train, test):
@@ -140,7 +141,7 @@ def test_own_data_get_a_judge_once(train, test, shortest, tmp_path, monkeypatch)
         raise AssertionError("trained again")
 
     with monkeypatch.context() as patch:
-        patch.setattr(judges, "train_network", never)
+        patch.setattr(judge_training, "train_network", never)
         assert judge_for(small, test, said.append).sha256 == first.sha256
         with pytest.raises(AssertionError):  # other data: the cached judge is not for them
             judge_for(replace(small, labels=small.labels[::-1].copy()), test, said.append)
@@ -158,7 +159,7 @@ def test_a_cache_that_cannot_be_used_costs_a_note(broken, train, test, shortest,
     if broken == "there is no home":
         monkeypatch.delenv("MS_GAN_CACHE")
         monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
-        monkeypatch.setattr(judges.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
+        monkeypatch.setattr(judge_training.Path, "home", lambda: (_ for _ in ()).throw(RuntimeError("no home")))
     else:
         (tmp_path / "cache").write_text("a file")
         monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
@@ -171,7 +172,7 @@ def test_a_shipped_judge_that_is_damaged_is_passed_over(judge, train, test, shor
     shutil.copytree(judge.home, tmp_path / "shipped" / "digits")
     (tmp_path / "shipped/digits/classes.ckpt").chmod(0o644)
     (tmp_path / "shipped/digits/classes.ckpt").write_bytes(b"damaged")
-    monkeypatch.setattr(judges, "SHIPPED", (tmp_path / "nowhere", tmp_path / "shipped"))
+    monkeypatch.setattr(judge_training, "SHIPPED", (tmp_path / "nowhere", tmp_path / "shipped"))
     said = []
     assert judge_for(train, test, said.append).home.parent != tmp_path / "shipped"
     assert "damaged" in said[0]
@@ -183,7 +184,7 @@ def test_a_judge_of_another_version_is_refused(judge, tmp_path):
     (tmp_path / "other/judge.json").write_text(json.dumps({**about, "networks": {}}))
     with pytest.raises(UserError, match="damaged"):
         load_judge(tmp_path / "other")
-    judges.write_checksums(tmp_path / "other")
+    write_checksums(tmp_path / "other")
     with pytest.raises(UserError, match="another version"):
         load_judge(tmp_path / "other")
 
@@ -198,7 +199,7 @@ def test_colour_images_of_another_size_have_judges_too(shortest, tmp_path):
         np.arange(40, dtype=np.int32) % 3,
         ("a", "b", "c"),
     )
-    judge = keep_judge(train_judge(some, some, 1, "a test", quiet), tmp_path / "judge")
+    judge = save_judge(train_judge(some, some, 1, "a test", quiet), tmp_path / "judge")
     assert load_judge(judge.home).features(some.images).shape == (40, 84)
 
 
@@ -242,21 +243,21 @@ def test_what_is_wrong_with_images_shows_in_the_right_number(judge, train, test)
 
 
 def test_the_shipped_judge_is_whole_small_and_good():
-    folder = judges.SHIPPED[-1] / "mnist"
+    folder = SHIPPED[-1] / "mnist"
     judge = load_judge(folder)
-    assert min(judge.about["accuracy_test"].values()) >= judges.TRUSTED
+    assert min(judge.about["accuracy_test"].values()) >= TRUSTED
     assert judge.about["data"]["name"] == "mnist" and "python -m ms_gan judge" in judge.about["training"]["command"]
     assert sum(file.stat().st_size for file in folder.iterdir()) < 1_000_000
-    assert (judges.SHIPPED[-1].parent / "README.md").read_text().count(judge.about["training"]["command"]) == 1
+    assert (SHIPPED[-1].parent / "README.md").read_text().count(judge.about["training"]["command"]) == 1
 
 
 @pytest.mark.skipif(not MNIST, reason="MS_GAN_MNIST does not name a folder with MNIST")
 def test_the_shipped_judge_on_mnist():
     train, test = (data.load("mnist", split, MNIST) for split in ("train", "test"))
     judge = judge_for(train, test, pytest.fail)
-    assert judge.home in [home / "mnist" for home in judges.SHIPPED]
+    assert judge.home in [home / "mnist" for home in SHIPPED]
     for kind, network in judge.networks.items():
-        assert judges.accuracy(network, test) == pytest.approx(judge.about["accuracy_test"][kind], abs=2e-4)
+        assert accuracy(network, test) == pytest.approx(judge.about["accuracy_test"][kind], abs=2e-4)
     order = random_stream(1, "real against real").permutation(50_000)[:10_000]
     found = known(judge, train.images[order], train.labels[order], test.images)
     # recorded when the judge was made; what another machine rounds differently is far below 1%

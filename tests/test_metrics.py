@@ -1,6 +1,6 @@
 """Each metric against an existing library's value, against known answers, and for how it moves with sample size.
 
-The recorded values were computed by other code on the very arrays of metric_arrays.py, as
+The recorded values were computed by other code on the very arrays of helpers/metric_arrays.py, as
 benchmarks/other_libraries.py does again: scipy 1.17.1 (`linalg.sqrtm` in the formula as Heusel et al. publish it),
 torch-fidelity 0.4.0 (`fid_statistics_to_metric`), prdc 0.2 (`compute_prdc`), scikit-learn 1.9.1
 (`KernelDensity` with rtol=0 and leaf_size=1000, as with smaller leaves its sums leave some samples out;
@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from metric_arrays import GENERATED, REAL, draw_pixels, features
+from helpers.metric_arrays import GENERATED, REAL, draw_pixels, features
 
 from ms_gan.evaluation import metrics
 from ms_gan.evaluation.metrics import frechet_distance, moments, precision_recall_density_coverage

@@ -1,23 +1,21 @@
-"""Pictures: the right pixels at the right place, the same bytes each time, and no crash on a broken run.
-
-And the sheets of a generator: what it is asked for, and what is written beside it.
-"""
+"""Pictures of images: the right pixels in the right place, the same bytes each time, and the labels asked for."""
 
 from __future__ import annotations
 
 import inspect
-import itertools
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from ms_gan.data.description import ImageData
-from ms_gan.evaluation import plots, sheets
-from ms_gan.evaluation.sampling import seeded_inputs
+from ms_gan.evaluation import plots
+from ms_gan.evaluation.sheets import Sheets
 from ms_gan.labels import LabelNames
+from ms_gan.sampling import seeded_inputs
+from ms_gan.schema.recipe import Latent
 
-LATENT = {"size": 5, "distribution": "normal"}
+LATENT = Latent(size=5)
 CLASSES = ("zero", "one", "two")
 NAMES = LabelNames(CLASSES)
 
@@ -47,24 +45,6 @@ def place_of(page, part):
 
 def contains(page, part):
     return place_of(page, part) is not None
-
-
-def history(rows, **columns):
-    steps = [float(row) for row in range(rows)]
-    return {
-        "step": steps,
-        "epoch": [step / 10 for step in steps],
-        "loss_d": [1.4] * rows,
-        "loss_g": [0.7] * rows,
-        "fool_rate": [0.3] * rows,
-        "accuracy_real": [0.6] * rows,
-        **columns,
-    }
-
-
-def is_coloured(path, colour):
-    """Whether pixels of exactly this colour, six hexadecimal digits, are in a picture."""
-    return (pixels_of(path) == list(bytes.fromhex(colour))).all(axis=-1).any()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -150,7 +130,8 @@ def test_another_number_of_labels_is_refused(tmp_path, labels):
 @pytest.mark.parametrize("above", [False, True])
 def test_a_comparison_has_both_grids_beside_or_above_each_other(tmp_path, channels, above):
     generated, real = noise(4), noise(4, channels, seed=1)
-    plots.compare(tmp_path / "compare.png", generated, real, 2, "generated", "real", "title", "caption", above=above)
+    halves = ("generated", generated), ("real", real)
+    plots.compare(tmp_path / "compare.png", *halves, 2, "title", "caption", above=above)
     page = pixels_of(tmp_path / "compare.png")
     grids = [plots.compose_grid(images, 2, width=600) for images in (generated, real)]
     (top, left), (other_top, other_left) = (place_of(page, grid) for grid in grids)
@@ -163,122 +144,7 @@ def test_a_comparison_has_both_grids_beside_or_above_each_other(tmp_path, channe
 @pytest.mark.parametrize("right", [noise(3), noise(4, size=32)])
 def test_grids_that_cannot_be_compared_are_refused(tmp_path, right):
     with pytest.raises(ValueError, match="agree"):
-        plots.compare(tmp_path / "compare.png", noise(4), right, 2, "generated", "real", "title")
-
-
-def test_losses_are_drawn_in_the_colours_of_the_players(tmp_path):
-    plots.losses(tmp_path / "losses.png", history(250), "title $x^$", {"loss_d": (1.386, "2 ln 2")})
-    assert is_coloured(tmp_path / "losses.png", "0072B2") and is_coloured(tmp_path / "losses.png", "E69F00")
-
-
-def test_a_history_that_has_hardly_begun_can_be_drawn(tmp_path):
-    assert plots.losses(tmp_path / "losses.png", history(1), "title") is True
-    assert size_of(tmp_path / "losses.png") == (1000, 700)
-
-
-@pytest.mark.parametrize(
-    "rows",
-    [
-        history(0),
-        history(0, fd_1k=[], penalty=[]),
-        {"step": [1], "epoch": [1], "loss_d": [None], "fd_1k": [None], "penalty": [None]},
-    ],
-)
-def test_a_history_without_a_value_is_not_drawn(tmp_path, rows):
-    assert plots.losses(tmp_path / "losses.png", rows, "title") is False
-    assert list(tmp_path.iterdir()) == []
-
-
-@pytest.mark.filterwarnings("error::RuntimeWarning")
-def test_values_that_are_not_finite_are_counted_and_left_out(tmp_path, monkeypatch):
-    legends = []
-    monkeypatch.setattr("matplotlib.axes.Axes.plot", lambda *_, label=None, **__: legends.append(label))
-    monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda *_, **__: None)
-    plots.losses(tmp_path / "losses.png", history(3, loss_d=[1.0, np.nan, -np.inf]), "title")
-    assert legends == ["loss d\n(2 not finite, left out)", "loss g", "fool rate", "accuracy real"]
-
-
-def test_losses_share_one_panel_and_shares_of_images_another(tmp_path, monkeypatch):
-    panels = {}
-    monkeypatch.setattr(
-        "matplotlib.axes.Axes.plot", lambda axes, *_, label=None, **__: panels.setdefault(axes, []).append(label)
-    )
-    monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda *_, **__: None)
-    columns = history(3, loss_g_class=[2.3] * 3, accuracy_class=[0.1] * 3, class_accuracy=[None] * 3)
-    plots.losses(tmp_path / "losses.png", columns, "title")
-    assert list(panels.values()) == [["loss d", "loss g", "loss g class"], ["fool rate", "accuracy real"], ["by D"]]
-    assert [axes.get_ylabel() for axes in panels] == ["loss", "share of images", "asked-for class is read"]
-    coins = ["50%, a coin toss" in [line.get_label() for line in axes.get_lines()] for axes in panels]
-    assert coins == [False, True, False], "ten classes are no coin toss"
-    panels.clear()
-    plots.losses(tmp_path / "losses.png", {**columns, "class_accuracy": [None, None, 0.9]}, "title")
-    assert list(panels.values())[2] == ["by D", "by the judge"]
-
-
-def test_losses_ten_times_smaller_have_a_panel_of_their_own(tmp_path, monkeypatch):
-    panels = {}
-    monkeypatch.setattr(
-        "matplotlib.axes.Axes.plot", lambda axes, *_, label=None, **__: panels.setdefault(axes, []).append(label)
-    )
-    monkeypatch.setattr("matplotlib.axes.Axes.legend", lambda *_, **__: None)
-    columns = {
-        "epoch": [1, 2],
-        "step": [1, 2],
-        "loss_kl": [9.0, -9.0],
-        "loss_reconstruction": [100.0, 100.0],
-        "loss_g": [0.8, np.nan],
-        "loss_d": [10.0, 10.0],
-        "loss_lost": [np.nan, np.inf],
-    }
-    plots.losses(tmp_path / "losses.png", columns, "title")
-    legends = [[label.split("\n")[0] for label in labels] for labels in panels.values()]
-    assert legends == [["loss reconstruction", "loss d", "loss lost"], ["loss kl"], ["loss g"]]
-
-
-def test_a_panel_without_columns_takes_no_room(tmp_path):
-    columns = history(3)
-    losses = {name: columns[name] for name in ("epoch", "step", "loss_d")}
-    plots.losses(tmp_path / "losses.png", losses, "title")
-    assert size_of(tmp_path / "losses.png") == (1000, 400)
-
-
-@pytest.mark.parametrize(
-    "equilibrium, lines",
-    [
-        (None, []),
-        ({"loss_d": (1.3863, "2 ln 2")}, [(1.3863, "loss d at equilibrium,\n2 ln 2 = 1.386")]),
-        (
-            {"loss_d": (0.6931, "ln 2"), "loss_g": (-0.6931, "-ln 2"), "loss_x": (9.0, "absent")},
-            [(0.6931, "loss d at equilibrium,\nln 2 = 0.693"), (-0.6931, "loss g at equilibrium,\n-ln 2 = -0.693")],
-        ),
-    ],
-)
-def test_equilibria_are_drawn_where_the_caller_says(tmp_path, monkeypatch, equilibrium, lines):
-    drawn = []
-    monkeypatch.setattr("matplotlib.axes.Axes.axhline", lambda _, level, label=None, **__: drawn.append((level, label)))
-    plots.losses(tmp_path / "losses.png", history(3), "title", equilibrium)
-    assert drawn == [*lines, (0.5, "50%, a coin toss")]
-
-
-@pytest.mark.filterwarnings("error::RuntimeWarning")
-@pytest.mark.parametrize("rows", [3, 300])
-def test_a_run_that_broke_can_be_drawn(tmp_path, rows):
-    broken = list(itertools.islice(itertools.cycle([1.0, np.nan, np.inf, -np.inf, 3e38]), rows))
-    plots.losses(tmp_path / "losses.png", history(rows, loss_d=broken, loss_g=[np.nan] * rows), "title")
-    assert size_of(tmp_path / "losses.png") == (1000, 700)
-
-
-def test_the_running_mean_passes_over_what_is_missing():
-    mean = plots._running_mean(np.array([1, 3, np.nan, 5, np.inf, -np.inf, np.nan]), 3)
-    assert np.array_equal(mean, [2, 2, 4, 5, 5, np.nan, np.nan], equal_nan=True)
-
-
-@pytest.mark.parametrize(
-    "broken", [{}, {"step": [1], "loss_d": [1]}, {"step": [1], "epoch": [1]}, history(3, loss_g=[1.0])]
-)
-def test_a_history_that_cannot_be_drawn_is_refused(tmp_path, broken):
-    with pytest.raises(ValueError, match="history"):
-        plots.losses(tmp_path / "losses.png", broken, "title")
+        plots.compare(tmp_path / "compare.png", ("generated", noise(4)), ("real", right), 2, "title")
 
 
 def write_frames(folder, count):
@@ -345,13 +211,12 @@ def test_the_same_input_gives_the_same_bytes(tmp_path):
     for folder in (tmp_path / "once", tmp_path / "again"):
         folder.mkdir()
         plots.sheet(folder / "a.png", images, 2, "title", "caption", ["0", "1"], ["0", "1"])
-        plots.compare(folder / "b.png", images, other, 2, "generated", "real", "title", "caption", above=True)
-        plots.losses(folder / "c.png", history(250), "title", {"loss_d": (1.386, "2 ln 2")})
+        plots.compare(folder / "b.png", ("a", images), ("b", other), 2, "title", "caption", above=True)
         plots.gif(folder / "d.gif", [folder / "a.png", folder / "b.png"])
         contents.append({path.name: path.read_bytes() for path in folder.iterdir()})
     assert contents[0] == contents[1]
-    assert sorted(contents[0]) == ["a.png", "b.png", "c.png", "d.gif"]
-    for name in ("a.png", "b.png", "c.png"):
+    assert sorted(contents[0]) == ["a.png", "b.png", "d.gif"]
+    for name in ("a.png", "b.png"):
         with Image.open(tmp_path / "once" / name) as picture:
             assert not {"Software", "Creation Time", "date"} & set(picture.info)
 
@@ -368,9 +233,9 @@ class Draw:
 def shown(monkeypatch):
     """What is passed to `plots.sheet` and `plots.compare`, by name, the last call of each; they draw as ever."""
     calls = {}
-    for name in ("sheet", "compare"):
+    for name, original in (("sheet", plots.sheet), ("compare", plots.compare)):
 
-        def recording(*arguments, original=getattr(plots, name), **named):
+        def recording(*arguments, original=original, **named):
             calls.update(inspect.signature(original).bind(*arguments, **named).arguments)
             original(*arguments, **named)
 
@@ -380,7 +245,7 @@ def shown(monkeypatch):
 
 def test_samples_without_labels_are_those_of_the_seed(tmp_path, shown):
     draw = Draw()
-    sheets.samples(tmp_path / "samples.png", draw, LATENT, 3, 2, 7, "about")
+    Sheets(draw, LATENT, 7, "about").samples(tmp_path / "samples.png", 3, 2)
     (latents,) = draw.inputs
     assert np.array_equal(latents, seeded_inputs(LATENT, 6, 7)[0]) and latents.shape == (6, 5)
     assert shown["columns"] == 2 and shown["row_labels"] is None
@@ -389,7 +254,7 @@ def test_samples_without_labels_are_those_of_the_seed(tmp_path, shown):
 
 def test_each_row_of_samples_shows_one_class_and_its_name(tmp_path, shown):
     draw = Draw()
-    sheets.samples(tmp_path / "samples.png", draw, LATENT, 3, 2, 7, "about", np.int32([2, 0, 2]), NAMES)
+    Sheets(draw, LATENT, 7, "about", NAMES).samples(tmp_path / "samples.png", 3, 2, np.int32([2, 0, 2]))
     latents, labels = draw.inputs
     assert np.array_equal(latents, seeded_inputs(LATENT, 6, 7)[0]), "the latents do not depend on the labels"
     assert labels.tolist() == [2, 2, 0, 0, 2, 2] and labels.dtype == np.int32
@@ -399,9 +264,8 @@ def test_each_row_of_samples_shows_one_class_and_its_name(tmp_path, shown):
 @pytest.mark.parametrize("labels, walks, names", [(None, 6, None), ([1, 0, 1, 2], 4, ["one", "zero", "one", "two"])])
 def test_each_row_of_an_interpolation_is_a_walk_within_one_class(tmp_path, shown, labels, walks, names):
     draw = Draw()
-    sheets.interpolation(
-        tmp_path / "interpolation.png", draw, LATENT, 7, "about", None if labels is None else np.int32(labels), NAMES
-    )
+    walks_of = None if labels is None else np.int32(labels)
+    Sheets(draw, LATENT, 7, "about", NAMES).interpolation(tmp_path / "interpolation.png", walks_of)
     ends = seeded_inputs(LATENT, 2 * walks, 7)[0].reshape(walks, 2, 5)
     latents = draw.inputs[0].reshape(walks, 11, 5)
     np.testing.assert_allclose(latents[:, [0, -1]], ends, rtol=0, atol=1e-6)
@@ -420,10 +284,12 @@ def test_generated_images_stand_beside_real_ones_of_the_same_class(tmp_path, sho
     images[:] = 51 * labels[:, None, None, None]  # an image tells its class
     real = ImageData("mnist", "test", "made here", images, labels, CLASSES)
     draw = Draw()
-    sheets.generated_beside_real(tmp_path / "beside.png", draw, LATENT, real, 7, "about", conditional)
+    names = NAMES if conditional else None
+    Sheets(draw, LATENT, 7, "about", names).generated_beside_real(tmp_path / "beside.png", real)
     assert np.array_equal(draw.inputs[0], seeded_inputs(LATENT, expected, 7)[0])
-    assert shown["real"].shape == (expected, 1, 4, 4) and shown["real_title"] == "real (mnist, test split)"
-    of_images = np.rint(shown["real"][:, 0, 0, 0] * 5)
+    title, drawn = shown["second"]
+    assert drawn.shape == (expected, 1, 4, 4) and title == "real (mnist, test split)"
+    of_images = np.rint(drawn[:, 0, 0, 0] * 5)
     assert of_images.tolist() != labels[:expected].tolist(), "chosen at random"
     if conditional:
         assert draw.inputs[1].tolist() == of_images.tolist() and draw.inputs[1].dtype == np.int32

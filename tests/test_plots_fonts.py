@@ -10,9 +10,11 @@ from fontTools.ttLib import TTCollection, TTFont
 from matplotlib import font_manager
 from PIL import Image
 
-from ms_gan.evaluation import fonts, plots, score_picture, sheets
+from ms_gan.evaluation import curves, fonts, plots, score_picture
 from ms_gan.evaluation.scores import Scores
+from ms_gan.evaluation.sheets import Sheets
 from ms_gan.labels import LabelNames
+from ms_gan.schema.recipe import Latent
 
 SCRIPTS = {
     "Chinese": "猫狗",
@@ -31,7 +33,7 @@ NOTE = (
 )
 IN_VOCABULARY = NOTE.replace(
     "in the order in which they stand here",
-    "by their places in the vocabulary, which recipe.json, or a bundle's contract.json, lists",
+    "by their places in the vocabulary, which settings.json, or a bundle's contract.json, lists",
 )
 IN_METRICS = NOTE.replace("in which they stand here", "of the classes in metrics.json")
 
@@ -89,18 +91,14 @@ def machine(monkeypatch):
         found.looked += 1
         return list(found)
 
-    def forget():
-        fonts._faces.cache_clear()
-        fonts._faces_for.cache_clear()
-
-    forget()
+    fonts.forget()
     monkeypatch.setattr(font_manager, "findSystemFonts", look)
     yield found
-    forget()
+    fonts.forget()
 
 
 def text_of(text, **how):
-    return np.asarray(plots._text(text, 40, **how))
+    return np.asarray(plots.text_block(text, 40, **how))
 
 
 def filled(text):
@@ -112,7 +110,7 @@ def filled(text):
 def test_text_that_the_usual_font_has_looks_for_no_other(tmp_path, machine, text):
     plots.sheet(tmp_path / "sheet.png", images(2), 2, text, text, [text], [text, text])
     plots.captioned(tmp_path / "captioned.png", images(1), 1, [text], text, text)
-    plots.losses(tmp_path / "losses.png", {"step": [1], "epoch": [1], "loss_d": [1.0]}, text)
+    curves.losses(tmp_path / "losses.png", {"step": [1], "epoch": [1], "loss_d": [1.0]}, text)
     assert machine.looked == 0
 
 
@@ -190,8 +188,7 @@ def test_a_font_with_all_characters_is_preferred_else_several_are_joined(tmp_pat
     machine += [make_font(tmp_path / "a" / "made.ttf", "猫"), make_font(tmp_path / "b" / "made.ttf", "猫犬")]
     assert [(piece, face.path) for piece, face in fonts.runs("猫犬")] == [("猫犬", machine[1])]
     machine[1] = make_font(tmp_path / "c" / "made.ttf", "犬")
-    fonts._faces.cache_clear()
-    fonts._faces_for.cache_clear()
+    fonts.forget()
     assert [(piece, face.path) for piece, face in fonts.runs("猫犬")] == [("猫", machine[0]), ("犬", machine[1])]
 
 
@@ -219,15 +216,16 @@ def test_sheets_number_labels_by_their_places_in_the_vocabulary(tmp_path, machin
     calls = []
     for name in ("sheet", "captioned"):
         monkeypatch.setattr(plots, name, lambda *arguments, **named: calls.append((arguments, named)))
-    latent, names = {"size": 5, "distribution": "normal"}, LabelNames(("cat", "猫", "いぬ"))
-    tags = LabelNames(("cat", "猫", "いぬ"), places=2)
+    names = LabelNames(("cat", "猫", "いぬ"))
+    tags = LabelNames(("cat", "猫", "いぬ"), max_tags=2)
 
     def draw(inputs):
         return np.zeros((len(inputs[0]), 1, 4, 4), np.float32)
 
-    sheets.samples(tmp_path / "a.png", draw, latent, 2, 1, 1, "about", names.chosen(["いぬ", "cat"]), names)
-    sheets.interpolation(tmp_path / "a.png", draw, latent, 1, "about", names.chosen(["猫"]), names)
-    sheets.one_of_each(tmp_path / "a.png", draw, latent, 2, 2, 1, "about", tags.chosen(["いぬ,猫", "cat"]), tags)
+    of_names, of_tags = (Sheets(draw, Latent(size=5), 1, "about", vocabulary) for vocabulary in (names, tags))
+    of_names.samples(tmp_path / "a.png", 2, 1, names.chosen(["いぬ", "cat"]))
+    of_names.interpolation(tmp_path / "a.png", names.chosen(["猫"]))
+    of_tags.one_of_each(tmp_path / "a.png", 2, 2, tags.chosen(["いぬ,猫", "cat"]))
     about = f"about. {IN_VOCABULARY}"
     assert [call[1]["row_labels"] for call in calls[:2]] == [["#3", "cat"], ["#2"]]
     assert calls[2][0][3] == ["#2, #3", "cat"]
@@ -255,7 +253,7 @@ def test_pictures_of_scores_and_losses_are_written_in_a_font_of_the_machine(tmp_
     history = {"step": [1, 2], "epoch": [1, 2], "loss_d": [1.0, 2.0]}
     shares = {"generated": np.full(2, 0.5), "real": np.full(2, 0.5)}
     machine.append(make_font(tmp_path / "made.ttf", "猫犬", "Made For Matplotlib Sans"))
-    plots.losses(tmp_path / "losses.png", history, "猫 title")
+    curves.losses(tmp_path / "losses.png", history, "猫 title")
     score_picture.picture(
         tmp_path / "scores.png", Scores(**SCORES, shares=shares), ["猫", "cat"], "title 猫", "about 犬"
     )

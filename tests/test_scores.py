@@ -4,34 +4,29 @@ from __future__ import annotations
 
 import json
 import re
-import struct
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from helpers import commands, idx_files
+from helpers.commands import here, refused_here
+from helpers.networks import ACGAN, options
 from PIL import Image
 
-from ms_gan import cli
 from ms_gan.data.description import ImageData
-from ms_gan.data.digits import CLASSES, draw_digits
+from ms_gan.data.synthetic.digits import CLASSES, draw_digits
 from ms_gan.errors import UserError
-from ms_gan.evaluation import judges, score_picture, scores
-from ms_gan.evaluation.scores import QuickScores, Real, measure
+from ms_gan.evaluation import score_picture, scores
+from ms_gan.evaluation.judge import load_judge, save_judge
+from ms_gan.evaluation.judge_training import train_judge
+from ms_gan.evaluation.scores import Options, QuickScorer, Real, Subject, measure
 from ms_gan.files import write_checksums
+from ms_gan.schema.recipe import Latent
 
-pytestmark = pytest.mark.usefixtures("device")
-LATENT = {"distribution": "normal", "size": 4}
-SMALL = ("--set", "generator.widths=[16,32]", "--set", "discriminator.widths=[16]", "--batch-size", "8")
-SMALL_CONDITIONAL = (
-    "--set",
-    "generator.start_channels=4",
-    "--set",
-    "generator.widths=[4,4,4,4]",
-    "--set",
-    "discriminator.widths=[4,4,4,4,4]",
-    "--batch-size",
-    "8",
-)
+pytestmark = pytest.mark.usefixtures("device", "short_judges")
+LATENT = Latent(size=4)
+SMALL = (*commands.SMALL, "--batch-size", "8")
+SMALL_CONDITIONAL = (*options(ACGAN), "--batch-size", "8")
 
 
 def quiet(line):
@@ -50,20 +45,9 @@ def test():
     return ImageData("digits", "test", "the digits drawn for a test", images, labels, CLASSES)
 
 
-@pytest.fixture(scope="module", autouse=True)
-def short():
-    """Judges of a few steps: here they only have to be there."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(judges, "EPOCHS", 1)
-        patch.setattr(judges, "LEAST_STEPS", 20)
-        yield
-
-
 @pytest.fixture(scope="module")
-def judge(train, test, short, tmp_path_factory):
-    return judges.keep_judge(
-        judges.train_judge(train, test, 1, "a test", quiet), tmp_path_factory.mktemp("judges") / "digits"
-    )
+def judge(train, test, short_judges, tmp_path_factory):
+    return save_judge(train_judge(train, test, 1, "a test", quiet), tmp_path_factory.mktemp("judges") / "digits")
 
 
 def perfect(test):
@@ -76,22 +60,9 @@ def perfect(test):
     return draw
 
 
-def scored(train, test, judge=None, draw=None, conditional=True, discriminate=None, **more):
-    arguments = {"threshold": 0.0, "cas": False, "nearest_neighbour": False, **more}
-    return measure(
-        draw or perfect(test),
-        LATENT,
-        conditional,
-        train,
-        test,
-        1,
-        judge,
-        None if judge else "no labels",
-        discriminate,
-        None if discriminate else "no discriminator",
-        say=quiet,
-        **arguments,
-    )
+def scored(train, test, judge=None, draw=None, conditional=True, discriminate=None, **options):
+    subject = Subject(draw or perfect(test), LATENT, conditional, discriminate, "no discriminator", 0.0)
+    return measure(subject, train, test, judge, None if judge else "no labels", Options(1, **options), quiet)
 
 
 def test_names_say_the_protocol_and_perfect_samples_stand_beside(train, test, judge):
@@ -139,15 +110,15 @@ def test_copies_of_training_images_are_found(train, test):
 
 def test_the_test_split_is_scored_and_never_trained_on(train, test):
     real = Real.choose(train, test, 1)
-    assert real.count == 200 and len(real.validation) == 200 and len(real.some) == 200
+    assert real.count == 200 and len(real.for_width) == 200 and len(real.draws[0]) == 200
     rows = {
         name: {image.tobytes() for image in images}
-        for name, images in (("test", real.test.images), ("some", real.some), ("validation", real.validation))
+        for name, images in (("test", real.reference.images), ("some", real.draws[0]), ("for_width", real.for_width))
     }
-    assert not rows["some"] & rows["validation"] and not rows["test"] & (rows["some"] | rows["validation"])
-    assert rows["validation"] <= {image.tobytes() for image in train.images[1000:]}
+    assert not rows["some"] & rows["for_width"] and not rows["test"] & (rows["some"] | rows["for_width"])
+    assert rows["for_width"] <= {image.tobytes() for image in train.images[1000:]}
     some = Real.choose(train, replace(test, images=test.images[:150], labels=test.labels[:150]), 2)
-    assert some.count == 150 == len(some.some)
+    assert some.count == 150 == len(some.draws[0])
 
 
 def test_real_stands_beside_as_a_mean_of_draws(train, test, judge):
@@ -173,17 +144,17 @@ def test_draws_of_real_images_share_none(train, test, as_labelled):
     assert 1 < len(found) <= 5 and {len(draw) for draw in found} == {200}
     assert len(set(np.concatenate(found))) == 200 * len(found) and np.concatenate(found).max() < 1000
     shares = [np.bincount(numbered.labels[draw], minlength=10).tolist() for draw in found]
-    assert (shares == [np.bincount(real.test.labels, minlength=10).tolist()] * len(found)) == as_labelled
+    assert (shares == [np.bincount(real.reference.labels, minlength=10).tolist()] * len(found)) == as_labelled
 
 
 def test_where_a_class_is_too_rare_draws_are_as_they_come(train, test):
     rare = replace(train, labels=np.where(train.labels == 3, 4, train.labels))
-    drawn = [Real.choose(rare, test, 1, as_labelled).some for as_labelled in (False, True)]
+    drawn = [Real.choose(rare, test, 1, as_labelled).draws[0] for as_labelled in (False, True)]
     assert np.array_equal(*drawn)
 
 
 def test_every_class_is_asked_for_equally_often_in_class_accuracy_and_as_in_the_test_split_otherwise(test):
-    labels, balanced = scores._wanted_labels(test, 1)
+    labels, balanced = scores.labels_to_ask_for(test, 1)
     assert sorted(labels[:200]) == sorted(test.labels)
     assert np.bincount(labels[balanced]).tolist() == [20] * 10
 
@@ -230,7 +201,7 @@ def test_cas_is_that_of_a_classifier_of_the_generated_images_and_of_one_of_real_
 
 
 def test_a_quick_look_while_training(train, judge):
-    quick = QuickScores(judge, train.images[:400], train.images[400:800])
+    quick = QuickScorer(judge, train.images[:400], train.images[400:800])
     perfect = quick(np.float32(train.images[400:800]) / 255, train.labels[400:800])
     assert set(perfect) == {"fd_ratio", "class_accuracy"} and perfect["fd_ratio"] == pytest.approx(1, rel=1e-5)
     right = np.mean(judge.read(train.images[400:800]) == train.labels[400:800])
@@ -247,18 +218,20 @@ def copies_of(some, count):
 
 def test_copies_of_two_pictures_have_no_ratio_and_a_sentence_why(train, test, judge):
     copies, others = copies_of(train, 400), replace(copies_of(train, 200), split="test")
-    quick = QuickScores(judge, copies.images, copies.images[:200])
+    quick = QuickScorer(judge, copies.images, copies.images[:200])
     assert not quick.has_ratio
     assert quick(np.float32(test.images) / 255, np.arange(len(test.images)) % 2)["fd_ratio"] is None
     found = scored(
         copies, others, judge, draw=lambda inputs: np.float32(test.images[np.arange(len(inputs[0])) % 200]) / 255
     )
-    assert "fd_200_test_ratio" not in found.generated and "nothing to divide by" in found.left_out["fd_200_test_ratio"]
+    assert (
+        "fd_200_test_ratio" not in found.generated and "the ratio is undefined" in found.left_out["fd_200_test_ratio"]
+    )
     assert found.generated["fd_200_test"] > 0 and 0 <= found.real["fd_200_test"] < 1e-2
 
 
 def test_too_few_images_are_refused(train, test):
-    with pytest.raises(UserError, match="too few for --metrics"):
+    with pytest.raises(UserError, match="too few for scores"):
         Real.choose(train, replace(test, images=test.images[:99], labels=test.labels[:99]), 1)
 
 
@@ -284,13 +257,15 @@ def test_the_table_has_one_width_and_says_where_there_is_nothing_real():
 
 
 def write_idx(folder, train, test):
-    folder.mkdir()
-    for name, data in (("train", train), ("t10k", test)):
-        header = struct.pack(">IIII", 2051, len(data.images), 28, 28)
-        (folder / f"{name}-images-idx3-ubyte").write_bytes(header + data.images.tobytes())
-        labels = data.labels.astype(np.uint8).tobytes()
-        (folder / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, len(data.labels)) + labels)
-    return folder
+    arrays = [array for data in (train, test) for array in (data.images[:, 0], data.labels)]
+    idx_files.fill(folder, dict(zip(idx_files.NAMES, map(idx_files.idx_bytes, arrays))))
+
+
+def train_run(recipe, data, root, *more, dataset="mnist", small=SMALL):
+    """Train a small model for two steps, and return its run."""
+    here("train", "--recipe", recipe, "--dataset", dataset, "--data-path", data, *small, "--steps", 2, *more,
+         "--output-dir", root)  # fmt: skip
+    return max((root / recipe).iterdir(), key=lambda run: int(run.name))
 
 
 @pytest.fixture(scope="module")
@@ -310,38 +285,20 @@ def place(train, test, tmp_path_factory):
         ("mlp", "mnist", "few", SMALL),
         ("acgan", "mnist", "data", SMALL_CONDITIONAL),
     ):
-        assert (
-            cli.main(
-                [
-                    "train",
-                    "--recipe",
-                    recipe,
-                    "--dataset",
-                    dataset,
-                    "--data-path",
-                    str(folder / path),
-                    *small,
-                    "--steps",
-                    "2",
-                    "--output-dir",
-                    str(folder / "runs"),
-                ]
-            )
-            == 0
-        )
+        train_run(recipe, folder / path, folder / "runs", dataset=dataset, small=small)
     return folder
 
 
-def evaluate(place, *arguments):
-    """Run eval in this process; return its status."""
-    return cli.main(["eval", *(str(place / text) if text.startswith("runs") else text for text in arguments)])
+def record_of(run, folder, *options):
+    """Score a run into a new folder, and return what metrics.json says."""
+    here("eval", run, *options, "--output-dir", folder)
+    return json.loads((folder / "metrics.json").read_text())
 
 
 def test_metrics_are_printed_and_written(place, tmp_path, capsys):
-    assert evaluate(place, "runs/mlp/1", "--metrics", "--output-dir", str(tmp_path / "out"), "--seed", "3") == 0
+    record = record_of(place / "runs/mlp/1", tmp_path / "out", "--metrics", "--seed", 3)
     printed = capsys.readouterr().out
     assert sorted(file.name for file in (tmp_path / "out").iterdir()) == ["metrics.json", "metrics.png", "samples.png"]
-    record = json.loads((tmp_path / "out/metrics.json").read_text())
     assert record["protocol"]["seed"] == 3 and record["protocol"]["split"] == "test"
     assert record["judge"]["folder"].split("/")[-1] in printed
     assert set(record["judge"]["accuracy_test"]) == {"features", "classes"}
@@ -350,41 +307,18 @@ def test_metrics_are_printed_and_written(place, tmp_path, capsys):
     for name in record["generated"]:
         assert name in printed
     assert {"fd_200_test", "parzen_200_test", "discriminator_logit_gap"} <= set(record["generated"])
-    assert "200 of the test split" in " ".join(printed.split()) and "mean little beside others" in printed
+    assert "200 of the test split" in " ".join(printed.split()) and "mean little elsewhere" in printed
     assert re.search(r"scored in \d+ s", printed)
 
-    again = tmp_path / "again"
-    assert evaluate(place, "runs/mlp/1", "--metrics", "--output-dir", str(again), "--seed", "3") == 0
+    assert record_of(place / "runs/mlp/1", tmp_path / "again", "--metrics", "--seed", 3) == record
     assert "training a judge" not in capsys.readouterr().out
-    assert (again / "metrics.json").read_bytes() == (tmp_path / "out/metrics.json").read_bytes()
+    assert (tmp_path / "again/metrics.json").read_bytes() == (tmp_path / "out/metrics.json").read_bytes()
 
 
 @pytest.mark.parametrize("setting", ["data.classes=10", "data.clusters=4", "data.clusters=0"])
 def test_the_house_recipe_is_scored_with_classes_with_clusters_and_with_neither(setting, place, tmp_path):
-    assert (
-        cli.main(
-            [
-                "train",
-                "--recipe",
-                "rpgan",
-                "--dataset",
-                "mnist",
-                "--data-path",
-                str(place / "data"),
-                *SMALL,
-                "--steps",
-                "2",
-                "--set",
-                setting,
-                "--output-dir",
-                str(tmp_path / "runs"),
-            ]
-        )
-        == 0
-    )
-    run = tmp_path / "runs" / "rpgan" / "1"
-    assert cli.main(["eval", str(run), "--metrics", "--output-dir", str(tmp_path / "out")]) == 0
-    record = json.loads((tmp_path / "out" / "metrics.json").read_text())
+    run = train_run("rpgan", place / "data", tmp_path / "runs", "--set", setting)
+    record = record_of(run, tmp_path / "out", "--metrics")
     of_d = {name for name in record["generated"] if name.startswith("discriminator")}
     assert "discriminator_accuracy_pairs" in of_d and "discriminator_accuracy_generated" not in of_d
     assert "differences of logits" in record["left_out"]["discriminator_accuracy_generated"]
@@ -394,8 +328,7 @@ def test_the_house_recipe_is_scored_with_classes_with_clusters_and_with_neither(
 
 @pytest.mark.slow
 def test_a_conditional_model_with_all_scores(place, tmp_path):
-    assert evaluate(place, "runs/acgan/1", "--cas", "--nearest-neighbour", "--output-dir", str(tmp_path / "out")) == 0
-    found = json.loads((tmp_path / "out/metrics.json").read_text())["generated"]
+    found = record_of(place / "runs/acgan/1", tmp_path / "out", "--cas", "--nearest-neighbour")["generated"]
     assert {
         "cas_1k_test",
         "one_nearest_neighbour_error_1k_test",
@@ -405,16 +338,14 @@ def test_a_conditional_model_with_all_scores(place, tmp_path):
 
 
 def test_unlabelled_images_get_what_needs_no_judge(place, tmp_path, capsys):
-    assert evaluate(place, "runs/mlp/2", "--metrics", "--output-dir", str(tmp_path / "out")) == 0
+    record = record_of(place / "runs/mlp/2", tmp_path / "out", "--metrics")
     printed = " ".join(capsys.readouterr().out.split())
     assert "No judge: folder, the folder" in printed and "has no labels to train a judge on" in printed
-    record = json.loads((tmp_path / "out/metrics.json").read_text())
     assert record["judge"] is None and "memorisation_100_median" in record["generated"]
 
 
 def test_models_are_chosen_by_training_images(place, tmp_path):
-    assert evaluate(place, "runs/mlp/1", "--against", "train", "--output-dir", str(tmp_path / "out")) == 0
-    record = json.loads((tmp_path / "out/metrics.json").read_text())
+    record = record_of(place / "runs/mlp/1", tmp_path / "out", "--against", "train")
     assert record["protocol"]["split"] == "train" and record["protocol"]["other_training_images"] == 1000
     assert {
         "fd_200_train",
@@ -442,40 +373,18 @@ def test_images_to_choose_by_are_of_the_training_split_and_no_others_of_it(train
         scores.among_training_images(too_few, test, 1)
 
 
-def test_images_that_a_run_held_out_are_what_it_is_chosen_by(place, tmp_path):
-    assert (
-        cli.main(
-            [
-                "train",
-                "--recipe",
-                "mlp",
-                "--dataset",
-                "mnist",
-                "--data-path",
-                str(place / "data"),
-                *SMALL,
-                "--steps",
-                "2",
-                "--set",
-                "scores.held_out=150",
-                "--output-dir",
-                str(tmp_path),
-            ]
-        )
-        == 0
-    )
-    assert cli.main(["eval", str(tmp_path / "mlp" / "1"), "--against", "train"]) == 0
-    record = json.loads((tmp_path / "mlp/1/eval/metrics.json").read_text())
+def test_models_are_chosen_by_the_validation_images_of_the_run_if_there_are_any(place, tmp_path):
+    run = train_run("mlp", place / "data", tmp_path, "--set", "scores.held_out=150")
+    record = record_of(run, tmp_path / "out", "--against", "train")
     assert record["protocol"]["split"] == "held_out" and record["protocol"]["other_training_images"] == 1050
     assert {"fd_150_held_out", "memorisation_150_median", "parzen_150_held_out"} <= set(record["generated"])
 
 
 def test_another_judge_of_the_same_data_may_be_named(place, tmp_path, capsys):
     judge = tmp_path / "judge"
-    assert cli.main(["judge", "--data-path", str(place / "data"), "--output-dir", str(judge), "--seed", "7"]) == 0
-    for name, more in (("own", ["--metrics"]), ("other", ["--judge", str(judge)])):
-        assert evaluate(place, "runs/mlp/1", *more, "--output-dir", str(tmp_path / name)) == 0
-    own, other = (json.loads((tmp_path / name / "metrics.json").read_text()) for name in ("own", "other"))
+    here("judge", "--data-path", place / "data", "--output-dir", judge, "--seed", 7)
+    own = record_of(place / "runs/mlp/1", tmp_path / "own", "--metrics")
+    other = record_of(place / "runs/mlp/1", tmp_path / "other", "--judge", judge)
     assert other["judge"]["folder"] == str(judge) and other["judge"]["training"]["seeds"]["features"] == 7
     assert own["generated"]["fd_200_test"] != other["generated"]["fd_200_test"]
     assert own["generated"]["parzen_200_test"] == other["generated"]["parzen_200_test"]
@@ -483,57 +392,40 @@ def test_another_judge_of_the_same_data_may_be_named(place, tmp_path, capsys):
     about["data"]["test_sha256"] = "0" * 64
     (judge / "judge.json").write_text(json.dumps(about))
     write_checksums(judge)
-    capsys.readouterr()
     for run, folder, named in (
         ("runs/mlp/1", judge, "a judge of other data (mnist)"),
         ("runs/mlp/2", judge, "has no labels"),
         ("runs/mlp/1", tmp_path / "own", "no judge"),
     ):
-        assert evaluate(place, run, "--judge", str(folder), "--output-dir", str(tmp_path / "none")) == 2
-        error = capsys.readouterr().err
-        assert re.fullmatch(r"error: [^\n]+\n", error) and named in error
+        refusal = refused_here(capsys, "eval", place / run, "--judge", folder, "--output-dir", tmp_path / "none")
+        assert named in refusal
     assert not (tmp_path / "none").exists()
 
 
 @pytest.mark.parametrize(
     "arguments, named",
     [
-        (("runs/mlp/3", "--metrics"), "too few for --metrics"),
-        (("runs/mlp/1", "--cas"), "--cas needs a generator"),
-        (("runs/mlp/1", "--nearest-neighbour"), "--nearest-neighbour needs a generator"),
+        (("runs/mlp/3", "--metrics"), "too few for scores"),
+        (("runs/mlp/1", "--cas"), "CAS needs a generator"),
+        (("runs/mlp/1", "--nearest-neighbour"), "the nearest-neighbour error needs a generator"),
         (("runs/mlp/1", "--metrics", "--data-path", "other"), "not the images that the run was trained on"),
     ],
 )
 def test_what_cannot_be_scored_is_said_in_one_line(arguments, named, place, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(place)
-    assert evaluate(place, *arguments, "--output-dir", str(tmp_path / "out")) == 2
-    error = capsys.readouterr().err
-    assert re.fullmatch(r"error: [^\n]+\n", error) and named in error
+    assert named in refused_here(capsys, "eval", *arguments, "--output-dir", tmp_path / "out")
 
 
 def test_a_judge_from_the_command_line(place, tmp_path, capsys):
     folder = tmp_path / "judge"
-    command = ["judge", "--data-path", str(place / "data"), "--output-dir", str(folder), "--seed", "4"]
-    assert cli.main(command) == 0
+    command = ("judge", "--data-path", place / "data", "--output-dir", folder, "--seed", 4)
+    here(*command)
     assert "scores by it say little" in capsys.readouterr().out
-    about = judges.load_judge(folder).about
+    about = load_judge(folder).about
     assert about["training"]["seeds"] == {"features": 4, "classes": 5}
     assert about["training"]["command"] == (
         "python -m ms_gan judge --dataset mnist --data-path DIR --seed 4 --output-dir DIR"
     )
-    assert cli.main(command) == 2 and "holds" in capsys.readouterr().err
-    assert (
-        cli.main(
-            [
-                "judge",
-                "--dataset",
-                "folder",
-                "--data-path",
-                str(place / "unlabelled"),
-                "--output-dir",
-                str(tmp_path / "none"),
-            ]
-        )
-        == 2
-    )
-    assert "no labels" in capsys.readouterr().err
+    assert "holds" in refused_here(capsys, *command)
+    unlabelled = ("--dataset", "folder", "--data-path", place / "unlabelled")
+    assert "no labels" in refused_here(capsys, "judge", *unlabelled, "--output-dir", tmp_path / "none")

@@ -1,4 +1,4 @@
-"""`judge`: train the classifiers by which generated images are scored."""
+"""`judge`: train the classifiers that score generated images."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 from ms_gan import data
 from ms_gan.cli.options import add_device, free_folder, positive, seed
-from ms_gan.errors import UserError
+from ms_gan.errors import Setting, UserError
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -21,7 +21,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         type=positive,
         default=28,
         metavar="N",
-        help="the size to which images of a folder are brought (default: 28)",
+        help="the size that images of a folder are scaled to (default: 28)",
     )
     command.add_argument(
         "--channels",
@@ -31,7 +31,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="1 for grey, 3 for colour images of a folder (default: 1)",
     )
     command.add_argument(
-        "--seed", type=seed, default=1, metavar="S", help="of the first network; the second takes the next (default: 1)"
+        "--seed",
+        type=seed,
+        default=1,
+        metavar="S",
+        help="of the first network; the second network takes the next seed (default: 1)",
     )
     command.add_argument("--output-dir", required=True, metavar="DIR", help="the judge's folder, which must be new")
     add_device(command)
@@ -42,19 +46,20 @@ def run(options: argparse.Namespace) -> int:
     from ms_gan import runtime
 
     if options.seed == 2**32 - 1:
-        raise UserError("the second network takes the next seed, and there is none; give a smaller --seed")
+        raise UserError("the second network takes the next seed, and there is none", "give a smaller ", Setting("seed"))
     folder = free_folder(Path(options.output_dir), (), overwrite=False)
     runtime.set_up(options.device_target or "auto", options.device_id or 0)
-    wanted = {**data.WANTED, "size": options.size, "channels": options.channels, "classes": 2}
-    train, test = (data.load(options.dataset, split, options.data_path, wanted) for split in ("train", "test"))
+    request = data.DataRequest(size=options.size, channels=options.channels, classes=2)
+    train, test = (data.load(options.dataset, split, options.data_path, request) for split in ("train", "test"))
 
-    from ms_gan.evaluation.judges import TRUSTED, keep_judge, train_judge
+    from ms_gan.evaluation.judge import TRUSTED, save_judge
+    from ms_gan.evaluation.judge_training import train_judge
 
     command = f"python -m ms_gan judge --dataset {options.dataset}"
     command += " --data-path DIR" if options.data_path else ""
     command += f" --seed {options.seed} --output-dir DIR"
     judge = train_judge(train, test, options.seed, command, lambda line: print(line, flush=True))
-    keep_judge(judge, folder)
+    save_judge(judge, folder)
     for kind, share in judge.about["accuracy_test"].items():
         if share < TRUSTED:
             print(f"note: the network of {kind} reads only {share:.2%} of the test images; scores by it say little")

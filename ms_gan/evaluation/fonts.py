@@ -11,7 +11,10 @@ import re
 import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from PIL.ImageFont import FreeTypeFont
 
 UNUSABLE = re.compile("last ?resort|blank", re.I)  # these draw a box, or nothing, for every character
 NOT_PLAIN = re.compile(
@@ -32,8 +35,8 @@ class Face:
     path: str
     index: int = 0  # in a collection
 
-    @functools.cache
-    def load(self, size: int):
+    @functools.cache  # noqa: B019 - faces are few, and kept by _faces anyway
+    def load(self, size: int) -> FreeTypeFont:
         """Return the face as Pillow's font, with the shapes that a script asks for where Pillow knows them."""
         from PIL import ImageFont, features
 
@@ -71,7 +74,7 @@ def runs(text: str, bold: bool = False) -> list[tuple[str, Face | None]]:
 
 
 def legible(labels: Sequence[str], where: str, matplotlib: bool = False) -> tuple[list[str], str | None]:
-    """Return labels as they can be written, and what to say of those that cannot.
+    """Return labels as they can be written, and a note about those that cannot.
 
     Those that need a character that no font of the machine has become numbers, "#1" for the first of the different
     ones; `where` says of what order the numbers are. `matplotlib` asks for fonts that matplotlib can use.
@@ -97,8 +100,14 @@ def in_matplotlib(text: str) -> tuple[str, dict[str, Any]]:
     return text, {"family": ["DejaVu Sans", *families]} if families else {}
 
 
+def forget() -> None:
+    """Forget the machine's fonts: they are looked for again when the next text needs one."""
+    _faces.cache_clear()
+    _faces_for.cache_clear()
+
+
 def _visible(text: str) -> str:
-    """Return a text without such spaces, and such controls of other characters, as DejaVu Sans does not know."""
+    """Return a text without the spaces and control characters that DejaVu Sans lacks."""
     if text.isascii():
         return text
     return "".join(
@@ -123,7 +132,7 @@ def _lacking(text: str, bold: bool = False) -> frozenset[str]:
 
 
 def _invisible(character: str) -> bool:
-    """Tell whether a character has no look of its own: it controls others, or chooses among their looks."""
+    """Return whether a character has no look of its own: it controls others, or chooses among their looks."""
     return (
         unicodedata.category(character) in ("Cc", "Cf", "Zl", "Zp")
         or "\ufe00" <= character <= "\ufe0f"
@@ -146,7 +155,7 @@ def _of_dejavu(bold: bool) -> frozenset[int]:
 def _faces_for(characters: frozenset[str], matplotlib: bool = False) -> dict[str, Face | None]:
     """Return a face for each of the characters, None where there is none.
 
-    That is the first face that has all of them, else for each the first that has it.
+    If one face has all of them, it is used for all; else each character gets the first face that has it.
     """
     if not characters:
         return {}
@@ -187,7 +196,7 @@ def _faces() -> tuple[Face, ...]:
                         rank = len(set(map(str.lower, NOT_PLAIN.findall(name)))) + (SANS.search(name) is None)
                         Face(path, index).load(16)
                         found.append((rank, path, index))
-        except Exception:  # whatever a broken font makes its readers raise: it is none of ours
+        except Exception:  # a broken font may raise anything: skip it
             continue
     return (Face(dejavu()), *(Face(path, index) for _, path, index in sorted(found)))
 
@@ -215,7 +224,7 @@ def _for_matplotlib(face: Face) -> bool:
 
 
 def _family(face: Face) -> str:
-    """Return the name by which matplotlib finds a face."""
+    """Return the name under which matplotlib finds a face."""
     from matplotlib import font_manager
 
     manager = font_manager.fontManager

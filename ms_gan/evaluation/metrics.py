@@ -1,11 +1,11 @@
 """How good generated images are: pure functions of arrays, each with its formula, its source and its bias.
 
-"Features" are float32 or float64, (N, dimensions), what a judge makes of images; "images" are uint8, or float32 in
-[0, 1], (N, …), compared pixel by pixel in [0, 1]. Nothing here draws, trains or reads a file. Distances are taken in
-blocks, in float32 by matrix products, so that memory does not grow with the square of N.
+"Features" are a judge's: float32 or float64, (N, dimensions). "Images" are uint8, or float32 in [0, 1], (N, …), and are
+compared pixel by pixel in [0, 1]. Nothing here draws, trains or reads a file. Distances are computed in blocks, by
+float32 matrix products, so memory does not grow with the square of N.
 
-Most of these numbers depend on how many images they are computed from, and all of them on the judge: what a score
-was computed from belongs to its name, such as fd_10k_test.
+Most of these numbers depend on the number of images; those of features and classes also on the judge. So a score's name
+says what it was computed from: fd_10k_test.
 """
 
 from __future__ import annotations
@@ -22,16 +22,15 @@ SIGMAS = tuple(np.logspace(-1, 0, 10))
 
 
 def of_count(count: int) -> str:
-    """Return how a count stands in a score's name: 10k for 10,000, 1500 for 1,500."""
+    """Return a count as it is written in a score's name: 10k for 10,000, 1500 for 1,500."""
     return f"{count // 1000}k" if count and count % 1000 == 0 else str(count)
 
 
 class Moments(NamedTuple):
-    """All that a Fréchet distance needs to know of features: mean, float64 (dimensions,), covariance, and N."""
+    """What a Fréchet distance needs of features: mean, float64 (D,), and unbiased covariance, float64 (D, D)."""
 
     mean: np.ndarray
     covariance: np.ndarray
-    count: int
 
 
 def moments(features: np.ndarray) -> Moments:
@@ -41,7 +40,7 @@ def moments(features: np.ndarray) -> Moments:
     features = features.astype(np.float64)
     mean = features.mean(0)
     centred = features - mean
-    return Moments(mean, centred.T @ centred / (len(features) - 1), len(features))
+    return Moments(mean, centred.T @ centred / (len(features) - 1))
 
 
 def frechet_distance(first: Moments, second: Moments) -> float:
@@ -52,7 +51,6 @@ def frechet_distance(first: Moments, second: Moments) -> float:
     variances score about 2d/N + d(d + 1)/(2N), so only distances of equal N compare; hence the ratio to real
     against real.
     """
-    # rounding may leave 0 by a last digit, and a distance is none below it
     values, vectors = np.linalg.eigh(first.covariance)
     root = (vectors * np.sqrt(np.clip(values, 0, None))) @ vectors.T
     inner = np.linalg.eigvalsh(root @ second.covariance @ root)
@@ -63,14 +61,14 @@ def frechet_distance(first: Moments, second: Moments) -> float:
         + np.trace(second.covariance)
         - 2 * np.sqrt(np.clip(inner, 0, None)).sum()
     )
-    return max(0.0, float(distance))
+    return max(0.0, float(distance))  # rounding may give -1e-12
 
 
 def distance_ratio(distance: float, of_real: float, reference: Moments) -> float | None:
-    """Return a Fréchet distance over that of real images to the same `reference`; None where the latter is nothing.
+    """Return a Fréchet distance divided by `of_real`, the distance of real images to the same `reference`.
 
-    Nothing is what rounding alone may make of it: less than NOTHING of the variance and the squared mean of the
-    reference. Real images are so near to each other where they are copies.
+    None if `of_real` could be rounding alone: below NOTHING times the variance plus the squared mean of the reference.
+    This happens if the real images are copies of each other.
     """
     scale = float(np.trace(reference.covariance) + reference.mean @ reference.mean)
     return distance / of_real if of_real > NOTHING * scale else None
@@ -79,7 +77,7 @@ def distance_ratio(distance: float, of_real: float, reference: Moments) -> float
 def precision_recall_density_coverage(
     real: np.ndarray, generated: np.ndarray, neighbours: int = NEIGHBOURS
 ) -> dict[str, float]:
-    """Return whether generated features lie among the real ones, and the real among the generated.
+    """Return how far generated features are among the real ones, and the real ones among the generated.
 
     With B(x) the ball about x that reaches to its k-th nearest neighbour in its own set, k = `neighbours`:
     precision, the share of generated in some B(real), and recall, the share of real in some B(generated)
@@ -88,13 +86,13 @@ def precision_recall_density_coverage(
     with more than k rows.
 
     For N = M samples of one distribution density is 1 in expectation and coverage about 1 − 2^−k, .969 for k = 5,
-    whatever N; precision and recall, equal by symmetry, are near .95 and were hardly seen to depend on N, but there is
-    no formula, and for two distributions that differ there is no such promise.
+    whatever N; precision and recall, equal by symmetry, are near .95 and hardly depended on N in
+    trials, but there is no formula. None of this holds for two distributions that differ.
     """
     if min(len(real), len(generated)) <= neighbours:
         raise ValueError(f"{neighbours} neighbours need more than {neighbours} images of each kind")
     centre = real.mean(0, dtype=np.float64)  # small numbers, so that float32 loses little
-    real, generated = (np.float32(features - centre) for features in (real, generated))
+    real, generated = ((features - centre).astype(np.float32) for features in (real, generated))
     real_reach, generated_reach = (_reach(features, neighbours) for features in (real, generated))
     held_by = np.zeros(len(generated), np.int64)  # in how many B(real) each generated one lies
     recalled = np.zeros(len(real), bool)
@@ -113,24 +111,23 @@ def precision_recall_density_coverage(
 
 
 def class_accuracy(read: np.ndarray, wanted: np.ndarray, classes: int) -> float:
-    """Return the share of images in which a judge reads the class that was asked for, a mean over the classes.
+    """Return the share of images in which a judge reads the class that was asked for: the mean over the classes.
 
-    `read`, `wanted`: int, (N,). Each class weighs the same, however many images it has. Unbiased in N; the judge's own
-    errors are part of it.
+    `read`, `wanted`: int, (N,). Unbiased in N. The judge's own errors are part of it.
     """
     shares = [np.mean(read[wanted == number] == number) for number in range(classes) if np.any(wanted == number)]
     return float(np.mean(shares))
 
 
 def class_shares(read: np.ndarray, classes: int) -> tuple[float, ...]:
-    """Return which part of the images, int (N,), a judge reads as each class."""
+    """Return the share of images that a judge reads as each class; `read`: int, (N,)."""
     return tuple(float(share) for share in np.bincount(read, minlength=classes) / len(read))
 
 
 def mode_coverage(read: np.ndarray, modes: int) -> dict[str, float]:
-    """Return how many of the modes are found, int (N,) from 0 saying the mode of each sample, and how evenly.
+    """Return how many modes are found, and how evenly; `read`: int, (N,), the mode of each sample, from 0.
 
-    `modes`, those with at least one sample; `kl`, KL(share of samples in each mode ‖ uniform) in nats, Σ p log(p·modes)
+    `modes`: those with at least one sample. `kl`: KL(share of samples in each mode ‖ uniform) in nats, Σ p log(p·modes)
     (Metz et al. 2017; Lin et al. 2018). Biased upwards by about (modes − 1)/2N: for 1,000 modes and 26,000 samples a
     perfect sampler scores .019.
     """
@@ -142,7 +139,7 @@ def mode_coverage(read: np.ndarray, modes: int) -> dict[str, float]:
 def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each query image's Euclidean distance to its nearest reference image, float32 (N,), and that one's index.
 
-    Pixels in [0, 1], images of any equal shape. Of several that are equally near, float32 decides.
+    Pixels in [0, 1], images of any equal shape. Between equally near ones, float32 rounding decides.
     """
     least = np.full(len(queries), np.inf, np.float32)
     index = np.zeros(len(queries), np.int64)
@@ -159,10 +156,10 @@ def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np
 
 
 def memorisation(distances: np.ndarray) -> dict[str, float]:
-    """Return what the distances of generated images to their nearest training image, (N,), say: copies lie near 0.
+    """Summarise distances of generated images to their nearest training image, (N,): copies are near 0.
 
-    The median, the 1st percentile, and the share below 1, which for 28×28 is a copy to the eye. The distances fall as
-    there are more training images; what unseen real images score beside them is what no copying looks like.
+    The median, the 1st percentile, and the share below 1, which for 28×28 looks like a copy. The distances fall with
+    the number of training images; compare them with those of unseen real images.
     """
     return {
         "median": float(np.median(distances)),
@@ -177,10 +174,10 @@ def parzen_log_likelihood(
     """Return the mean log-density, in nats, of test images under Gaussians of one width about the samples.
 
     log p(x) = log (1/M) Σⱼ N(x; sampleⱼ, σ² I) (Goodfellow et al. 2014, section 5; Breuleux et al. 2009), pixels in
-    [0, 1], with the sigma of `sigmas` under which the validation images are likeliest. Also that `sigma`, and the
+    [0, 1], with the one of `sigmas` that gives the validation images the highest value. Also this `sigma`, and
     `error`, the standard error over the test images.
 
-    Rises with the number of samples, and rewards blur: real images are not the best there are (Theis et al. 2016).
+    Rises with the number of samples, and rewards blur: others may score more than real images (Theis et al. 2016).
     """
     by_sigma = _mean_log_densities(samples, validation, sigmas).mean(1)
     sigma = float(sigmas[int(by_sigma.argmax())])
@@ -200,12 +197,12 @@ def one_nearest_neighbour_error(
 
 
 def equilibrium(real_logits: np.ndarray, generated_logits: np.ndarray, threshold: float = 0.0) -> dict[str, float]:
-    """Return how a discriminator judges images that it was not trained on, by its logits, (N,) or (N, 1).
+    """Return how well a discriminator separates images it was not trained on, from its logits, (N,) or (N, 1).
 
-    The part of the real and of the generated ones that it judges rightly, taking those above the `threshold` for real;
-    the part of all pairs of one and the other in which it scores the real one higher, equal ones counting half; the
-    spread, the standard deviation of each kind's logits; and the gap between their means. A D that
-    has died says .5 and .5, or 1 and 0, as one at equilibrium does, but with a spread of 0. Unbiased in N.
+    `accuracy_real`, `accuracy_generated`: the share of each kind that it classifies correctly; real is above the
+    `threshold`. `accuracy_pairs`: the share of all pairs in which the real image has the higher logit; equal ones count
+    half. `logit_spread_*`: the standard deviation of each kind's logits; `logit_gap`: the distance of their means. A D
+    that has died has accuracies of .5 and .5, or 1 and 0, as at equilibrium, but a spread of 0. Unbiased in N.
     """
     real, generated = (logits.astype(np.float64).ravel() for logits in (real_logits, generated_logits))
     ascending = np.sort(generated)
@@ -228,7 +225,7 @@ def _pixels(images: np.ndarray, centre: np.ndarray) -> np.ndarray:
 
 def _centre(images: np.ndarray) -> np.ndarray:
     """Return the mean of (some of) the images, in [0, 1], float32: about it, float32 loses less in distances."""
-    return _pixels(images[: 10 * BLOCK], np.float32(0)).mean(0)
+    return _pixels(images[: 10 * BLOCK], np.zeros(1, np.float32)).mean(0)
 
 
 def _distances(first: np.ndarray, second: np.ndarray, centre=None) -> Iterator[tuple[slice, np.ndarray]]:

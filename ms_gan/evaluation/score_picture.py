@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import functools
-import io
 import textwrap
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from ms_gan.evaluation import fonts
+from ms_gan.evaluation import figures, fonts
+from ms_gan.evaluation.figures import BLUE, GREY, ORANGE
 from ms_gan.evaluation.scores import Scores
-from ms_gan.files import write_file
 
-COLOURS = {"generated": "#0072B2", "real": "#E69F00"}  # of Okabe and Ito, as in the other pictures
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+COLOURS = {"generated": BLUE, "real": ORANGE}
 MOST_CLASSES = 60  # whose names stand below the bars
 
 
@@ -34,14 +37,9 @@ def number(score: float) -> str:
 
 
 def picture(path: Path, scores: Scores, classes: Sequence[str], title: str, caption: str) -> None:
-    """Write a PNG: the table, and below it classes read, distances to the nearest training image, and D's logits.
-
-    Of these three, those that there are.
-    """
-    from matplotlib.figure import Figure
-
+    """Write a PNG: the table and, if there are any, classes read, distances to training images, and D's logits."""
     logits = functools.partial(_logits, threshold=scores.threshold)
-    panels = [
+    panels: list[Any] = [
         (draw, values)
         for draw, values in ((_classes, scores.shares), (_nearest, scores.nearest), (logits, scores.logits))
         if values is not None
@@ -52,26 +50,18 @@ def picture(path: Path, scores: Scores, classes: Sequence[str], title: str, capt
             classes, "are numbered in the order of the classes in metrics.json", matplotlib=True
         )
         caption = f"{caption} {note}." if note else caption
-    title, font_of_title = fonts.in_matplotlib(textwrap.fill(title, 80))
-    caption, font_of_caption = fonts.in_matplotlib("\n".join(textwrap.wrap(caption, 125)))
+    caption, font = fonts.in_matplotlib("\n".join(textwrap.wrap(caption, 125)))
     text_height = 0.19 * (len(lines) + caption.count("\n") + 3)
-    figure = Figure(figsize=(10, text_height + 2.4 * len(panels) + 0.6), dpi=100, layout="constrained")
-    figure.get_layout_engine().set(w_pad=0.15, h_pad=0.12)
-    figure.suptitle(title, fontsize=14, fontweight="bold", parse_math=False, **font_of_title)
-    axes = figure.subplots(1 + len(panels), height_ratios=[text_height, *[2.4] * len(panels)], squeeze=False)[:, 0]
-    axes[0].axis("off")
-    axes[0].text(0, 1, "\n".join(lines), family="DejaVu Sans Mono", fontsize=10, va="top", parse_math=False)
-    axes[0].text(0, 0, caption, fontsize=9, color="#5F5F5F", va="bottom", parse_math=False, **font_of_caption)
+    figure, axes = figures.new(title, [text_height, *[2.4] * len(panels)], margin=0.6)
+    figures.write_lines(axes[0], lines)
+    axes[0].text(0, 0, caption, fontsize=9, color="#5F5F5F", va="bottom", parse_math=False, **font)
     for of, (draw, values) in zip(axes[1:], panels):
         draw(of, values, classes)
-        of.spines[["top", "right"]].set_visible(False)
-        of.legend(loc="upper left", bbox_to_anchor=(1.01, 1), frameon=False)
-    content = io.BytesIO()
-    figure.savefig(content, format="png", metadata={"Software": None})
-    write_file(path, content.getvalue())
+        figures.dress(of)
+    figures.save(figure, path)
 
 
-def _classes(axes, shares, classes: Sequence[str]) -> None:
+def _classes(axes: Axes, shares: Mapping[str, Sequence[float]], classes: Sequence[str]) -> None:
     for number_of, (kind, values) in enumerate(shares.items()):
         axes.bar(np.arange(len(values)) + 0.4 * number_of - 0.2, values, 0.4, color=COLOURS[kind], label=kind)
     axes.set(xlabel="class that the judge reads", ylabel="share of images")
@@ -81,8 +71,8 @@ def _classes(axes, shares, classes: Sequence[str]) -> None:
         axes.set_xticks(range(len(classes)), classes, rotation=90 if crowded else 0, parse_math=False, **font)
 
 
-def _nearest(axes, nearest, classes: Sequence[str]) -> None:
-    bins = np.linspace(0, max(float(distances.max()) for distances in nearest.values()) or 1.0, 80)
+def _nearest(axes: Axes, nearest: Mapping[str, np.ndarray], classes: Sequence[str]) -> None:
+    bins = np.linspace(0, max(float(distances.max()) for distances in nearest.values()) or 1.0, 80).tolist()
     for kind, distances in nearest.items():
         axes.hist(
             distances,
@@ -96,13 +86,13 @@ def _nearest(axes, nearest, classes: Sequence[str]) -> None:
     axes.set(xlabel="distance to the nearest training image", ylabel="density", xlim=(0, None))
 
 
-def _logits(axes, logits, classes: Sequence[str], threshold: float | None) -> None:
+def _logits(axes: Axes, logits: Mapping[str, np.ndarray], classes: Sequence[str], threshold: float | None) -> None:
     values = np.concatenate([some.ravel() for some in logits.values()])
     low, high = float(values.min()), float(values.max())
-    bins = np.linspace(low, high if high > low else low + 1, 80)
+    bins = np.linspace(low, high if high > low else low + 1, 80).tolist()
     for kind, some in logits.items():
         axes.hist(some.ravel(), bins, density=True, histtype="step", linewidth=1.6, color=COLOURS[kind], label=kind)
     axes.set(xlabel="logit of the model's discriminator: the higher, the more real", ylabel="density")
     if threshold is not None:
-        axes.axvline(threshold, color="#777777", linestyle="--", linewidth=1)
+        axes.axvline(threshold, color=GREY, linestyle="--", linewidth=1)
         axes.set(xlabel=f"logit of the model's discriminator: above {threshold:.2g} it says real")

@@ -1,206 +1,149 @@
-"""The pictures of a trained model: each a function of its networks, a seed and, where it needs them, real images."""
+"""The pictures of a trained model, each drawn from a seed and, where it needs them, real images."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
 
 import numpy as np
 
 from ms_gan.data.description import ImageData
 from ms_gan.evaluation import fonts, plots
-from ms_gan.evaluation.sampling import Inputs, seeded_inputs
 from ms_gan.labels import LabelNames
-from ms_gan.latents import draw_latents, interpolate
-from ms_gan.runtime import random_stream
+from ms_gan.latents import interpolate
+from ms_gan.randomness import random_stream
+from ms_gan.sampling import Draw, Inputs, seeded_inputs
+from ms_gan.schema.recipe import Latent
 
-Draw = Callable[[Inputs], np.ndarray]  # inputs of a generator to images, float32 in [0, 1], N×C×H×W
-Encode = Callable[[Inputs], np.ndarray]  # images, float32 in [0, 1], and labels, to the mean of q(z | x), (N, size)
-INTERPOLATION_ROWS, INTERPOLATION_STEPS = 6, 11
+INTERPOLATION_ROWS = 6
+INTERPOLATION_STEPS = 11
 COMPARED_COLUMNS = 8
-TRANSFERRED, DONORS = 6, 6
+TRANSFERRED = 6  # images that are decoded with other labels
+DONORS = 6  # images that give these labels
 
 
-def samples(
-    path: Path,
-    draw: Draw,
-    latent: dict[str, Any],
-    rows: int,
-    columns: int,
-    seed: int,
-    about: str,
-    labels: np.ndarray | None = None,
-    names: LabelNames | None = None,
-) -> None:
-    """Draw rows × columns samples; `latent` says their distribution and size.
+@dataclass(frozen=True)
+class Sheets:
+    """What pictures are drawn from. Each method writes a PNG to `path`.
 
-    For a conditional generator each row shows one of `labels`, one after the other.
+    Attributes:
+        draw: the generator.
+        latent: what its latents are.
+        seed: of the latents, and of the choice of real images.
+        about: the caption, such as "mlp · step 1,000 · seed 1".
+        names: of the labels of a conditional generator; else None.
+        encode: an autoencoder's encoder: images, float32 in [0, 1], and labels to means of q(z | x), float32 (N, size).
     """
-    names, about = legible(names, about)
-    of_rows = None if labels is None else labels[np.arange(rows) % len(labels)]
-    inputs = seeded_inputs(latent, rows * columns, seed, None if labels is None else np.repeat(of_rows, columns, 0))
-    plots.sheet(
-        path,
-        draw(inputs),
-        columns,
-        "generated samples",
-        about,
-        row_labels=None if labels is None else names.texts(of_rows),
-    )
 
+    draw: Draw
+    latent: Latent
+    seed: int
+    about: str
+    names: LabelNames | None = None
+    encode: Draw | None = None
 
-def one_of_each(
-    path: Path,
-    draw: Draw,
-    latent: dict[str, Any],
-    count: int,
-    columns: int,
-    seed: int,
-    about: str,
-    labels: np.ndarray,
-    names: LabelNames,
-) -> None:
-    """Draw `count` samples, each with the next of `labels`, which stands below it."""
-    names, about = legible(names, about)
-    labels = labels[np.arange(count) % len(labels)]
-    images = draw(seeded_inputs(latent, len(labels), seed, labels))
-    plots.captioned(path, images, columns, names.texts(labels), "generated samples, one for each label", about)
+    def samples(self, path: Path, rows: int, columns: int, labels: np.ndarray | None = None) -> None:
+        """Draw rows × columns samples. Each row shows one of `labels`, int32 (n,) or (n, max_tags), in turn."""
+        names, about = legible(self.names, self.about)
+        of_rows = None if labels is None else labels[np.arange(rows) % len(labels)]
+        of_each = None if of_rows is None else np.repeat(of_rows, columns, 0)
+        images = self.draw(seeded_inputs(self.latent, rows * columns, self.seed, of_each))
+        texts = None if of_rows is None else names.texts(of_rows)
+        plots.sheet(path, images, columns, "generated samples", about, row_labels=texts)
 
+    def one_of_each(self, path: Path, count: int, columns: int, labels: np.ndarray) -> None:
+        """Draw `count` samples, each of the next of `labels`, which is written below it."""
+        names, about = legible(self.names, self.about)
+        labels = labels[np.arange(count) % len(labels)]
+        images = self.draw(seeded_inputs(self.latent, len(labels), self.seed, labels))
+        plots.captioned(path, images, columns, names.texts(labels), "generated samples, one for each label", about)
 
-def interpolation(
-    path: Path,
-    draw: Draw,
-    latent: dict[str, Any],
-    seed: int,
-    about: str,
-    labels: np.ndarray | None = None,
-    names: LabelNames | None = None,
-) -> None:
-    """Draw walks of eleven images, each from one sample to another: six, or for a conditional generator one a label."""
-    names, about = legible(names, about)
-    count = INTERPOLATION_ROWS if labels is None else len(labels)
-    ends = draw_latents(latent["distribution"], 2 * count, latent["size"], random_stream(seed, "sample"))
-    walks = [
-        interpolate(latent["distribution"], start, end, INTERPOLATION_STEPS)
-        for start, end in zip(ends[0::2], ends[1::2])
-    ]
-    inputs: Inputs = (np.concatenate(walks),)
-    if labels is not None:
-        inputs += (np.repeat(labels, INTERPOLATION_STEPS, 0),)
-    along = [f"{index / (INTERPOLATION_STEPS - 1):.1f}" for index in range(INTERPOLATION_STEPS)]
-    plots.sheet(
-        path,
-        draw(inputs),
-        INTERPOLATION_STEPS,
-        "from one latent to another",
-        about,
-        column_labels=along,
-        row_labels=None if labels is None else names.texts(labels),
-    )
-
-
-def generated_beside_real(
-    path: Path, draw: Draw, latent: dict[str, Any], real: ImageData, seed: int, about: str, conditional: bool = False
-) -> None:
-    """Draw 64 samples beside 64 real images (or all, if fewer), chosen by the seed.
-
-    A conditional generator gets the labels of those images.
-    """
-    images, labels = some_of(real, COMPARED_COLUMNS**2, seed, conditional)
-    inputs = seeded_inputs(latent, len(images), seed, *labels)
-    plots.compare(
-        path,
-        draw(inputs),
-        images,
-        COMPARED_COLUMNS,
-        "generated",
-        f"real ({real.name}, {real.split} split)",
-        "generated beside real images",
-        about,
-    )
-
-
-def reconstructions(
-    path: Path, encode: Encode, draw: Draw, real: ImageData, seed: int, about: str, conditional: bool
-) -> None:
-    """Draw 64 real images beside what the decoder makes of the means of their latents."""
-    images, labels = some_of(real, COMPARED_COLUMNS**2, seed, conditional)
-    drawn = draw((encode((images, *labels)), *labels))
-    plots.compare(
-        path,
-        images,
-        drawn,
-        COMPARED_COLUMNS,
-        f"real ({real.name}, {real.split} split)",
-        "reconstructed",
-        f"reconstructions of images of the {real.split} split",
-        about,
-    )
-
-
-def transfer(
-    path: Path,
-    encode: Encode,
-    draw: Draw,
-    real: ImageData,
-    seed: int,
-    about: str,
-    names: LabelNames,
-    labels: np.ndarray | None = None,
-) -> None:
-    """Draw real images, each encoded with its own label and decoded with its own and with others.
-
-    The others are `labels`, or, where these are None, those of six more real images, which stand on top. Where there
-    are fewer than twelve images, some stand on both sides; fewer than three get the first names.
-    """
-    names, about = legible(names, about)
-    if labels is None and len(real.images) < 3:
-        labels = names.each()[:DONORS]
-    images, (own,) = some_of(real, TRANSFERRED + (DONORS if labels is None else 0), seed, True)
-    rows = min(TRANSFERRED, len(images))
-    donors, others = images[-DONORS:], own[-DONORS:] if labels is None else labels
-    latents = encode((images[:rows], own[:rows]))
-    columns: list[np.ndarray] = [images[:rows], draw((latents, own[:rows]))]
-    columns += [draw((latents, np.repeat(other[None], rows, 0))) for other in others]
-    above, beside = ["real", "its label"], [f"{number + 1}" for number in range(rows)]
-    cells = np.stack(columns, 1).reshape(-1, *images.shape[1:])
-    if labels is None:
-        white = np.ones((2, *images.shape[1:]), np.float32)
-        cells = np.concatenate((white, donors, cells))
-        beside = ["the label of", *beside]
-        above += [f"label {chr(ord('A') + number)}" for number in range(len(others))]
-        about += ". " + "; ".join(
-            f"{chr(ord('A') + number)}: {names.text(other)}" for number, other in enumerate(others)
+    def interpolation(self, path: Path, labels: np.ndarray | None = None) -> None:
+        """Draw walks of eleven images from one latent to another: six, or one for each of `labels`."""
+        names, about = legible(self.names, self.about)
+        count, kind = INTERPOLATION_ROWS if labels is None else len(labels), self.latent.distribution
+        (ends,) = seeded_inputs(self.latent, 2 * count, self.seed)
+        walks = [interpolate(kind, start, end, INTERPOLATION_STEPS) for start, end in zip(ends[0::2], ends[1::2])]
+        inputs: Inputs = (np.concatenate(walks),)
+        if labels is not None:
+            inputs += (np.repeat(labels, INTERPOLATION_STEPS, 0),)
+        plots.sheet(
+            path,
+            self.draw(inputs),
+            INTERPOLATION_STEPS,
+            "from one latent to another",
+            about,
+            column_labels=[f"{index / (INTERPOLATION_STEPS - 1):.1f}" for index in range(INTERPOLATION_STEPS)],
+            row_labels=None if labels is None else names.texts(labels),
         )
-    else:
-        above += names.texts(others)
-    plots.sheet(
-        path,
-        cells,
-        len(columns),
-        "encoded with their own labels, decoded with others",
-        about,
-        row_labels=beside,
-        column_labels=above,
-    )
+
+    def generated_beside_real(self, path: Path, real: ImageData) -> None:
+        """Draw 64 samples beside 64 real images, or all if there are fewer, chosen by the seed; with their labels."""
+        images, labels = self._some_of(real, COMPARED_COLUMNS**2)
+        generated = self.draw(seeded_inputs(self.latent, len(images), self.seed, *labels))
+        title = "generated beside real images"
+        plots.compare(path, ("generated", generated), (_what(real), images), COMPARED_COLUMNS, title, self.about)
+
+    def reconstructions(self, path: Path, real: ImageData) -> None:
+        """Draw 64 real images beside what the decoder makes of the means of their latents."""
+        assert self.encode is not None, "only autoencoders reconstruct"
+        images, labels = self._some_of(real, COMPARED_COLUMNS**2)
+        drawn = self.draw((self.encode((images, *labels)), *labels))
+        title = f"reconstructions of images of the {real.split} split"
+        plots.compare(path, (_what(real), images), ("reconstructed", drawn), COMPARED_COLUMNS, title, self.about)
+
+    def transfer(self, path: Path, real: ImageData, labels: np.ndarray | None = None) -> None:
+        """Draw real images, each encoded with its own label and decoded with its own and with others.
+
+        The others are `labels`, by default the labels of six more real images, which are shown on top. With fewer than
+        twelve images some are on both sides; with fewer than three, the others are the first names.
+        """
+        assert self.encode is not None, "only autoencoders transfer"
+        names, about = legible(self.names, self.about)
+        if labels is None and len(real.images) < 3:
+            labels = names.each()[:DONORS]
+        images, (own,) = some_of(real, TRANSFERRED + (DONORS if labels is None else 0), self.seed, True)
+        rows = min(TRANSFERRED, len(images))
+        others = own[-DONORS:] if labels is None else labels
+        latents = self.encode((images[:rows], own[:rows]))
+        columns = [images[:rows], self.draw((latents, own[:rows]))]
+        columns += [self.draw((latents, np.repeat(other[None], rows, 0))) for other in others]
+        above, beside = ["real", "its label"], [f"{number + 1}" for number in range(rows)]
+        cells = np.stack(columns, 1).reshape(-1, *images.shape[1:])
+        if labels is None:
+            white = np.ones((2, *images.shape[1:]), np.float32)
+            cells = np.concatenate((white, images[-DONORS:], cells))
+            beside = ["the label of", *beside]
+            letters = [chr(ord("A") + number) for number in range(len(others))]
+            above += [f"label {letter}" for letter in letters]
+            about += ". " + "; ".join(f"{letter}: {names.text(other)}" for letter, other in zip(letters, others))
+        else:
+            above += names.texts(others)
+        title = "encoded with their own labels, decoded with others"
+        plots.sheet(path, cells, len(columns), title, about, row_labels=beside, column_labels=above)
+
+    def _some_of(self, real: ImageData, count: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        return some_of(real, count, self.seed, self.names is not None)
 
 
-def legible(names: LabelNames | None, about: str) -> tuple[LabelNames | None, str]:
-    """Return the names as they can be written on a sheet, and the caption.
+def legible(names: LabelNames | None, about: str) -> tuple[LabelNames, str]:
+    """Return the names as they can be written on a sheet, none for None, and the caption.
 
-    Those that no font of this machine can write are their places in the vocabulary, from #1, and the caption says so.
+    A name that no font of this machine can write becomes its number in the vocabulary, from #1; the caption says so.
     """
     if names is None:
-        return None, about
-    written, note = fonts.legible(
-        names.names,
-        "are numbered by their places in the vocabulary, which recipe.json, or a bundle's contract.json, lists",
-    )
-    return (LabelNames(tuple(written), names.places), f"{about}. {note}") if note else (names, about)
+        return LabelNames(()), about
+    where = "are numbered by their places in the vocabulary, which settings.json, or a bundle's contract.json, lists"
+    written, note = fonts.legible(names.names, where)
+    return (LabelNames(tuple(written), names.max_tags), f"{about}. {note}") if note else (names, about)
 
 
 def some_of(real: ImageData, count: int, seed: int, with_labels: bool) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-    """Return `count` real images, or all, if fewer, chosen by the seed, float32 in [0, 1], and, if wanted,
-    (labels,)."""
+    """Return `count` real images, or all if there are fewer, chosen by the seed, float32 in [0, 1]; and (labels,)."""
     chosen = random_stream(seed, "real images").permutation(len(real.images))[:count]
-    return np.float32(real.images[chosen]) / 255, (real.labels[chosen],) if with_labels else ()
+    labels = (real.labels[chosen],) if with_labels and real.labels is not None else ()
+    return real.images[chosen].astype(np.float32) / 255, labels
+
+
+def _what(real: ImageData) -> str:
+    return f"real ({real.name}, {real.split} split)"

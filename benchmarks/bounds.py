@@ -11,7 +11,7 @@ from mindspore import nn, ops
 
 from ms_gan.latents import draw_latents
 from ms_gan.losses import bernoulli_reconstruction_of_each, kl_of_each, squared_error_of_each
-from ms_gan.runtime import random_stream
+from ms_gan.randomness import random_stream
 
 CHUNK = 500  # images at once
 
@@ -45,20 +45,17 @@ class ImportanceWeight(nn.Cell):
 
 
 def log_weights(
-    encoder: nn.Cell,
-    generator: nn.Cell,
+    weight: ImportanceWeight,
     images: np.ndarray,
     labels: Sequence[np.ndarray],
     latent_size: int,
     samples: int,
     seed: int,
-    variance: float | None = None,
 ) -> list[np.ndarray]:
     """Return ImportanceWeight's three outputs for `samples` seeded ε an image: float32, (samples, N) each.
 
-    `images`: float32 in [0, 1], N×C×H×W; `labels`: none, or one array for them; `variance` as for ImportanceWeight.
+    `images`: float32 in [0, 1], N×C×H×W; `labels`: none, or one array for them.
     """
-    weight = ImportanceWeight(encoder, generator, variance)
     rows: list[list[np.ndarray]] = []
     for sample in range(samples):
         epsilon = draw_latents("normal", len(images), latent_size, random_stream(seed, "bound", sample))

@@ -1,0 +1,144 @@
+"""From latents to images. An image has the same bits, whatever else is drawn with it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Callable, Protocol
+
+import numpy as np
+
+from ms_gan.errors import Setting, UserError, shown
+from ms_gan.labels import LabelNames
+from ms_gan.latents import draw_latents
+from ms_gan.randomness import random_stream
+from ms_gan.schema.fields import Rule
+from ms_gan.schema.recipe import Latent
+
+CHUNK = 16  # always one shape: so an image has the same bits, however many are drawn with it
+DRAWN_AT_ONCE = 1000  # images, by draw_bytes
+COUNTS, SEEDS = Rule("whole", least=1, most=2**31 - 1), Rule("whole", least=0, most=2**32 - 1)
+
+# latents, float32 (N, size), and for a conditional generator labels, int32, (N,) or (N, max_tags)
+Inputs = tuple[np.ndarray, ...]
+Draw = Callable[[Inputs], np.ndarray]  # to images, float32 in [0, 1], N×C×H×W
+
+
+def seeded_inputs(latent: Latent, count: int, seed: int, labels: np.ndarray | None = None) -> Inputs:
+    """Return `count` latents drawn from the seed, the same ones in every picture, followed by the labels, if any."""
+    latents = draw_latents(latent.distribution, count, latent.size, random_stream(seed, "sample"))
+    return (latents,) if labels is None else (latents, np.asarray(labels, np.int32))
+
+
+def seeded_chunks(
+    latent: Latent, count: int, seed: int, labels: np.ndarray | None = None, rows: int = 16 * CHUNK
+) -> Iterator[Inputs]:
+    """Yield what `seeded_inputs` returns, `rows` at a time, to save memory.
+
+    `labels` are repeated, in turn, until there are `count` of them.
+    """
+    stream = random_stream(seed, "sample")
+    for start in range(0, count, rows):
+        here = min(rows, count - start)
+        latents = draw_latents(latent.distribution, here, latent.size, stream)
+        if labels is None:
+            yield (latents,)
+        else:
+            yield latents, np.asarray(labels[np.arange(start, start + here) % len(labels)], np.int32)
+
+
+def require_finite(images: np.ndarray, what: str, things: str = "images") -> None:
+    """Raise UserError if images, or other `things`, hold a NaN or an infinity. `what` made them: "the generator"."""
+    if not np.isfinite(images).all():
+        raise UserError(
+            f"{what} gives {things} with numbers that are not finite: its weights are so large that sums "
+            f"overflow, as after training that diverged",
+            "use an earlier checkpoint",
+        )
+
+
+def draw_images(generator: Callable, inputs: Inputs) -> np.ndarray:
+    """Run a generator, a Cell, on its inputs; return its images, float32, N×C×H×W."""
+    return in_chunks(on_arrays(generator), inputs)[0]
+
+
+def draw_bytes(draw: Draw, latent: Latent, count: int, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
+    """Return the images of `count` latents drawn from the seed, rounded to uint8, N×C×H×W."""
+    inputs = seeded_inputs(latent, count, seed, labels)
+    parts = []
+    for start in range(0, count, DRAWN_AT_ONCE):  # float32 takes four times the memory
+        images = draw(tuple(array[start : start + DRAWN_AT_ONCE] for array in inputs))
+        parts.append(np.rint(images * 255).astype(np.uint8))
+    return np.concatenate(parts)
+
+
+class Sampler(Protocol):
+    """What draws images for a person: a trained model, or an exported bundle."""
+
+    @property
+    def name(self) -> str:
+        """What it is called in errors."""
+        raise NotImplementedError
+
+    @property
+    def latent(self) -> Latent:
+        """What its latents are."""
+        raise NotImplementedError
+
+    @property
+    def label_names(self) -> LabelNames | None:
+        """The names of a conditional generator's labels; None for a generator without labels."""
+        raise NotImplementedError
+
+    def draw(self, inputs: Inputs) -> np.ndarray:
+        """Return the images of the generator's inputs, float32 in [0, 1], N×C×H×W."""
+        raise NotImplementedError
+
+    def sample(self, count: int, seed: int = 1, labels: str | Sequence[object] | None = None) -> np.ndarray:
+        """Return `count` images, uint8, N×H×W if grey, else N×C×H×W. They do not depend on what else is drawn.
+
+        Args:
+            count: how many images, from 1.
+            seed: of the latents, from 0 to 2³² − 1.
+            labels: the names of what to draw, in turn; by default each class or tag in turn. A text names one class, or
+                tags joined by commas. Only for a conditional model.
+
+        Raises:
+            UserError: for a label that the model does not have, and for a count or a seed out of range.
+        """
+        for name, value, rule in (("count", count, COUNTS), ("seed", seed, SEEDS)):
+            fault = rule.fault(value)
+            if fault:
+                raise UserError(f"{name} must be {fault}, not {shown(value)}")
+        asked = [labels] if isinstance(labels, str) else list(labels if labels is not None else ())
+        numbers = None
+        if self.label_names is not None:
+            numbers = self.label_names.chosen([str(label) for label in asked])
+            numbers = numbers[np.arange(count) % len(numbers)]
+        elif asked:
+            raise UserError(f"{self.name} takes no labels", "leave out ", Setting("labels"))
+        images = draw_bytes(self.draw, self.latent, count, seed, numbers)
+        return images[:, 0] if images.shape[1] == 1 else images
+
+
+def on_arrays(network: Callable) -> Callable[..., tuple[np.ndarray, ...]]:
+    """Return a network, a Cell, as a function from arrays to a tuple of arrays."""
+    import mindspore as ms  # a server of ONNX goes without
+
+    def run(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
+        outputs = network(*map(ms.Tensor, arrays))
+        return tuple(output.asnumpy() for output in (outputs if isinstance(outputs, tuple) else (outputs,)))
+
+    return run
+
+
+def in_chunks(run: Callable[..., tuple[np.ndarray, ...]], inputs: Inputs, rows: int = CHUNK) -> tuple[np.ndarray, ...]:
+    """Run a function of arrays on its inputs, `rows` at a time, and return its outputs for all rows.
+
+    The last inputs are padded with zeros, so the function always sees arrays of one shape.
+    """
+    chunks = []
+    for start in range(0, len(inputs[0]), rows):
+        chunk = [array[start : start + rows] for array in inputs]
+        padded = [np.pad(array, [(0, rows - len(array))] + [(0, 0)] * (array.ndim - 1)) for array in chunk]
+        chunks.append([output[: len(chunk[0])] for output in run(*padded)])
+    return tuple(np.concatenate(parts) for parts in zip(*chunks))

@@ -1,0 +1,314 @@
+"""Curves: every scalar of a step is drawn, whatever its name and its values; and those of two runs in one picture."""
+
+from __future__ import annotations
+
+import inspect
+import itertools
+import pkgutil
+from importlib import import_module
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from ms_gan import steps
+from ms_gan.evaluation import curves
+from ms_gan.evaluation.comparison import Compared, picture, table
+from ms_gan.evaluation.curves import losses
+
+NAN, INF = float("nan"), float("inf")
+
+
+def history(rows, **columns):
+    return {"step": list(range(1, rows + 1)), "epoch": [row / 10 for row in range(rows)], **columns}
+
+
+def players(rows, **columns):
+    """A history with two players' losses and shares."""
+    steps = [float(row) for row in range(rows)]
+    own = {"loss_d": 1.4, "loss_g": 0.7, "fool_rate": 0.3, "accuracy_real": 0.6}
+    shared = {name: [value] * rows for name, value in own.items()}
+    return {"step": steps, "epoch": [step / 10 for step in steps], **shared, **columns}
+
+
+def size_of(path):
+    with Image.open(path) as image:
+        return image.size
+
+
+def is_coloured(path, colour):
+    """Whether pixels of exactly this colour, six hexadecimal digits, are in a picture."""
+    with Image.open(path) as image:
+        return (np.asarray(image.convert("RGB")) == list(bytes.fromhex(colour))).all(axis=-1).any()
+
+
+@pytest.fixture
+def panels(monkeypatch):
+    """The labels of the curves of each panel, which are not drawn."""
+    found = {}
+
+    def remember(axes, *_, label=None, **__):
+        found.setdefault(axes, []).append(label)
+
+    monkeypatch.setattr("matplotlib.axes.Axes.plot", remember)
+    return found
+
+
+@pytest.fixture
+def drawn(monkeypatch):
+    """What is drawn: for each panel its label, the first lines of its curves' legends, and its scale."""
+    from matplotlib.figure import Figure
+
+    panels = []
+
+    def remember(figure, *_, **__):
+        for axes in figure.axes:
+            curves = [str(line.get_label()).split("\n")[0] for line in axes.get_lines()]
+            panels.append(
+                (
+                    axes.get_ylabel(),
+                    [curve for curve in curves if not curve.startswith(("_", "50%"))],
+                    axes.get_yscale(),
+                )
+            )
+
+    monkeypatch.setattr(Figure, "savefig", remember)
+    return panels
+
+
+def all_scalars():
+    """The names of the scalars of every step of the project."""
+    for module in pkgutil.iter_modules(steps.__path__):
+        for _, step in inspect.getmembers(import_module(f"ms_gan.steps.{module.name}"), inspect.isclass):
+            if step.__module__ == f"ms_gan.steps.{module.name}" and getattr(step, "scalars", ()):
+                yield pytest.param(step.scalars, id=step.__name__)
+
+
+@pytest.mark.parametrize("scalars", [*all_scalars(), ("temperature", "r", "lossy", "gradient_norm_g", "accuracy")])
+def test_every_scalar_of_a_step_is_drawn_once(tmp_path, drawn, scalars):
+    losses(tmp_path / "losses.png", history(3, **{name: [0.5, 0.4, 0.6] for name in scalars}), "title")
+    legends = [name for _, names, _ in drawn for name in names]
+    expected = [curves.READERS.get(name, name.replace("_", " ")) for name in scalars]
+    assert sorted(legends) == sorted(expected)
+
+
+def test_other_values_stand_below_in_panels_by_magnitude(tmp_path, drawn):
+    losses(
+        tmp_path / "losses.png",
+        history(
+            2,
+            penalty_real=[3.0, 2.0],
+            loss_d=[1.0, 1.0],
+            tiny=[1e-4, 2e-4],
+            penalty_fake=[-4.0, 5.0],
+            fd_1k=[9.0, 8.0],
+            accuracy_real=[0.5, 0.5],
+        ),
+        "title",
+    )
+    assert [(label, names) for label, names, _ in drawn] == [
+        ("loss", ["loss d"]),
+        ("share of images", ["accuracy real"]),
+        ("Fréchet distance", ["fd 1k"]),
+        ("other values", ["penalty real", "penalty fake"]),
+        ("other values", ["tiny"]),
+    ]
+
+
+def test_no_panel_of_other_values_has_two_curves_of_one_colour(tmp_path, drawn):
+    many = {f"value_{number}": [1.0 + number / 10] * 2 for number in range(12)}
+    losses(tmp_path / "losses.png", history(2, **many), "title")
+    assert [len(names) for _, names, _ in drawn] == [5, 5, 2]
+    assert [name for _, names, _ in drawn for name in names] == [name.replace("_", " ") for name in many]
+
+
+@pytest.mark.parametrize(
+    "values, scale",
+    [
+        ([1.0, 2.0, 3.0], "linear"),
+        ([0.01, 1.0, 3.0], "log"),
+        ([0.0, 1.0, 300.0], "linear"),
+        ([-1.0, 1.0, 300.0], "linear"),
+        ([0.01, None, 3.0], "log"),
+        ([0.01, NAN, 3.0], "log"),
+        ([INF, 1.0, 2.0], "linear"),
+        ([7.0, 7.0, 7.0], "linear"),
+        ([NAN, NAN, NAN], "linear"),
+    ],
+)
+def test_an_axis_of_other_values_is_logarithmic_where_that_helps(tmp_path, drawn, values, scale):
+    losses(tmp_path / "losses.png", history(3, penalty=values), "title")
+    assert drawn == [("other values", ["penalty"], scale)]
+
+
+@pytest.mark.parametrize(
+    "values, scale",
+    [
+        ([20.0, 3.0, 2.0], "log"),
+        ([20.0, None, None], "log"),
+        ([20.0, 3.0, 0.0], "linear"),
+        ([0.0, None, None], "linear"),
+        ([3.0, -1e-6, 2.0], "linear"),
+        ([NAN, 3.0, 2.0], "log"),
+        ([NAN, None, None], "linear"),
+    ],
+)
+def test_a_distance_of_zero_does_not_vanish(tmp_path, drawn, values, scale):
+    losses(tmp_path / "losses.png", history(3, loss_d=[1.0] * 3, fd_1k=values), "title")
+    assert drawn[1] == ("Fréchet distance", ["fd 1k"], scale)
+
+
+def test_columns_without_a_value_take_no_room(tmp_path, drawn):
+    losses(tmp_path / "losses.png", history(2, loss_d=[1.0, 1.0], fd_1k=[None] * 2, penalty=[None] * 2), "title")
+    assert [label for label, _, _ in drawn] == ["loss"]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning", "error::UserWarning", "ignore:.*deprecated")
+@pytest.mark.parametrize("rows", [1, 2, 300])
+@pytest.mark.parametrize("value", [0.0, -3.0, 1e-30, 3e38, NAN, INF, -INF])
+def test_every_value_of_every_kind_can_be_drawn(tmp_path, rows, value):
+    columns = {name: [None] * (rows - 1) + [value] for name in ("loss_d", "fd_1k", "accuracy_real", "penalty", "other")}
+    assert losses(tmp_path / "losses.png", history(rows, **columns, more=[value] * rows), "title")
+
+
+def test_the_same_history_gives_the_same_bytes(tmp_path):
+    values = list(np.random.default_rng(0).random(250))
+    for name in ("a.png", "b.png"):
+        losses(tmp_path / name, history(250, loss_d=values, penalty=values, x=[1.0] * 250), "title")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+
+
+def test_losses_are_drawn_in_the_colours_of_the_players(tmp_path):
+    losses(tmp_path / "losses.png", players(250), "title $x^$", {"loss_d": (1.386, "2 ln 2")})
+    assert is_coloured(tmp_path / "losses.png", "0072B2") and is_coloured(tmp_path / "losses.png", "E69F00")
+
+
+def test_a_history_that_has_hardly_begun_can_be_drawn(tmp_path):
+    assert losses(tmp_path / "losses.png", players(1), "title") is True
+    assert size_of(tmp_path / "losses.png") == (1000, 700)
+
+
+@pytest.mark.parametrize(
+    "rows",
+    [
+        players(0),
+        players(0, fd_1k=[], penalty=[]),
+        {"step": [1], "epoch": [1], "loss_d": [None], "fd_1k": [None], "penalty": [None]},
+    ],
+)
+def test_a_history_without_a_value_is_not_drawn(tmp_path, rows):
+    assert losses(tmp_path / "losses.png", rows, "title") is False
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+def test_values_that_are_not_finite_are_counted_and_left_out(tmp_path, panels):
+    losses(tmp_path / "losses.png", players(3, loss_d=[1.0, np.nan, -np.inf]), "title")
+    legends = [label for labels in panels.values() for label in labels]
+    assert legends == ["loss d\n(2 not finite, left out)", "loss g", "fool rate", "accuracy real"]
+
+
+def test_losses_share_one_panel_and_shares_of_images_another(tmp_path, panels):
+    columns = players(3, loss_g_class=[2.3] * 3, accuracy_class=[0.1] * 3, class_accuracy=[None] * 3)
+    losses(tmp_path / "losses.png", columns, "title")
+    assert list(panels.values()) == [["loss d", "loss g", "loss g class"], ["fool rate", "accuracy real"], ["by D"]]
+    assert [axes.get_ylabel() for axes in panels] == ["loss", "share of images", "asked-for class is read"]
+    coins = ["50%, a coin toss" in [line.get_label() for line in axes.get_lines()] for axes in panels]
+    assert coins == [False, True, False], "ten classes are no coin toss"
+    panels.clear()
+    losses(tmp_path / "losses.png", {**columns, "class_accuracy": [None, None, 0.9]}, "title")
+    assert list(panels.values())[2] == ["by D", "by the judge"]
+
+
+def test_losses_ten_times_smaller_have_a_panel_of_their_own(tmp_path, panels):
+    columns = {
+        "epoch": [1, 2],
+        "step": [1, 2],
+        "loss_kl": [9.0, -9.0],
+        "loss_reconstruction": [100.0, 100.0],
+        "loss_g": [0.8, np.nan],
+        "loss_d": [10.0, 10.0],
+        "loss_lost": [np.nan, np.inf],
+    }
+    losses(tmp_path / "losses.png", columns, "title")
+    legends = [[label.split("\n")[0] for label in labels] for labels in panels.values()]
+    assert legends == [["loss reconstruction", "loss d", "loss lost"], ["loss kl"], ["loss g"]]
+
+
+def test_a_panel_without_columns_takes_no_room(tmp_path):
+    columns = players(3)
+    one = {name: columns[name] for name in ("epoch", "step", "loss_d")}
+    losses(tmp_path / "losses.png", one, "title")
+    assert size_of(tmp_path / "losses.png") == (1000, 400)
+
+
+@pytest.mark.parametrize(
+    "equilibrium, lines",
+    [
+        (None, []),
+        ({"loss_d": (1.3863, "2 ln 2")}, [(1.3863, "loss d at equilibrium,\n2 ln 2 = 1.386")]),
+        (
+            {"loss_d": (0.6931, "ln 2"), "loss_g": (-0.6931, "-ln 2"), "loss_x": (9.0, "absent")},
+            [(0.6931, "loss d at equilibrium,\nln 2 = 0.693"), (-0.6931, "loss g at equilibrium,\n-ln 2 = -0.693")],
+        ),
+    ],
+)
+def test_equilibria_are_drawn_where_the_caller_says(tmp_path, monkeypatch, equilibrium, lines):
+    drawn = []
+    monkeypatch.setattr("matplotlib.axes.Axes.axhline", lambda _, level, label=None, **__: drawn.append((level, label)))
+    losses(tmp_path / "losses.png", players(3), "title", equilibrium)
+    assert drawn == [*lines, (0.5, "50%, a coin toss")]
+
+
+@pytest.mark.filterwarnings("error::RuntimeWarning")
+@pytest.mark.parametrize("rows", [3, 300])
+def test_a_run_that_broke_can_be_drawn(tmp_path, rows):
+    broken = list(itertools.islice(itertools.cycle([1.0, np.nan, np.inf, -np.inf, 3e38]), rows))
+    losses(tmp_path / "losses.png", players(rows, loss_d=broken, loss_g=[np.nan] * rows), "title")
+    assert size_of(tmp_path / "losses.png") == (1000, 700)
+
+
+def test_the_running_mean_passes_over_what_is_missing():
+    mean = curves.running_mean(np.array([1, 3, np.nan, 5, np.inf, -np.inf, np.nan]), 3)
+    assert np.array_equal(mean, [2, 2, 4, 5, 5, np.nan, np.nan], equal_nan=True)
+
+
+@pytest.mark.parametrize(
+    "broken", [{}, {"step": [1], "loss_d": [1]}, {"step": [1], "epoch": [1]}, players(3, loss_g=[1.0])]
+)
+def test_a_history_that_cannot_be_drawn_is_refused(tmp_path, broken):
+    with pytest.raises(ValueError, match="history"):
+        losses(tmp_path / "losses.png", broken, "title")
+
+
+def compared(name, step_count, columns, **scores):
+    steps = list(range(step_count))
+    return Compared(name, {column: (steps, [0.1 * number + 0.1 for number in steps]) for column in columns}, scores)
+
+
+def test_runs_are_compared_column_by_column_each_run_in_its_colour(tmp_path, panels):
+    first, second = compared("mlp/1", 3, ("loss_d", "fd_2k_train_ratio")), compared("rpgan/2", 5, ("loss_d", "gamma"))
+    assert picture(tmp_path / "a.png", [first, second], "two runs")
+    found = [(axes.get_ylabel(), labels) for axes, labels in panels.items()]
+    assert found == [("loss d", ["mlp/1", "rpgan/2"]), ("fd 2k train ratio", ["mlp/1"]), ("gamma", ["rpgan/2"])]
+    assert [axes.get_yscale() for axes in panels] == ["linear", "log", "linear"]
+
+
+def test_the_picture_of_two_runs_has_both_colours_and_the_same_bytes_again(tmp_path):
+    runs = [compared("mlp/1", 3, ("loss_d",), fd_1k=2.5), compared("$^猫", 300, ("loss_d",))]
+    for name in ("a.png", "b.png"):
+        assert picture(tmp_path / name, runs, "two runs")
+    assert is_coloured(tmp_path / "a.png", "0072B2") and is_coloured(tmp_path / "a.png", "E69F00")
+    assert (tmp_path / "a.png").read_bytes() == (tmp_path / "b.png").read_bytes()
+    assert not picture(tmp_path / "c.png", [compared("a", 0, ()), compared("b", 0, ())], "nothing yet")
+    assert not (tmp_path / "c.png").exists()
+
+
+def test_the_table_of_runs_has_a_column_for_each_and_a_dash_for_a_missing_score():
+    assert table(
+        [compared("mlp/1", 0, (), fd_10k_test=13.94), compared("rpgan/1", 0, (), fd_10k_test=1.45, kl=0.02)]
+    ) == [
+        "                   mlp/1      rpgan/1",
+        "fd_10k_test        13.94       1.4500",
+        "kl                     –       0.0200",
+    ]
