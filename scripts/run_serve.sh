@@ -2,5 +2,5 @@
 # Serve an exported bundle, over REST and gRPC, with a page: bash scripts/run_serve.sh --help
 set -u
 source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-choose_python requirements-serve.txt "${packages[@]}" mlserver onnxruntime
+choose_python requirements-serve.txt "${packages[@]}" onnxruntime fastapi grpc orjson tritonclient uvicorn
 exec "$python" -m ms_gan serve "$@"

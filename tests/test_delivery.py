@@ -14,12 +14,12 @@ import sys
 
 import numpy as np
 import pytest
-from commands import ROOT, SMALL, environment, run, write_mnist
-from conftest import SMALL_CONDITIONAL
+from helpers.commands import ROOT, SMALL, environment, here, refused_here, run, write_mnist
+from helpers.networks import ACGAN, BATCH
 
-from ms_gan import cli
 from ms_gan.cli import export as cli_export
 from ms_gan.labels import LabelNames
+from ms_gan.schema.recipe import Latent
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -47,28 +47,21 @@ def conditional(device, random_data, tmp_path_factory):
 
     from ms_gan import recipes
     from ms_gan.recipes.build import build_step
-    from ms_gan.training.checkpoints import save_checkpoint
+    from ms_gan.runs.checkpoints import save_checkpoint
+    from ms_gan.runs.settings import RunSettings
+    from ms_gan.runs.state import State
 
-    recipe = recipes.override(recipes.load("acgan"), SMALL_CONDITIONAL)
+    recipe = recipes.override(recipes.load("acgan"), [*ACGAN, BATCH])
     step = build_step(recipe, random_data, seed=1)
     random = np.random.default_rng(1)
     for parameter in step.generator.get_parameters():
         positive = parameter.name.endswith("moving_variance")
         values = random.uniform(0.5, 2.0, parameter.shape) if positive else random.normal(0, 0.3, parameter.shape)
         parameter.set_data(Tensor(values.astype(np.float32)))
-    settings = {
-        "recipe": recipe,
-        "seed": 1,
-        "dataset": "mnist",
-        "data_sha256": random_data.sha256,
-        "device_target": "CPU",
-        "device_num": 1,
-        "classes": list(random_data.classes),
-        "steps": 40,
-        "warm_start": None,
-    }
-    state = {"step": 40, "pending": [], "best": None, "settings": settings}
-    return save_checkpoint(tmp_path_factory.mktemp("conditional") / "checkpoints", 40, step.saved(), state)
+    settings = RunSettings(recipe, 1, "mnist", random_data.sha256, "CPU", 1, random_data.classes, 40)
+    return save_checkpoint(
+        tmp_path_factory.mktemp("conditional") / "checkpoints", step.saved(), State(40, (), None, settings)
+    )
 
 
 @pytest.fixture(scope="module")
@@ -77,24 +70,10 @@ def conditional_bundle(conditional):
     return conditional.parent.parent / "export"
 
 
-def here(*arguments, status=0):
-    """Run a command in this process; check its exit status."""
-    assert cli.main([str(argument) for argument in arguments]) == status
-
-
-def refused_here(capsys, *arguments, status=2):
-    """Run a command in this process that refuses; return the one line with which it does."""
-    capsys.readouterr()
-    here(*arguments, status=status)
-    line = capsys.readouterr().err
-    assert re.fullmatch(r"error: [^\n]+\n", line), line
-    return line
-
-
 def test_a_run_leaves_what_the_readme_says(trained):
     for name in (
-        "recipe.json",
-        "environment.json",
+        "settings.json",
+        "provenance.json",
         "train.log",
         "real.png",
         "history.csv",
@@ -276,8 +255,8 @@ def test_infer_takes_the_format_that_a_bundle_holds(held, absent, trained, bundl
     refused = refused_here(capsys, "infer", tmp_path / "bundle", *asked, tmp_path / "x.png", "--format", absent)
     assert f"holds no {absent}, only {held}" in refused and f"--format {absent}" in refused
     here("infer", tmp_path / "bundle", *asked, tmp_path / "alone.npy")
-    for format in ("mindir", "onnx"):
-        here("infer", bundle, *asked, tmp_path / f"{format}.npy", "--format", format)
+    for form in ("mindir", "onnx"):
+        here("infer", bundle, *asked, tmp_path / f"{form}.npy", "--format", form)
     here("infer", bundle, *asked, tmp_path / "default.npy")
     images = {name: np.load(tmp_path / f"{name}.npy") for name in ("alone", "mindir", "onnx", "default")}
     assert np.array_equal(images["alone"], images[held]) and np.array_equal(images["default"], images["mindir"])
@@ -335,14 +314,14 @@ def test_infer_draws_what_eval_draws_and_imports_nothing_of_training(bundle, tra
 
 
 def test_a_bundle_gives_the_pixels_of_its_checkpoint(bundle, trained):
-    from ms_gan.cli.trained import load_trained
     from ms_gan.delivery.bundle import Bundle
-    from ms_gan.evaluation.sampling import seeded_inputs
+    from ms_gan.runs.model import load_model
+    from ms_gan.sampling import seeded_inputs
 
     opened = Bundle(bundle)
-    assert opened.latent == {"size": 100, "distribution": "normal"} and opened.labels is None
+    assert opened.latent == Latent(size=100, distribution="normal") and opened.label_names is None
     inputs = seeded_inputs(opened.latent, 100, 2)
-    assert np.array_equal(load_trained(str(trained)).draw(inputs), opened.draw(inputs))
+    assert np.array_equal(load_model(str(trained)).draw(inputs), opened.draw(inputs))
 
 
 def test_an_export_that_differs_fails_loudly_and_leaves_nothing(trained, tmp_path, monkeypatch, capsys):
@@ -398,12 +377,12 @@ def test_an_onnx_that_differs_fails_loudly_and_leaves_what_was_there(trained, bu
         (
             "contract.json",
             lambda content: content.replace(b'"contract_version": 2', b'"contract_version": 1'),
-            "another",
+            "which this program does not read",
         ),
         (
             "contract.json",
             lambda content: content.replace(b'"contract_version": 2', b'"contract_version": 9'),
-            "another",
+            "which this program does not read",
         ),
         ("contract.json", lambda content: content.replace(b'"step": 20', b'"step": 21'), "damaged"),
         ("contract.json", lambda content: b"[]", "damaged"),
@@ -458,7 +437,7 @@ def test_a_released_bundle_draws_digits(bundle, wanted, tmp_path):
     assert images[:, :, :, [0, -1]].mean() < 0.02, "nothing is drawn at the edges"
     assert np.unique(images.reshape(16, -1), axis=0).shape[0] == 16
     if wanted:
-        from ms_gan.evaluation.judges import load_judge
+        from ms_gan.evaluation.judge import load_judge
 
         read = load_judge(ROOT / "ckpt" / "judges" / "mnist").read(images)
         assert (read == np.tile([3, 8], 8)).mean() > 0.9, "digits that were asked for, in turns"
@@ -477,12 +456,12 @@ def test_the_contract_of_a_conditional_generator_says_what_the_labels_mean(condi
 
 
 def test_a_conditional_bundle_gives_the_pixels_of_its_checkpoint_for_every_label(conditional, conditional_bundle):
-    from ms_gan.cli.trained import load_trained
     from ms_gan.delivery.bundle import Bundle
-    from ms_gan.evaluation.sampling import seeded_inputs
+    from ms_gan.runs.model import load_model
+    from ms_gan.sampling import seeded_inputs
 
-    trained, opened = load_trained(str(conditional)), Bundle(conditional_bundle)
-    assert trained.labels == opened.labels == LabelNames(tuple("0123456789"))
+    trained, opened = load_model(str(conditional)), Bundle(conditional_bundle)
+    assert trained.label_names == opened.label_names == LabelNames(tuple("0123456789"))
     latents, labels = seeded_inputs(opened.latent, 70, 2, np.arange(70) % 10)
     images = opened.draw((latents, labels))
     assert np.array_equal(trained.draw((latents, labels)), images)
@@ -492,7 +471,7 @@ def test_a_conditional_bundle_gives_the_pixels_of_its_checkpoint_for_every_label
 
 def test_infer_draws_the_classes_that_are_named_in_turn(conditional_bundle, tmp_path):
     from ms_gan.delivery.bundle import Bundle
-    from ms_gan.evaluation.sampling import seeded_inputs
+    from ms_gan.sampling import seeded_inputs
 
     bundle = Bundle(conditional_bundle)
     for chosen, labels in (([], range(10)), ([5], [5]), ([7, 3], [7, 3])):
@@ -505,7 +484,7 @@ def test_infer_draws_the_classes_that_are_named_in_turn(conditional_bundle, tmp_
 
 def test_infer_refuses_labels_that_cannot_be_drawn(conditional_bundle, tmp_path, capsys):
     wanted = ("--num", 1, "--label", "cat", "--output", tmp_path / "x.png")
-    assert "no class 'cat'; --label takes one of 0, 1, 2" in refused_here(capsys, "infer", conditional_bundle, *wanted)
+    assert "7, 8, 9 with --label" in refused_here(capsys, "infer", conditional_bundle, *wanted)
     assert "takes no labels" in refused_here(capsys, "infer", ROOT / "ckpt" / "mlp", *wanted)
     assert list(tmp_path.iterdir()) == []
 
@@ -540,58 +519,6 @@ def test_eval_that_refuses_a_label_leaves_nothing(conditional, tmp_path, capsys)
     assert list(tmp_path.iterdir()) == []
 
 
-def with_labels(contract, names):
-    contract["labels"] = names
-    contract["models"]["generator"]["inputs"][1]["range"] = [0, len(names) - 1]
-
-
-TAMPERED = {
-    "no labels for an input that takes them": lambda contract: contract.update(labels=None),
-    "no names": lambda contract: contract.update(labels=[]),
-    "names that are none": lambda contract: contract.update(labels=list(range(10))),
-    "one text for all names": lambda contract: contract.update(labels="0123456789"),
-    "a name too many": lambda contract: contract["labels"].append("10"),
-    "a name too few": lambda contract: contract["labels"].pop(),
-    "a name too many, and its range": lambda contract: with_labels(contract, [*contract["labels"], "10"]),
-    "a name too few, and its range": lambda contract: with_labels(contract, contract["labels"][:-1]),
-    "names without the input": lambda contract: contract["models"]["generator"]["inputs"].pop(),
-    "another input": lambda contract: contract["models"]["generator"]["inputs"][1].update(name="class"),
-    "nothing said of labels": lambda contract: contract.pop("labels"),
-    "places for a class": lambda contract: contract["models"]["generator"]["inputs"][1].update(shape=["batch", 2]),
-    "a smaller latent": lambda contract: contract["models"]["generator"]["inputs"][0].update(shape=["batch", 99]),
-    "labels of labels": lambda contract: contract["models"]["generator"]["inputs"][1].update(
-        shape=["batch", 1, 1], range=[0, 10]
-    ),
-    "a latent without size": lambda contract: contract["models"]["generator"]["inputs"][0].update(shape=["batch"]),
-    "an unknown distribution": lambda contract: contract["models"]["generator"]["inputs"][0].update(distribution="x"),
-    "an unknown type": lambda contract: contract["models"]["generator"]["inputs"][0].update(type="float16"),
-    "larger images": lambda contract: contract["models"]["generator"]["outputs"][0].update(shape=["batch", 1, 32, 32]),
-    "colour": lambda contract: contract["models"]["generator"]["outputs"][0].update(shape=["batch", 3, 28, 28]),
-    "no batch": lambda contract: contract["models"]["generator"]["outputs"][0].update(shape=[1, 1, 28, 28]),
-    "no generator": lambda contract: contract["models"].pop("generator"),
-    "an encoder that is none": lambda contract: contract["models"].update(encoder=contract["models"]["generator"]),
-    "a file that is not listed": lambda contract: contract["files"].pop("generator.mindir"),
-    "a file with another digest": lambda contract: contract["files"]["generator.mindir"].update(sha256="0" * 64),
-    "a file that is not there": lambda contract: contract["models"]["generator"]["files"].update(mindir="x.mindir"),
-}
-
-
-@pytest.mark.parametrize("place", ["/etc/hostname", "../generator.mindir", "generator/../../generator.mindir"])
-@pytest.mark.parametrize("format", ["mindir", "onnx"])
-def test_a_contract_of_files_elsewhere_is_refused(format, place, conditional_bundle, tmp_path, capsys):
-    shutil.copytree(conditional_bundle, tmp_path / "bundle")
-    shutil.copy(conditional_bundle / "generator.mindir", tmp_path)
-    file = tmp_path / "bundle" / "contract.json"
-    contract = json.loads(file.read_text())
-    files = contract["models"]["generator"]["files"]
-    for part in ("files", "parity"):
-        contract[part][place] = contract[part].pop(files[format])
-    files[format] = place
-    file.write_text(json.dumps(contract))
-    asked = ("infer", tmp_path / "bundle", "--num", 1, "--output", tmp_path / "x.png")
-    assert f"tells of '{place}', which is no file inside the bundle" in refused_here(capsys, *asked)
-
-
 @pytest.mark.parametrize(
     "spoil",
     [
@@ -608,20 +535,11 @@ def test_a_list_of_checksums_that_says_nothing_of_the_contract_is_no_damage(spoi
     assert Bundle(tmp_path / "bundle").models.keys() == {"generator"}
 
 
-@pytest.mark.parametrize("what", TAMPERED)
-def test_a_contract_that_was_tampered_with_is_refused(what, conditional_bundle, tmp_path):
-    """Also where the checksums were written anew, so that the contract contradicts nothing but itself or the file."""
+@pytest.mark.parametrize("labels", [None, ["3"], ["7", "3"]])
+def test_a_bundle_samples_the_bytes_of_its_checkpoint(labels, conditional, conditional_bundle):
     from ms_gan.delivery.bundle import Bundle
-    from ms_gan.errors import UserError
-    from ms_gan.files import write_checksums
+    from ms_gan.runs.model import load_model
 
-    shutil.copytree(conditional_bundle, tmp_path / "bundle")
-    file = tmp_path / "bundle" / "contract.json"
-    contract = json.loads(file.read_text())
-    files = sorted(contract["files"])
-    TAMPERED[what](contract)
-    file.write_text(json.dumps(contract))
-    write_checksums(tmp_path / "bundle", ["contract.json", *files])
-    with pytest.raises(UserError) as error:
-        Bundle(tmp_path / "bundle")
-    assert "contract.json" in str(error.value) and "\n" not in str(error.value)
+    found = Bundle(conditional_bundle).sample(20, 4, labels)
+    assert found.shape == (20, 28, 28) and found.dtype == np.uint8
+    assert np.array_equal(found, load_model(str(conditional)).sample(20, 4, labels))

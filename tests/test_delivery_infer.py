@@ -10,16 +10,15 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from bundles import write_autoencoder, write_bundle, write_conditional
-from commands import environment
+from helpers.bundles import write_autoencoder, write_bundle, write_conditional
+from helpers.commands import environment, here, refused_here
 from PIL import Image
 
-from ms_gan import cli
 from ms_gan.cli import infer
 from ms_gan.delivery import progress
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.evaluation import plots
-from ms_gan.evaluation.sampling import seeded_inputs
+from ms_gan.sampling import seeded_inputs
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -42,35 +41,24 @@ def tagged(device, tmp_path_factory):
     return write_autoencoder(tmp_path_factory.mktemp("tagged") / "bundle", formats=("onnx",))
 
 
-def here(*arguments, status=0):
-    assert cli.main(["infer", *map(str, arguments)]) == status
-
-
-def refused(capsys, *arguments):
-    """The one line with which `infer` refuses."""
-    capsys.readouterr()
-    here(*arguments, status=2)
-    line = capsys.readouterr().err
-    assert re.fullmatch(r"error: [^\n]+\n", line), line
-    return line
-
-
 @pytest.mark.parametrize("name", ["a.PNG", "a.Npy", "a.NPY", "a.pNg", ".png"])
 def test_a_suffix_is_known_in_any_case(name, folder, tmp_path):
-    here(folder, "--num", 3, "--output", tmp_path / name)
+    here("infer", folder, "--num", 3, "--output", tmp_path / name)
     content = (tmp_path / name).read_bytes()
     assert content.startswith(b"\x89PNG" if name.lower().endswith("png") else b"\x93NUMPY")
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a", "png", "a.png.", "a.png ", "npy/"])
 def test_another_suffix_is_refused(name, folder, tmp_path, capsys):
-    assert "must end in .png or .npy" in refused(capsys, folder, "--num", 3, "--output", f"{tmp_path}/{name}")
+    assert "ends neither in .png nor in .npy" in refused_here(
+        capsys, "infer", folder, "--num", 3, "--output", f"{tmp_path}/{name}"
+    )
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("count", [1, 255, 256, 257, 1000])
 def test_an_array_that_is_written_piece_by_piece_is_that_of_numpy(count, folder, tmp_path):
-    here(folder, "--num", count, "--seed", 5, "--output", tmp_path / "x.npy")
+    here("infer", folder, "--num", count, "--seed", 5, "--output", tmp_path / "x.npy")
     bundle, expected = Bundle(folder), io.BytesIO()
     np.save(expected, bundle.draw(seeded_inputs(bundle.latent, count, 5)))
     assert (tmp_path / "x.npy").read_bytes() == expected.getvalue()
@@ -80,16 +68,16 @@ def test_an_array_that_is_written_piece_by_piece_is_that_of_numpy(count, folder,
 @pytest.mark.parametrize("chosen", [[], ["basil"], ["basil,onion", "olive", "tomato"]])
 def test_labels_go_on_in_turn_through_all_pieces(chosen, tagged, tmp_path):
     options = [word for label in chosen for word in ("--label", label)]
-    here(tagged, "--num", 600, *options, "--output", tmp_path / "x.npy")
+    here("infer", tagged, "--num", 600, *options, "--output", tmp_path / "x.npy")
     bundle = Bundle(tagged)
-    labels = bundle.labels.chosen(chosen)
+    labels = bundle.label_names.chosen(chosen)
     expected = bundle.draw(seeded_inputs(bundle.latent, 600, 1, labels[np.arange(600) % len(labels)]))
     assert np.array_equal(np.load(tmp_path / "x.npy"), expected)
 
 
 def test_a_sheet_is_the_same_as_of_all_images_at_once(folder, conditional, tmp_path):
     bundle = Bundle(folder)
-    here(folder, "--num", 300, "--output", tmp_path / "x.png")
+    here("infer", folder, "--num", 300, "--output", tmp_path / "x.png")
     plots.sheet(
         tmp_path / "y.png",
         bundle.draw(seeded_inputs(bundle.latent, 300, 1)),
@@ -98,14 +86,14 @@ def test_a_sheet_is_the_same_as_of_all_images_at_once(folder, conditional, tmp_p
         "mlp · step 1,234 · seed 1",
     )
     assert (tmp_path / "x.png").read_bytes() == (tmp_path / "y.png").read_bytes()
-    here(conditional, "--num", 25, "--label", 7, "--label", 3, "--output", tmp_path / "x.png", "--overwrite")
+    here("infer", conditional, "--num", 25, "--label", 7, "--label", 3, "--output", tmp_path / "x.png", "--overwrite")
     bundle = Bundle(conditional)
     labels = np.int32([7, 3])[np.arange(25) % 2]
     plots.captioned(
         tmp_path / "y.png",
         bundle.draw(seeded_inputs(bundle.latent, 25, 1, labels)),
         2,
-        bundle.labels.texts(labels),
+        bundle.label_names.texts(labels),
         "generated samples",
         "acgan · step 1,234 · seed 1",
     )
@@ -115,7 +103,7 @@ def test_a_sheet_is_the_same_as_of_all_images_at_once(folder, conditional, tmp_p
 @pytest.mark.parametrize("count", [100_000, 10**9, 10**30])
 def test_too_many_images_for_a_picture_are_refused_before_they_are_drawn(count, folder, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(Bundle, "draw", None)
-    told = refused(capsys, folder, "--num", count, "--output", tmp_path / "x.png")
+    told = refused_here(capsys, "infer", folder, "--num", count, "--output", tmp_path / "x.png")
     assert f"{count:,} images are too many for one picture" in told and ".npy" in told
     assert list(tmp_path.iterdir()) == []
 
@@ -126,7 +114,7 @@ def test_more_images_than_the_disk_holds_are_refused_before_they_are_drawn(
 ):
     monkeypatch.setattr(Bundle, "draw", None)
     monkeypatch.setattr(infer.shutil, "disk_usage", lambda _: SimpleNamespace(free=10**12))
-    told = refused(capsys, folder, "--num", count, "--output", tmp_path / "x.npy")
+    told = refused_here(capsys, "infer", folder, "--num", count, "--output", tmp_path / "x.npy")
     assert f"{count:,} images take" in told and "only 1,000.0 GB are free" in told
     assert list(tmp_path.iterdir()) == []
 
@@ -192,7 +180,7 @@ def test_beside_a_terminal_a_line_comes_every_30_seconds(clock, capsys):
 
 
 def test_what_is_quick_says_nothing(folder, tmp_path, capsys):
-    here(folder, "--num", 600, "--output", tmp_path / "x.npy")
+    here("infer", folder, "--num", 600, "--output", tmp_path / "x.npy")
     assert capsys.readouterr() == (f"{tmp_path / 'x.npy'}\n", "")
 
 

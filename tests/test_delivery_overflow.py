@@ -7,15 +7,15 @@ import re
 
 import numpy as np
 import pytest
-from bundles import AUTOENCODER, CONVOLUTIONS, TAGS, labels_of, networks_of, recipe_of, write_bundle
-from commands import ROOT
-from servers import INFER, serving, tensor
+from helpers.bundles import AUTOENCODER, CONVOLUTIONS, TAGS, labels_of, networks_of, recipe_of, write_bundle
+from helpers.commands import ROOT
+from helpers.servers import INFER, serving, tensor
 
 from ms_gan import cli, runtime
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import example_inputs
 from ms_gan.errors import UserError
-from ms_gan.evaluation.sampling import in_chunks
+from ms_gan.sampling import in_chunks
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -71,7 +71,7 @@ def sound(kind, device, tmp_path_factory):
 @pytest.fixture(scope="module")
 def overflowing(kind, device, tmp_path_factory):
     """A bundle of huge weights, all of them finite."""
-    import bundles
+    from helpers import bundles
 
     name, settings = KINDS[kind]
     with unchecked(), pytest.MonkeyPatch.context() as patch:
@@ -84,34 +84,32 @@ def finite(output):
 
 
 def test_latents_that_overflow_give_no_finite_image_in_either_format(sound):
-    opened = {format: Bundle(sound, format) for format in FORMATS}
-    facts = opened["onnx"].contract["models"]["generator"]
-    latents, *labels = example_inputs(facts, opened["onnx"].labels, 32, 5)
+    opened = {form: Bundle(sound, form) for form in FORMATS}
+    facts = opened["onnx"].contract.generator
+    latents, *labels = example_inputs(facts, opened["onnx"].label_names, 32, 5)
     for scale, seen in ((1.0, False), (1e20, False), (1e36, False), (3e38 / np.abs(latents).max(), True)):
         scaled = (latents * np.float32(scale)).astype(np.float32)
         assert np.isfinite(scaled).all()
-        ones, others = (finite(opened[format].draw((scaled, *labels))) for format in FORMATS)
+        ones, others = (finite(opened[form].draw((scaled, *labels))) for form in FORMATS)
         if not seen:
             assert ones.all() and others.all(), scale
-            np.testing.assert_allclose(*(opened[format].draw((scaled, *labels)) for format in FORMATS), atol=1e-5)
+            np.testing.assert_allclose(*(opened[form].draw((scaled, *labels)) for form in FORMATS), atol=1e-5)
         else:  # a sum at the edge may overflow in one order of its terms and not in the other
             assert not ones.all() and (ones == others).mean() > 0.9
 
 
 def test_weights_that_overflow_give_no_finite_output_in_either_format(overflowing):
-    for format in FORMATS:
-        bundle = Bundle(overflowing, format)  # which opens: it is as its contract says
-        for name, run in bundle.models.items():
-            outputs = in_chunks(run, example_inputs(bundle.contract["models"][name], bundle.labels, 20, 5))
-            assert not any(finite(output).any() for output in outputs), f"{name}, {format}"
+    for form in FORMATS:
+        bundle = Bundle(overflowing, form)  # which opens: it is as its contract says
+        for name, model in bundle.models.items():
+            outputs = in_chunks(model, example_inputs(bundle.contract.models[name], bundle.label_names, 20, 5))
+            assert not any(finite(output).any() for output in outputs), f"{name}, {form}"
 
 
-@pytest.mark.parametrize("format", FORMATS)
+@pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("name", ["x.png", "x.npy"])
-def test_infer_of_weights_that_overflow_refuses_in_a_line_and_writes_nothing(
-    name, format, overflowing, tmp_path, capsys
-):
-    arguments = ["infer", str(overflowing), "--num", "3", "--format", format, "--output", str(tmp_path / name)]
+def test_infer_of_weights_that_overflow_refuses_in_a_line_and_writes_nothing(name, form, overflowing, tmp_path, capsys):
+    arguments = ["infer", str(overflowing), "--num", "3", "--format", form, "--output", str(tmp_path / name)]
     assert cli.main(arguments) == 2
     assert re.fullmatch(
         r"error: [^\n]+: the generator gives images with numbers that are not finite: [^\n]+\n", capsys.readouterr().err
@@ -124,21 +122,21 @@ def test_infer_of_weights_that_overflow_refuses_in_a_line_and_writes_nothing(
     [kind if kind in ("mlp", "cvae_early") else pytest.param(kind, marks=pytest.mark.slow) for kind in KINDS],
     indirect=True,
 )
-@pytest.mark.parametrize("format", FORMATS)
-def test_the_server_refuses_what_overflows_and_goes_on(format, kind, sound, overflowing, tmp_path):
+@pytest.mark.parametrize("form", FORMATS)
+def test_the_server_refuses_what_overflows_and_goes_on(form, kind, sound, overflowing, tmp_path):
     contract = Bundle(sound, "onnx").contract
-    label = [] if contract["labels"] is None else [tensor("label", "BYTES", contract["labels"][:1])]
-    size = contract["models"]["generator"]["inputs"][0]["shape"][1]
+    label = [] if contract.labels is None else [tensor("label", "BYTES", contract.labels[:1])]
+    size = contract.latent.size
     huge = [tensor("latent", "FP32", [3e38, -3e38] * (size // 2), [1, size]), *label]
-    with serving(sound, tmp_path / "log", "--format", format) as server:
+    with serving(sound, tmp_path / "log", "--format", form) as server:
         for _ in range(2):
             status, answer = server.ask(INFER, {"inputs": huge})
             assert status == 400 and "not finite" in answer["error"], answer
             assert np.isfinite(server.draw(tensor("seed", "INT64", [1]), *label)[0]).all()
-    with serving(overflowing, tmp_path / "log", "--format", format) as server:
+    with serving(overflowing, tmp_path / "log", "--format", form) as server:
         status, answer = server.ask(INFER, {"inputs": [tensor("seed", "INT64", [1]), *label]})
         assert status == 400 and "not finite" in answer["error"], answer
-        if "encoder" in contract["models"]:
+        if "encoder" in contract.models:
             image = tensor("image", "FP32", [0.5] * 768, [1, 3, 16, 16])
             status, answer = server.ask("/v2/models/encoder/infer", {"inputs": [image, *label]})
             assert status == 400 and "not finite" in answer["error"], answer
@@ -146,31 +144,29 @@ def test_the_server_refuses_what_overflows_and_goes_on(format, kind, sound, over
 
 @pytest.mark.parametrize("formats", [("mindir",), ("onnx",)])
 def test_a_network_that_overflows_is_not_exported(formats, kind, tmp_path):
-    from ms_gan.delivery.export import export_bundle
+    from ms_gan.delivery.export import Exported, export_bundle
 
     name, settings = KINDS[kind]
     recipe = recipe_of(name, settings)
     networks = multiplied(networks_of(recipe, seed=1), 1e25)
     origin = {"step": 1234, "seed": 1, "dataset": "noise", "data_sha256": "0" * 64}
     with pytest.raises(UserError) as caught:
-        export_bundle(
-            tmp_path / "a" / "bundle", *networks, recipe, labels_of(recipe), runtime.set_up("CPU"), origin, formats
-        )
+        exported = Exported(*networks, recipe, labels_of(recipe), runtime.set_up("CPU"), origin)
+        export_bundle(tmp_path / "a" / "bundle", exported, formats)
     assert re.match(r"the generator at step 1,234 gives images with numbers that are not finite: ", str(caught.value))
     assert "\n" not in str(caught.value) and "inf" not in str(caught.value).split(), str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
 def test_an_encoder_that_overflows_is_not_exported(device, tmp_path):
-    from ms_gan.delivery.export import export_bundle
+    from ms_gan.delivery.export import Exported, export_bundle
 
     recipe = recipe_of(*KINDS["cvae_early"])
     generator, encoder = networks_of(recipe, seed=1)
     multiplied([encoder], 1e25)
     with pytest.raises(UserError, match="^the encoder at step 7 gives means with numbers that are not finite: "):
-        export_bundle(
-            tmp_path / "bundle", generator, encoder, recipe, labels_of(recipe), runtime.set_up("CPU"), {"step": 7}
-        )
+        exported = Exported(generator, encoder, recipe, labels_of(recipe), runtime.set_up("CPU"), {"step": 7})
+        export_bundle(tmp_path / "bundle", exported)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -179,7 +175,7 @@ def test_the_last_layer_alone_overflows(kind):
     from mindspore import Tensor
 
     from ms_gan.delivery.export import models_of
-    from ms_gan.evaluation.sampling import draw_images
+    from ms_gan.sampling import draw_images
 
     recipe = recipe_of(*KINDS[kind])
     generator, _ = networks_of(recipe, seed=1)

@@ -12,15 +12,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from bundles import labels_of, networks_of, recipe_of
-from commands import ROOT, SMALL, environment, run, write_mnist
-from servers import serving, tensor
+from helpers.bundles import labels_of, networks_of, recipe_of
+from helpers.commands import ROOT, SMALL, environment, refused_here, run, write_mnist
+from helpers.servers import serving, tensor
 
 from ms_gan import cli, runtime
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.formats import WRITERS, read_mindir, read_onnx
 from ms_gan.errors import UserError
-from ms_gan.evaluation.sampling import seeded_inputs
+from ms_gan.sampling import seeded_inputs
+from ms_gan.schema.recipe import Latent
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -48,9 +49,8 @@ def export_tiny(folder, formats=("mindir", "onnx"), replace=False):
     origin = {"step": 1, "seed": 1, "dataset": "noise", "data_sha256": "0" * 64}
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "PARITY_BATCHES", (1,))
-        return export.export_bundle(
-            folder, generator, None, recipe, labels_of(recipe), runtime.set_up("CPU"), origin, formats, replace
-        )
+        exported = export.Exported(generator, None, recipe, labels_of(recipe), runtime.set_up("CPU"), origin)
+        return export.export_bundle(folder, exported, formats, replace)
 
 
 @pytest.fixture(scope="module")
@@ -60,25 +60,13 @@ def tiny(device, tmp_path_factory):
     return folder
 
 
-def refused(capsys, *arguments):
-    """The one line with which a command, run in this process, refuses."""
-    capsys.readouterr()
-    assert cli.main([str(argument) for argument in arguments]) == 2
-    line = capsys.readouterr().err
-    assert re.fullmatch(r"error: [^\n]+\n", line), line
-    return line
-
-
 @pytest.mark.parametrize("what", NAMES)
 def test_a_bundle_is_exported_to_any_path_and_opened_there(what, tiny, tmp_path):
     folder = tmp_path / NAMES[what]
     export_tiny(folder)
     assert sorted(path.name for path in folder.rglob("*")) == sorted(path.name for path in tiny.rglob("*"))
-    for format in ("mindir", "onnx"):
-        found, expected = (
-            Bundle(place, format).draw(seeded_inputs({"distribution": "normal", "size": 100}, 3, 1))
-            for place in (folder, tiny)
-        )
+    for form in ("mindir", "onnx"):
+        found, expected = (Bundle(place, form).draw(seeded_inputs(Latent(size=100), 3, 1)) for place in (folder, tiny))
         assert np.array_equal(found, expected)
     left = set(tmp_path.rglob("*")) - {folder, *folder.rglob("*"), *folder.parents}
     assert not left
@@ -111,8 +99,8 @@ def test_a_bundle_is_exported_from_a_folder_that_is_gone(tmp_path, monkeypatch):
     os.chdir(tmp_path)
 
 
-@pytest.mark.parametrize("format", ["mindir", "onnx"])
-def test_an_export_that_fails_leaves_nothing_and_stays_where_it_was(format, tmp_path, monkeypatch):
+@pytest.mark.parametrize("form", ["mindir", "onnx"])
+def test_an_export_that_fails_leaves_nothing_and_stays_where_it_was(form, tmp_path, monkeypatch):
     import mindspore
 
     def fail(*_arguments, **_options):
@@ -122,7 +110,7 @@ def test_an_export_that_fails_leaves_nothing_and_stays_where_it_was(format, tmp_
     monkeypatch.setattr(mindspore, "export", fail)
     monkeypatch.chdir(tmp_path)
     with pytest.raises(RuntimeError, match="the compiler"):
-        export_tiny(tmp_path / "My Drive" / "deep" / "e", (format,))
+        export_tiny(tmp_path / "My Drive" / "deep" / "e", (form,))
     assert list(tmp_path.iterdir()) == [] and Path.cwd() == tmp_path
 
 
@@ -144,7 +132,7 @@ def test_what_a_compiler_leaves_beside_it_is_not_in_the_bundle(tiny, tmp_path, m
 def test_a_path_that_is_not_utf8_is_read_or_refused_in_a_sentence(tiny, tmp_path):
     folder = tmp_path / os.fsdecode(b"\xff")
     shutil.copytree(tiny, folder)
-    inputs = seeded_inputs({"distribution": "normal", "size": 100}, 3, 1)
+    inputs = seeded_inputs(Latent(size=100), 3, 1)
     assert np.array_equal(Bundle(folder, "onnx").draw(inputs), Bundle(tiny, "onnx").draw(inputs))
     with pytest.raises(UserError, match="path is not UTF-8"):
         Bundle(folder, "mindir")
@@ -155,12 +143,12 @@ def test_every_writer_gives_what_its_reader_takes_at_any_path(tmp_path):
 
     recipe = recipe_of("mlp", TINY)
     network, _ = networks_of(recipe, seed=2)
-    facts = models_of(recipe, None, with_encoder=False)["generator"]
-    for format, read in (("mindir", read_mindir), ("onnx", read_onnx)):
-        file = tmp_path / "My (1) Drive" / f"generator.{format}"
+    spec = models_of(recipe, None, with_encoder=False)["generator"]
+    for form, read in (("mindir", read_mindir), ("onnx", read_onnx)):
+        file = tmp_path / "My (1) Drive" / f"generator.{form}"
         file.parent.mkdir(exist_ok=True)
-        WRITERS[format](network, facts, file)
-        assert read(file, facts)(np.zeros((2, 100), np.float32))[0].shape == (2, 1, 4, 4)
+        WRITERS[form](network, spec, file)
+        assert read(file, spec)(np.zeros((2, 100), np.float32))[0].shape == (2, 1, 4, 4)
     assert sorted(path.name for path in file.parent.iterdir()) == ["generator.mindir", "generator.onnx"]
 
 
@@ -233,7 +221,8 @@ def places(tiny, tmp_path_factory):
         checkpoint = home / "runs" / "mlp" / number / "checkpoints" / "step_00000010"
         checkpoint.mkdir(parents=True)
         (home / "runs" / "mlp" / number / "samples").mkdir()
-        (home / "runs" / "mlp" / number / "recipe.json").write_text("{}")
+        mark = {"1": "recipe.json", "2": "provenance.json"}[number]  # of an earlier version, and of this
+        (home / "runs" / "mlp" / number / mark).write_text("{}")
         for name in ("state.json", "generator.ckpt"):
             (checkpoint / name).write_text("{}")
     shutil.copytree(tiny, home / "runs" / "mlp" / "2" / "export")
@@ -245,16 +234,17 @@ def places(tiny, tmp_path_factory):
     return home
 
 
-EXPORT = "bash scripts/run_export.sh"
+EXPORT, CHECKPOINT = "bash scripts/run_export.sh", "runs/mlp/{}/checkpoints/step_00000010"
 ASTRAY = {  # path, and what the line says behind it; {} is the folder of all
     "nowhere at all": ": there is no such file or folder",
     "broken": ": a link to nowhere, which is not there",
     "runs/mlp/1": f", but a run; export it first: {EXPORT} '{{}}/runs/mlp/1'",
     "runs/mlp/2": ", but a run; its bundle is '{}/runs/mlp/2/export'",
-    "runs/mlp/1/checkpoints": f", but a folder of the run '{{}}/runs/mlp/1'; export it first: {EXPORT} '{{}}/runs/mlp/1'",
-    "runs/mlp/1/checkpoints/step_00000010": f", but a checkpoint; export it first: {EXPORT} '{{}}/runs/mlp/1/checkpoints/step_00000010'",
-    "runs/mlp/2/checkpoints/step_00000010": ", but a checkpoint; the bundle of its run is '{}/runs/mlp/2/export', and bash scripts/run_export.sh "
-    "'{}/runs/mlp/2/checkpoints/step_00000010' --output-dir DIR writes one of this step",
+    "runs/mlp/1/checkpoints": ", but a folder of the run '{}/runs/mlp/1'; "
+    f"export it first: {EXPORT} '{{}}/runs/mlp/1'",
+    CHECKPOINT.format(1): f", but a checkpoint; export it first: {EXPORT} '{{}}/{CHECKPOINT.format(1)}'",
+    CHECKPOINT.format(2): f", but a checkpoint; the bundle of its run is '{{}}/runs/mlp/2/export', and {EXPORT} "
+    f"'{{}}/{CHECKPOINT.format(2)}' --output-dir DIR writes one of this step",
     "runs/mlp/1/checkpoints/step_00000010/generator.ckpt": ", but a file of the checkpoint",
     "runs/mlp/2/samples": ", but a folder of the run '{}/runs/mlp/2'; its bundle is '{}/runs/mlp/2/export'",
     "runs": ", but a folder with a bundle in it; name '{}/runs/mlp/2/export'",
@@ -275,25 +265,25 @@ ASTRAY = {  # path, and what the line says behind it; {} is the folder of all
 @pytest.mark.parametrize("command", ["infer", "serve"])
 def test_what_is_no_bundle_is_named_with_what_to_do(command, path, places, tmp_path, capsys):
     more = ("--num", 1, "--output", tmp_path / "x.png") if command == "infer" else ()
-    line = refused(capsys, command, places / path, *more)
+    line = refused_here(capsys, command, places / path, *more)
     assert line.startswith(f"error: {places / path}: not a bundle{ASTRAY[path].format(*[places] * 4)}")
 
 
 def test_a_relative_path_gets_a_relative_answer(places, tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(places / "mine" / "a bundle" / "generator")
     more = ("--num", 1, "--output", tmp_path / "x.png")
-    assert "a folder of the bundle ..; name that" in refused(capsys, "infer", ".", *more)
+    assert "a folder of the bundle ..; name that" in refused_here(capsys, "infer", ".", *more)
     monkeypatch.chdir(places)
-    assert "its bundle is runs/mlp/2/export" in refused(capsys, "infer", "runs/mlp/2", *more)
-    assert f"{EXPORT} other/mlp/1\n" in refused(capsys, "infer", "other", *more)
+    assert "its bundle is runs/mlp/2/export" in refused_here(capsys, "infer", "runs/mlp/2", *more)
+    assert f"{EXPORT} other/mlp/1\n" in refused_here(capsys, "infer", "other", *more)
 
 
 def test_what_a_killed_export_left_is_not_offered(tiny, tmp_path, capsys):
     shutil.copytree(tiny, tmp_path / ".export.abc.part")
-    line = refused(capsys, "infer", tmp_path, "--num", 1, "--output", tmp_path / "x.png")
+    line = refused_here(capsys, "infer", tmp_path, "--num", 1, "--output", tmp_path / "x.png")
     assert "no contract.json in it" in line and ".part" not in line
 
 
 def test_the_shipped_bundles_are_offered_by_the_folder_above_them(tmp_path, capsys):
-    line = refused(capsys, "infer", ROOT / "ckpt", "--num", 1, "--output", tmp_path / "x.png")
+    line = refused_here(capsys, "infer", ROOT / "ckpt", "--num", 1, "--output", tmp_path / "x.png")
     assert re.search(rf"name one, such as {re.escape(str(ROOT))}/ckpt/(mlp|rpgan)\n", line)

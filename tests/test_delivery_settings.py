@@ -15,16 +15,16 @@ import urllib.request
 
 import numpy as np
 import pytest
-from bundles import write_autoencoder
-from commands import HANGS, ROOT, SMALL, environment, run, write_mnist
-from servers import INFER, Server, end, free_ports, serving, tensor, wait_until
+from helpers.bundles import write_autoencoder
+from helpers.commands import HANGS, ROOT, SMALL, environment, run, write_mnist
+from helpers.servers import INFER, Server, end, free_ports, serving, tensor, wait_until
 
 from ms_gan import cli
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import read_contract
-from ms_gan.delivery.server_settings import model_settings
+from ms_gan.delivery.server_settings import ModelSettings, model_settings
 from ms_gan.errors import UserError
-from ms_gan.evaluation.sampling import seeded_inputs
+from ms_gan.sampling import seeded_inputs
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -136,21 +136,16 @@ def test_a_wrong_setting_is_refused_in_a_sentence(extra, told, bundle):
 
 def test_what_is_not_said_is_what_the_bundle_holds(bundle):
     contract = read_contract(bundle)
-    assert model_settings({}, contract, "") == {
-        "format": "onnx",
-        "max_batch": 64,
-        "device_target": "auto",
-        "device_id": 0,
-    }
-    assert model_settings({"max_batch": 8, "device_id": 3}, contract, "")["max_batch"] == 8
-    assert model_settings({}, read_contract(ROOT / "ckpt" / "mlp"), "")["format"] == "mindir"
+    assert model_settings({}, contract, "") == ModelSettings("onnx", 64, "auto", 0)
+    assert model_settings({"max_batch": 8, "device_id": 3}, contract, "").max_batch == 8
+    assert model_settings({}, read_contract(ROOT / "ckpt" / "mlp"), "").format == "mindir"
 
 
 def test_settings_hold_only_what_has_to_beat_the_environment(bundle):
     assert json.loads((bundle / "settings.json").read_text()) == {"parallel_workers": 0}
     settings = json.loads((bundle / "encoder" / "model-settings.json").read_text())
     assert settings["name"] == "encoder" and settings["parameters"]["version"] == "1"
-    assert model_settings(settings["parameters"]["extra"], read_contract(bundle), "")["max_batch"] == 64
+    assert model_settings(settings["parameters"]["extra"], read_contract(bundle), "").max_batch == 64
 
 
 def test_the_readme_says_how_to_listen_on_this_machine_alone(bundle):

@@ -13,9 +13,9 @@ import urllib.request
 from types import SimpleNamespace
 
 import pytest
-from bundles import write_conditional
-from commands import HANGS, environment
-from servers import INFER, end, free_ports, serving, tensor, wait_until
+from helpers.bundles import write_conditional
+from helpers.commands import HANGS, environment
+from helpers.servers import INFER, end, free_ports, serving, tensor, wait_until
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -69,10 +69,10 @@ def test_however_many_signals_come_it_ends_with_status_0(numbers, folder, tmp_pa
 
 
 @pytest.mark.parametrize("gap", [0.02, 0.2, LATER])
-@pytest.mark.parametrize("format", ["onnx", "mindir"])
-def test_signals_some_time_apart_end_it_with_status_0(format, gap, folder, tmp_path):
+@pytest.mark.parametrize("form", ["onnx", "mindir"])
+def test_signals_some_time_apart_end_it_with_status_0(form, gap, folder, tmp_path):
     """Also those that come while the process is about to end."""
-    with serving(folder, tmp_path / "log", "--format", format) as server:
+    with serving(folder, tmp_path / "log", "--format", form) as server:
         send(server.process, (INT, TERM, INT, TERM), gap)
         assert server.process.wait(HANGS) == 0
         assert "Traceback" not in server.log.read_text()
@@ -84,7 +84,7 @@ SLOW = 20_000  # images, which take some seconds
 @pytest.mark.parametrize("gap", [QUICK, LATER])
 def test_what_is_under_way_is_answered_however_soon_the_next_signal_comes(gap, folder, tmp_path):
     with serving(folder, tmp_path / "log", "--max-batch", SLOW) as server:
-        asking = Asking(server, 2000)
+        asking = Asking(server, 1000)
         time.sleep(0.3)
         send(server.process, (INT, TERM), gap)
         assert server.process.wait(HANGS) == 0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import json
+import dataclasses
 import re
 import subprocess
 import sys
@@ -12,7 +12,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
-from bundles import (
+from google.protobuf import text_format
+from helpers.bundles import (
     AUTOENCODER,
     CONVOLUTIONS,
     TAGS,
@@ -22,16 +23,16 @@ from bundles import (
     write_autoencoder,
     write_conditional,
 )
-from commands import HANGS, environment, published_recipes
-from google.protobuf import text_format
+from helpers.commands import HANGS, PUBLISHED, environment
 from tritonclient.grpc import model_config_pb2
 
 from ms_gan.delivery.bundle import Bundle
-from ms_gan.delivery.contract import example_inputs, file_of
+from ms_gan.delivery.contract import example_inputs, file_of, read_contract
 from ms_gan.delivery.export import models_of
 from ms_gan.delivery.formats import read_mindir, write_mindir, write_onnx
-from ms_gan.delivery.server_settings import readme, triton_settings
-from ms_gan.evaluation.sampling import on_arrays
+from ms_gan.delivery.readme import readme
+from ms_gan.delivery.server_settings import triton_settings
+from ms_gan.sampling import on_arrays
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -55,7 +56,7 @@ DRAWN = [
     ("cvae_late", (*AUTOENCODER, *FLAT)),
     ("cvae_late", (*AUTOENCODER, *TAGS, "data.size=30")),
     ("cvae_early", (*AUTOENCODER, *TAGS)),
-    ("cvae_early", (*AUTOENCODER, "data.size=28", "data.places=0", "data.classes=10")),
+    ("cvae_early", (*AUTOENCODER, "data.size=28", "data.max_tags=0", "data.classes=10")),
     ("cvae_gan", (*AUTOENCODER, *TAGS, "data.size=25", "data.channels=1")),
 ]
 TYPES = {"float32": onnx.TensorProto.FLOAT, "int32": onnx.TensorProto.INT32}
@@ -63,66 +64,66 @@ TRITON_TYPES = {onnx.TensorProto.FLOAT: model_config_pb2.TYPE_FP32, onnx.TensorP
 
 
 def test_every_recipe_is_drawn_here():
-    assert published_recipes() == {name for name, _ in DRAWN}
+    assert PUBLISHED == {name for name, _ in DRAWN}
 
 
 @pytest.fixture(scope="module", params=DRAWN, ids=lambda drawn: " ".join([drawn[0], *drawn[1][-2:]]))
 def written(request, device, tmp_path_factory):
-    """A recipe's networks as ONNX: for each its name, its facts, its Cell and its file."""
+    """A recipe's networks as ONNX: for each its name, its spec, its Cell and its file."""
     recipe = recipe_of(*request.param)
     generator, encoder = networks_of(recipe, seed=3)
     labels = labels_of(recipe)
     folder = tmp_path_factory.mktemp("onnx")
     found = []
-    for name, facts in models_of(recipe, labels, with_encoder=encoder is not None).items():
-        facts["files"] = {"onnx": file_of(name, "onnx")}
+    for name, spec in models_of(recipe, labels, with_encoder=encoder is not None).items():
+        spec = dataclasses.replace(spec, files={"onnx": file_of(name, "onnx")})
         network = {"generator": generator, "encoder": encoder}[name]
-        write_onnx(network, facts, folder / facts["files"]["onnx"])
-        found.append((name, facts, network, folder / facts["files"]["onnx"]))
+        write_onnx(network, spec, folder / spec.files["onnx"])
+        found.append((name, spec, network, folder / spec.files["onnx"]))
     return labels, found
 
 
 def test_onnxruntime_draws_what_the_network_draws(written):
     labels, found = written
-    for name, facts, network, file in found:
+    for name, spec, network, file in found:
         session = onnxruntime.InferenceSession(str(file), providers=["CPUExecutionProvider"])
-        inputs = example_inputs(facts, labels, 64, 5)
+        inputs = example_inputs(spec, labels, 64, 5)
         expected = on_arrays(network)(*inputs)
         for batch in (1, 7, 64):
-            feeds = {tensor["name"]: array[:batch] for tensor, array in zip(facts["inputs"], inputs)}
-            for output, whole in zip(session.run([tensor["name"] for tensor in facts["outputs"]], feeds), expected):
+            feeds = {tensor.name: array[:batch] for tensor, array in zip(spec.inputs, inputs)}
+            for output, whole in zip(session.run([tensor.name for tensor in spec.outputs], feeds), expected):
                 np.testing.assert_allclose(output, whole[:batch], atol=1e-5, rtol=0, err_msg=f"{name}, {batch}")
         assert min(output.std() for output in expected) > 0.01, "what is compared differs from number to number"
         if labels is not None:
             others = (inputs[0], np.roll(inputs[1], 1, axis=0))
             feeds = dict(zip(("latent" if name == "generator" else "image", "label"), others))
-            changed = session.run([facts["outputs"][0]["name"]], feeds)[0]
+            changed = session.run([spec.outputs[0].name], feeds)[0]
             assert (changed != expected[0]).reshape(64, -1).any(axis=1).mean() > 0.9, f"{name} looks at its labels"
 
 
 @pytest.mark.slow
 def test_a_mindir_draws_to_the_last_bit_what_the_network_draws(written, tmp_path):
     labels, found = written
-    for name, facts, network, _ in found:
+    for name, spec, network, _ in found:
         file = tmp_path / f"{name}.mindir"
-        write_mindir(network, facts, file)
-        inputs = example_inputs(facts, labels, 7, 5)
-        for output, expected in zip(read_mindir(file, facts)(*inputs), on_arrays(network)(*inputs)):
+        write_mindir(network, spec, file)
+        inputs = example_inputs(spec, labels, 7, 5)
+        for output, expected in zip(read_mindir(file, spec)(*inputs), on_arrays(network)(*inputs)):
             np.testing.assert_array_equal(output, expected, err_msg=name)
 
 
 def test_the_file_says_of_itself_what_the_contract_says(written):
-    for name, facts, _, file in written[1]:
+    for name, spec, _, file in written[1]:
         model = onnx.load(str(file))
         onnx.checker.check_model(model)
         assert model.producer_name == "ms_gan"
-        for tensors, described in ((model.graph.input, facts["inputs"]), (model.graph.output, facts["outputs"])):
-            assert [tensor.name for tensor in tensors] == [told["name"] for told in described]
+        for tensors, described in ((model.graph.input, spec.inputs), (model.graph.output, spec.outputs)):
+            assert [tensor.name for tensor in tensors] == [told.name for told in described]
             for tensor, told in zip(tensors, described):
                 batch, *sizes = tensor.type.tensor_type.shape.dim
                 assert batch.dim_param == "batch" and not batch.HasField("dim_value"), f"{name}: {tensor.name}"
-                assert [size.dim_value for size in sizes] == told["shape"][1:]
-                assert tensor.type.tensor_type.elem_type == TYPES[told["type"]]
+                assert [size.dim_value for size in sizes] == list(told.shape)
+                assert tensor.type.tensor_type.elem_type == TYPES[told.type]
         names = {"generator": (["latent"], ["image"]), "encoder": (["image"], ["mean", "log_variance"])}[name]
         takes_label = written[0] is not None
         assert ([tensor.name for tensor in model.graph.input], [tensor.name for tensor in model.graph.output]) == (
@@ -132,8 +133,8 @@ def test_the_file_says_of_itself_what_the_contract_says(written):
 
 
 def test_tritons_settings_are_of_its_own_kind_and_agree_with_the_file(written):
-    for name, facts, _, file in written[1]:
-        config = text_format.Parse(triton_settings(name, facts), model_config_pb2.ModelConfig())
+    for name, spec, _, file in written[1]:
+        config = text_format.Parse(triton_settings(name, spec), model_config_pb2.ModelConfig())
         assert (config.name, config.backend, config.default_model_filename) == (name, "onnxruntime", file.name)
         assert config.max_batch_size > 1 and config.HasField("dynamic_batching")
         graph = onnx.load(str(file)).graph
@@ -146,7 +147,7 @@ def test_tritons_settings_are_of_its_own_kind_and_agree_with_the_file(written):
                 seen = list(setting.reshape.shape if reshaped else setting.dims)
                 assert seen == [size.dim_value for size in tensor.type.tensor_type.shape.dim[1:]]
                 assert np.prod(seen) == np.prod(setting.dims), "a reshape loses nothing"
-                assert reshaped == (setting.name == "label" and not written[0].places)
+                assert reshaped == (setting.name == "label" and not written[0].max_tags)
 
 
 # what a bundle's README says, as it says it
@@ -227,12 +228,17 @@ def test_the_readme_tells_of_this_bundle(bundle):
 
 def test_a_readme_speaks_of_no_format_that_is_not_there(bundle):
     for absent, words in (("onnx", ("onnx", "triton")), ("mindir", ("mindir", "MindSpore"))):
-        contract = json.loads((bundle / "contract.json").read_text())
-        for facts in contract["models"].values():
-            gone = facts["files"].pop(absent)
-            del contract["parity"][gone]
-        for facts in contract["parity"].values():
-            facts["against"] = "the checkpoint's network"  # that was one of MindSpore
+        contract = read_contract(bundle)
+        models = {
+            name: dataclasses.replace(spec, files={form: file for form, file in spec.files.items() if form != absent})
+            for name, spec in contract.models.items()
+        }
+        parity = {  # what they were compared with is a network of MindSpore
+            file: dataclasses.replace(contract.parity[file], against="the network")
+            for spec in models.values()
+            for file in spec.files.values()
+        }
+        contract = dataclasses.replace(contract, models=models, parity=parity)
         text = readme(contract, "samples.png")
         assert not [word for word in words if word in text], absent
         assert text.count("```python") == 1 and "ms_gan serve ." in text

@@ -7,13 +7,13 @@ import time
 
 import numpy as np
 import pytest
-from bundles import INGREDIENTS, write_autoencoder, write_conditional
-from commands import HANGS
-from servers import serving
+from helpers.bundles import INGREDIENTS, write_autoencoder, write_conditional
+from helpers.commands import HANGS
+from helpers.servers import serving
 
 from ms_gan.delivery.bundle import Bundle
-from ms_gan.evaluation.sampling import seeded_inputs
 from ms_gan.latents import interpolate
+from ms_gan.sampling import seeded_inputs
 
 BROWSER = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -54,6 +54,10 @@ class Page:
     def __init__(self, driver, url):
         self.driver = driver
         self.driver.get(url)
+        limit = time.monotonic() + HANGS
+        while not self.driver.execute_script("return [...document.querySelectorAll('button')].every(b => !b.disabled)"):
+            assert time.monotonic() < limit, self.text("#error")
+            time.sleep(0.05)
 
     def find(self, selector):
         return self.driver.find_element("css selector", selector)
@@ -168,7 +172,7 @@ def images_of(bundle, seed, count, label):
 
 def walk_of(bundle, start, end, label):
     first, last = (seeded_inputs(bundle.latent, 1, seed)[0][0] for seed in (start, end))
-    latents = interpolate(bundle.latent["distribution"], first, last, 11)
+    latents = interpolate(bundle.latent.distribution, first, last, 11)
     return bundle.draw((latents, np.repeat(np.int32([label]), 11, 0)))
 
 

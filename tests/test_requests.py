@@ -2,27 +2,28 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import time
-from concurrent.futures import CancelledError, ThreadPoolExecutor
-from concurrent.futures import wait as wait_for
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ms_gan.delivery.batcher import Batcher, Ended
-from ms_gan.delivery.requests import RequestError, Tensor, encoder_inputs, generator_inputs
-from ms_gan.evaluation.sampling import seeded_inputs
+from ms_gan.delivery.batcher import Batcher, Ended, compute
+from ms_gan.delivery.contract import ModelSpec, TensorSpec
+from ms_gan.delivery.inference_request import RequestError, Tensor, encoder_inputs, generator_inputs
 from ms_gan.labels import LabelNames
+from ms_gan.sampling import seeded_inputs
+from ms_gan.schema.recipe import Latent
 
 MOST = 8
-ANIMALS, TAGS = LabelNames(("cat", "dog", "owl")), LabelNames(("cat", "dog", "owl", "yak"), places=3)
-LATENT = {"name": "latent", "shape": ["batch", 5], "type": "float32", "range": [None, None], "distribution": "normal"}
-IMAGE = {"name": "image", "shape": ["batch", 1, 2, 3], "type": "float32", "range": [0.0, 1.0]}
-LABEL = {"name": "label", "shape": ["batch"], "type": "int32", "range": [0, 2]}
-SEVERAL = {"name": "label", "shape": ["batch", 3], "type": "int32", "range": [0, 4]}
+ANIMALS, TAGS = LabelNames(("cat", "dog", "owl")), LabelNames(("cat", "dog", "owl", "yak"), 3)
+LATENT = TensorSpec("latent", (5,), "float32", distribution="normal")
+IMAGE = TensorSpec("image", (1, 2, 3), "float32", range=(0.0, 1.0))
+LABEL = TensorSpec("label", (), "int32", range=(0, 2))
+SEVERAL = TensorSpec("label", (3,), "int32", range=(0, 4))
 KINDS = {  # the labels, and what a model takes
     "plain": (None, []),
     "classes": (ANIMALS, [LABEL]),
@@ -32,12 +33,12 @@ KINDS = {  # the labels, and what a model takes
 
 def generator(tensors, kind="plain"):
     labels, more = KINDS[kind]
-    return generator_inputs(tensors, {"inputs": [LATENT, *more]}, labels, MOST)
+    return generator_inputs(tensors, ModelSpec("", (LATENT, *more), (), {}), labels, MOST)
 
 
 def encoder(tensors, kind="plain"):
     labels, more = KINDS[kind]
-    return encoder_inputs(tensors, {"inputs": [IMAGE, *more]}, labels, MOST)
+    return encoder_inputs(tensors, ModelSpec("", (IMAGE, *more), (), {}), labels, MOST)
 
 
 def floats(*shape):
@@ -53,41 +54,35 @@ def names(*texts):
     return Tensor("BYTES", [len(texts)], list(texts))
 
 
-def refusal(read, tensors, kind="plain"):
-    """Return the sentence with which a request is refused."""
-    with pytest.raises(RequestError) as caught:
-        read(tensors, kind)
-    return sentence(caught.value)
-
-
 def sentence(error):
     text = str(error)
     assert text and "\n" not in text and len(text) < 1000 and "--" not in text, text
     return text
 
 
+def of_seed(count, seed, distribution="normal"):
+    """The latents that `infer` draws of a seed."""
+    return seeded_inputs(Latent(size=5, distribution=distribution), count, seed)[0]
+
+
 # what is taken
 
 
 def test_a_seed_stands_for_the_latents_that_infer_draws():
-    expected = seeded_inputs({"size": 5, "distribution": "normal"}, 4, 7)
-    found = generator({"seed": whole(7), "num": whole(4, datatype="UINT8")})
-    assert len(found) == 1 and np.array_equal(found[0], expected[0]) and found[0].dtype == np.float32
-    assert np.array_equal(
-        generator({"num": whole(2)})[0], seeded_inputs({"size": 5, "distribution": "normal"}, 2, 1)[0]
-    ), "without a seed, 1"
-    assert np.array_equal(generator({"seed": whole(7)})[0], expected[0][:1]), "without a number, one"
-    assert np.array_equal(generator({"seed": Tensor("INT64", [], 7)})[0], expected[0][:1]), "a scalar without shape"
-    assert np.array_equal(generator({"seed": Tensor("INT32", [1, 1], [[7]])})[0], expected[0][:1])
-    last = generator({"seed": whole(2**32 - 1)})
-    assert not np.array_equal(last[0], expected[0][:1])
+    expected = of_seed(4, 7)
+    (found,) = generator({"seed": whole(7), "num": whole(4, datatype="UINT8")})
+    assert np.array_equal(found, expected) and found.dtype == np.float32
+    assert np.array_equal(generator({"num": whole(2)})[0], of_seed(2, 1)), "without a seed, 1"
+    for seed in (whole(7), Tensor("INT64", [], 7), Tensor("INT32", [1, 1], [[7]])):
+        assert np.array_equal(generator({"seed": seed})[0], expected[:1]), "without a number, one"
+    assert not np.array_equal(generator({"seed": whole(2**32 - 1)})[0], expected[:1])
 
 
-def test_a_distribution_is_the_models():
-    for distribution in ("uniform", "sphere"):
-        facts = {"inputs": [{**LATENT, "distribution": distribution}]}
-        (latents,) = generator_inputs({"seed": whole(3), "num": whole(6)}, facts, None, MOST)
-        assert np.array_equal(latents, seeded_inputs({"size": 5, "distribution": distribution}, 6, 3)[0])
+@pytest.mark.parametrize("distribution", ["uniform", "sphere"])
+def test_a_distribution_is_the_models(distribution):
+    spec = ModelSpec("", (TensorSpec("latent", (5,), "float32", distribution=distribution),), (), {})
+    (latents,) = generator_inputs({"seed": whole(3), "num": whole(6)}, spec, None, MOST)
+    assert np.array_equal(latents, of_seed(6, 3, distribution))
 
 
 def test_latents_are_taken_as_they_are_flat_or_nested():
@@ -118,7 +113,7 @@ def test_a_class_is_a_number_or_a_name(label, expected):
     assert labels.tolist() == expected and labels.dtype == np.int32 and labels.shape == (2,)
     latents, labels = generator({"seed": whole(4), "label": label}, "classes")
     assert labels.tolist() == expected, "one image for each label"
-    assert np.array_equal(latents, seeded_inputs({"size": 5, "distribution": "normal"}, 2, 4)[0])
+    assert np.array_equal(latents, of_seed(2, 4))
     assert generator({"num": whole(5), "label": label}, "classes")[1].tolist() == [2, 0, 2, 0, 2], "each in turn"
     assert encoder({"image": floats(2, 1, 2, 3), "label": label}, "classes")[1].tolist() == expected
 
@@ -200,7 +195,7 @@ REFUSED = {
     "a label too large": (generator, {"label": whole(3)}, "classes", "label must be from 0 to 2, not 3; the names are"),
     "a negative label": (generator, {"label": whole(-1)}, "classes", "label must be from 0 to 2, not -1"),
     "a label beyond int32": (generator, {"label": whole(2**32)}, "classes", "label must be from 0 to 2"),
-    "no label": (generator, {"label": whole()}, "classes", "label must have the shape [n]"),
+    "no label": (generator, {"label": whole()}, "classes", "label is empty"),
     "no name": (generator, {"label": names()}, "classes", "label is empty"),
     "a label as scalar": (generator, {"label": Tensor("INT32", [], 1)}, "classes", "label must have the shape [n]"),
     "labels side by side": (generator, {"label": Tensor("INT32", [1, 2], [1, 1])}, "classes", "shape [n]"),
@@ -239,7 +234,9 @@ REFUSED = {
 @pytest.mark.parametrize("what", REFUSED)
 def test_what_cannot_be_answered_is_refused_in_one_sentence(what):
     read, tensors, kind, named = REFUSED[what]
-    assert named in refusal(read, tensors, kind)
+    with pytest.raises(RequestError) as caught:
+        read(tensors, kind)
+    assert named in sentence(caught.value) and caught.value.status == 400
 
 
 DATATYPES = st.sampled_from(["BOOL", "UINT8", "UINT64", "INT8", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"])
@@ -319,177 +316,153 @@ def test_every_request_that_is_right_is_taken(data, rows, tags):
 
 
 class Recording:
-    """A model that remembers how many rows came at once; it gives each row's sum, and its double."""
+    """A model that remembers how many rows came at once; it gives each row's sum, and its double.
 
-    def __init__(self, seconds=0.0):
-        self.seconds, self.rows, self.threads = seconds, [], set()
+    While `held` is cleared it does not answer.
+    """
+
+    def __init__(self, opened=True):
+        self.rows, self.threads, self.held = [], set(), threading.Event()
+        if opened:
+            self.held.set()
 
     def __call__(self, numbers, labels):
         assert len(numbers) == len(labels)
         self.rows.append(len(numbers))
         self.threads.add(threading.get_ident())
-        time.sleep(self.seconds)
+        self.held.wait(60)
         if (numbers == -1).any():
             raise ArithmeticError("a row that cannot be")
         return numbers.sum(axis=1) + labels, 2 * numbers
 
-    def check(self, numbers, labels, answer):
-        sums, doubled = answer
-        assert np.array_equal(sums, numbers.sum(axis=1) + labels) and np.array_equal(doubled, 2 * numbers)
+    async def busy(self, batches=1):
+        """Wait until it computes so many batches."""
+        while len(self.rows) < batches:
+            await asyncio.sleep(0.001)
 
 
-@pytest.fixture
-def batcher():
-    """Open batchers that are closed at the end."""
-    opened = []
-
-    def open_one(model, most_rows=MOST):
-        opened.append(Batcher(lambda: model, most_rows))
-        return opened[-1]
-
-    yield open_one
-    for each in opened:
-        each.close()
+def check(arrays, answer):
+    sums, doubled = answer
+    assert np.array_equal(sums, arrays[0].sum(axis=1) + arrays[1]) and np.array_equal(doubled, 2 * arrays[0])
 
 
 def rows_of(number, count):
     return np.full((count, 3), number, np.float32) + np.arange(count)[:, None], np.full(count, number % 7, np.int32)
 
 
-def test_many_threads_get_their_own_rows_in_order_and_no_batch_is_too_large(batcher):
-    model = Recording(0.0005)
-    opened = batcher(model)
-    started = threading.Barrier(16)
+WRONG = (np.full((1, 3), -1, np.float32), np.zeros(1, np.int32))
 
-    def ask(thread):
-        random = np.random.default_rng(thread)
-        started.wait()
+
+async def asked(batcher, *requests):
+    """Tasks of requests, in this order."""
+    tasks = [asyncio.ensure_future(batcher.submit(arrays)) for arrays in requests]
+    await asyncio.sleep(0)
+    return tasks
+
+
+def test_many_clients_get_their_own_rows_in_order_and_no_batch_is_too_large():
+    model = Recording()
+
+    async def ask(batcher, client):
+        random = np.random.default_rng(client)
         for number in range(40):
-            numbers, labels = rows_of(1000 * thread + 10 * number, int(random.integers(1, MOST + 1)))
-            model.check(numbers, labels, opened.submit((numbers, labels)).result(30))
+            arrays = rows_of(1000 * client + 10 * number, int(random.integers(1, MOST + 1)))
+            check(arrays, await batcher.submit(arrays))
 
-    with ThreadPoolExecutor(16) as pool:
-        for done in [pool.submit(ask, thread) for thread in range(16)]:
-            done.result(60)
+    async def ask_all():
+        batcher = Batcher(model, MOST)
+        await asyncio.gather(*(ask(batcher, client) for client in range(16)))
+
+    asyncio.run(ask_all())
     assert max(model.rows) <= MOST, "never more rows than allowed"
     assert len(model.rows) < 16 * 40, "requests that wait share a batch"
     assert len(model.threads) == 1 and threading.get_ident() not in model.threads
 
 
-def test_what_waits_goes_together_as_far_as_it_fits(batcher):
-    model = Recording(0.2)
-    opened = batcher(model)
-    answers = [opened.submit(rows_of(0, 1))]
-    while not model.rows:
-        time.sleep(0.001)
-    answers += [opened.submit(rows_of(10 * number, count)) for number, count in enumerate((3, 3, 2, 5, 4, 8, 1))]
-    wait_for(answers, 30)
-    assert model.rows == [1, 8, 5, 4, 8, 1], "in the order in which they came"
+def test_requests_that_wait_go_together_as_far_as_they_fit():
+    async def ask():
+        model = Recording(opened=False)
+        batcher = Batcher(model, MOST)
+        requests = [rows_of(10 * number, count) for number, count in enumerate((1, 3, 3, 2, 5, 4, 8, 1))]
+        tasks = await asked(batcher, requests[0])
+        await model.busy()
+        tasks += await asked(batcher, *requests[1:])
+        model.held.set()
+        for arrays, answer in zip(requests, await asyncio.gather(*tasks)):
+            check(arrays, answer)
+        assert model.rows == [1, 8, 5, 4, 8, 1], "in the order in which they came"
+
+    asyncio.run(ask())
 
 
-def test_a_failure_reaches_everyone_in_the_batch_and_nobody_else(batcher):
-    model = Recording(0.2)
-    opened = batcher(model)
-    first = opened.submit(rows_of(0, 1))
-    while not model.rows:
-        time.sleep(0.001)
-    good, bad = opened.submit(rows_of(5, 2)), opened.submit((np.full((1, 3), -1, np.float32), np.zeros(1, np.int32)))
-    later = opened.submit(rows_of(7, MOST))
-    for answer in (good, bad):
-        with pytest.raises(ArithmeticError, match="a row that cannot be"):
-            answer.result(30)
-    model.check(*rows_of(0, 1), first.result(30))
-    model.check(*rows_of(7, MOST), later.result(30))
-    model.check(*rows_of(9, 1), opened.submit(rows_of(9, 1)).result(30))
+def test_a_failure_reaches_everyone_in_the_batch_and_nobody_else():
+    async def ask():
+        model = Recording(opened=False)
+        batcher = Batcher(model, MOST)
+        tasks = await asked(batcher, rows_of(0, 1))
+        await model.busy()
+        tasks += await asked(batcher, rows_of(5, 2), WRONG, rows_of(7, MOST))
+        model.held.set()
+        first, good, wrong, later = await asyncio.gather(*tasks, return_exceptions=True)
+        for answer in (good, wrong):
+            assert isinstance(answer, ArithmeticError) and str(answer) == "a row that cannot be"
+        check(rows_of(0, 1), first)
+        check(rows_of(7, MOST), later)
+        check(rows_of(9, 1), await batcher.submit(rows_of(9, 1)))
+
+    asyncio.run(ask())
 
 
-def test_who_gave_up_waiting_is_left_out(batcher):
-    model = Recording(0.2)
-    opened = batcher(model)
-    first = opened.submit(rows_of(0, 1))
-    while not model.rows:
-        time.sleep(0.001)
-    given_up, staying = opened.submit(rows_of(1, 3)), opened.submit(rows_of(2, 2))
-    assert given_up.cancel()
-    model.check(*rows_of(2, 2), staying.result(30))
-    first.result(30)
-    assert model.rows == [1, 2]
-    with pytest.raises(CancelledError):
-        given_up.result(0)
-    running = opened.submit(rows_of(3, 1))
-    while len(model.rows) < 3:
-        time.sleep(0.001)
-    assert not running.cancel()
-    model.check(*rows_of(3, 1), running.result(30))
+@pytest.mark.parametrize("staying", [True, False])
+def test_a_cancelled_request_is_skipped(staying):
+    async def ask():
+        model = Recording(opened=False)
+        batcher = Batcher(model, MOST)
+        (first,) = await asked(batcher, rows_of(0, 1))
+        await model.busy()
+        cancelled, *others = await asked(batcher, rows_of(1, 3), *([rows_of(2, 2)] if staying else []))
+        cancelled.cancel()
+        model.held.set()
+        check(rows_of(0, 1), await first)
+        for other in others:
+            check(rows_of(2, 2), await other)
+        with pytest.raises(asyncio.CancelledError):
+            await cancelled
+        check(rows_of(3, 1), await batcher.submit(rows_of(3, 1)))
+        assert model.rows == ([1, 2, 1] if staying else [1, 1])
 
-
-def test_a_batch_of_nobody_does_not_run(batcher):
-    model = Recording(0.2)
-    opened = batcher(model)
-    first = opened.submit(rows_of(0, 1))
-    while not model.rows:
-        time.sleep(0.001)
-    assert opened.submit(rows_of(1, 3)).cancel()
-    first.result(30)
-    model.check(*rows_of(2, 1), opened.submit(rows_of(2, 1)).result(30))
-    assert model.rows == [1, 1]
-
-
-def test_closing_answers_what_waits():
-    model = Recording(0.05)
-    opened = Batcher(lambda: model, MOST)
-    answers = [opened.submit(rows_of(number, 5)) for number in range(6)]
-    opened.close()
-    assert all(answer.done() for answer in answers)
-    for number, answer in enumerate(answers):
-        model.check(*rows_of(number, 5), answer.result(0))
-    assert not opened._thread.is_alive()
+    asyncio.run(ask())
 
 
 @pytest.mark.parametrize("failure", [ValueError("no such file"), SystemExit(3), KeyboardInterrupt()])
-def test_a_model_that_cannot_be_opened_is_told_at_once(failure):
+def test_a_model_that_cannot_be_opened_raises_at_once(failure):
     def open_model():
         raise failure
 
     with pytest.raises(type(failure)) as caught:
-        Batcher(open_model, MOST)
+        asyncio.run(compute(open_model))
     assert caught.value is failure
 
 
-def test_who_comes_after_the_end_is_told_so():
-    opened = Batcher(Recording, MOST)
-    opened.close()
-    with pytest.raises(RuntimeError):
-        opened.submit(rows_of(1, 1)).result(5)
+def test_abandoned_requests_are_answered_at_once_also_while_the_rows_are_computed():
+    async def ask():
+        model = Recording(opened=False)
+        batcher = Batcher(model, MOST)
+        tasks = await asked(batcher, *(rows_of(number, MOST) for number in range(3)), rows_of(1, 1))
+        tasks[-1].cancel()
+        await model.busy()
+        batcher.abandon()
+        for task in (*tasks[:-1], *await asked(batcher, rows_of(9, 1))):
+            with pytest.raises(Ended):
+                await task
+        model.held.set()
+        await compute(lambda: None)  # behind what is computed
+        assert len(model.rows) == 1, "what nobody waits for is not computed"
+
+    asyncio.run(ask())
 
 
-def test_who_is_abandoned_is_told_at_once_also_while_the_rows_are_computed(batcher):
-    goes_on = threading.Event()
-
-    class Waiting(Recording):
-        def __call__(self, numbers, labels):
-            found = super().__call__(numbers, labels)
-            goes_on.wait(60)
-            return found
-
-    model = Waiting()
-    opened = batcher(model)
-    answers = [opened.submit(rows_of(number, MOST)) for number in range(3)]
-    cancelled = opened.submit(rows_of(1, 1))
-    assert cancelled.cancel()
-    while not model.rows:
-        time.sleep(0.001)
-    opened.abandon()
-    for answer in (*answers, opened.submit(rows_of(9, 1))):
-        with pytest.raises(Ended):
-            answer.result(0)
-    goes_on.set()
-    opened.close()
-    assert len(model.rows) == 1, "what nobody waits for is not computed"
-    assert not opened._thread.is_alive()
-
-
-def test_of_several_models_one_at_a_time_computes(batcher):
+def test_of_several_models_one_at_a_time_computes():
     """MindSpore stands still where two do."""
     busy, together = [], []
 
@@ -500,22 +473,20 @@ def test_of_several_models_one_at_a_time_computes(batcher):
         busy.pop()
         return numbers, labels
 
-    several = [batcher(model, 1) for _ in range(3)]
-    wait_for([opened.submit(rows_of(number, 1)) for number in range(20) for opened in several], 30)
+    async def ask():
+        several = [Batcher(model, 1) for _ in range(3)]
+        await asyncio.gather(*(batcher.submit(rows_of(number, 1)) for number in range(20) for batcher in several))
+
+    asyncio.run(ask())
     assert together == [1] * 60
 
 
-def test_a_model_is_opened_in_the_thread_that_runs_it(batcher):
-    threads = set()
+def test_a_model_is_opened_in_the_thread_that_runs_it():
     model = Recording()
 
-    def open_model():
-        threads.add(threading.get_ident())
-        return model
+    async def ask():
+        opened_in = await compute(threading.get_ident)
+        await Batcher(model, MOST).submit(rows_of(1, 1))
+        return {opened_in}
 
-    opened = Batcher(open_model, MOST)
-    try:
-        opened.submit(rows_of(1, 1)).result(30)
-    finally:
-        opened.close()
-    assert threads == model.threads
+    assert asyncio.run(ask()) == model.threads

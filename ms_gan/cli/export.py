@@ -1,4 +1,4 @@
-"""`export`: the bundle for those who serve the generator."""
+"""`export`: write a bundle, with which a generator is served."""
 
 from __future__ import annotations
 
@@ -40,49 +40,33 @@ def run(options: argparse.Namespace) -> int:
     from ms_gan import runtime
 
     runtime.import_mindspore()
-    from ms_gan.cli.trained import load_trained
-    from ms_gan.delivery.export import ParityError, export_bundle, files_of_earlier
+    from ms_gan.delivery.export import Exported, ParityError, export_bundle, files_of_earlier
     from ms_gan.delivery.formats import require_packages
+    from ms_gan.runs.model import load_model
 
     require_packages(options.formats)
     device = runtime.set_up(options.device_target or "auto", options.device_id or 0)
-    trained = load_trained(options.checkpoint)
-    folder = Path(options.output_dir) if options.output_dir else trained.home / "export"
+    model = load_model(options.checkpoint)
+    folder = Path(options.output_dir) if options.output_dir else model.home / "export"
     folder = free_folder(folder, files_of_earlier(folder), options.overwrite)
+    note = model.maturity.note()
     origin = {
-        "step": trained.step,
-        "seed": trained.settings["seed"],
-        "dataset": trained.settings["dataset"],
-        "data_sha256": trained.settings["data_sha256"],
+        "step": model.step,
+        **{name: getattr(model.settings, name) for name in ("seed", "dataset", "data_sha256")},
+        **({"note": note} if note else {}),
     }
-    if trained.maturity.note():
-        origin["note"] = trained.maturity.note()
+    exported = Exported(model.generator, model.encoder, model.recipe, model.label_names, device, origin)
     try:
-        contract = export_bundle(
-            folder,
-            trained.generator,
-            trained.encoder,
-            trained.recipe,
-            trained.labels,
-            device,
-            origin,
-            options.formats,
-            options.overwrite,
-        )
+        contract = export_bundle(folder, exported, options.formats, options.overwrite)
     except ParityError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    for file, proof in contract["parity"].items():
-        equal = (
-            "equal, to the last bit,"
-            if proof["greatest_difference"] == 0
-            else (
-                f"equal to {proof['greatest_difference']:.1g} (at most {proof['tolerance']:g}), on {proof['runtime']},"
-            )
-        )
-        print(f"{folder / file}: {equal} to the checkpoint at step {trained.step:,}, on {device}")
-    if trained.maturity.note():
-        print(f"note: {trained.maturity.note()}")
+    for file, proof in contract.parity.items():
+        equal = f"equal to {proof.greatest_difference:.1g} (at most {proof.tolerance:g}), on {proof.runtime},"
+        equal = "equal, to the last bit," if proof.greatest_difference == 0 else equal
+        print(f"{folder / file}: {equal} to the checkpoint at step {model.step:,}, on {device}")
+    if note:
+        print(f"note: {note}")
     print(f"next: {runtime.python()} -m ms_gan infer {quoted(folder)} --num 25 --output images.png")
     print(f"      bash scripts/run_serve.sh {quoted(folder)}")
     return 0

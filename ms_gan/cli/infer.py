@@ -9,14 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from ms_gan.cli.options import add_device, add_format, add_label, chosen_labels, positive, seed
-from ms_gan.errors import UserError
+from ms_gan.errors import Setting, UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from ms_gan.delivery.bundle import Bundle
+    from ms_gan.labels import LabelNames
 
-MOST_PIXELS = 89_478_485  # of a sheet: Pillow, and what is made with it, takes larger pictures for an attack
+MOST_PIXELS = 89_478_485  # of a sheet: Pillow warns that a larger picture may be an attack
 SHEET_WIDTH, GAP, CAPTION = 900, 3, 30  # pixels: of a sheet's row, unless its images need more; between images; a label
 
 
@@ -45,57 +46,46 @@ def run(options: argparse.Namespace) -> int:
     output = Path(options.output)
     as_array = output.name.lower().endswith(".npy")
     if not as_array and not output.name.lower().endswith(".png"):
-        raise UserError(f"{output}: --output must end in .png or .npy")
+        raise UserError(f"{output}: ends neither in .png nor in .npy", "name another file with ", Setting("output"))
     if output.is_dir():
-        raise UserError(f"{output}: is a folder; name a file")
+        raise UserError(f"{output}: is a folder", "name a file")
     if output.exists() and not options.overwrite:
-        raise UserError(f"{output}: is there already; add --overwrite, or name another file")
+        raise UserError(f"{output}: is there already", "add ", Setting("overwrite"), ", or name another file")
     if not output.parent.is_dir():
         raise UserError(f"{output.parent}: no such folder to write to")
 
     from ms_gan.delivery.bundle import Bundle
-    from ms_gan.delivery.contract import held_format, labels_of, read_contract
+    from ms_gan.delivery.contract import read_contract
 
     folder = Path(options.bundle)
     contract = read_contract(folder)
-    labels = labels_of(contract)
-    chosen = chosen_labels(options.labels, labels)
-    shape = (options.num, *contract["models"]["generator"]["outputs"][0]["shape"][1:])
+    labels = chosen_labels(options.labels, contract.label_names)
+    shape = (options.num, *contract.generator.outputs[0].shape)
     columns = max(1, round(options.num**0.5))
-    if chosen is not None and len(chosen) > 1:
-        columns = min(options.num, len(chosen), 10)
-    _require_room(output, shape, as_array, columns, captioned=chosen is not None)
-    format = options.format or held_format(contract)
-    if format == "mindir":
+    if labels is not None and len(labels) > 1:
+        columns = min(options.num, len(labels), 10)
+    _require_room(output, shape, as_array, columns, captioned=labels is not None)
+    file_format = options.format or contract.held_format
+    if file_format == "mindir":
         from ms_gan import runtime
 
         runtime.set_up(options.device_target or "auto", options.device_id or 0)
-    images = _drawn(Bundle(folder, format), options.num, options.seed, chosen)
+    images = _drawn(Bundle(folder, file_format), options.num, options.seed, labels)
     if as_array:
         _write_array(output, shape, images)
     else:
-        import numpy as np
-
-        from ms_gan.evaluation import plots, sheets
-
-        pixels = np.concatenate([np.rint(some * 255).astype(np.uint8) for some in images])
-        about = f"{contract['recipe']} · step {contract['origin']['step']:,} · seed {options.seed}"
-        if labels is None:
-            plots.sheet(output, pixels, columns, "generated samples", about)
-        else:
-            names, about = sheets.legible(labels, about)
-            texts = names.texts(chosen[np.arange(options.num) % len(chosen)])
-            plots.captioned(output, pixels, columns, texts, "generated samples", about)
+        about = f"{contract.recipe} · step {contract.origin['step']:,} · seed {options.seed}"
+        _write_sheet(output, images, columns, about, contract.label_names, labels)
     print(output)
-    if "note" in contract["origin"]:
-        print(f"note: {contract['origin']['note']}")
+    if "note" in contract.origin:
+        print(f"note: {contract.origin['note']}")
     return 0
 
 
 def _drawn(bundle: Bundle, count: int, seed: int, labels: np.ndarray | None) -> Iterator[np.ndarray]:
     """Yield the images some at a time, float32 in [0, 1], N×C×H×W, and say on stderr how many are drawn."""
     from ms_gan.delivery.progress import counting
-    from ms_gan.evaluation.sampling import require_finite, seeded_chunks
+    from ms_gan.sampling import require_finite, seeded_chunks
 
     with counting(count, "images") as add:
         for inputs in seeded_chunks(bundle.latent, count, seed, labels):
@@ -106,14 +96,14 @@ def _drawn(bundle: Bundle, count: int, seed: int, labels: np.ndarray | None) -> 
 
 
 def _require_room(output: Path, shape: tuple[int, ...], as_array: bool, columns: int, captioned: bool) -> None:
-    """Raise UserError where so many images fit neither into a picture nor onto the disk."""
+    """Raise UserError if so many images do not fit into a picture, or an array of them onto the disk."""
     count, channels, height, width = shape
     if as_array:
         needed, free = 4 * count * channels * height * width, shutil.disk_usage(output.parent).free
         if needed > free:
             raise UserError(
-                f"{output}: {count:,} images take {needed / 1e9:,.1f} GB, and only {free / 1e9:,.1f} GB "
-                f"are free there; ask for fewer, or name a file on another disk"
+                f"{output}: {count:,} images take {needed / 1e9:,.1f} GB, and only {free / 1e9:,.1f} GB are free there",
+                "ask for fewer, or name a file on another disk",
             )
         return
     across = max(SHEET_WIDTH // columns, width + GAP) if captioned else width + GAP
@@ -121,13 +111,35 @@ def _require_room(output: Path, shape: tuple[int, ...], as_array: bool, columns:
     most = max(1, MOST_PIXELS // (across * down))
     if count > most:
         raise UserError(
-            f"{output}: {count:,} images are too many for one picture, which holds {most:,} of these; ask "
-            f"for fewer, or name a .npy file"
+            f"{output}: {count:,} images are too many for one picture, which holds {most:,} of these",
+            "ask for fewer, or name a .npy file",
         )
 
 
+def _write_sheet(
+    output: Path,
+    images: Iterator[np.ndarray],
+    columns: int,
+    about: str,
+    label_names: LabelNames | None,
+    labels: np.ndarray | None,
+) -> None:
+    """Write the images as a PNG; if there are labels, each image has one of them, in turn, below it."""
+    import numpy as np
+
+    from ms_gan.evaluation import plots, sheets
+
+    pixels = np.concatenate([np.rint(some * 255).astype(np.uint8) for some in images])
+    names, about = sheets.legible(label_names, about)
+    if names is None or labels is None:
+        plots.sheet(output, pixels, columns, "generated samples", about)
+    else:
+        texts = names.texts(labels[np.arange(len(pixels)) % len(labels)])
+        plots.captioned(output, pixels, columns, texts, "generated samples", about)
+
+
 def _write_array(output: Path, shape: tuple[int, ...], images: Iterator[np.ndarray]) -> None:
-    """Write the images as `numpy.save` does, but while they are drawn: all of them may not fit into memory."""
+    """Write the images as `numpy.save` does, but as they are drawn: together they may not fit into memory."""
     import numpy as np
 
     from ms_gan.files import new_file

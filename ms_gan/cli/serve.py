@@ -12,6 +12,8 @@ from ms_gan.cli.faults import one_line
 from ms_gan.cli.options import add_device, add_format, port, positive
 from ms_gan.errors import UserError
 
+PACKAGES = ("fastapi", "grpc", "orjson", "tritonclient", "uvicorn")  # that only a server needs
+
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
@@ -20,8 +22,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--host",
         default="127.0.0.1",
         metavar="ADDRESS",
-        help="where to listen, an address of this machine or a name of it; 0.0.0.0 is every network "
-        "of this machine, :: every one of IPv6 (default: 127.0.0.1)",
+        help="address to listen on, or a host name (default: 127.0.0.1; for all IPv4 networks: 0.0.0.0; for all IPv6 "
+        "networks: ::)",
     )
     command.add_argument(
         "--http-port", type=port, default=8080, metavar="P", help="for REST and the page (default: 8080)"
@@ -43,33 +45,24 @@ def run(options: argparse.Namespace) -> int:
     from ms_gan.delivery.stopping import Stopping
 
     with Stopping() as stopping:
-        if importlib.util.find_spec("mlserver") is None:
-            raise UserError(f"mlserver is not installed; {runtime.install_command(serving=True)}")
+        missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+        if missing:
+            raise UserError(f"{missing[0]} is not installed", runtime.install_command(serving=True))
         from ms_gan.delivery.address import listening_address
-        from ms_gan.delivery.contract import held_format, read_contract
-        from ms_gan.delivery.requests import most_body_bytes
+        from ms_gan.delivery.contract import read_contract
+        from ms_gan.delivery.inference_request import most_body_bytes
 
         # what can be refused at once comes before what takes seconds
         folder = Path(options.bundle)
         contract = read_contract(folder)
         most_body_bytes(contract, options.max_batch)
-        format = options.format or held_format(contract)
-        address = listening_address(options.host, {"--http-port": options.http_port, "--grpc-port": options.grpc_port})
-        print(one_line(f"opening {folder} as {format}"), file=sys.stderr, flush=True)
-        device_target, device_id = options.device_target or "auto", options.device_id or 0
-        if format == "mindir":  # MindSpore comes before MLServer: it needs the protobuf that it chooses itself
-            runtime.set_up(device_target, device_id)
+        file_format = options.format or contract.held_format
+        address = listening_address(options.host, {"http_port": options.http_port, "grpc_port": options.grpc_port})
+        print(one_line(f"opening {folder} as {file_format}"), file=sys.stderr, flush=True)
+        if file_format == "mindir":  # MindSpore comes before tritonclient: it needs the protobuf that it chooses itself
+            runtime.set_up(options.device_target or "auto", options.device_id or 0)
         from ms_gan.delivery.server import serve
 
-        serve(
-            folder,
-            address,
-            options.http_port,
-            options.grpc_port,
-            format,
-            options.max_batch,
-            device_target,
-            device_id,
-            stopping,
-        )
+        ports = options.http_port, options.grpc_port
+        serve(folder, file_format, address, *ports, options.max_batch, stopping)
     return 0

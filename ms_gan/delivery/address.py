@@ -4,43 +4,40 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Mapping
 
-from ms_gan.errors import UserError, shown
-
-ADVICE = {
-    errno.EADDRNOTAVAIL: "give --host an address of this machine, such as 127.0.0.1",
-    errno.EAFNOSUPPORT: "give --host an address of IPv4, such as 127.0.0.1",
-    errno.EACCES: "choose a port from 1024 with {option}",
-}
+from ms_gan.errors import Setting, UserError, shown
 
 
-def listening_address(host: str, ports: dict[str, int]) -> str:
-    """Return the address, as digits, that a host's name or address stands for, after a look at whether ports are free.
+def listening_address(host: str, ports: Mapping[str, int]) -> str:
+    """Resolve `host` to a numeric address, and check that the ports are free.
 
-    `ports` are the ports by the options that choose them. Of a name's addresses the first of IPv4 is taken, or else the
-    first. Raises UserError for a name that is unknown, and for what cannot be listened on.
+    `ports`: the ports by the settings that choose them. A name becomes its first IPv4 address, or else its first
+    address. Raises UserError for an unknown name, and for an address or port that cannot be used.
     """
     if len(set(ports.values())) < len(ports):
-        raise UserError(f"{' and '.join(ports)} are both {next(iter(ports.values()))}; choose two")
+        raise UserError(f"there is one port, {next(iter(ports.values()))}, for REST and gRPC", "choose two")
     try:
         found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        raise UserError(
-            f"--host {shown(host)}: no name or address that this machine knows; 127.0.0.1 is this machine "
-            f"alone, 0.0.0.0 every network of it"
-        ) from error
+        use = "use 127.0.0.1 for this machine alone, or 0.0.0.0 for all its networks"
+        raise UserError(f"{shown(host)}: no name or address that this machine knows", use) from error
     family, _, _, _, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     address = socket.getnameinfo(place, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
-    for option, port in ports.items():
+    for setting, port in ports.items():
         try:
             with socket.socket(family) as probe:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((place[0], port, *place[2:]))
         except OSError as error:
-            advice = ADVICE.get(error.errno, "choose another port with {option}").format(option=option)
-            raise UserError(
-                f"{in_url(address)}:{port} cannot be listened on ({error.strerror or error}); {advice}"
-            ) from error
+            known: dict[int | None, list[str | Setting]] = {
+                errno.EADDRNOTAVAIL: ["give ", Setting("host"), " an address of this machine, such as 127.0.0.1"],
+                errno.EAFNOSUPPORT: ["give ", Setting("host"), " an address of IPv4, such as 127.0.0.1"],
+                errno.EACCES: ["choose a port from 1024 with ", Setting(setting)],
+            }
+            wrong = f"{in_url(address)}:{port} cannot be listened on ({error.strerror or error})"
+            other: list[str | Setting] = ["choose another port with ", Setting(setting)]
+            raise UserError(wrong, *known.get(error.errno, other)) from error
     return address
 
 

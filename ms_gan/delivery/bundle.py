@@ -8,107 +8,119 @@ from pathlib import Path
 
 import numpy as np
 
-from ms_gan.delivery.contract import CONTRACT, Facts, example_inputs, held_format, labels_of, read_contract
-from ms_gan.delivery.formats import READERS, Run
-from ms_gan.errors import UserError
-from ms_gan.evaluation.sampling import Inputs, in_chunks
+from ms_gan.delivery.contract import CONTRACT, example_inputs, read_contract
+from ms_gan.delivery.formats import READERS, ArrayFunction
+from ms_gan.errors import Setting, UserError
 from ms_gan.files import CHECKSUMS, read_checksums, sha256_of_file
+from ms_gan.labels import LabelNames
+from ms_gan.sampling import Inputs, Sampler, in_chunks
+from ms_gan.schema.recipe import Latent
+
+ANOTHER_COPY = "use another copy of the bundle"
 
 
-class Bundle:
+class Bundle(Sampler):
     """An exported generator, and encoder, in one of its formats.
 
-    Contract and models are checked before they are used. Settings of servers, the README and any other files are not:
-    they are for whoever runs the bundle to change.
+    Contract and models are checked before they are used. Server settings, the README and other files are not checked:
+    the operator may change them.
     """
 
-    def __init__(self, folder: Path, format: str | None = None, names: Sequence[str] | None = None):
-        """Open a bundle, and of its models all or those of these names, in a format or in that of `held_format`.
+    def __init__(self, folder: Path, file_format: str | None = None, names: Sequence[str] | None = None):
+        """Open a bundle. names: which models (default: all). file_format: default `held_format`.
 
-        Raises UserError, in one line, for a folder that is none, is damaged or contradicts itself.
+        Raises UserError for a folder that is no bundle, is damaged or contradicts itself.
         """
         self.folder = Path(folder)
-        self.contract: Facts = read_contract(self.folder)
-        self.format = format or held_format(self.contract)
+        self.contract = read_contract(self.folder)
+        self.format = file_format or self.contract.held_format
         self._check_files()
-        self.labels = labels_of(self.contract)
-        latent = self.contract["models"]["generator"]["inputs"][0]
-        self.latent = {"size": latent["shape"][1], "distribution": latent["distribution"]}
-        self.models = {name: self._open(name) for name in names or self.contract["models"]}
+        self.models = {name: self._open(name) for name in names or self.contract.models}
+
+    @property
+    def name(self) -> str:
+        """The bundle's folder."""
+        return str(self.folder)
+
+    @property
+    def latent(self) -> Latent:
+        """What its latents are."""
+        return self.contract.latent
+
+    @property
+    def label_names(self) -> LabelNames | None:
+        """The names of a conditional generator's labels; None for a generator without labels."""
+        return self.contract.label_names
 
     def draw(self, inputs: Inputs) -> np.ndarray:
-        """Return the images of latents, float32 (N, size), and, with labels, those, int32, (N,) or (N, places).
+        """Return images, float32 in [0, 1], N×C×H×W.
 
-        float32 in [0, 1], N×C×H×W.
+        inputs: latents, float32 (N, size); for a conditional generator also labels, int32, (N,) or (N, max_tags).
         """
         return in_chunks(self.models["generator"], inputs)[0]
 
     def encode(self, inputs: Inputs) -> np.ndarray:
-        """Return the means of the latents of images, float32 in [0, 1], N×C×H×W, and, with labels, those.
+        """Return the means of the latents, float32 (N, size). Raises UserError for a bundle without encoder.
 
-        float32, (N, size). Raises UserError for a bundle without encoder.
+        inputs: images, float32 in [0, 1], N×C×H×W; for a conditional model also labels, int32, (N,) or (N, max_tags).
         """
         if "encoder" not in self.models:
-            raise UserError(f"{self.folder}: has no encoder; only those of autoencoders have")
+            raise UserError(f"{self.folder}: has no encoder: only bundles of autoencoders have one")
         return in_chunks(self.models["encoder"], inputs)[0]
 
     def _check_files(self) -> None:
-        """Check the contract by its checksum, where one is there, and what the contract tells of.
+        """Check the files that the contract lists, and the contract itself if its checksum is listed.
 
-        The rest, the list of checksums among it, is the operator's to change.
+        The operator may change all other files, the list of checksums included.
         """
-        digests = {name: (facts["sha256"], CONTRACT) for name, facts in self.contract["files"].items()}
+        digests = {name: (file.sha256, CONTRACT) for name, file in self.contract.files.items()}
         with contextlib.suppress(UserError):  # a list that cannot be read says nothing about the contract
             listed = read_checksums(self.folder)
             if CONTRACT in listed:
                 digests[CONTRACT] = (listed[CONTRACT], CHECKSUMS)
-        for name, (digest, teller) in digests.items():
+        for name, (digest, lister) in digests.items():
             file = self.folder / name
             if not file.is_file():
-                raise UserError(f"{file}: missing, though {teller} lists it; use another copy of the bundle")
+                raise UserError(f"{file}: missing, though {lister} lists it", ANOTHER_COPY)
             if sha256_of_file(file) != digest:
-                raise UserError(
-                    f"{file}: damaged or changed (its SHA-256 is not the one in {teller}); "
-                    f"use another copy of the bundle"
-                )
+                raise UserError(f"{file}: damaged or changed (its SHA-256 is not the one in {lister})", ANOTHER_COPY)
 
-    def _open(self, name: str) -> Run:
+    def _open(self, name: str) -> ArrayFunction:
         """Load a model, and run it once: does it take and give what the contract says?"""
-        facts, format = self.contract["models"][name], self.format
-        if format not in facts["files"]:
+        spec = self.contract.models[name]
+        if self.format not in spec.files:
             raise UserError(
-                f"{self.folder}: holds no {format}, only {', '.join(facts['files'])}; export it again with "
-                f"--format {format}"
+                f"{self.folder}: holds no {self.format}, only {', '.join(spec.files)}",
+                "export it again with ",
+                Setting("format", self.format),
             )
-        file = self.folder / facts["files"][format]
+        file, known = self.folder / spec.files[self.format], self.label_names
         try:
-            run = READERS[format](file, facts)
-            inputs = example_inputs(facts, self.labels, 2, 0)
-            found = [(len(output), *output.shape[1:]) for output in run(*inputs)]
-            counts_agree = self.labels is None or _counts_labels(run, inputs, facts["inputs"][1]["range"][1])
+            model = READERS[self.format](file, spec)
+            inputs = example_inputs(spec, known, 2, 0)
+            found = [(len(output), *output.shape[1:]) for output in model(*inputs)]
+            counts_agree = known is None or _counts_labels(model, inputs, len(known.names) - (not known.max_tags))
         except UserError:
             raise
         except Exception as error:  # each runtime has its own ways to say that an input does not fit
-            raise UserError(f"{file}: does not take what {CONTRACT} says; use another copy of the bundle") from error
-        promised = [(2, *output["shape"][1:]) for output in facts["outputs"]]
+            raise UserError(f"{file}: does not take what {CONTRACT} says", ANOTHER_COPY) from error
+        promised = [tuple(output.batch_of(2)) for output in spec.outputs]
         if found != promised:
-            raise UserError(
-                f"{file}: gives {found}, where {CONTRACT} promises {promised}; use another copy of the bundle"
-            )
+            raise UserError(f"{file}: gives {found}, where {CONTRACT} promises {promised}", ANOTHER_COPY)
         if not counts_agree:
             raise UserError(
-                f"{file}: knows another number of labels than the {len(self.labels.names)} of {CONTRACT}; "
-                f"use another copy of the bundle"
+                f"{file}: knows another number of labels than the {len(self.contract.labels or ())} of {CONTRACT}",
+                ANOTHER_COPY,
             )
-        return run
+        return model
 
 
-def _counts_labels(run: Run, inputs: Inputs, highest: int) -> bool:
-    """Tell whether a model knows labels up to `highest`, and none beyond: all of those are nothing to its one-hot."""
+def _counts_labels(model: ArrayFunction, inputs: Inputs, highest: int) -> bool:
+    """Return whether a model knows labels up to `highest` and no higher ones, which its one-hot turns into zeros."""
     first, label = inputs[0], np.zeros_like(inputs[1])
     found = []
     for number in (highest, highest + 1, highest + 2):
         label.reshape(len(label), -1)[:, 0] = number
-        found.append(np.concatenate([output.ravel() for output in run(first, label)]))
-    # of a network that overflows, NaN differs from NaN, and says nothing about labels
+        found.append(np.concatenate([output.ravel() for output in model(first, label)]))
+    # NaN, of a network that overflows, differs from NaN: it says nothing about labels
     return not np.array_equal(found[0], found[1]) and np.array_equal(found[1], found[2], equal_nan=True)

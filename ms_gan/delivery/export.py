@@ -2,25 +2,37 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from ms_gan.delivery.contract import CONTRACT, CONTRACT_VERSION, FORMATS, MODELS, Facts, example_inputs, file_of
-from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, Run, runtime_of
+from ms_gan.delivery.contract import (
+    CONTRACT,
+    FORMATS,
+    MODELS,
+    Contract,
+    ModelFile,
+    ModelSpec,
+    Proof,
+    TensorSpec,
+    example_inputs,
+    file_of,
+)
+from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, ArrayFunction, runtime_of
 from ms_gan.delivery.server_settings import README, SERVER_SETTINGS, write_server_files
 from ms_gan.errors import UserError
-from ms_gan.evaluation import sheets
-from ms_gan.evaluation.sampling import Inputs, in_chunks, on_arrays, require_finite
+from ms_gan.evaluation.sheets import Sheets
 from ms_gan.files import CHECKSUMS, new_folder, read_checksums, sha256_of_file, write_checksums
 from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
-from ms_gan.nets.blocks import EncoderOfUnitRange, UnitRange
-from ms_gan.recipes import Recipe, clusters_of
+from ms_gan.nets.unit_range import UnitRangeEncoder, UnitRangeGenerator
+from ms_gan.runs.records import write_json
 from ms_gan.runtime import Device, environment
+from ms_gan.sampling import Inputs, in_chunks, on_arrays, require_finite
+from ms_gan.schema.recipe import Recipe
 
 PARITY_BATCHES = (1, 7, 64)
 SAMPLES = "samples.png"
@@ -40,88 +52,106 @@ class ParityError(Exception):
     """The exported file does not compute what the checkpoint's network computes."""
 
 
+@dataclass(frozen=True)
+class Exported:
+    """What a bundle is made of.
+
+    Attributes:
+        encoder: the encoder of an autoencoder; else None.
+        label_names: the names behind the labels of a conditional model; else None.
+        origin: which checkpoint of which run; "step" is its step. It goes into the contract.
+    """
+
+    generator: UnitRangeGenerator
+    encoder: UnitRangeEncoder | None
+    recipe: Recipe
+    label_names: LabelNames | None
+    device: Device
+    origin: Mapping[str, Any]
+
+    @property
+    def networks(self) -> dict[str, Any]:
+        """The networks that leave, Cells in inference mode, by the names of the contract's models."""
+        networks = {"generator": self.generator, "encoder": self.encoder}
+        return {name: network.set_train(False) for name, network in networks.items() if network is not None}
+
+
 def export_bundle(
-    folder: Path,
-    generator: UnitRange,
-    encoder: EncoderOfUnitRange | None,
-    recipe: Recipe,
-    labels: LabelNames | None,
-    device: Device,
-    origin: dict[str, Any],
-    formats: Sequence[str] = FORMATS,
-    replace: bool = False,
-) -> Facts:
+    folder: Path, exported: Exported, formats: Sequence[str] = FORMATS, overwrite: bool = False
+) -> Contract:
     """Write a bundle, load it back, and compare; the folder appears only when the two are equal. Return its contract.
 
-    `encoder` is that of an autoencoder; `labels` the names behind the labels of a conditional model. `origin` goes
-    into the contract: which checkpoint, at which step, of which run. `formats` are some of FORMATS. `replace` allows a
-    bundle to be there already. Raises ParityError, and leaves everything as it was, when a file computes anything else
-    than its network: a MindIR by whatever little, an ONNX by more than its tolerance; and UserError for a network that
-    gives numbers that are not finite.
+    `formats` are some of FORMATS. `overwrite` allows a bundle to be there already. Raises ParityError, and leaves
+    everything as it was, if a file's outputs differ from its network's: those of a MindIR at all, those of an ONNX by
+    more than its tolerance. Raises UserError for a network that gives numbers that are not finite.
     """
-    networks = {"generator": generator, "encoder": encoder}
-    models = models_of(recipe, labels, with_encoder=encoder is not None)
-    with new_folder(folder, replace) as hidden:
-        parity, runs = {}, {}
-        for name, facts in models.items():
-            networks[name].set_train(False)  # MindSpore exports a network in training mode without a word
-            batches = [example_inputs(facts, labels, batch, seed) for seed, batch in enumerate(PARITY_BATCHES)]
-            for batch in batches:
-                for output, told in zip(on_arrays(networks[name])(*batch), facts["outputs"]):
-                    require_finite(output, f"the {name} at step {origin['step']:,}", MANY[told["name"]])
-            facts["files"] = {format: file_of(name, format) for format in formats}
-            for format, file in facts["files"].items():
-                WRITERS[format](networks[name], facts, hidden / file)
-                run = READERS[format](hidden / file, facts)
-                runs.setdefault(name, run)
-                difference = greatest_difference(on_arrays(networks[name]), run, batches)
-                where = runtime_of(format, str(device))
-                if difference > TOLERANCES[format]:
-                    raise ParityError(
-                        f"{file} differs from the checkpoint's network by up to {difference:g} "
-                        f"on {where}, more than {TOLERANCES[format]:g}; nothing was exported"
-                    )
-                parity[file] = {
-                    "against": f"the checkpoint's network on {device}",
-                    "runtime": where,
-                    "batches": list(PARITY_BATCHES),
-                    "greatest_difference": difference,
-                    "tolerance": TOLERANCES[format],
-                }
-        contract = {
-            "contract_version": CONTRACT_VERSION,
-            "recipe": recipe["name"],
-            "family": recipe["family"],
-            "models": models,
-            "labels": None if labels is None else list(labels.names),
-            "origin": origin,
-            "versions": environment(),
-            "parity": parity,
-            "files": {
-                file: {"sha256": sha256_of_file(hidden / file), "bytes": (hidden / file).stat().st_size}
-                for file in parity
-            },
-        }
-        (hidden / CONTRACT).write_text(json.dumps(contract, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-        _draw_samples(hidden / SAMPLES, runs["generator"], recipe, labels, origin["step"])
+    specs = models_of(exported.recipe, exported.label_names, with_encoder=exported.encoder is not None)
+    with new_folder(folder, overwrite) as hidden:
+        models: dict[str, ModelSpec] = {}
+        parity: dict[str, Proof] = {}
+        opened: dict[str, ArrayFunction] = {}
+        for name, spec in specs.items():
+            models[name] = replace(spec, files={form: file_of(name, form) for form in formats})
+            proofs, opened[name] = _write_model(hidden, name, models[name], exported)
+            parity.update(proofs)
+        contract = Contract(
+            recipe=exported.recipe.name,
+            family=exported.recipe.family,
+            models=models,
+            labels=None if exported.label_names is None else exported.label_names.names,
+            origin=exported.origin,
+            versions=environment(),
+            parity=parity,
+            files={file: ModelFile(sha256_of_file(hidden / file), (hidden / file).stat().st_size) for file in parity},
+        )
+        write_json(hidden / CONTRACT, contract.to_json())
+        _draw_samples(hidden / SAMPLES, opened["generator"], exported)
         write_server_files(hidden, contract, SAMPLES)
         write_checksums(hidden, [str(file.relative_to(hidden)) for file in hidden.rglob("*") if file.is_file()])
     return contract
 
 
-def files_of_earlier(folder: Path) -> set[str]:
-    """Return the files of a folder that an earlier export wrote there, by their paths in it.
+def _write_model(
+    folder: Path, name: str, spec: ModelSpec, exported: Exported
+) -> tuple[dict[str, Proof], ArrayFunction]:
+    """Write a model in the formats of its files, read each back, and compare.
 
-    They are those that its checksums cover and that are of an export's kind: checksums alone, anyone may have written.
+    Return the proofs by file, and the model in its first format.
+    """
+    network, proofs, opened = exported.networks[name], {}, []
+    expected = on_arrays(network)
+    batches = [example_inputs(spec, exported.label_names, size, seed) for seed, size in enumerate(PARITY_BATCHES)]
+    for batch in batches:
+        for output, tensor in zip(expected(*batch), spec.outputs):
+            require_finite(output, f"the {name} at step {exported.origin['step']:,}", MANY[tensor.name])
+    for form, file in spec.files.items():
+        WRITERS[form](network, spec, folder / file)
+        opened.append(READERS[form](folder / file, spec))
+        difference = greatest_difference(expected, opened[-1], batches)
+        runtime, tolerance = runtime_of(form, str(exported.device)), TOLERANCES[form]
+        if difference > tolerance:
+            raise ParityError(
+                f"{file} differs from the checkpoint's network by up to {difference:g} on {runtime}, more than "
+                f"{tolerance:g}; nothing was exported"
+            )
+        against = f"the checkpoint's network on {exported.device}"
+        proofs[file] = Proof(against, runtime, PARITY_BATCHES, difference, tolerance)
+    return proofs, opened[0]
+
+
+def files_of_earlier(folder: Path) -> set[str]:
+    """Return the paths, relative to a folder, of the files that an earlier export wrote there.
+
+    Files listed in SHA256SUMS whose names an export can produce. The list alone is no proof: anyone may write one.
     """
     try:
         listed = read_checksums(folder)
-    except UserError:  # whose the files are cannot be told
+    except UserError:  # nothing says who wrote the files
         return set()
     return {name for name in (CHECKSUMS, *listed) if name.split("/")[0] in WRITES}
 
 
-def greatest_difference(expected: Run, found: Run, batches: Sequence[Inputs]) -> float:
+def greatest_difference(expected: ArrayFunction, found: ArrayFunction, batches: Sequence[Inputs]) -> float:
     """Return max |expected − found| over every number of the outputs for these inputs; NaN counts as infinite."""
     greatest = 0.0
     for batch in batches:
@@ -136,114 +166,73 @@ def greatest_difference(expected: Run, found: Run, batches: Sequence[Inputs]) ->
     return greatest
 
 
-def models_of(recipe: Recipe, labels: LabelNames | None, with_encoder: bool) -> dict[str, Facts]:
-    """Return what goes into each model and comes out, tensor by tensor."""
-    latent, data = recipe["latent"], recipe["data"]
-    image_facts = {
-        "name": "image",
-        "shape": ["batch", data["channels"], data["size"], data["size"]],
-        "type": "float32",
-        "range": [0.0, 1.0],
-        "layout": "NCHW",
-        "channels": "RGB" if data["channels"] == 3 else "grey, 1 is white",
-        "meaning": "pixels of 8 bits, divided by 255",
-    }
-    latent_shape = ["batch", latent["size"]]
-    latent_facts = {
-        "name": "latent",
-        "shape": latent_shape,
-        "type": "float32",
-        "range": [None, None],
-        "distribution": latent["distribution"],
-        "meaning": DISTRIBUTIONS[latent["distribution"]],
-    }
-    if clusters_of(recipe):
-        latent_facts["meaning"] += f"; the first number chooses one of {clusters_of(recipe)} clusters of images"
-    labelled, own, relabelled = (
-        ("", "", "")
-        if labels is None
-        else (
-            " and labels",
-            " and their own labels",
-            "; from the mean and another label, the generator draws the image as if it were of that label",
-        )
+def models_of(recipe: Recipe, label_names: LabelNames | None, with_encoder: bool) -> dict[str, ModelSpec]:
+    """Return what goes into each model and comes out, tensor by tensor; the models have no files yet."""
+    data, latent = recipe.data, recipe.latent
+    image = TensorSpec(
+        "image",
+        (data.channels, data.size, data.size),
+        "float32",
+        "pixels of 8 bits, divided by 255",
+        (0.0, 1.0),
+        layout="NCHW",
+        channels="RGB" if data.channels == 3 else "grey, 1 is white",
     )
-    models = {
-        "generator": {
-            "meaning": f"from latents{labelled} to images",
-            "inputs": [latent_facts, *_label_facts(labels)],
-            "outputs": [image_facts],
-        }
-    }
+    meaning = DISTRIBUTIONS[latent.distribution]
+    if data.clusters:
+        meaning += f"; the first number chooses one of {data.clusters} clusters of images"
+    latents = TensorSpec("latent", (latent.size,), "float32", meaning, distribution=latent.distribution)
+    labels = () if label_names is None else (_label_spec(label_names),)
+    labelled = "" if label_names is None else " and labels"
+    models = {"generator": ModelSpec(f"from latents{labelled} to images", (latents, *labels), (image,), {})}
     if with_encoder:
-        meaning = "of the normal distribution of the image's latent, number by number"
-        models["encoder"] = {
-            "meaning": f"from images{own} to the distributions of their latents{relabelled}",
-            "inputs": [
-                {
-                    **image_facts,
-                    "meaning": f"{image_facts['meaning']}; an image of another shape is first "
-                    "cropped at the centre to a square and, still of 8 bits, resized as the training images were: "
-                    "by area (INTER_AREA in OpenCV), or, being smaller, by INTER_CUBIC",
-                },
-                *_label_facts(labels),
-            ],
-            "outputs": [
-                {
-                    "name": "mean",
-                    "shape": latent_shape,
-                    "type": "float32",
-                    "meaning": f"mean {meaning}; as the generator's latent it gives the reconstruction",
-                },
-                {
-                    "name": "log_variance",
-                    "shape": latent_shape,
-                    "type": "float32",
-                    "meaning": f"natural logarithm of the variance {meaning}; a latent is drawn as mean + "
-                    f"exp(log_variance / 2) · standard normal",
-                },
-            ],
-        }
+        models["encoder"] = _encoder_spec(image, latent.size, labels)
     return models
 
 
-def _label_facts(labels: LabelNames | None) -> list[Facts]:
-    if labels is None:
-        return []
-    if not labels.places:
-        return [
-            {
-                "name": "label",
-                "shape": ["batch"],
-                "type": "int32",
-                "range": [0, len(labels.names) - 1],
-                "meaning": "index into `labels` of what the image is to show; any other number is not checked by "
-                "the graph",
-            }
-        ]
-    return [
-        {
-            "name": "label",
-            "shape": ["batch", labels.places],
-            "type": "int32",
-            "range": [0, len(labels.names)],
-            "meaning": f"up to {labels.places} tags of the image: 1 + their indices into `labels`, each once, in "
-            f"rising order, then zeros; zeros alone say that it has none. The graph does not check "
-            f"this, and tags in another order are another label to it",
-        }
-    ]
+def _encoder_spec(image: TensorSpec, size: int, labels: tuple[TensorSpec, ...]) -> ModelSpec:
+    own, relabelled = "", ""
+    if labels:
+        own = " and their own labels"
+        relabelled = "; from the mean and another label, the generator draws the image as if it were of that label"
+    resized = (
+        f"{image.meaning}; an image of another shape is first cropped at the centre to a square and, still of 8 bits, "
+        "resized as the training images were: by area (INTER_AREA in OpenCV), or, being smaller, by INTER_CUBIC"
+    )
+    of = "of the normal distribution of the image's latent, number by number"
+    mean = f"mean {of}; as the generator's latent it gives the reconstruction"
+    variance = (
+        f"natural logarithm of the variance {of}; a latent is drawn as mean + exp(log_variance / 2) · standard normal"
+    )
+    return ModelSpec(
+        f"from images{own} to the distributions of their latents{relabelled}",
+        (replace(image, meaning=resized), *labels),
+        (TensorSpec("mean", (size,), "float32", mean), TensorSpec("log_variance", (size,), "float32", variance)),
+        {},
+    )
 
 
-def _draw_samples(file: Path, generator: Run, recipe: Recipe, labels: LabelNames | None, step: int) -> None:
+def _label_spec(label_names: LabelNames) -> TensorSpec:
+    known, most = len(label_names.names), label_names.max_tags
+    if not most:
+        meaning = "index into `labels` of what the image is to show; any other number is not checked by the graph"
+        return TensorSpec("label", (), "int32", meaning, (0, known - 1))
+    meaning = (
+        f"up to {most} tags of the image: 1 + their indices into `labels`, each once, in rising order, then zeros; "
+        "zeros alone say that it has none. The graph does not check this, and tags in another order are another label "
+        "to it"
+    )
+    return TensorSpec("label", (most,), "int32", meaning, (0, known))
+
+
+def _draw_samples(file: Path, generator: ArrayFunction, exported: Exported) -> None:
     """Draw the sheet that shows what the bundle is, as the bundle itself draws it."""
-
-    def draw(inputs: Inputs) -> np.ndarray:
-        return in_chunks(generator, inputs)[0]
-
-    about = f"{recipe['name']} · step {step:,} · seed 1"
-    if labels is not None and labels.places:
-        sheets.one_of_each(file, draw, recipe["latent"], len(labels.names), 7, 1, about, labels.each(), labels)
+    recipe, names = exported.recipe, exported.label_names
+    about = f"{recipe.name} · step {exported.origin['step']:,} · seed 1"
+    sheets = Sheets(lambda inputs: in_chunks(generator, inputs)[0], recipe.latent, 1, about, names)
+    if names is not None and names.max_tags:
+        sheets.one_of_each(file, len(names.names), 7, names.each())
     else:
-        each = None if labels is None else labels.each()[:10]
+        each = None if names is None else names.each()[:10]
         rows, columns = (5, 5) if each is None else (len(each), 10)
-        sheets.samples(file, draw, recipe["latent"], rows, columns, 1, about, each, labels)
+        sheets.samples(file, rows, columns, each)

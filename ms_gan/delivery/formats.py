@@ -1,4 +1,4 @@
-"""The two files that a network leaves in: MindIR, and ONNX.
+"""The two file formats of an exported network: MindIR and ONNX.
 
 Both are read back as functions from arrays to a tuple of arrays, and take any batch. Each format's packages are
 imported where they are needed: to run ONNX nothing of MindSpore is imported, though the requirements install it.
@@ -16,19 +16,19 @@ from typing import Any, Callable
 
 import numpy as np
 
-from ms_gan.delivery.contract import TYPES, Facts
-from ms_gan.errors import UserError
-from ms_gan.evaluation.sampling import on_arrays
+from ms_gan.delivery.contract import TYPES, ModelSpec
+from ms_gan.errors import Setting, UserError
 from ms_gan.runtime import install_command
+from ms_gan.sampling import on_arrays
 
-Run = Callable[..., tuple[np.ndarray, ...]]
+ArrayFunction = Callable[..., tuple[np.ndarray, ...]]  # a model, from a batch of each input to its outputs
 
 OPSET = 15  # from here on BatchNormalization says if it trains; MindSpore writes 11, where some runtimes guess wrongly
 TOLERANCES = {"mindir": 0.0, "onnx": 1e-5}  # another runtime adds up in another order
 
 
-def write_mindir(network: Any, facts: Facts, file: Path) -> None:
-    """Write a network, a Cell in inference mode, as MindIR whose inputs have the contract's names.
+def write_mindir(network: Any, spec: ModelSpec, file: Path) -> None:
+    """Write a network, a Cell in inference mode, as MindIR, its inputs named as in the contract.
 
     MindSpore calls them after the Cell's class and how many graphs the process has compiled; MindSpore Lite, and what
     converts for it, finds inputs by their names.
@@ -36,13 +36,13 @@ def write_mindir(network: Any, facts: Facts, file: Path) -> None:
     from mindspore.train import mind_ir_pb2
 
     model = mind_ir_pb2.ModelProto()
-    model.ParseFromString(_exported(network, _any_batch(facts), "MINDIR", file.parent))
-    for tensor, told in zip(model.graph.input, facts["inputs"]):
-        _rename(model.graph, tensor.name, told["name"])
+    model.ParseFromString(_exported(network, _any_batch(spec), "MINDIR", file.parent))
+    for tensor, told in zip(model.graph.input, spec.inputs):
+        _rename(model.graph, tensor.name, told.name)
     file.write_bytes(model.SerializeToString(deterministic=True))
 
 
-def read_mindir(file: Path, facts: Facts) -> Run:
+def read_mindir(file: Path, spec: ModelSpec) -> ArrayFunction:
     """Load a MindIR; it is compiled once, for any batch."""
     import mindspore as ms
     from mindspore import nn
@@ -50,32 +50,29 @@ def read_mindir(file: Path, facts: Facts) -> Run:
     try:
         str(file).encode("utf-8")
     except UnicodeEncodeError as error:
-        raise UserError(f"{file}: MindSpore opens no file whose path is not UTF-8; rename its folders") from error
+        raise UserError(f"{file}: MindSpore opens no file whose path is not UTF-8", "rename its folders") from error
     graph = nn.GraphCell(ms.load(str(file)))
-    graph.set_inputs(*_any_batch(facts))
+    graph.set_inputs(*_any_batch(spec))
     return on_arrays(graph)
 
 
-def write_onnx(network: Any, facts: Facts, file: Path) -> None:
+def write_onnx(network: Any, spec: ModelSpec, file: Path) -> None:
     """Write a network, a Cell in inference mode, as ONNX with the contract's names.
 
-    MindSpore exports ONNX for one batch only: the networks reshape by sizes that do not depend on it, and what is left
-    of it in the file is made free here. Of transposed convolutions it writes the output's four sizes, the batch among
-    them, where onnxruntime refuses more than two; as plain padding every runtime takes them.
+    MindSpore exports ONNX for one batch size only. The networks reshape by sizes that do not depend on it; where the
+    file still holds it, it is made free here. For transposed convolutions it writes all four sizes of the output,
+    and onnxruntime refuses more than two; so they are written as padding, which every runtime takes.
     """
     import mindspore as ms
 
     onnx = _package("onnx")
     _package("onnx.version_converter")
-    example = [
-        ms.Tensor(np.zeros([3 if size == "batch" else size for size in tensor["shape"]], TYPES[tensor["type"]]))
-        for tensor in facts["inputs"]
-    ]
+    example = [ms.Tensor(np.zeros(tensor.batch_of(3), TYPES[tensor.type])) for tensor in spec.inputs]
     file.parent.mkdir(parents=True, exist_ok=True)
     model = onnx.load_model_from_string(_exported(network, example, "ONNX", file.parent))
-    for tensors, described in ((model.graph.input, facts["inputs"]), (model.graph.output, facts["outputs"])):
+    for tensors, described in ((model.graph.input, spec.inputs), (model.graph.output, spec.outputs)):
         for tensor, told in zip(tensors, described):
-            _rename(model.graph, tensor.name, told["name"])
+            _rename(model.graph, tensor.name, told.name)
             tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
     for node in model.graph.node:
         if node.op_type == "ConvTranspose":
@@ -85,21 +82,18 @@ def write_onnx(network: Any, facts: Facts, file: Path) -> None:
     file.write_bytes(model.SerializeToString())
 
 
-def read_onnx(file: Path, facts: Facts) -> Run:
+def read_onnx(file: Path, spec: ModelSpec) -> ArrayFunction:
     """Load an ONNX file for onnxruntime on the CPU."""
     onnxruntime = _package("onnxruntime")
     session = onnxruntime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
-    names = [tensor["name"] for tensor in facts["inputs"]]
-    outputs = [tensor["name"] for tensor in facts["outputs"]]
+    names = [tensor.name for tensor in spec.inputs]
+    outputs = [tensor.name for tensor in spec.outputs]
 
-    def run(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
-        return tuple(session.run(outputs, dict(zip(names, arrays))))
-
-    return run
+    return lambda *arrays: tuple(session.run(outputs, dict(zip(names, arrays))))
 
 
-WRITERS: dict[str, Callable[[Any, Facts, Path], None]] = {"mindir": write_mindir, "onnx": write_onnx}
-READERS: dict[str, Callable[[Path, Facts], Run]] = {"mindir": read_mindir, "onnx": read_onnx}
+WRITERS: dict[str, Callable[[Any, ModelSpec, Path], None]] = {"mindir": write_mindir, "onnx": write_onnx}
+READERS: dict[str, Callable[[Path, ModelSpec], ArrayFunction]] = {"mindir": read_mindir, "onnx": read_onnx}
 
 
 def require_packages(formats: Sequence[str]) -> None:
@@ -109,32 +103,32 @@ def require_packages(formats: Sequence[str]) -> None:
         _package("onnxruntime")
 
 
-def runtime_of(format: str, device: str) -> str:
+def runtime_of(file_format: str, device: str) -> str:
     """Return what a format was proved on."""
-    if format == "onnx":
+    if file_format == "onnx":
         return f"onnxruntime {_package('onnxruntime').__version__}, CPU"
     import mindspore as ms
 
     return f"MindSpore {ms.__version__}, {device}"
 
 
-def _exported(network: Any, inputs: Sequence[Any], format: str, place: Path) -> bytes:
+def _exported(network: Any, inputs: Sequence[Any], file_format: str, place: Path) -> bytes:
     """Return the file that MindSpore exports; it is written in a folder of its own below `place`, and removed.
 
-    MindSpore takes paths of few characters only, spaces not among them: it is given a name alone.
+    MindSpore rejects many characters in paths, spaces among them, so it is given a name alone.
     """
     import mindspore as ms
 
     with tempfile.TemporaryDirectory(dir=place) as folder:
-        name = f"network.{format.lower()}"
+        name = f"network.{file_format.lower()}"
         with _working_in(folder):
-            ms.export(network, *inputs, file_name=name, file_format=format)
+            ms.export(network, *inputs, file_name=name, file_format=file_format)
         return (Path(folder) / name).read_bytes()
 
 
 @contextlib.contextmanager
 def _working_in(folder: str) -> Iterator[None]:
-    """Make a folder the process's working directory until the block ends, also where that before has lost its path."""
+    """Make a folder the working directory until the block ends, even if the previous one has lost its path."""
     before = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
     try:
         os.chdir(folder)
@@ -144,19 +138,21 @@ def _working_in(folder: str) -> Iterator[None]:
         os.close(before)
 
 
-def _any_batch(facts: Facts) -> list:
+def _any_batch(spec: ModelSpec) -> list[Any]:
     import mindspore as ms
 
     types = {"float32": ms.float32, "int32": ms.int32}
-    return [ms.Tensor(shape=[None, *tensor["shape"][1:]], dtype=types[tensor["type"]]) for tensor in facts["inputs"]]
+    return [ms.Tensor(shape=tensor.batch_of(None), dtype=types[tensor.type]) for tensor in spec.inputs]
 
 
-def _package(name: str):
+def _package(name: str) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
         raise UserError(
-            f"{name} is not installed, and ONNX needs it: {install_command()}; or do without: --format mindir"
+            f"{name} is not installed, and ONNX needs it",
+            f"{install_command()}; or do without, with ",
+            Setting("format", "mindir"),
         ) from error
 
 
@@ -172,7 +168,7 @@ def _rename(graph: Any, old: str, new: str) -> None:
 
 
 def _pad_plainly(node: Any, helper: Any) -> None:
-    """Replace the output's size by the padding that gives it: of an odd number, the greater part at the end."""
+    """Replace the output's size by the padding that gives it; an odd padding is larger at the end."""
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
     begins, ends = [], []
     for size, kernel, stride in zip(attributes["output_shape"][-2:], attributes["kernel_shape"], attributes["strides"]):

@@ -1,4 +1,4 @@
-"""Why MLServer's own command could not load a model: in its log in a sentence, and once more when it has ended.
+"""Why MLServer's own command could not load a model: in its log in a sentence, and again as its last words.
 
 A module of its own, since MLServer imports the runtime anew for each model.
 """
@@ -15,7 +15,7 @@ reasons: dict[str, str] = {}  # by the model's name, while it is not loaded
 
 
 def without_stack(record: logging.LogRecord) -> bool:
-    """Let the log say in a sentence what is the user's to mend."""
+    """Log an error that the user can fix as one sentence."""
     if record.exc_info and isinstance(record.exc_info[1], UserError):
         record.msg, record.args, record.exc_info = f"{record.getMessage()} {record.exc_info[1]}", (), None
     return True
@@ -23,7 +23,7 @@ def without_stack(record: logging.LogRecord) -> bool:
 
 @atexit.register
 def say_last() -> None:
-    """Say the reasons behind MLServer's words about its end, which bury them."""
+    """Say the reasons once more behind MLServer's own last words, which bury them."""
     for reason in dict.fromkeys(reasons.values()):
         print(f"error: {reason}", file=sys.stderr, flush=True)
 

@@ -10,29 +10,26 @@ ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGQUIT, signal.SIGHUP)
 
 
 class Stopping:
-    """A context in which signals end this process by a status of its own, however many of them come, and when.
+    """A context in which this process decides its own exit status, however many signals come, and when.
 
-    Until `serves` is called they end it at once, with 128 and their number. From then on they are handed on, and once
-    the context is left without an error they are ignored: the process ends as it is about to. (While it runs a graph,
-    MindSpore turns SIGINT into SIGTERM: which of the two was sent cannot be told.)
+    Until `serves` is called, a signal ends the process at once, with status 128 plus its number. From then on signals
+    are handed on. After the context is left without an error they are ignored, as the process is about to end. (While
+    it runs a graph, MindSpore turns SIGINT into SIGTERM: the two cannot be distinguished.)
     """
 
     def __init__(self) -> None:
-        self._hand_on: Callable[[], None] | None = None
+        self._hand_on: Callable[[], object] | None = None
 
     def __enter__(self) -> Stopping:
-        self._previous = {
-            number: signal.signal(number, self._note)
-            for number in ASKING
-            if signal.getsignal(number) is not signal.SIG_IGN
-        }  # nohup means it
+        numbers = [number for number in ASKING if signal.getsignal(number) is not signal.SIG_IGN]  # nohup means it
+        self._previous = {number: signal.signal(number, self._note) for number in numbers}
         return self
 
     def __exit__(self, kind: Any, *_error: Any) -> None:
         for number, handler in self._previous.items():
             signal.signal(number, signal.SIG_IGN if kind is None else handler or signal.SIG_DFL)
 
-    def serves(self, hand_on: Callable[[], None]) -> None:
+    def serves(self, hand_on: Callable[[], object]) -> None:
         """Call `hand_on`, in the main thread, at each signal from now on."""
         self._hand_on = hand_on
 

@@ -1,0 +1,219 @@
+"""From the tensors of a request to a model's inputs. Everything that can be wrong is said in one sentence."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from ms_gan.delivery.contract import TYPES, Contract, ModelSpec, TensorSpec
+from ms_gan.errors import Setting, UserError, shown
+from ms_gan.labels import LabelNames
+from ms_gan.sampling import Inputs, seeded_inputs
+
+WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
+PROTOCOL_TYPES = {"float32": "FP32", "int32": "INT32"}  # of the Open Inference Protocol
+ACCEPTED = {"float32": ("FP32",), "int32": WHOLE}
+BYTES_PER_NUMBER = 32  # as JSON writes it, with room to spare
+BYTES_BESIDE = 1 << 20
+MOST_BYTES = 2**31 - 1  # of a message over gRPC
+MOST_NAMED = 40  # labels in a message
+
+
+class RequestError(Exception):
+    """A request that cannot be answered: one sentence for its sender, and the status of HTTP."""
+
+    def __init__(self, sentence: str, status: int = 400):
+        super().__init__(sentence)
+        self.status = status
+
+
+class Tensor(NamedTuple):
+    """A tensor as a request holds it: the protocol's type, its shape, and its elements, flat or nested."""
+
+    datatype: str
+    shape: Sequence[int]
+    data: Any
+
+
+def generator_inputs(
+    tensors: Mapping[str, Tensor], model: ModelSpec, label_names: LabelNames | None, most_rows: int
+) -> Inputs:
+    """Return latents, float32 (n, size), and where the generator takes them labels, int32, (n,) or (n, max_tags).
+
+    A request holds `latent` itself, or `seed` and `num`: the images that `infer` draws of the seed. `label` holds
+    numbers or names, one for each latent; with a seed, each label in turn. Raises RequestError.
+    """
+    spec = model.inputs[0]
+    allowed = ["latent", "seed", "num"] + (["label"] if label_names is not None else [])
+    _require_known(tensors, allowed)
+    labels = _labels(tensors["label"], model.inputs[1], label_names) if label_names and "label" in tensors else None
+    if "latent" in tensors:
+        if "seed" in tensors or "num" in tensors:
+            raise RequestError("send latent, or seed and num, not both")
+        return _with_labels("latent", _numbers(tensors["latent"], spec), labels, label_names, most_rows)
+    if not tensors:
+        raise RequestError(f"there are no inputs; this model takes {', '.join(allowed)}")
+    count = _scalar("num", tensors["num"], 1, 2**31) if "num" in tensors else (1 if labels is None else len(labels))
+    seed = _scalar("seed", tensors["seed"], 0, 2**32) if "seed" in tensors else 1
+    _require_rows(count, most_rows)
+    if labels is not None and len(labels) > count:
+        raise RequestError(f"label has {len(labels)} rows, and num asks for {count} images; send at most one for each")
+    if label_names is not None:
+        labels = label_names.each() if labels is None else labels
+        labels = labels[np.arange(count) % len(labels)]
+    return seeded_inputs(spec.latent, count, seed, labels)
+
+
+def encoder_inputs(
+    tensors: Mapping[str, Tensor], model: ModelSpec, label_names: LabelNames | None, most_rows: int
+) -> Inputs:
+    """Return images, float32 (n, C, H, W), and where the encoder takes them labels. Raises RequestError."""
+    needed = [spec.name for spec in model.inputs]
+    _require_known(tensors, needed)
+    for name in needed:
+        if name not in tensors:
+            raise RequestError(f"{name} is missing; this model takes {', '.join(needed)}")
+    images = _numbers(tensors["image"], model.inputs[0])
+    labels = None if label_names is None else _labels(tensors["label"], model.inputs[1], label_names)
+    return _with_labels("image", images, labels, label_names, most_rows)
+
+
+def most_body_bytes(contract: Contract, most_rows: int) -> int:
+    """Return the bytes of the largest request or answer of `most_rows` rows, as JSON.
+
+    Raises UserError for more rows than a message over gRPC can hold.
+    """
+    bytes_per_row = BYTES_PER_NUMBER * max(
+        sum(math.prod(spec.shape) for spec in side)
+        for model in contract.models.values()
+        for side in (model.inputs, model.outputs)
+    )
+    most = (MOST_BYTES - BYTES_BESIDE) // bytes_per_row
+    if most_rows > most:
+        raise UserError(
+            f"{shown(most_rows)} images in one request make a message larger than gRPC carries",
+            "set ",
+            Setting("max_batch"),
+            f" for this bundle to at most {most}",
+        )
+    return BYTES_BESIDE + most_rows * bytes_per_row
+
+
+def _require_known(tensors: Mapping[str, Tensor], allowed: Sequence[str]) -> None:
+    for name in tensors:
+        if name not in allowed:
+            raise RequestError(f"there is no input {shown(name)}; this model takes {', '.join(allowed)}")
+
+
+def _require_rows(rows: int, most_rows: int) -> None:
+    if rows < 1:
+        raise RequestError("the request asks for no images")
+    if rows > most_rows:
+        raise RequestError(f"the request asks for {rows:,} images; this server takes at most {most_rows:,} at once")
+
+
+def _with_labels(
+    name: str, rows: np.ndarray, labels: np.ndarray | None, label_names: LabelNames | None, most_rows: int
+) -> Inputs:
+    _require_rows(len(rows), most_rows)
+    if label_names is None:
+        return (rows,)
+    if labels is None:
+        raise RequestError(f"label is missing; the names are {_listed(label_names)}")
+    if len(labels) != len(rows):
+        raise RequestError(f"{name} has {len(rows)} rows and label {len(labels)}; send one label for each {name}")
+    return rows, labels
+
+
+def _array(name: str, tensor: Tensor, datatypes: Sequence[str], dtype: Any) -> np.ndarray:
+    """Return a tensor's elements in its own shape."""
+    if tensor.datatype not in datatypes:
+        kinds = "a whole number's type, such as INT32" if datatypes == WHOLE else " or ".join(datatypes)
+        found = shown(tensor.datatype).strip("'")
+        raise RequestError(f"{name} must be {kinds}, not {found}")
+    try:
+        array = np.array(tensor.data, object) if dtype is object else np.array(tensor.data)
+        if dtype is not object and array.dtype.kind not in "fiu" and array.size:  # text and truth are no numbers
+            raise ValueError(array.dtype)
+        with np.errstate(over="ignore"):  # what becomes infinite is refused as such
+            array = array.astype(dtype)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise RequestError(f"{name} has elements that are not {tensor.datatype}") from error
+    shape = list(tensor.shape)
+    try:
+        if math.prod(shape) != array.size:
+            raise ValueError(shape)
+        return array.reshape(shape)
+    except (ValueError, TypeError, OverflowError) as error:
+        raise RequestError(f"{name} has {array.size} elements, which do not fill its shape {shown(shape)}") from error
+
+
+def _require_shape(array: np.ndarray, spec: TensorSpec) -> None:
+    if array.ndim == 0 or array.shape[1:] != spec.shape:
+        wanted = ", ".join(map(str, spec.batch_of("n")))
+        raise RequestError(f"{spec.name} must have the shape [{wanted}], not {list(array.shape)}")
+
+
+def _numbers(tensor: Tensor, spec: TensorSpec) -> np.ndarray:
+    array = _array(spec.name, tensor, ACCEPTED[spec.type], TYPES[spec.type])
+    _require_shape(array, spec)
+    if not np.isfinite(array).all():
+        raise RequestError(f"{spec.name} has elements that are not finite numbers")
+    low, high = spec.range or (-np.inf, np.inf)
+    if array.size and not (low <= array.min() and array.max() <= high):
+        raise RequestError(f"{spec.name} has elements outside {low:g} to {high:g}")
+    return array
+
+
+def _scalar(name: str, tensor: Tensor, low: int, end: int) -> int:
+    array = _array(name, tensor, WHOLE, object)
+    if array.size != 1 or type(array.item()) is not int:
+        raise RequestError(f"{name} must be one whole number, of the shape [1]")
+    if not low <= array.item() < end:
+        raise RequestError(f"{name} must be from {low} to {end - 1}, not {shown(array.item())}")
+    return array.item()
+
+
+def _labels(tensor: Tensor, spec: TensorSpec, label_names: LabelNames) -> np.ndarray:
+    """Return labels, int32, (n,) or (n, max_tags), of names or numbers; classes also from (n, 1), as for Triton."""
+    named = tensor.datatype == "BYTES"
+    array = _array("label", tensor, ("BYTES",) if named else WHOLE, object)
+    if not array.size:
+        raise RequestError("label is empty")
+    if array.ndim == 2 and array.shape[1] == 1 and (named or not spec.shape):
+        array = array[:, 0]
+    if named:
+        _require_shape(array, TensorSpec("label", (), "int32"))
+        return np.stack([_named(text, label_names) for text in array])
+    _require_shape(array, spec)
+    low, high = spec.range or (0, 0)
+    for number in array.ravel():
+        if type(number) is not int:
+            raise RequestError("label has elements that are not whole numbers")
+        if not low <= number <= high:
+            names = _listed(label_names)
+            raise RequestError(f"label must be from {low} to {high}, not {shown(number)}; the names are {names}")
+    array = array.astype(np.int32)
+    for row in array if spec.shape else ():
+        tags = sorted(set(row[row > 0].tolist()))
+        if row.tolist() != tags + [0] * (len(row) - len(tags)):
+            raise RequestError(f"label {row.tolist()}: tags come each once, in rising order, then zeros")
+    return array
+
+
+def _named(text: Any, label_names: LabelNames) -> np.ndarray:
+    try:
+        return label_names.label(text.decode("utf-8") if isinstance(text, bytes) else str(text))
+    except UnicodeDecodeError as error:
+        raise RequestError("label is not UTF-8") from error
+    except UserError as error:
+        how = "some of {}, joined by commas" if label_names.max_tags else "one of {}"
+        raise RequestError(f"label: {error.problem}; send {how.format(_listed(label_names))}") from error
+
+
+def _listed(label_names: LabelNames) -> str:
+    names = label_names.names
+    return f"{', '.join(names[:MOST_NAMED])}{', …' if len(names) > MOST_NAMED else ''}"
