@@ -1,8 +1,35 @@
-"""Generative adversarial networks on MindSpore, from training to a MindIR that servers can trust."""
+"""Generative adversarial networks on MindSpore, from training to a MindIR that servers can trust.
+
+`ms_gan.train`, `load`, `resume`, `score`, `compare`, `recipe` and `Recipe` are the Python API; docs/api.md shows it.
+"""
+
+from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING, Any
 
-__version__ = "0.1.0"
+if TYPE_CHECKING:
+    from ms_gan.api import compare as compare
+    from ms_gan.api import load as load
+    from ms_gan.api import recipe as recipe
+    from ms_gan.api import resume as resume
+    from ms_gan.api import score as score
+    from ms_gan.api import train as train
+    from ms_gan.errors import UserError as UserError
+    from ms_gan.schema.recipe import Recipe as Recipe
+
+__version__ = "0.2.0"
+__all__ = ["Recipe", "UserError", "compare", "load", "recipe", "resume", "score", "train"]
 
 # MindSpore reads its log level once, when it is imported: errors only, unless the user asked for more.
 os.environ.setdefault("GLOG_v", "3")
+
+
+def __getattr__(name: str) -> Any:
+    """Import the API when it is first asked for: the command line answers at once without it."""
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from ms_gan import api
+    from ms_gan.errors import UserError
+
+    return UserError if name == "UserError" else getattr(api, name)

@@ -1,0 +1,232 @@
+"""The Python API: `import ms_gan`, and what docs/api.md shows.
+
+model = ms_gan.train("rpgan", images, steps=2000)   # or ms_gan.load("runs/rpgan/1")
+samples = model.sample(25, seed=7)                  # uint8, N×H×W or N×C×H×W
+scores = ms_gan.score(samples, test_images)
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Union
+
+import numpy as np
+
+from ms_gan import recipes, runtime
+from ms_gan.errors import Setting, UserError
+from ms_gan.recipes import Recipe
+
+if TYPE_CHECKING:
+    from ms_gan.delivery.bundle import Bundle
+    from ms_gan.evaluation.judge import Judge
+    from ms_gan.runs.model import Model
+    from ms_gan.runs.summary import Comparison
+
+Images = Union[np.ndarray, str, Path]
+
+
+def recipe(name: str) -> Recipe:
+    """Return a published recipe by its name, or the one of a file FILE.py or FILE.json. See `ms_gan recipes`."""
+    return recipes.load(name)
+
+
+def load(path: str | Path) -> Model | Bundle:
+    """Load a run (its newest checkpoint), a checkpoint or an exported bundle, to sample from.
+
+    Both kinds have `sample(count, seed, labels)`. Raises UserError for any other folder, and for a damaged one.
+    """
+    path = Path(path)
+    if (path / "contract.json").is_file():
+        from ms_gan.delivery.bundle import Bundle
+        from ms_gan.delivery.contract import read_contract
+
+        if read_contract(path).held_format == "mindir":
+            runtime.set_up("auto", 0)
+        return Bundle(path)
+    from ms_gan.runs.model import load_model
+
+    runtime.set_up("auto", 0)
+    return load_model(path)
+
+
+def train(
+    recipe: str | Path | Recipe,
+    images: Images | None = None,
+    labels: np.ndarray | None = None,
+    *,
+    test: Any = None,
+    label_names: Sequence[str] = (),
+    settings: Mapping[str, Any] | None = None,
+    steps: int | None = None,
+    seed: int = 1,
+    output_dir: str | Path = "runs",
+    device_target: str = "auto",
+) -> Model:
+    """Train a new run, and return its model; `model.home` is the run's folder.
+
+    Args:
+        recipe: a name, a recipe's file, or a Recipe.
+        images: uint8, N×H×W, N×C×H×W or N×H×W×C, square; or an `.npz` file of them. None: the recipe's own data set.
+            The recipe is brought to their size and channels. They are kept in the cache, so that the run can be
+            resumed, and evaluated, as any other.
+        labels: whole numbers from 0, (N,). With them a recipe that can be conditional is.
+        test: images, or images and labels, that are only compared with; None holds a tenth of the images out.
+        label_names: the names of the classes; their numbers where there are none.
+        settings: settings of the recipe to change, by dotted names, such as {"generator.widths": (64, 128)}.
+        steps: how long; None is the recipe's epochs.
+        seed: what all that is random follows from, from 0 to 2³² − 1.
+        output_dir: the run is made in output_dir/<recipe>/<number>.
+        device_target: "Ascend", "GPU", "CPU", or "auto", the first that there is.
+
+    Raises:
+        UserError: for data or settings that do not go together.
+        Interrupted: where a signal stopped it; the run is saved, and `resume` goes on with it.
+    """
+    from ms_gan.training.request import TrainRequest
+    from ms_gan.training.session import Session
+
+    chosen = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
+    recipes.check(chosen)
+    source = None if isinstance(recipe, Recipe) else recipes.source_to_keep(recipe)
+    path = None
+    if images is not None:
+        path = _kept(images, labels, test, label_names)
+        chosen = _brought_to(chosen, path, labelled=labels is not None or isinstance(images, (str, Path)))
+    elif labels is not None or test is not None:
+        raise UserError("labels and test images go with images", "give ", Setting("images"), ", too")
+    request = TrainRequest(
+        recipe=chosen.but(settings),
+        recipe_file=source,
+        said=tuple(settings or ()),
+        seed=seed,
+        steps=steps,
+        dataset=None if path is None else "arrays",
+        data_path=None if path is None else str(path),
+        output_dir=Path(output_dir),
+        device_target=device_target,
+        command=("ms_gan.train",),
+    )
+    session = Session.new(request)
+    session.train()
+    return load(session.run.path)  # type: ignore[return-value]
+
+
+def resume(path: str | Path, *, steps: int | None = None, epochs: int | None = None) -> Model:
+    """Go on with a run, to the end of its schedule or to a longer one, as if it had never stopped.
+
+    Raises UserError for a folder that is no run, a damaged one, and data that are not the run's.
+    """
+    from ms_gan.training.request import ResumeRequest
+    from ms_gan.training.session import Session
+
+    session = Session.open(ResumeRequest(path=Path(path), steps=steps, epochs=epochs, command=("ms_gan.resume",)))
+    session.train()
+    return load(path)  # type: ignore[return-value]
+
+
+def score(generated: np.ndarray, reference: np.ndarray, judge: str | Path | Judge | None = None) -> dict[str, float]:
+    """Score images against images, by the features of a classifier.
+
+    Args:
+        generated, reference: uint8, N×H×W, N×C×H×W or N×H×W×C, of one size. Of the longer one the first images count.
+        judge: a folder that `ms_gan judge` wrote, of data like these. None: the one for MNIST that ms_gan comes with,
+            which is for grey images of 28×28.
+
+    Returns:
+        fd_<N>, the Fréchet distance of N features each, such as fd_10k; fd_<N/2>_real, that of the two halves of the
+        reference, which is what real images score with half as many; precision, recall, density and coverage, each
+        about 1 for samples of the same distribution (see docs/metrics.md).
+
+    Raises:
+        UserError: for fewer than 100 images of a kind, other shapes, and images that the judge cannot read.
+    """
+    from ms_gan.data.arrays import as_images
+    from ms_gan.evaluation import metrics
+
+    images = [as_images(array, name) for array, name in ((generated, "generated"), (reference, "reference"))]
+    count = min(map(len, images))
+    if count < FEWEST or images[0].shape[1:] != images[1].shape[1:]:
+        raise UserError(
+            f"at least {FEWEST} generated and {FEWEST} reference images of one size are needed, not "
+            f"{images[0].shape} and {images[1].shape}"
+        )
+    runtime.set_up("auto", 0)
+    features_of = _judge(judge, images[0].shape[1:])
+    features = [features_of(array[:count]) for array in images]
+    moments = [metrics.moments(each) for each in features]
+    half = count // 2
+    halves = [metrics.moments(features[1][:half]), metrics.moments(features[1][half : 2 * half])]
+    return {
+        f"fd_{metrics.of_count(count)}": metrics.frechet_distance(*moments),
+        f"fd_{metrics.of_count(half)}_real": metrics.frechet_distance(*halves),
+        **metrics.precision_recall_density_coverage(features[1], features[0]),
+    }
+
+
+def compare(first: str | Path, second: str | Path) -> Comparison:
+    """Return what differs between two runs: their settings, their scores, and `.draw(file)` for both runs' curves.
+
+    Raises UserError for a folder that is no run.
+    """
+    from ms_gan.runs import summary
+
+    return summary.compare(first, second)
+
+
+FEWEST = 100  # images: fewer say nothing of a distribution
+
+
+def _judge(judge: str | Path | Judge | None, shape: tuple[int, ...]) -> Any:
+    """Return what makes features, float32 (N, 84), of images. Raises UserError for a judge of other images."""
+    from ms_gan.evaluation.judge import Judge, load_judge
+    from ms_gan.evaluation.judge_training import shipped
+
+    if judge is None:
+        known = [folder for folder in shipped() if folder.name == "mnist"]
+        if not known or shape != (1, 28, 28):
+            raise UserError(
+                f"there is no judge for images of {shape}",
+                "name one, which `ms_gan judge` trains, with ",
+                Setting("judge"),
+            )
+        judge = known[0]
+    judge = judge if isinstance(judge, Judge) else load_judge(Path(judge))
+    if tuple(judge.about["image_shape"]) != shape:
+        raise UserError(
+            f"the judge reads images of {tuple(judge.about['image_shape'])}, not {shape}",
+            "name another with ",
+            Setting("judge"),
+        )
+    return judge.features
+
+
+def _kept(images: Images, labels: np.ndarray | None, test: Any, label_names: Sequence[str]) -> Path:
+    """Return the file of the images: theirs, or one in the cache."""
+    from ms_gan.data.arrays import keep_arrays
+
+    if isinstance(images, (str, Path)):
+        if labels is not None or test is not None or label_names:
+            raise UserError("an .npz file holds its own labels, test images and label_names", "put them into the file")
+        return Path(images)
+    pair = test if isinstance(test, tuple) or test is None else (test, None)
+    return keep_arrays(images, labels, pair, label_names)
+
+
+def _brought_to(recipe: Recipe, path: Path, labelled: bool) -> Recipe:
+    """Return the recipe for the images of a file: their size and channels, and as many classes as they have."""
+    from ms_gan.data.arrays import load_arrays
+
+    data = load_arrays("train", path)
+    _, channels, size, _ = data.images.shape
+    takes = recipes.FAMILIES[recipe.family].label_requirement != "none"
+    classes = len(data.classes) if labelled and takes and data.labels is not None else 0
+    changes: dict[str, Any] = {
+        "data.size": size,
+        "data.channels": channels,
+        "data.classes": classes,
+        "data.max_tags": 0,
+    }
+    if not classes and recipe.data.classes and recipes.FAMILIES[recipe.family].label_requirement == "class":
+        raise UserError(f"the recipe {recipe.name} needs labels", "give ", Setting("labels"))
+    return recipe.but(changes)

@@ -1,0 +1,239 @@
+"""The Python API: its page and its examples run, arrays make a run like any other, and mistakes are told."""
+
+from __future__ import annotations
+
+import json
+import re
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from helpers.commands import HANGS, ROOT, environment, run
+
+import ms_gan
+from ms_gan.data.arrays import keep_arrays, load_arrays
+
+SMALL = {"generator.widths": (16,), "discriminator.widths": (16,), "scores.every_epochs": 0}
+
+
+def execute(code, tmp_path):
+    """Run Python code in a process of its own, in a folder of its own."""
+    (tmp_path / "code.py").write_text(code, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "code.py"],
+        cwd=tmp_path,
+        env=environment(MS_GAN_CACHE=str(tmp_path / "cache")),
+        capture_output=True,
+        text=True,
+        timeout=HANGS,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_the_page_runs_as_it_stands(tmp_path):
+    page = (ROOT / "docs" / "api.md").read_text(encoding="utf-8")
+    blocks = re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)
+    assert len(blocks) >= 5
+    assert "fd_400" in execute("\n".join(blocks), tmp_path)
+    assert (tmp_path / "comparison.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_the_example_script_runs(tmp_path):
+    script = ROOT / "examples" / "train_and_sample.py"
+    execute(
+        f"import runpy, sys; sys.argv = ['x', '--steps', '60']; runpy.run_path({str(script)!r}, run_name='__main__')",
+        tmp_path,
+    )
+
+
+def test_the_notebook_runs(tmp_path):
+    cells = json.loads((ROOT / "examples" / "quickstart.ipynb").read_text(encoding="utf-8"))["cells"]
+    code = ["".join(cell["source"]) for cell in cells if cell["cell_type"] == "code"]
+    assert len(code) >= 4
+    execute("import matplotlib; matplotlib.use('Agg')\n" + "\n".join(code), tmp_path)
+
+
+def squares(count, size=8, channels=None, seed=0):
+    shape = (count, size, size) if channels is None else (count, channels, size, size)
+    return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
+
+
+def test_arrays_make_a_run_that_is_resumed_evaluated_and_exported(tmp_path, monkeypatch):
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
+    code = f"""
+import numpy as np, ms_gan
+images = np.random.default_rng(0).integers(0, 256, (300, 3, 8, 8), np.uint8)
+settings = { {**SMALL, "schedule.batch_size": 16}!r}
+model = ms_gan.train("mlp", images, test=images[:120] // 2, steps=30, settings=settings, output_dir="runs")
+assert model.sample(3).shape == (3, 3, 8, 8)
+ms_gan.resume(model.home, steps=40)
+"""
+    execute(code, tmp_path)
+    run(
+        "eval",
+        tmp_path / "runs" / "mlp" / "1",
+        "--metrics",
+        MS_GAN_CACHE=str(tmp_path / "cache"),
+        cwd=tmp_path,
+        status=0,
+    )
+    run("export", tmp_path / "runs" / "mlp" / "1", MS_GAN_CACHE=str(tmp_path / "cache"), cwd=tmp_path)
+    settings = json.loads((tmp_path / "runs" / "mlp" / "1" / "settings.json").read_text())
+    assert settings["dataset"] == "arrays" and settings["recipe"]["data"]["channels"] == 3
+
+
+def test_one_process_resumes_to_the_bytes_of_an_undisturbed_run(tmp_path):
+    code = f"""
+import numpy as np, ms_gan
+images = np.random.default_rng(0).integers(0, 256, (100, 8, 8), np.uint8)
+settings = { {**SMALL, "schedule.batch_size": 16}!r}
+first = ms_gan.train("mlp", images, steps=40, settings=settings)
+second = ms_gan.train("mlp", images, steps=20, settings=settings)
+ms_gan.resume(second.home, steps=40)
+for name in ("generator.ckpt", "optimizer_discriminator.ckpt"):
+    one, two = ((model.home / "checkpoints" / "step_00000040" / name).read_bytes() for model in (first, second))
+    assert one == two, name
+"""
+    execute(code, tmp_path)
+
+
+@pytest.mark.parametrize("channels", [None, 1, 3])
+def test_kept_arrays_come_back_as_they_were(channels, tmp_path, monkeypatch):
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path))
+    images, labels = squares(50, channels=channels), np.arange(50) % 5
+    test = squares(20, channels=channels, seed=1)
+    path = keep_arrays(images, labels, (test, np.zeros(20, int)), ["a", "b", "c", "d", "e"])
+    assert keep_arrays(images, labels, (test, np.zeros(20, int)), ["a", "b", "c", "d", "e"]) == path
+    found = load_arrays("train", path)
+    assert found.images.shape == (50, channels or 1, 8, 8) and found.images.tobytes() == images.tobytes()
+    assert found.labels.tolist() == labels.tolist() and found.classes == ("a", "b", "c", "d", "e")
+    assert load_arrays("test", path).images.tobytes() == test.tobytes()
+
+
+def test_channels_may_come_last(tmp_path):
+    images = squares(30, channels=3)
+    np.savez(tmp_path / "x.npz", images=images.transpose(0, 2, 3, 1))
+    both = [load_arrays(split, tmp_path / "x.npz").images for split in ("train", "test")]
+    assert sorted(image.tobytes() for image in np.concatenate(both)) == sorted(image.tobytes() for image in images)
+
+
+def test_the_names_of_keras_and_medmnist_are_understood(tmp_path):
+    images, labels = squares(20), np.arange(20) % 3
+    np.savez(tmp_path / "keras.npz", x_train=images, y_train=labels, x_test=images[:5], y_test=labels[:5])
+    np.savez(
+        tmp_path / "med.npz",
+        train_images=images,
+        train_labels=labels[:, None],
+        val_images=images[:3],
+        test_images=images[:5],
+        test_labels=labels[:5, None],
+    )
+    for file in ("keras.npz", "med.npz"):
+        assert load_arrays("train", tmp_path / file).labels.tolist() == labels.tolist()
+        assert len(load_arrays("test", tmp_path / file).images) == 5
+
+
+def test_a_tenth_is_held_out_and_no_class_loses_its_last_image(tmp_path):
+    images = squares(1000)
+    labels = np.zeros(1000, int)
+    labels[:40] = np.arange(40)
+    np.savez(tmp_path / "x.npz", images=images, labels=labels)
+    train, test = (load_arrays(split, tmp_path / "x.npz") for split in ("train", "test"))
+    assert 60 <= len(test.images) <= 140 and len(train.images) + len(test.images) == 1000
+    assert set(range(1, 40)) <= set(train.labels.tolist())
+
+
+@pytest.mark.parametrize(
+    "arrays, told",
+    [
+        ({"images": np.zeros((5, 8, 8))}, "must be uint8"),
+        ({"images": np.zeros((5, 8, 9), np.uint8)}, "square"),
+        ({"images": np.zeros((0, 8, 8), np.uint8)}, "square"),
+        ({"images": np.zeros((5, 2, 8, 8), np.uint8)}, "1 or 3 channels"),
+        ({"pixels": np.zeros((5, 8, 8), np.uint8)}, "no array `images`"),
+        ({"images": squares(5), "labels": np.zeros(4, int)}, "one for each of the 5"),
+        ({"images": squares(5), "labels": np.full(5, -1)}, "from 0"),
+        ({"images": squares(5), "labels": np.zeros(5)}, "whole numbers"),
+        ({"images": squares(5), "labels": np.arange(5), "label_names": np.array(["a", "b"])}, "label_names"),
+        ({"images": squares(5), "test_images": squares(5, 6)}, "one size"),
+        ({"images": squares(5), "labels": np.arange(5), "test_images": squares(5)}, "the test images have no labels"),
+        (
+            {"images": squares(5), "test_images": squares(5), "test_labels": np.arange(5)},
+            "training images have no labels",
+        ),
+        ({"images": np.array([object()])}, "no .npz file of plain arrays"),
+    ],
+)
+def test_arrays_that_cannot_be_are_refused_by_name(arrays, told, tmp_path):
+    np.savez(tmp_path / "x.npz", **arrays)
+    with pytest.raises(ms_gan.UserError) as error:
+        load_arrays("train", tmp_path / "x.npz")
+    assert told in str(error.value) and "\n" not in str(error.value)
+
+
+def test_scores_tell_like_from_unlike(device):
+    like, reference = squares(200, 28), squares(200, 28, seed=1)
+    near, far = ms_gan.score(like, reference), ms_gan.score(np.zeros_like(like), reference)
+    assert set(near) == {"fd_200", "fd_100_real", "precision", "recall", "density", "coverage"}
+    assert near["fd_200"] < far["fd_200"] and near["coverage"] > far["coverage"] == 0
+    assert ms_gan.score(reference, reference)["fd_200"] == pytest.approx(0, abs=1e-6)
+
+
+@pytest.mark.parametrize(
+    "generated, reference",
+    [(squares(50, 28), squares(200, 28)), (squares(200, 28), squares(200, 8)), (squares(200, 8), squares(200, 8))],
+)
+def test_what_cannot_be_scored_is_refused(generated, reference, device):
+    with pytest.raises(ms_gan.UserError):
+        ms_gan.score(generated, reference)
+
+
+def test_labels_without_images_are_refused():
+    with pytest.raises(ms_gan.UserError, match="images"):
+        ms_gan.train("mlp", labels=np.zeros(3, int))
+
+
+def test_the_names_of_the_api_are_there():
+    assert all(hasattr(ms_gan, name) for name in ms_gan.__all__)
+    with pytest.raises(AttributeError):
+        ms_gan.trian  # noqa: B018
+
+
+@pytest.mark.parametrize(
+    "arguments, told",
+    [
+        ({"count": 0}, "count must be a whole number"),
+        ({"count": "3"}, "count must be"),
+        ({"count": 2.0}, "count must be"),
+        ({"count": 3, "seed": -1}, "seed must be a whole number"),
+        ({"count": 3, "seed": 2**32}, "seed must be a whole number"),
+        ({"count": 3, "labels": "eleven"}, "eleven"),
+        ({"count": 3, "labels": ["7", "eleven"]}, "eleven"),
+    ],
+)
+def test_what_cannot_be_sampled_is_refused(arguments, told, device):
+    with pytest.raises(ms_gan.UserError, match=told):
+        ms_gan.load(ROOT / "ckpt" / "rpgan").sample(**arguments)
+
+
+def test_labels_are_texts_or_what_reads_as_their_names(device):
+    bundle = ms_gan.load(ROOT / "ckpt" / "rpgan")
+    sevens = bundle.sample(3, labels="7")
+    assert np.array_equal(sevens, bundle.sample(3, labels=["7"])) and np.array_equal(
+        sevens, bundle.sample(3, labels=[7])
+    )
+    assert sevens.dtype == np.uint8 and sevens.shape == (3, 28, 28)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"steps": 0}, {"steps": -1}, {"steps": 1.5}, {"steps": True}, {"seed": -3}, {"seed": 2**32}]
+)
+def test_a_length_or_a_seed_that_cannot_be_is_refused_before_anything_is_read(wrong, tmp_path):
+    with pytest.raises(ms_gan.UserError, match=f"^{next(iter(wrong))} must be"):
+        ms_gan.train("mlp", output_dir=tmp_path, **wrong)
+    if "steps" in wrong:
+        with pytest.raises(ms_gan.UserError, match="^steps must be"):
+            ms_gan.resume(tmp_path, **wrong)
+    assert not list(tmp_path.iterdir())

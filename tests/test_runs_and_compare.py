@@ -1,0 +1,83 @@
+"""`runs` and `compare`: what was trained, how it went, and what differs between two runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from helpers.commands import here, refused_here
+
+import ms_gan
+from ms_gan import cli
+from ms_gan.runs.summary import Summary
+
+KEPT = Path(__file__).parent / "kept_runs"
+
+
+@pytest.fixture
+def root(tmp_path):
+    """A folder of two runs, in which the one of rpgan was scored on the way and by eval."""
+    for name in ("mlp", "rpgan"):
+        shutil.copytree(KEPT / name, tmp_path / "runs" / name / "1")
+    run = tmp_path / "runs" / "rpgan" / "1"
+    rows = (run / "history.csv").read_text().splitlines()
+    header, *others = rows
+    columns = header.count(",") + 1
+    text = [f"{header},fd_ratio", *(f"{row}," for row in others), ",".join(["20", "1.0", *[""] * (columns - 2), "3.5"])]
+    (run / "history.csv").write_text("\n".join(text) + "\n")
+    (run / "eval").mkdir()
+    (run / "eval" / "metrics.json").write_text(json.dumps({"generated": {"fd_10k_test": 1.25, "precision": None}}))
+    return tmp_path / "runs"
+
+
+def test_a_line_tells_of_each_run(root, capsys):
+    here("runs", "--output-dir", root)
+    title, *lines = capsys.readouterr().out.splitlines()
+    assert title.split()[:2] == ["run", "steps"] and len(lines) == 2
+    by_name = {line.split()[0]: line for line in lines}
+    assert "24 of 24" in by_name[str(root / "mlp" / "1")]
+    assert "fd_ratio 3.5, fd_10k_test 1.25" in by_name[str(root / "rpgan" / "1")]
+
+
+def test_a_damaged_run_hides_no_other(root, capsys):
+    (root / "mlp" / "1" / "recipe.json").write_text("{")
+    assert cli.main(["runs", "--output-dir", str(root)]) == 2
+    output = capsys.readouterr()
+    assert "rpgan" in output.out and "recipe.json" in output.err and output.err.count("\n") == 1
+
+
+def test_where_there_is_no_run_it_is_said(tmp_path, capsys):
+    assert "no run below" in refused_here(capsys, "runs", "--output-dir", tmp_path)
+
+
+def test_a_comparison_tells_what_differs_and_nothing_else(root, tmp_path, capsys):
+    picture = tmp_path / "both.png"
+    here("compare", root / "mlp" / "1", root / "rpgan" / "1", "--output", picture)
+    lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[1:]}
+    assert lines["recipe"] == ["mlp", "rpgan"] and lines["ema.decay"] == ["0", "0.9"]
+    assert lines["updates.gamma"][0] == "–" and lines["fd_ratio"] == ["–", "3.5"]
+    assert "data.size" not in lines and "seed" not in lines
+    assert picture.read_bytes().startswith(b"\x89PNG")
+    refused = refused_here(capsys, "compare", root / "mlp" / "1", root / "rpgan" / "1", "--output", picture)
+    assert "--overwrite" in refused
+
+
+def test_a_run_does_not_differ_from_itself(root):
+    other = shutil.copytree(root / "mlp", root.parent / "others" / "mlp") / "1"
+    comparison = ms_gan.compare(root / "mlp" / "1", other)
+    assert comparison.settings == []
+    assert comparison.names == (str(root / "mlp" / "1"), str(other)), "both would be mlp/1"
+
+
+@pytest.mark.parametrize("place, told", [("bundle", "is a bundle"), ("mnist", "not a run"), ("absent", "not a run")])
+def test_what_is_no_run_is_refused(place, told, root, capsys):
+    assert told in refused_here(capsys, "compare", root / "mlp" / "1", KEPT / place)
+
+
+def test_a_row_that_a_crash_cut_short_is_left_out(root):
+    history = root / "mlp" / "1" / "history.csv"
+    whole = Summary.read(root / "mlp" / "1").curves
+    history.write_text(history.read_text() + "30,2.")
+    assert Summary.read(root / "mlp" / "1").curves == whole and whole
