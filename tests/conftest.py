@@ -6,18 +6,12 @@ import importlib.util
 import re
 import signal
 
-import commands
 import numpy as np
 import pytest
 
-SMALL = ("generator.widths=[16, 32]", "discriminator.widths=[16]", "schedule.batch_size=8")
-SMALL_CONDITIONAL = (
-    "generator.start_channels=4",
-    "generator.widths=[4, 4, 4, 4]",
-    "discriminator.widths=[4, 4, 4, 4, 4]",
-    "schedule.batch_size=8",
-)
+pytest.register_assert_rewrite("helpers")
 
+from helpers import bundles, commands, networks  # noqa: E402
 
 # The files that take ten seconds or more, the longest first.
 LONG = [
@@ -34,6 +28,7 @@ LONG = [
         "serving",
         "parallel",
         "recipes",
+        "added_recipes",
         "training_folders",
         "average",
         "training_scores",
@@ -101,16 +96,39 @@ def cache(tmp_path_factory):
         yield folder
 
 
+@pytest.fixture
+def own_cache(tmp_path, monkeypatch):
+    """Where one test alone keeps what it caches: a folder that is not there yet."""
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
 @pytest.fixture(autouse=True)
 def usual_signals():
-    """Let SIGINT and SIGHUP do what they do in a terminal, also where whoever started the tests has them ignored."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP)}
-    for number, usual in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+    """Let signals do what they do in a terminal, also where the tests were started with some of them ignored."""
+    usually = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL, signal.SIGQUIT: signal.SIG_DFL}
+    before = {number: signal.getsignal(number) for number in usually}
+    for number, usual in usually.items():
         if before[number] is signal.SIG_IGN:
             signal.signal(number, usual)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)
+
+
+@pytest.fixture(autouse=True)
+def only_the_projects_own():
+    """Forget the families and networks that other tests have registered: hints and errors name them, too."""
+    from ms_gan.recipes import FAMILIES, NETWORKS, registry
+
+    def forget():
+        for table in (FAMILIES, NETWORKS):
+            for name in table.keys() - registry.OWN:
+                del table[name]
+
+    forget()
+    yield
+    forget()
 
 
 @pytest.fixture(autouse=True)
@@ -133,19 +151,55 @@ def device():
 
 
 @pytest.fixture
+def pynative():
+    """Run Cells without compiling them: for layers that are compared with numbers, one by one."""
+    import mindspore
+
+    mindspore.set_context(mode=mindspore.PYNATIVE_MODE)
+    yield
+    mindspore.set_context(mode=mindspore.GRAPH_MODE)
+
+
+@pytest.fixture(scope="module")
+def short_judges():
+    """Judges of a few steps, for tests where they only have to be there; and scores after epochs of any length."""
+    from ms_gan.evaluation import judge_training
+    from ms_gan.training import session, validation
+
+    assert session.STEPS_BETWEEN_LOOKS > 1, "sheets and checkpoints keep their distance; only scores do not"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge_training, "EPOCHS", 1)
+        patch.setattr(judge_training, "LEAST_STEPS", 20)
+        patch.setattr(validation, "STEPS_BETWEEN_LOOKS", 1)
+        yield
+
+
+@pytest.fixture(scope="module")
+def conditional_folder(device, tmp_path_factory):
+    """A bundle of ten classes, in both formats."""
+    return bundles.write_conditional(tmp_path_factory.mktemp("conditional") / "bundle")
+
+
+@pytest.fixture(scope="module")
+def autoencoder_folder(device, tmp_path_factory):
+    """A bundle with an encoder, and with tags, in both formats."""
+    return bundles.write_autoencoder(tmp_path_factory.mktemp("autoencoder") / "bundle")
+
+
+@pytest.fixture
 def small_recipe():
-    """The recipe `mlp` with networks that compile and run in a moment; a copy for each test."""
+    """The recipe `mlp` with networks that compile and run in a moment."""
     from ms_gan import recipes
 
-    return recipes.override(recipes.load("mlp"), SMALL)
+    return recipes.override(recipes.load("mlp"), [*networks.MLP, networks.BATCH])
 
 
 @pytest.fixture
 def small_conditional_recipe():
-    """The recipe `acgan` with networks that compile and run in a moment; a copy for each test."""
+    """The recipe `acgan` with networks that compile and run in a moment."""
     from ms_gan import recipes
 
-    return recipes.override(recipes.load("acgan"), SMALL_CONDITIONAL)
+    return recipes.override(recipes.load("acgan"), [*networks.ACGAN, networks.BATCH])
 
 
 @pytest.fixture(scope="session")

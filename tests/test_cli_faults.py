@@ -12,7 +12,7 @@ import sysconfig
 from pathlib import Path
 
 import pytest
-from commands import ROOT, environment
+from helpers.commands import ROOT, environment
 
 from ms_gan import cli
 from ms_gan.cli import launch
@@ -128,7 +128,12 @@ def test_debug_can_be_said_in_the_environment(failing, monkeypatch, value, shown
 
 
 def test_every_command_takes_debug_before_and_behind_its_name():
-    needed = {"judge": ["--output-dir", "x"], "infer": ["x", "--num", "1", "--output", "x.png"], "serve": ["x"]}
+    needed = {
+        "judge": ["--output-dir", "x"],
+        "infer": ["x", "--num", "1", "--output", "x.png"],
+        "serve": ["x"],
+        "compare": ["x", "y"],
+    }
     for command in cli.COMMANDS:
         arguments = [command, *needed.get(command, ())]
         assert not cli._parser().parse_args(arguments).debug

@@ -9,7 +9,7 @@ import subprocess
 import sys
 
 import pytest
-from commands import HANGS, SMALL, environment, write_mnist
+from helpers.commands import HANGS, SMALL, environment, write_mnist
 
 from ms_gan import cli
 from ms_gan.cli import faults
@@ -219,7 +219,7 @@ def test_a_run_on_names_in_other_scripts_is_told_to_a_stream_in_ascii(tmp_path):
     assert missing.returncode == 2 and missing.stderr.startswith(b"error: \\u8dd1/\\u7f3a: ")
     run = tmp_path / "跑" / "mlp" / "1"
     assert "跑" in (run / "train.log").read_text(encoding="utf-8")
-    assert "数据" in json.dumps(json.loads((run / "environment.json").read_text(encoding="utf-8")), ensure_ascii=False)
+    assert "数据" in json.dumps(json.loads((run / "provenance.json").read_text(encoding="utf-8")), ensure_ascii=False)
 
 
 @pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", ">&- 2>&-", "<&- >&- 2>&-"])

@@ -9,7 +9,7 @@ import shutil
 import subprocess
 
 import pytest
-from commands import ROOT, run, write_mnist
+from helpers.commands import ROOT, here, refused_here, run, write_mnist
 
 import ms_gan
 from ms_gan import cli, recipes
@@ -23,14 +23,14 @@ WRONG = [
     (("train", "--recipe", "foo"), "there are: acgan, "),
     (("train", "--set", "latent.siz=10"), "did you mean latent.size"),
     (("train", "--set", "latent.size"), "key=value"),
-    (("train", "--set", "latent.size=many"), "expected a whole number"),
+    (("train", "--set", "latent.size=many"), "latent.size must be a whole number"),
     (("train", "--set", "generator.widths=[0]"), "generator.widths"),
     (("train", "--set", "latent.distribution=cubic"), "normal"),
-    (("train", "--set", "data.pixel_range=[1.0, -1.0]"), "low < high"),
+    (("train", "--set", "data.pixel_range=[1.0, -1.0]"), "the smaller first"),
     (("train", "--set", "updates.shared_counters=1"), "True or False"),
     (("train", "--set", "updates.target_real=[0.9]"), "updates.target_real"),
     (("train", "--set", "generator.batch_norm.place=never"), "before, after, none"),
-    (("train", "--recipe", "dcgan", "--set", "generator.strides=[2]"), "4 strides"),
+    (("train", "--recipe", "dcgan", "--set", "generator.strides=[2]"), "each of the 4 layers"),
     (("train", "--batch-size", "3"), "at least 4"),
     (("train", "--set", "schedule.epochs=3"), "use --epochs"),
     (("train", "--set", "schedule.batch_size=8"), "use --batch-size"),
@@ -62,8 +62,8 @@ WRONG = [
     (("judge", "--data-path", "data", "--output-dir", "x", "--seed", "4294967295"), "smaller --seed"),
     (("export", "data"), "not a run folder"),
     (("infer", "data", "--num", "1", "--output", "x.png"), "not a bundle"),
-    (("infer", "data", "--num", "1", "--output", "x.jpg"), ".png or .npy"),
-    (("infer", "data", "--num", "1", "--output", "a_file"), ".png or .npy"),
+    (("infer", "data", "--num", "1", "--output", "x.jpg"), "neither in .png nor in .npy"),
+    (("infer", "data", "--num", "1", "--output", "a_file"), "neither in .png nor in .npy"),
     (("infer", "data", "--num", "1", "--output", "absent/x.png"), "no such folder"),
     (("infer", "data", "--num", "1"), "--output"),
     (("export", "data", "--format", "tflite"), "mindir or onnx"),
@@ -91,50 +91,35 @@ def place(tmp_path_factory):
     return folder
 
 
-def run_here(arguments, capsys):
-    """Run a command in this process, to be quick; return its status and what it printed."""
-    try:
-        status = cli.main(list(arguments))
-    except SystemExit as exit:  # argparse
-        status = exit.code
-    return status, capsys.readouterr()
-
-
 @pytest.mark.parametrize("arguments, named", WRONG, ids=[" ".join(arguments) or "nothing" for arguments, _ in WRONG])
 def test_mistakes_get_one_line_and_status_2(arguments, named, place, monkeypatch, capsys, device):
     monkeypatch.chdir(place)
     before = sorted(place.rglob("*"))
-    status, printed = run_here(arguments, capsys)
-    assert status == 2
-    assert re.fullmatch(r"error: [^\n]+\n", printed.err), printed.err
-    assert named in printed.err
+    assert named in refused_here(capsys, *arguments)
     assert sorted(place.rglob("*")) == before
 
 
+def printed(capsys, *arguments):
+    """What a command, run in this process, prints."""
+    capsys.readouterr()
+    here(*arguments)
+    return capsys.readouterr().out
+
+
 def test_help_names_every_command_and_its_defaults(capsys):
-    status, printed = run_here(["--help"], capsys)
-    assert status == 0
+    everything = " ".join(printed(capsys, "--help").split())
     for command, purpose in cli.COMMANDS.items():
-        assert f"{command} {purpose}" in " ".join(printed.out.split())
-        status, of_command = run_here([command, "--help"], capsys)
-        assert status == 0 and of_command.out.startswith(f"usage: python -m ms_gan {command}")
-    status, train = run_here(["train", "--help"], capsys)
+        assert f"{command} {purpose}" in everything
+        assert printed(capsys, command, "--help").startswith(f"usage: python -m ms_gan {command}")
+    of_training = " ".join(printed(capsys, "train", "--help").split())
     for default in ("mlp", "auto", "runs"):
-        assert f"(default: {default})" in " ".join(train.out.split())
-
-
-def test_the_readme_names_every_option_of_every_command(capsys):
-    readme = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/metrics.md"))
-    for command in cli.COMMANDS:
-        _, printed = run_here([command, "--help"], capsys)
-        for option in set(re.findall(r"--[a-z][a-z-]+", printed.out)) - {"--help"}:
-            assert f"`{option}" in readme or f" {option}" in readme, f"{command} {option} is not in the README"
+        assert f"(default: {default})" in of_training
 
 
 def test_the_readme_invents_no_option(capsys):
     known = {"--help", "--version", "-m"}
     for command in cli.COMMANDS:
-        known |= set(re.findall(r"--[a-z][a-z-]+", run_here([command, "--help"], capsys)[1].out))
+        known |= set(re.findall(r"--[a-z][a-z-]+", printed(capsys, command, "--help")))
     pages = "".join((ROOT / name).read_text(encoding="utf-8") for name in ("README.md", "docs/metrics.md"))
     for block in re.findall(r"```bash\n(.*?)```", pages, re.S):
         for line in block.splitlines():
@@ -147,14 +132,14 @@ def test_the_version_is_the_packages():
 
 
 def test_recipes_are_listed_and_shown(capsys):
-    _, listed = run_here(["recipes"], capsys)
-    assert [line.split()[0] for line in listed.out.splitlines()] == recipes.names()
-    assert all(recipes.load(line.split()[0])["summary"] in line for line in listed.out.splitlines())
+    listed = printed(capsys, "recipes").splitlines()
+    assert [line.split()[0] for line in listed] == recipes.names()
+    assert all(recipes.load(line.split()[0]).summary in line for line in listed)
     for name in recipes.names():
-        assert json.loads(run_here(["recipes", name], capsys)[1].out) == recipes.load(name)
+        assert recipes.from_json(json.loads(printed(capsys, "recipes", name))) == recipes.load(name)
 
 
-ANIMALS, TAGS = LabelNames(("cat", "dog", "owl")), LabelNames(("cat", "dog", "owl"), places=2)
+ANIMALS, TAGS = LabelNames(("cat", "dog", "owl")), LabelNames(("cat", "dog", "owl"), max_tags=2)
 
 
 def test_without_label_all_classes_are_drawn():
@@ -175,16 +160,16 @@ def test_a_generator_without_labels_draws_without():
 @pytest.mark.parametrize(
     "wanted, classes, named",
     [
-        (["cat", "horse"], ANIMALS, "there is no class 'horse'; --label takes one of cat, dog, owl"),
+        (["cat", "horse"], ANIMALS, "there is no class 'horse'; name one of cat, dog, owl with labels"),
         (["dogs"], ANIMALS, "there is no class 'dogs' (did you mean dog?)"),
         (["0"], ANIMALS, "there is no class '0'"),
         (
             ["cat,dgo"],
             TAGS,
-            "there is no tag 'dgo' (did you mean dog?); --label takes some of cat, dog, owl, joined by",
+            "there is no tag 'dgo' (did you mean dog?); name some of cat, dog, owl, joined by commas, with labels",
         ),
-        (["cat,dog,owl"], TAGS, "--label 'cat,dog,owl': 3 tags, but an image has at most 2"),
-        (["cat"], None, "takes no labels; leave out --label"),
+        (["cat,dog,owl"], TAGS, "'cat,dog,owl': 3 tags, but an image has at most 2"),
+        (["cat"], None, "this generator takes no labels; leave out labels"),
     ],
 )
 def test_labels_that_cannot_be_drawn_are_refused_in_one_line(wanted, classes, named):
@@ -200,8 +185,8 @@ def test_without_network_the_drawn_digits_take_over_and_the_record_says_so(place
     assert re.fullmatch(r"error: no mirror [^\n]+\n", refused.stderr) and not (tmp_path / "runs").exists()
 
     done = run("train", "--steps", 2, "--set", "generator.widths=[8]", "--output-dir", tmp_path / "runs", **cache)
-    assert "using --dataset digits instead" in done.stdout
-    record = (tmp_path / "runs/mlp/1/environment.json").read_text()
+    assert "using the data set digits instead" in done.stdout
+    record = (tmp_path / "runs/mlp/1/provenance.json").read_text()
     assert '"instead_of": "mnist"' in record
     assert "mnist could not be fetched" in (tmp_path / "runs/mlp/1/train.log").read_text()
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from commands import HANGS, ROOT, SMALL, environment, write_mnist
+from helpers.commands import HANGS, ROOT, SMALL, environment, write_mnist
 
 
 def script(name, *arguments, cwd, status=0, **more):
@@ -88,6 +88,76 @@ def test_the_command_that_installs_a_missing_package_can_be_copied(tmp_path):
         text=True,
     )
     assert copied.stdout == "tqdm\n"
+
+
+@pytest.fixture
+def echo(tmp_path):
+    """A PATH on which `python3` has every package, and prints the arguments that a script gives to it."""
+    fake = tmp_path / "echo" / "python3"
+    fake.parent.mkdir()
+    fake.write_text('#!/bin/bash\n[ "$1" = -m ] && printf "%s|" "${@:3}"\nexit 0\n')
+    fake.chmod(0o755)
+    return os.pathsep.join([str(fake.parent), "/usr/bin", "/bin"])
+
+
+@pytest.mark.parametrize(
+    "typed, given",
+    [
+        ("run_train.sh --epochs 5", "train|--epochs|5|"),
+        ("run_standalone_train.sh", "train|"),
+        ("run_standalone_train.sh my/data", "train|--data-path|my/data|"),
+        ("run_standalone_train.sh 3", "train|--device-id|3|"),
+        ("run_standalone_train.sh data 3 --epochs 5", "train|--data-path|data|--device-id|3|--epochs|5|"),
+        ("run_standalone_train.sh --recipe rpgan", "train|--recipe|rpgan|"),
+        ("run_distribute_train.sh 8", "train|--device-num|8|"),
+        ("run_distribute_train.sh 8 data --seed 2", "train|--device-num|8|--data-path|data|--seed|2|"),
+        ("run_distribute_train.sh 8 --seed 2", "train|--device-num|8|--seed|2|"),
+        ("run_distribute_train.sh --help", "train|--help|"),
+        ("run_eval.sh runs/mlp/1 --seed 7", "eval|runs/mlp/1|--seed|7|"),
+        ("run_export.sh runs/mlp/1", "export|runs/mlp/1|"),
+        ("run_serve.sh bundle", "serve|bundle|"),
+    ],
+)
+def test_scripts_pass_their_arguments_on(tmp_path, echo, typed, given):
+    name, *arguments = typed.split()
+    assert script(name, *arguments, cwd=tmp_path, PATH=echo).stdout == given
+
+
+def test_a_path_with_spaces_stays_one_argument(tmp_path, echo):
+    given = script("run_standalone_train.sh", "my data", "0", cwd=tmp_path, PATH=echo).stdout
+    assert given == "train|--data-path|my data|--device-id|0|"
+
+
+@pytest.mark.parametrize(
+    "arguments, said", [((), "DEVICE_NUM"), (("data", "8"), "DEVICE_NUM"), (("rank_table_8p.json", "8"), "rank table")]
+)
+def test_distributed_training_needs_the_number_of_devices(tmp_path, echo, arguments, said):
+    refused = script("run_distribute_train.sh", *arguments, cwd=tmp_path, status=2, PATH=echo)
+    assert said in refused.stderr and refused.stderr.count("\n") == 1 and not refused.stdout
+
+
+def checks(tmp_path, python, status):
+    """Run the checks by a Python that is this shell script; return what they say."""
+    fake = tmp_path / "bin" / "python3"
+    fake.parent.mkdir()
+    fake.write_text(f"#!/bin/bash\n{python}\nexit 0\n")
+    fake.chmod(0o755)
+    path = os.pathsep.join([str(fake.parent), "/usr/bin", "/bin"])
+    return script("run_checks.sh", cwd=tmp_path, status=status, PATH=path).stderr
+
+
+def test_format_lint_and_types_are_checked(tmp_path):
+    assert checks(tmp_path, "", status=0).splitlines() == ["ruff format --check .", "ruff check .", "mypy"]
+
+
+@pytest.mark.parametrize("fails", ["ruff format", "ruff check", "mypy"])
+def test_a_check_that_fails_fails_all(tmp_path, fails):
+    checks(tmp_path, f'[ "$1" = -m ] && [[ "${{*:2}}" = "{fails}"* ]] && exit 3', status=3)
+
+
+def test_types_are_checked_where_mypy_runs_and_it_is_said_where_it_does_not(tmp_path):
+    said = checks(tmp_path, '[[ "$*" = *version_info* ]] && exit 1', status=0)
+    assert said.splitlines()[-2:] == ["ruff check .", "mypy needs Python 3.10: skipped"]
 
 
 def test_an_interpreter_too_old_or_too_new_is_refused(tmp_path):

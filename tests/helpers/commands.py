@@ -1,4 +1,4 @@
-"""How the tests run the program: in processes of its own, as a person would."""
+"""How the tests run the program: in processes of its own, as a person would, or in this one."""
 
 from __future__ import annotations
 
@@ -13,16 +13,26 @@ from typing import Callable
 
 import numpy as np
 
-ROOT = Path(__file__).resolve().parent.parent
+from helpers import networks
+from ms_gan import cli
+
+ROOT = Path(__file__).resolve().parent.parent.parent
 HANGS = 600  # seconds, the only limit in the tests: what takes as long as that hangs. How quick it is decides nothing
 started: list[subprocess.Popen] = []  # by the test that runs
-SMALL = ("--set", "generator.widths=[16,32]", "--set", "discriminator.widths=[16]")
-
-
-def published_recipes() -> set:
-    """The names in the README's table of recipes: those of the project, not what somebody is writing."""
-    table = (ROOT / "README.md").read_text(encoding="utf-8").split("| `--recipe` |")[1].split("\n\n")[0]
-    return set(re.findall(r"^\| `(\w+)` \|", table, re.M))
+PUBLISHED = {  # the recipes of the project; a folder may hold others, which somebody adds for himself
+    "mlp",
+    "keras_mlp",
+    "slim_mlp",
+    "slim_mlp_fixed",
+    "acgan",
+    "dcgan",
+    "rpgan",
+    "stacked_mnist",
+    "cvae_late",
+    "cvae_early",
+    "cvae_gan",
+}
+SMALL = networks.options(networks.MLP)
 
 
 def environment(**more: str) -> dict:
@@ -43,6 +53,26 @@ def run(*arguments: object, cwd: Path | None = None, status: int = 0, **more: st
     )
     assert done.returncode == status, f"status {done.returncode}, expected {status}\n{done.stdout}\n{done.stderr}"
     return done
+
+
+def here(*arguments: object, status: int = 0) -> None:
+    """Run a command in this process, which is quick; check its exit status."""
+    try:
+        found = cli.main([str(argument) for argument in arguments])
+    except SystemExit as ended:  # argparse leaves with a status
+        if not isinstance(ended.code, int):
+            raise
+        found = ended.code
+    assert found == status
+
+
+def refused_here(capsys, *arguments: object, status: int = 2) -> str:
+    """Run a command in this process that refuses; return the one line with which it does."""
+    capsys.readouterr()
+    here(*arguments, status=status)
+    line = capsys.readouterr().err
+    assert re.fullmatch(r"error: [^\n]+\n", line), line
+    return line
 
 
 def start(*arguments: object, cwd: Path | None = None) -> subprocess.Popen:

@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
-from commands import HANGS, environment
+
+from helpers.commands import HANGS, environment
 
 INFER = "/v2/models/generator/infer"
 

@@ -10,6 +10,7 @@ import pytest
 
 from ms_gan import recipes, runtime
 from ms_gan.labels import LabelNames
+from ms_gan.schema.recipe import Recipe
 
 CONVOLUTIONS = ("generator.start_channels=4", "generator.widths=[4, 4, 4, 4]")
 AUTOENCODER = (
@@ -21,28 +22,28 @@ AUTOENCODER = (
     "generator.widths=[4, 4]",
 )
 INGREDIENTS = ("basil", "cheese", "olive", "onion", "tomato")
-TAGS = (f"data.classes={len(INGREDIENTS)}", "data.places=3")
+TAGS = (f"data.classes={len(INGREDIENTS)}", "data.max_tags=3")
 
 
-def recipe_of(name: str, settings: Sequence[str]) -> dict:
+def recipe_of(name: str, settings: Sequence[str]) -> Recipe:
     """Return a recipe with settings of a test."""
     return recipes.override(recipes.load(name), settings)
 
 
-def labels_of(recipe: dict) -> LabelNames | None:
+def labels_of(recipe: Recipe) -> LabelNames | None:
     """Return names for a recipe's labels: digits, or ingredients for tags."""
-    classes, places = recipe["data"]["classes"], recipe["data"]["places"]
+    classes, most = recipe.data.classes, recipe.data.max_tags
     if not classes:
         return None
-    return LabelNames(INGREDIENTS if places else tuple("0123456789")[:classes], places)
+    return LabelNames(INGREDIENTS if most else tuple("0123456789")[:classes], most)
 
 
-def networks_of(recipe: dict, seed: int) -> tuple:
+def networks_of(recipe: Recipe, seed: int) -> tuple:
     """Return generator and encoder, or None, as they are exported, with random weights and statistics."""
     from ms_gan.recipes.build import build_encoder, build_unit_range_generator
 
     generator, encoder = build_unit_range_generator(recipe), None
-    if "encoder" in recipe:
+    if "encoder" in recipe.networks:
         encoder = build_encoder(recipe)
     stream = np.random.default_rng(seed)
     for network in (generator, encoder):
@@ -75,11 +76,11 @@ def write_bundle(
 
     device = runtime.set_up("CPU")
     recipe = recipe_of(name, settings)
-    generator, encoder = networks_of(recipe, seed)
     origin = {"step": 1234, "seed": seed, "dataset": "noise", "data_sha256": "0" * 64}
+    exported = export.Exported(*networks_of(recipe, seed), recipe, labels_of(recipe), device, origin)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "PARITY_BATCHES", (1,))  # each is compiled; that all are compared is tested elsewhere
-        export.export_bundle(folder, generator, encoder, recipe, labels_of(recipe), device, origin, formats)
+        export.export_bundle(folder, exported, formats)
     return folder
 
 

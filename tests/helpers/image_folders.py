@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import shutil
+from dataclasses import replace
 
-import pytest
 from PIL import Image
 
+from helpers.refusals import refused
 from ms_gan import data
-from ms_gan.errors import UserError
+from ms_gan.data import DataRequest
 
-WANTED = {**data.WANTED, "size": 4, "channels": 3}
+WANTED = DataRequest(size=4, channels=3)
 
 
 def fill(home, names, files=None):
@@ -36,15 +37,13 @@ def afresh(home, names, files=None):
 
 def load(home, split="train", classes=0, **wanted):
     """Load a split of a folder as a recipe without labels does, or one with classes."""
-    return data.load("folder", split, home, {**WANTED, "classes": classes, **wanted})
+    return data.load("folder", split, home, replace(WANTED, classes=classes, **wanted))
 
 
 def refusal(home, *parts, split="train", classes=0, **wanted):
     """Return the one line with which the folder is refused; it has these parts."""
-    with pytest.raises(UserError) as caught:
-        load(home, split, classes, **wanted)
-    message = str(caught.value)
-    assert len(message.splitlines()) == 1 and "; " in message
+    message = refused(load, home, split, classes, **wanted)
+    assert "; " in message
     for part in parts:
         assert str(part) in message, message
     return message
