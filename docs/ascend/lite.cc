@@ -36,7 +36,7 @@ int main(int argc, char **argv) {
   }
   auto inputs = model.GetInputs();
   std::vector<std::vector<int64_t>> shapes = {{count, size}};
-  if (inputs.size() > 1) {  // the label: a number for each image, or as many as an image has places for tags
+  if (inputs.size() > 1) {  // the label: a number for each image, or max_tags numbers
     shapes.push_back(inputs[1].Shape());
     shapes[1][0] = count;
   }

@@ -1,7 +1,7 @@
 """Draw images on Ascend with MindSpore Lite and a bundle's MindIR, without MindSpore: python lite.py BUNDLE [COUNT]
 
-Written from the documented interface of mindspore_lite 2.6; not run: there was no Ascend device to run it on. A model that
-was converted ahead takes the batches that it was converted for: docs/serving.md, "Ascend".
+Written from the documented interface of mindspore_lite 2.6. Not run, because no Ascend device was available. A model
+that was converted ahead takes only the batch sizes that it was converted for: docs/serving.md, "Ascend".
 """
 
 import json
