@@ -18,6 +18,7 @@ from ms_gan.errors import Setting, UserError
 from ms_gan.recipes import Recipe
 
 if TYPE_CHECKING:
+    from ms_gan.data.description import ImageData
     from ms_gan.delivery.bundle import Bundle
     from ms_gan.evaluation.judge import Judge
     from ms_gan.runs.model import Model
@@ -83,16 +84,18 @@ def train(
         UserError: for data or settings that do not go together.
         Interrupted: where a signal stopped it; the run is saved, and `resume` goes on with it.
     """
+    from ms_gan.data.arrays import load_arrays
     from ms_gan.training.request import TrainRequest
     from ms_gan.training.session import Session
 
     chosen = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
     recipes.check(chosen)
     source = None if isinstance(recipe, Recipe) else recipes.source_to_keep(recipe)
-    path = None
+    path = data = None
     if images is not None:
         path = _kept(images, labels, test, label_names)
-        chosen = _brought_to(chosen, path, labelled=labels is not None or isinstance(images, (str, Path)))
+        data = load_arrays("train", path)
+        chosen = _brought_to(chosen, data)
     elif labels is not None or test is not None:
         raise UserError("labels and test images go with images", "give ", Setting("images"), ", too")
     request = TrainRequest(
@@ -107,7 +110,7 @@ def train(
         device_target=device_target,
         command=("ms_gan.train",),
     )
-    session = Session.new(request)
+    session = Session.new(request, data)
     session.train()
     return load(session.run.path)  # type: ignore[return-value]
 
@@ -213,20 +216,11 @@ def _kept(images: Images, labels: np.ndarray | None, test: Any, label_names: Seq
     return keep_arrays(images, labels, pair, label_names)
 
 
-def _brought_to(recipe: Recipe, path: Path, labelled: bool) -> Recipe:
-    """Return the recipe for the images of a file: their size and channels, and as many classes as they have."""
-    from ms_gan.data.arrays import load_arrays
-
-    data = load_arrays("train", path)
+def _brought_to(recipe: Recipe, data: ImageData) -> Recipe:
+    """Return the recipe for these images: their size and channels, and as many classes as they have."""
     _, channels, size, _ = data.images.shape
-    takes = recipes.FAMILIES[recipe.family].label_requirement != "none"
-    classes = len(data.classes) if labelled and takes and data.labels is not None else 0
-    changes: dict[str, Any] = {
-        "data.size": size,
-        "data.channels": channels,
-        "data.classes": classes,
-        "data.max_tags": 0,
-    }
-    if not classes and recipe.data.classes and recipes.FAMILIES[recipe.family].label_requirement == "class":
+    requirement = recipes.FAMILIES[recipe.family].label_requirement
+    classes = len(data.classes) if requirement != "none" and data.labels is not None else 0
+    if not classes and requirement == "class":
         raise UserError(f"the recipe {recipe.name} needs labels", "give ", Setting("labels"))
-    return recipe.but(changes)
+    return recipe.but({"data.size": size, "data.channels": channels, "data.classes": classes, "data.max_tags": 0})
