@@ -9,15 +9,23 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers.commands import SMALL, here, kill_when, start, steps_saved, write_mnist
+from helpers.commands import SMALL, here, kill_when, refused_here, start, steps_saved, write_mnist
 from helpers.networks import BATCH, MLP
 from helpers.refusals import refused
 from helpers.resuming import ENDLESS, result, steps_to_resume_to
+from mindspore import Tensor, load_checkpoint
 from PIL import Image
 
-from ms_gan import cli, recipes
+from ms_gan import recipes
 from ms_gan.data import clusters
+from ms_gan.data.mnist import load_mnist
 from ms_gan.latents import draw_latents, thresholds
+from ms_gan.recipes.build import build_discriminator, build_sampler, build_step
+from ms_gan.runs.checkpoints import load_cells
+from ms_gan.runs.model import load_model
+from ms_gan.runtime import Device
+from ms_gan.sampling import seeded_inputs
+from ms_gan.training.loop import run_cell
 
 MNIST = os.environ.get("MS_GAN_MNIST")
 COUNT = 5
@@ -113,8 +121,6 @@ def test_a_cluster_follows_a_chain_of_similar_images():
 @pytest.mark.skipif(not MNIST, reason="MS_GAN_MNIST does not name a folder with MNIST")
 @pytest.mark.parametrize("cells, share", [(1000, 0.923), (0, 0.706)], ids=["average linkage", "k-means alone"])
 def test_twenty_clusters_of_mnist_follow_its_digits(cells, share, monkeypatch):
-    from ms_gan.data.mnist import load_mnist
-
     train = load_mnist("train", MNIST)
     monkeypatch.setattr(clusters, "CELLS", cells)
     groups = grouped(train.images, 20)
@@ -145,25 +151,16 @@ def test_a_latents_number_lies_in_each_part_as_often_as_wanted(distribution):
     assert found == pytest.approx(shares, abs=0.01) and found[[0, 3, 5]].tolist() == [0, 0, 0]
 
 
-def test_latents_on_the_sphere_have_no_thresholds():
-    with pytest.raises(ValueError, match="sphere"):
-        thresholds("sphere", np.array([0.5, 0.5]))
-
-
 def of_clusters(*settings):
     return recipes.override(recipes.load("rpgan"), [*DENSE, f"data.clusters={COUNT}", *settings])
 
 
 @pytest.fixture
 def built(random_data, device):
-    from ms_gan.recipes.build import build_step
-
     return build_step(of_clusters(), replace(random_data, labels=None), seed=1)
 
 
 def test_the_latents_first_number_chooses_as_often_as_the_groups_are(built, random_data):
-    from mindspore import Tensor
-
     groups = grouped(random_data.images, COUNT)
     parted = built.generator.thresholds.asnumpy()
     assert np.array_equal(parted, thresholds("normal", np.bincount(groups, minlength=COUNT) / len(groups)))
@@ -184,10 +181,6 @@ def test_the_latents_first_number_chooses_as_often_as_the_groups_are(built, rand
 
 def test_the_step_is_that_of_labelled_images(built, random_data):
     """Trained with labels that say the same, and the same weights, the network within comes to the same."""
-    from ms_gan.recipes.build import build_sampler, build_step
-    from ms_gan.runtime import Device
-    from ms_gan.training.loop import run_cell
-
     labelled = replace(random_data, labels=grouped(random_data.images, COUNT), classes=tuple("abcde"))
     recipe = of_clusters(f"data.classes={COUNT}", "latent.size=63")
     conditional = build_step(recipe, labelled, seed=1)
@@ -211,8 +204,6 @@ def test_the_step_is_that_of_labelled_images(built, random_data):
 
 
 def test_with_labels_clusters_say_nothing(random_data, device):
-    from ms_gan.recipes.build import build_step
-
     names = [
         {parameter.name for parameter in build_step(of_clusters(*settings), random_data, 1).get_parameters()}
         for settings in (["data.classes=10"], ["data.classes=10", "data.clusters=0"])
@@ -232,8 +223,6 @@ def test_with_labels_clusters_say_nothing(random_data, device):
     ],
 )
 def test_what_cannot_go_with_clusters_is_refused(name, settings, named, random_data, device):
-    from ms_gan.recipes.build import build_step
-
     message = refused(build_step, recipes.override(recipes.load(name), settings), random_data, 1)
     assert named in message and "\n" not in message
 
@@ -255,23 +244,13 @@ def data(tmp_path_factory):
     return write_mnist(tmp_path_factory.mktemp("clusters") / "data", 120)
 
 
+def training(recipe, root, *more, steps=36):
+    small = (*SMALL, "--batch-size", "10", "--steps", str(steps), "--output-dir", str(root))
+    return ["train", "--recipe", recipe, *small, *map(str, more)]
+
+
 def arguments(data, root, steps=36):
-    return [
-        "train",
-        "--recipe",
-        "rpgan",
-        "--data-path",
-        str(data),
-        *SMALL,
-        "--batch-size",
-        "10",
-        "--steps",
-        str(steps),
-        "--set",
-        f"data.clusters={COUNT}",
-        "--output-dir",
-        str(root),
-    ]
+    return training("rpgan", root, "--data-path", data, "--set", f"data.clusters={COUNT}", steps=steps)
 
 
 def test_what_nobody_said_is_fitted_to_the_images_and_written_down(data, tmp_path, capsys):
@@ -279,59 +258,29 @@ def test_what_nobody_said_is_fitted_to_the_images_and_written_down(data, tmp_pat
     pictures.mkdir()
     for number, image in enumerate(blobs(130, 3)[0]):
         Image.fromarray(image.transpose(1, 2, 0)).save(pictures / f"{number}.png")
-    here(
-        "train",
-        "--recipe",
-        "stacked_mnist",
-        "--dataset",
-        "folder",
-        "--data-path",
-        pictures,
-        *SMALL,
-        "--batch-size",
-        "10",
-        "--steps",
-        "1",
-        "--output-dir",
-        tmp_path,
-    )
+    here(*training("stacked_mnist", tmp_path, "--dataset", "folder", "--data-path", pictures, steps=1))
     assert "in 2 clusters of similar images" in capsys.readouterr().out
     recipe = json.loads((tmp_path / "stacked_mnist" / "1" / "settings.json").read_text())["recipe"]
     assert recipe["data"]["clusters"] == 2
-    both = [
-        "train",
-        "--recipe",
-        "rpgan",
-        "--data-path",
-        str(data),
-        "--set",
-        "data.classes=10",
-        "--set",
-        "data.clusters=4",
-        "--output-dir",
-        str(tmp_path / "both"),
-    ]
-    assert cli.main(both) == 2 and not (tmp_path / "both").exists()
-    assert "leave out --set data.classes or --set data.clusters" in capsys.readouterr().err
+    both = ("--set", "data.classes=10", "--set", "data.clusters=4")
+    refused = refused_here(capsys, *training("rpgan", tmp_path / "both", "--data-path", data, *both))
+    assert "leave out --set data.classes or --set data.clusters" in refused and not (tmp_path / "both").exists()
 
 
 def test_a_run_whose_images_fall_into_other_clusters_is_not_resumed(data, tmp_path, capsys, monkeypatch):
     here(*arguments(data, tmp_path))
     capsys.readouterr()
     monkeypatch.setattr(clusters, "ROUNDS", 1)
-    assert cli.main(["train", "--resume", str(tmp_path / "rpgan" / "1"), "--steps", "40"]) == 2
-    assert "other clusters than when it began" in capsys.readouterr().err
+    refused = refused_here(capsys, "train", "--resume", tmp_path / "rpgan" / "1", "--steps", 40)
+    assert "other clusters than when it began" in refused
 
 
 def test_a_warm_start_chooses_as_often_as_its_own_images_are(data, tmp_path, capsys):
-    from mindspore import load_checkpoint
-
-    from ms_gan.data.mnist import load_mnist
 
     here(*arguments(data, tmp_path / "first"))
     others = write_mnist(tmp_path / "others", 90)
     here(*arguments(others, tmp_path / "second"), "--warm-start", tmp_path / "first" / "rpgan" / "1")
-    assert "other clusters than those that the networks of the warm start know" in capsys.readouterr().out
+    assert "other clusters than those that the warm start knows" in capsys.readouterr().out
     groups = grouped(load_mnist("train", others).images, COUNT)
     wanted = thresholds("normal", np.bincount(groups, minlength=COUNT) / 90)
     begun = tmp_path / "second" / "rpgan" / "1" / "checkpoints" / "step_00000000"
@@ -348,11 +297,9 @@ def test_a_killed_run_finds_the_groups_again_and_leaves_as_any_generator(data, t
     here(*arguments(data, tmp_path / "whole", steps))
     assert result(killed, steps) == result(whole, steps)
 
-    assert cli.main(["export", str(whole)]) == 0
+    here("export", whole)
     drawn = tmp_path / "drawn.npy"
-    assert cli.main(["infer", str(whole / "export"), "--num", "6", "--output", str(drawn)]) == 0
-    from ms_gan.runs.model import load_model
-    from ms_gan.sampling import seeded_inputs
+    here("infer", whole / "export", "--num", 6, "--output", drawn)
 
     trained = load_model(str(whole))
     assert trained.label_names is None
@@ -360,12 +307,6 @@ def test_a_killed_run_finds_the_groups_again_and_leaves_as_any_generator(data, t
 
 
 def test_the_discriminator_judges_an_image_with_the_cluster_it_falls_into(data, tmp_path):
-    from mindspore import Tensor
-
-    from ms_gan.data.mnist import load_mnist
-    from ms_gan.recipes.build import build_discriminator
-    from ms_gan.runs.checkpoints import load_cells
-    from ms_gan.runs.model import load_model
 
     here(*arguments(data, tmp_path))
     trained = load_model(str(tmp_path / "rpgan" / "1"))
@@ -373,7 +314,7 @@ def test_the_discriminator_judges_an_image_with_the_cluster_it_falls_into(data, 
     discriminate, reason = trained.discriminator(train)
     assert reason is None
     network = build_discriminator(trained.recipe)
-    load_cells(trained.checkpoint, {"discriminator": network.discriminator})
+    load_cells(trained.checkpoint, {"discriminator": network.network})
     network.set_train(False)
     groups = clusters.find_clusters(train.images, COUNT).of(test.images[:9])
     assert len(set(groups)) > 1

@@ -1,4 +1,4 @@
-"""Which images of a folder are held out, and whose labels are found without being asked for."""
+"""Which images of a folder are the test split, and whose labels are found without being asked for."""
 
 from __future__ import annotations
 
@@ -6,19 +6,20 @@ import hashlib
 import json
 import os
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.image_folders import WANTED, afresh, fill, load, refusal
+from helpers.image_folders import afresh, fill, load, refusal
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ms_gan import data
-from ms_gan.data.description import DataRequest, ImageData, NothingHeldOut
-from ms_gan.data.folder.tables import Labels, Row
-from ms_gan.data.folder.tenth import choose_tenth
+from ms_gan.data.description import DataRequest, ImageData, NoTestSplit
+from ms_gan.data.folder.splits import choose_tenth
+from ms_gan.data.folder.tables import Labels, Place, Row
 from ms_gan.data.hold_out import split_validation
 from ms_gan.errors import UserError
+from ms_gan.runs.provenance import Provenance
 from ms_gan.schema.recipe import Data
 
 
@@ -34,49 +35,37 @@ def by_digest(names):
 
 
 def classes_of(home, of_file):
-    """Write images, of which two are held out by their names, with the class that a function gives each place."""
+    """Write images, of which two are test images by their names, with the class that a function gives each place."""
     names = by_digest(f"{number}.png" for number in range(20))
     table = "".join(f"{name},{of_file(place)}\n" for place, name in enumerate(names))
     return names, fill(home, names, {"labels.csv": f"file,label\n{table}"})
 
 
-def test_the_last_image_of_a_class_is_not_held_out(tmp_path):
+def test_the_last_image_of_a_class_is_no_test_image(tmp_path):
     names, _ = classes_of(tmp_path, lambda place: "rare" if place == 1 else "common")
     train, test = (load(tmp_path, split, classes=2) for split in ("train", "test"))
-    assert train.held_out_but == test.held_out_but == (names[1],)
+    assert train.test_split_but == test.test_split_but == (names[1],)
     assert test.names == (names[0],) and names[1] in train.names and len(train.names) == 19
-    assert np.bincount(train.labels).tolist() == [18, 1]
-    assert '1 of 20 images are held out for "test"' in train.notes
+    assert np.bincount(train.labels).tolist() == [18, 1] and train.classes == test.classes == ("common", "rare")
+    assert "1 of 20 images are the test split, and are not trained on" in train.notes
     assert "1 image(s) more would be, but stay for training as the last of a class or tag" in train.notes
-
-
-def test_of_two_that_are_held_out_the_later_digest_stays(tmp_path):
-    names, _ = classes_of(tmp_path, lambda place: "rare" if place < 2 else "common")
-    assert load(tmp_path, "test", classes=2).names == (names[0],)
-    assert load(tmp_path, classes=2).held_out_but == (names[1],)
-
-
-def test_nothing_stays_where_each_class_has_an_image_to_train_on(tmp_path):
-    names, _ = classes_of(tmp_path, lambda place: "rare" if place in (1, 19) else "common")
-    train = load(tmp_path, classes=2)
-    assert train.held_out_but == () and set(load(tmp_path, "test").names) == set(names[:2])
 
 
 def test_a_class_each_holds_nothing_out(tmp_path):
     fill(tmp_path, [f"{number}/0.png" for number in range(20)])
     for classes in (0, 20):
         assert len(load(tmp_path, classes=classes).names) == 20
-        with pytest.raises(NothingHeldOut, match="as each that would be is the last of its class"):
+        with pytest.raises(NoTestSplit, match="as each that would be is the last of its class"):
             load(tmp_path, "test", classes=classes)
 
 
 @pytest.mark.parametrize("classes, max_tags", [(0, 0), (3, 2)])
-def test_the_last_image_of_a_tag_is_not_held_out_whatever_the_recipe_takes(tmp_path, classes, max_tags):
+def test_the_last_image_of_a_tag_is_no_test_image_whatever_the_recipe_takes(tmp_path, classes, max_tags):
     names = by_digest(f"{number}.png" for number in range(20))
     tags = {names[0]: "a", names[1]: "a;rare", names[2]: ""}
     table = "".join(f"{name},{tags.get(name, 'a;b')}\n" for name in names)
     fill(tmp_path, names, {"labels.csv": f"file,tags\n{table}"})
-    assert load(tmp_path, classes=classes, max_tags=max_tags).held_out_but == (names[1],)
+    assert load(tmp_path, classes=classes, max_tags=max_tags).test_split_but == (names[1],)
     assert load(tmp_path, "test", classes=classes, max_tags=max_tags).names == (names[0],)
 
 
@@ -84,7 +73,7 @@ def test_the_split_is_the_same_for_a_recipe_with_classes_and_one_without(tmp_pat
     fill(tmp_path, [f"{number % 7}/{number}.png" for number in range(40)] + ["rare/41.png", "rarer/3.png"])
     for split in ("train", "test"):
         plain, labelled = (load(tmp_path, split, classes) for classes in (0, 9))
-        assert plain.names == labelled.names and plain.held_out_but == labelled.held_out_but
+        assert plain.names == labelled.names and plain.test_split_but == labelled.test_split_but
         assert plain.labelled().sha256 == labelled.sha256 != plain.sha256
 
 
@@ -92,8 +81,9 @@ def test_the_split_is_the_same_for_a_recipe_with_classes_and_one_without(tmp_pat
 @given(st.lists(st.sets(st.integers(0, 12), max_size=3), min_size=1, max_size=60))
 def test_whatever_the_labels_each_has_an_image_to_train_on_and_no_more_stay_than_have_to(of_each):
     names = [f"{number}.png" for number in range(len(of_each))]
-    rows = {name: Row(tuple(map(str, labels)), "") for name, labels in zip(names, of_each)}
-    tenth = choose_tenth(names, Labels(rows, True))
+    rows = {name: Row(tuple(map(str, labels)), Place(Path())) for name, labels in zip(names, of_each)}
+    labels = Labels(Path(), rows, tags=True)
+    tenth = choose_tenth(names, labels)
     up_to, but = tenth
     train, test = ([name for name in names if tenth.holds(name) == is_test] for is_test in (False, True))
     assert {label for name in train for label in rows[name].labels} == {
@@ -104,7 +94,7 @@ def test_whatever_the_labels_each_has_an_image_to_train_on_and_no_more_stay_than
     for name in but:  # the last of at least one class among those with a larger digest and those trained on anyway
         others = [n for n in train if n != name and (digest(n) > up_to or digest(n) > digest(name))]
         assert set(rows[name].labels) - {label for n in others for label in rows[n].labels}
-    assert choose_tenth(names[::-1], Labels(rows, True)) == tenth
+    assert choose_tenth(names[::-1], labels) == tenth
 
 
 # Records of runs
@@ -112,25 +102,21 @@ def test_whatever_the_labels_each_has_an_image_to_train_on_and_no_more_stay_than
 
 def test_with_a_record_only_its_exceptions_count(tmp_path):
     names, _ = classes_of(tmp_path, lambda place: "rare" if place == 1 else "common")
-    up_to = load(tmp_path).held_out_up_to
-    for record, shown in (
-        ({}, names[:2]),
-        ({"held_out_but": []}, names[:2]),
-        ({"held_out_but": [names[0]]}, names[1:2]),
-    ):
-        test = load(tmp_path, "test", classes=2, held_out_up_to=up_to, **record)
-        assert set(test.names) == set(shown) and test.held_out_but == tuple(record.get("held_out_but", ()))
-        train = load(tmp_path, classes=2, held_out_up_to=up_to, **record)
+    up_to = load(tmp_path).test_split_up_to
+    for record, shown in (({}, names[:2]), ({"test_split_but": [names[0]]}, names[1:2])):
+        test = load(tmp_path, "test", classes=2, test_split_up_to=up_to, **record)
+        assert set(test.names) == set(shown) and test.test_split_but == tuple(record.get("test_split_but", ()))
+        train = load(tmp_path, classes=2, test_split_up_to=up_to, **record)
         assert set(train.names) == set(names) - set(shown)
     assert "no image to train on is left of 1 of the classes, such as rare" in " ".join(
-        load(tmp_path, classes=2, held_out_up_to=up_to).notes
+        load(tmp_path, classes=2, test_split_up_to=up_to).notes
     )
 
 
 def test_what_was_trained_on_is_never_shown_after_the_folder_changed(tmp_path):
     names, _ = classes_of(tmp_path, lambda place: "rare" if place == 1 else "common")
     began = load(tmp_path, classes=2)
-    record = {"held_out_up_to": began.held_out_up_to, "held_out_but": list(began.held_out_but)}
+    record = {"test_split_up_to": began.test_split_up_to, "test_split_but": list(began.test_split_but)}
     more = [f"more{number}.png" for number in range(30)]
     table = "".join(f"{name},{'rare' if name in more else 'common'}\n" for name in names + more)
     afresh(tmp_path, names + more, {"labels.csv": f"file,label\n{table}"})
@@ -145,16 +131,16 @@ def test_names_that_are_no_utf_8_are_recorded_and_found_again(tmp_path):
     fill(tmp_path, [*names, strange])
     train, test = (load(tmp_path, split) for split in ("train", "test"))
     assert strange in train.names + test.names and "not UTF-8" in train.why_unlabelled
-    kept = load(tmp_path, "test", held_out_up_to="f" * 64, held_out_but=json.loads(json.dumps([strange])))
-    assert set(kept.names) == set(train.names + test.names) - {strange} and kept.held_out_but == (strange,)
+    kept = load(tmp_path, "test", test_split_up_to="f" * 64, test_split_but=json.loads(json.dumps([strange])))
+    assert set(kept.names) == set(train.names + test.names) - {strange} and kept.test_split_but == (strange,)
 
 
-def test_the_test_images_are_read_with_the_training_images_unless_the_request_says_otherwise(tmp_path):
-    names = by_digest(f"{number}.png" for number in range(10))
-    fill(tmp_path, names)
-    (tmp_path / names[0]).write_bytes(b"?")
-    refusal(tmp_path, names[0], "1 of 10")
-    assert len(load(tmp_path, verify_test=False).names) == 9
+def test_records_with_the_names_of_before_are_read(tmp_path):
+    source = {"path": "x", "skip_unreadable": False, "held_out_up_to": "f", "held_out_but": ["a.png"]}
+    for version in ({}, {"format_version": 2}):
+        found = Provenance.from_json({**version, "data": source, "starts": []}, tmp_path / "record")
+        assert (found.data.test_split_up_to, found.data.test_split_but) == ("f", ("a.png",))
+        assert Provenance.from_json(json.loads(json.dumps(found.to_json())), tmp_path) == found
 
 
 # The vocabulary of a run
@@ -173,15 +159,9 @@ def test_labels_follow_the_vocabulary_of_the_run(tmp_path):
 @pytest.mark.parametrize("split", ["train", "test"])
 def test_labels_that_the_run_does_not_know_are_refused(tmp_path, split):
     fill(tmp_path, ["train/cat/1.png", "train/wolf/2.png", "test/cat/3.png"])
-    refusal(
-        tmp_path,
-        "has other labels than the run, such as 'wolf'",
-        "train/wolf",
-        classes=2,
-        split=split,
-        class_names=["cat", "dog"],
-    )
-    assert "other labels than the run" in load(tmp_path, split, class_names=["cat"]).why_unlabelled
+    why = "train/wolf: 'wolf' does not occur in the run"
+    refusal(tmp_path, why, classes=2, split=split, class_names=["cat", "dog"])
+    assert load(tmp_path, split, class_names=["cat"]).why_unlabelled == why
 
 
 def test_a_class_is_the_same_in_every_unicode_form(tmp_path):
@@ -207,28 +187,17 @@ def test_labels_are_found_for_a_recipe_without(tmp_path):
     assert found.at_size(2).names == found.names and found.at_size(2).spare is found.spare
 
 
-def test_names_and_spare_labels_go_with_the_images_that_are_left(tmp_path):
-    fill(tmp_path, ["a/1.png", "b/2.png", "c/3.png"])
-    (tmp_path / "b" / "2.png").write_bytes(b"?")
-    found = data.load("folder", "train", tmp_path, WANTED, skip_unreadable=True)
-    assert found.names == ("a/1.png", "c/3.png") and found.spare[0].tolist() == [0, 2]
-    labelled = data.load("folder", "train", tmp_path, replace(WANTED, classes=3), skip_unreadable=True)
-    assert labelled.classes == ("a", "b", "c") and "no image to train on is left of 1 of the classes, such as b: " in (
-        " ".join(labelled.notes)
-    )
-
-
 @pytest.mark.parametrize(
     "names, table, why",
     [
-        (["a.png", "b.png"], None, "its images are in no class's folder, and there is no labels.csv"),
+        (["a.png", "b.png"], None, "no image of the folder is in a class's folder directly in it, and there is no"),
         (["a.png", "x/b.png"], None, "a.png: is in no class's folder, as x/b.png"),
-        (["set/x/a.png", "set/y/b.png"], None, "its classes' folders are in set/ and not in the folder itself"),
-        (["a.png", "b.png"], "file,tags\na.png,x\nb.png,y\n", "its labels are tags"),
+        (["set/x/a.png", "set/y/b.png"], None, "no image of the folder is in a class's folder directly in it"),
+        (["a.png", "b.png"], "file,tags\na.png,x\nb.png,y\n", "the labels of the folder are tags"),
         (["a.png", "b.png"], "file,label\na.png,x\n", "labels.csv: has no row for b.png"),
         (["a.png", "b.png"], "file,label\na.png,x\nb.png\n", "labels.csv: line 3: has 1 column(s), not 2"),
         (["a.png", "b.png"], "file;label\n", "labels.csv: line 1: the columns are separated by semicolons"),
-        (["a;b,c/a.png", "d/b.png"], None, "a;b,c: 'a;b,c' holds a comma or a line break"),
+        (["a;b,c/a.png", "d/b.png"], None, "a;b,c: 'a;b,c' holds a comma, a line break"),
     ],
 )
 def test_why_there_are_no_labels_is_said_and_is_no_fault(tmp_path, names, table, why):
@@ -242,14 +211,7 @@ def test_why_there_are_no_labels_is_said_and_is_no_fault(tmp_path, names, table,
 def test_a_table_in_which_no_image_has_a_tag_is_no_vocabulary(tmp_path):
     fill(tmp_path, ["a.png", "b.png"], {"labels.csv": "file,tags\na.png,\nb.png,;\n"})
     found = load(tmp_path, classes=2, max_tags=2)
-    assert found.labels is None and found.why_unlabelled == "labels.csv gives no image a tag"
-
-
-def test_other_data_sets_have_neither_names_nor_spare_labels(random_data):
-    assert (random_data.names, random_data.spare, random_data.held_out_but) == ((), None, ())
-    assert random_data.labelled() is random_data and random_data.only(np.arange(3)).names == ()
-    unlabelled = ImageData("x", "train", "x", random_data.images, None, ())
-    assert unlabelled.labelled() is unlabelled and unlabelled.why_unlabelled is None
+    assert found.labels is None and found.why_unlabelled == "labels.csv of the folder gives no image a tag"
 
 
 # Validation images
@@ -274,10 +236,11 @@ def test_each_label_keeps_a_training_image(max_tags):
 # Sizes
 
 
-def test_images_are_brought_to_whole_fractions_of_their_size_only():
+def test_images_are_brought_to_whole_fractions_of_their_size():
     assert numbered().at_size(2).images.shape == (40, 1, 2, 2)
-    with pytest.raises(ValueError, match="4x4 cannot be brought to 3x3"):
-        numbered().at_size(3)
+    for size in (3, 8):
+        with pytest.raises(ValueError, match=f"4x4 cannot be brought to {size}x{size}"):
+            numbered().at_size(size)
 
 
 def test_a_recipes_section_and_a_mapping_of_it_make_the_same_request():

@@ -5,13 +5,11 @@ from __future__ import annotations
 import contextlib
 import csv
 import errno
-import gc
 import io
 import os
 import shutil
 import tracemalloc
 import warnings
-import weakref
 import zlib
 
 import cv2
@@ -25,8 +23,8 @@ from PIL import Image
 from ms_gan.data import folder
 from ms_gan.data.description import DataRequest
 from ms_gan.data.folder import decoding, load_folder
+from ms_gan.data.folder.splits import Tenth, choose_tenth
 from ms_gan.data.folder.tables import composed
-from ms_gan.data.folder.tenth import Tenth, choose_tenth
 from ms_gan.errors import UserError
 from ms_gan.labels import natural_order
 
@@ -36,7 +34,8 @@ LUMINANCE = {RED: 76, GREEN: 150, BLUE: 29, WHITE: 255, BLACK: 0}
 
 def write(path, colour=RED, size=(8, 8), mode="RGB", **options):
     path.parent.mkdir(parents=True, exist_ok=True)
-    Image.new(mode, size, colour).save(path, **options)
+    lossless = {"lossless": True} if path.suffix == ".webp" else {}
+    Image.new(mode, size, colour).save(path, **lossless, **options)
     return path
 
 
@@ -85,10 +84,7 @@ def recorded_crops(monkeypatch, look):
 @pytest.mark.parametrize("suffix", [".png", ".bmp", ".tif", ".TIFF", ".webp", ".PNG", ".gif", ".jpg", ".JPEG", ".jpe"])
 @pytest.mark.parametrize("colour", [RED, GREEN, BLUE, WHITE, BLACK])
 def test_every_format_is_read(tmp_path, suffix, colour):
-    if suffix == ".webp":
-        write(tmp_path / "a.webp", colour, lossless=True)
-    else:
-        write(tmp_path / f"a{suffix}", colour)
+    write(tmp_path / f"a{suffix}", colour)
     exact = suffix.lower() not in (".jpg", ".jpeg", ".jpe")
     assert np.abs(np.subtract(only(load(tmp_path)), colour)).max() <= (0 if exact else 2)
     assert abs(only(load(tmp_path, channels=1))[0] - LUMINANCE[colour]) <= (0 if exact else 2)
@@ -99,40 +95,33 @@ def test_every_format_is_read(tmp_path, suffix, colour):
     [
         ("a.png", "1", 1, WHITE),
         ("a.tif", "1", 0, BLACK),
-        ("a.bmp", "1", 1, WHITE),
         ("a.png", "L", 77, (77, 77, 77)),
-        ("a.jpg", "L", 77, (77, 77, 77)),
         ("a.png", "I;16", 40_000, (156, 156, 156)),
-        ("a.png", "I;16", 65_535, WHITE),
         ("a.png", "I;16", 250, (1, 1, 1)),
         ("a.tif", "I;16", 257, (1, 1, 1)),
         ("a.tif", "I;16B", 40_000, (156, 156, 156)),
         ("a.tif", "I", 40_000, (156, 156, 156)),
-        ("a.png", "LA", (0, 255), BLACK),
         ("a.png", "LA", (0, 0), WHITE),
         ("a.png", "RGBA", (255, 0, 0, 255), RED),
         ("a.png", "RGBA", (255, 0, 0, 0), WHITE),
         ("a.png", "RGBA", (0, 0, 0, 51), (204, 204, 204)),
-        ("a.tif", "RGBA", (0, 0, 0, 51), (204, 204, 204)),
         ("a.webp", "RGBA", (255, 0, 0, 0), WHITE),
-        ("a.tif", "CMYK", (0, 0, 0, 255), BLACK),
         ("a.tif", "CMYK", (255, 0, 0, 0), (0, 255, 255)),
         ("a.jpg", "CMYK", (0, 255, 255, 0), RED),
     ],
 )
 def test_every_pixel_mode_is_read(tmp_path, name, mode, colour, wanted):
-    options = {"lossless": True} if name.endswith("webp") else {}
-    write(tmp_path / name, colour, mode=mode, **options)
+    write(tmp_path / name, colour, mode=mode)
     assert np.abs(np.subtract(only(load(tmp_path)), wanted)).max() <= 2 * name.endswith("jpg")
     grey = 0.299 * wanted[0] + 0.587 * wanted[1] + 0.114 * wanted[2]
     assert abs(only(load(tmp_path, channels=1))[0] - grey) <= 0.5 + 2 * name.endswith("jpg")
 
 
-@pytest.mark.parametrize("transparency, wanted", [(None, BLUE), (1, WHITE), (0, BLUE), (b"\xff\x00", WHITE)])
-@pytest.mark.parametrize("suffix", [".png", ".gif"])
+@pytest.mark.parametrize(
+    "suffix, transparency, wanted",
+    [(".png", None, BLUE), (".png", b"\xff\x00", WHITE), (".png", 1, WHITE), (".gif", 1, WHITE), (".gif", 0, BLUE)],
+)
 def test_palettes_and_their_transparency_are_read(tmp_path, suffix, transparency, wanted):
-    if suffix == ".gif" and isinstance(transparency, bytes):
-        pytest.skip("GIF has no such transparency")
     image = Image.new("P", (8, 8), 1)
     image.putpalette([255, 0, 0, 0, 0, 255])
     options = {} if transparency is None else {"transparency": transparency}
@@ -277,7 +266,7 @@ def test_the_notes_say_what_was_done(tmp_path, monkeypatch):
         "1 of these image(s) were grey",
         "1 of these image(s) had transparency",
         "MB of memory",
-        "2 of 22 images are held out",
+        "2 of 22 images are the test split",
         "left out 1 unreadable image(s), the first of them",
         "broken.png",
     ):
@@ -291,9 +280,12 @@ def test_the_notes_say_what_was_done(tmp_path, monkeypatch):
 
 def test_what_is_no_image_or_hidden_is_ignored(tmp_path):
     fill(tmp_path, ["b.png", "a/c.png", ".hidden.png", ".git/d.png", "__MACOSX/._b.png"])
-    (tmp_path / "read me.txt").write_text("hello")
+    (tmp_path / "a" / "Thumbs.db").write_text("")
     os.mkfifo(tmp_path / "pipe.png")
-    assert load(tmp_path, labelled=False).names == ("a/c.png", "b.png")
+    data = load(tmp_path, labelled=False)
+    assert data.names == ("a/c.png", "b.png") and not any("left out" in note for note in data.notes)
+    (tmp_path / "read me.txt").write_text("hello")
+    assert any(note.startswith("left out 1 file(s)") for note in load(tmp_path, labelled=False).notes)
 
 
 def test_file_names_may_hold_any_character(tmp_path):
@@ -322,39 +314,32 @@ def test_links_are_followed_but_not_in_a_circle(tmp_path):
 
 
 def test_images_come_in_the_order_of_their_paths_however_they_are_listed(tmp_path, monkeypatch):
-    for number, name in enumerate(("b.png", "a/z.png", "B.png", "a.png", "c/d/e.png")):
-        write(tmp_path / name, (number, 0, 0))
-    assert load(tmp_path, labelled=False).images[:, 0, 0, 0].tolist() == [2, 3, 1, 0, 4]
-    before = load(tmp_path, labelled=False).sha256
+    names = ("b.png", "a/z.png", "B.png", "a.png", "c/d/e.png")
     scandir = os.scandir
 
     @contextlib.contextmanager
     def backwards(path):
         with scandir(path) as entries:
-            yield reversed(list(entries))
+            yield sorted(entries, key=lambda entry: entry.name, reverse=True)
 
+    fill(tmp_path, names)
     monkeypatch.setattr(os, "scandir", backwards)
-    assert load(str(tmp_path), labelled=False).sha256 == before
+    assert load(tmp_path, labelled=False).names == tuple(sorted(names))
 
 
 # Refusals
 
 
-def test_no_folder_is_refused(tmp_path):
-    for nothing in (None, ""):
-        with pytest.raises(UserError, match="^the data set folder is read from your images; .*data_path"):
-            load(nothing)
-    assert "does not exist" in refusal(tmp_path / "nowhere")
-    write(tmp_path / "a.png")
-    assert "is a file" in refusal(tmp_path / "a.png")
+def test_no_folder_is_refused():
+    assert refused(load, None).startswith("the data set folder is read from your images; ")
 
 
 def test_folders_without_images_are_refused(tmp_path):
-    assert "is empty" in refusal(tmp_path)
+    assert "holds no image among its 0 file(s)" in refusal(tmp_path)
     (tmp_path / "below").mkdir()
-    (tmp_path / "below" / "a.txt").write_text("")
-    (tmp_path / "b.pdf").write_text("")
-    assert "holds 2 file(s), but no image" in refusal(tmp_path)
+    for name in ("below/a.txt", "b.pdf"):
+        (tmp_path / name).write_text("")
+    assert "holds no image among its 2 file(s)" in refusal(tmp_path)
 
 
 def test_a_folder_that_may_not_be_read_is_refused(tmp_path, monkeypatch):
@@ -420,13 +405,6 @@ def test_an_unreadable_image_is_refused_or_left_out(tmp_path, name, capfd):
     assert capfd.readouterr().err == ""
 
 
-def test_all_unreadable_images_are_counted(tmp_path):
-    fill(tmp_path, ["a.png", "c.png"])
-    for name in ("b.png", "d.jpg", "e.gif"):
-        (tmp_path / name).write_bytes(b"?")
-    refusal(tmp_path, tmp_path / "b.png", "3 of 5 images")
-
-
 def test_pixels_of_an_unknown_range_are_refused(tmp_path):
     write(tmp_path / "a.tif", 0.5, mode="F")
     assert "floating-point" in refusal(tmp_path, tmp_path / "a.tif")
@@ -434,19 +412,17 @@ def test_pixels_of_an_unknown_range_are_refused(tmp_path):
     assert "more than 16 bits" in refusal(tmp_path, tmp_path / "a.tif")
 
 
-def test_a_large_image_costs_no_warning_but_a_refusal(tmp_path, monkeypatch):
+def test_a_larger_image_is_refused(tmp_path, monkeypatch):
     write(tmp_path / "a.png", size=(100, 100))
     monkeypatch.setattr(decoding, "MOST_PIXELS", 9_000)
-    before = Image.MAX_IMAGE_PIXELS
+    refusal(tmp_path, "a.png", "more than 9,000 pixels")
+
+
+def test_an_image_of_108_megapixels_is_read_without_a_warning(tmp_path):
+    Image.new("L", (12_000, 9_000)).save(tmp_path / "a.jpg")
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        refusal(tmp_path, "a.png", "more than 9,000 pixels")
-    assert Image.MAX_IMAGE_PIXELS == before
-
-
-def test_an_image_of_108_megapixels_is_read(tmp_path):
-    Image.new("L", (12_000, 9_000)).save(tmp_path / "a.jpg")
-    assert load(tmp_path).images.shape == (1, 3, 8, 8)
+        assert load(tmp_path).images.shape == (1, 3, 8, 8)
 
 
 # Classes and tags
@@ -480,9 +456,7 @@ def test_a_table_of_tags_is_read(tmp_path):
     assert "line 2" in message and "3 tags" in message and message.endswith("data.max_tags=3")
     assert "one class an image" in refusal(tmp_path, tmp_path / "labels.csv")
     table(tmp_path, "file,tags\nb.png,d,b\nsub\\c.png,\na.png,a;d\n")
-    assert "line 2: has 3 column(s), not 2; write file,tags, tags joined by ;" in refusal(
-        tmp_path, tmp_path / "labels.csv", max_tags=4
-    )
+    assert "tags are joined by ;" in refusal(tmp_path, "labels.csv: line 2: has 3 column(s), not 2", max_tags=4)
 
 
 ROWS = "file,label\na.png,x\nb.png,y\n"
@@ -494,26 +468,17 @@ ROWS = "file,label\na.png,x\nb.png,y\n"
         (b"file,label\na.png,x\nb.png,\xe9\n", ["line 3", "UTF-8"]),
         ("file,label\n".encode("utf-16"), ["line 1", "UTF-8"]),
         ("", ["line 1", "header is missing", "file,label", "file,tags"]),
-        ("\n\n", ["header is missing"]),
         ("a.png,x\nb.png,y\n", ["line 1", "'a.png,x'", "file,label", "file,tags"]),
-        ("file;label\na.png;x\n", ["line 1", "separated by semicolons", "commas"]),
-        ("file,label,more\n", ["line 1", "'file,label,more'"]),
+        ("file,label,more\n", ["line 1", "3 column(s)"]),
         (ROWS + "sub/c.png\n", ["line 4", "1 column(s)"]),
-        (ROWS + "sub/c.png,x,y\n", ["line 4", "3 column(s)"]),
         (ROWS + "sub/d.png,x\n", ["line 4", "no image 'sub/d.png'"]),
-        (ROWS + "sub,x\n", ["line 4", "no image 'sub'"]),
         (ROWS + ",x\n", ["line 4", "no image ''"]),
         (ROWS + "sub/\0c.png,x\n", ["line 4"]),
         (ROWS + "\nsub/../a.png,x\n", ["line 5", "a.png again, after line 2"]),
         (ROWS, ["no row for sub/c.png (1 image(s) in all)"]),
-        ("file,label\n", ["no row for a.png (3 image(s) in all)"]),
-        (ROWS + "sub/c.png, \n", ["line 4", "label is empty"]),
         (ROWS + 'sub/c.png,"x,y"\n', ["line 4", "'x,y'", "comma"]),
         (ROWS + 'sub/c.png,"x\ny"\n', ["line 5", "line break"]),
-        (ROWS + "../c.png,x\n", ["line 4", "leaves"]),
-        (ROWS + "sub/../../c.png,x\n", ["line 4", "leaves"]),
-        (ROWS + "/etc/passwd,x\n", ["line 4", "leaves"]),
-        (ROWS + "C:\\c.png,x\n", ["line 4", "leaves"]),
+        (ROWS + "/etc/passwd,x\n", ["line 4", "no image"]),
         (ROWS + 'sub/c.png,"x\n', ["line 4", "no CSV"]),
         (ROWS + 'sub/c.png,"x"y\n', ["line 4", "no CSV"]),
         ("file,label\n\0\n", ["line 2"]),
@@ -521,23 +486,12 @@ ROWS = "file,label\na.png,x\nb.png,y\n"
 )
 def test_a_wrong_table_is_refused_by_its_line(tmp_path, text, parts):
     table(tmp_path, text)
-    message = refusal(tmp_path, tmp_path / "labels.csv")
-    for part in parts:
-        assert part in message
-
-
-@pytest.mark.parametrize("cell", ["a,b", "a;b,c"])
-def test_no_tag_holds_a_comma(tmp_path, cell):
-    table(tmp_path, f'file,tags\na.png,"{cell}"\n', ["a.png"])
-    assert "comma" in refusal(tmp_path, tmp_path / "labels.csv", max_tags=3)
+    refusal(tmp_path, tmp_path / "labels.csv", *parts)
 
 
 def test_a_table_that_cannot_be_opened_is_refused(tmp_path):
     write(tmp_path / "a.png")
     (tmp_path / "labels.csv").symlink_to(tmp_path / "nowhere")
-    assert "cannot be read" in refusal(tmp_path, tmp_path / "labels.csv")
-    (tmp_path / "labels.csv").unlink()
-    (tmp_path / "labels.csv").mkdir()
     assert "cannot be read" in refusal(tmp_path, tmp_path / "labels.csv")
 
 
@@ -545,16 +499,14 @@ words = st.text(st.characters(blacklist_categories=("C", "Z"), blacklist_charact
 
 
 @settings(deadline=None, max_examples=100, suppress_health_check=[HealthCheck.function_scoped_fixture])
-@given(tags=st.lists(st.sets(words, max_size=4), min_size=3, max_size=3), one_class=st.booleans())
-def test_any_table_that_a_csv_writer_writes_is_read(tmp_path, tags, one_class):
+@given(tags=st.lists(st.sets(words, max_size=4), min_size=3, max_size=3))
+def test_any_table_that_a_csv_writer_writes_is_read(tmp_path, tags):
     names = ["a, b\\c.png", 'c"d.png', "e/é;.png"]
     if not (tmp_path / "e").exists():
         fill(tmp_path, names)
     with open(tmp_path / "labels.csv", "w", encoding="utf-8", newline="") as file:
         writer = csv.writer(file)
-        writer.writerow(["file", "label" if one_class else "tags"])
-        if one_class:
-            tags = [set(sorted(image)[:1]) or {"none"} for image in tags]
+        writer.writerow(["file", "tags"])
         writer.writerows([name, ";".join(image)] for name, image in zip(names, tags))
     tags = [{composed(tag) for tag in image} for image in tags]
     data = load(tmp_path, size=1, max_tags=4)
@@ -566,9 +518,6 @@ def test_any_table_that_a_csv_writer_writes_is_read(tmp_path, tags, one_class):
     for row in data.labels:
         used = row[row > 0].tolist()
         assert used == sorted(used) and not row[len(used) :].any()
-    if one_class:
-        labels = load(tmp_path, size=1).labels
-        assert [{data.classes[label]} for label in labels] == tags
 
 
 @settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
@@ -594,14 +543,6 @@ def test_sub_folders_are_classes(tmp_path):
     assert "comma" in refusal(tmp_path, tmp_path / "cat, or so")
 
 
-@pytest.mark.parametrize("max_tags", [0, 3])
-@pytest.mark.parametrize("names", [["a.png", "b.png"], ["sub/deep/a.png", "sub/deep/b.png"]])
-def test_a_folder_without_table_or_class_folders_has_no_labels(tmp_path, names, max_tags):
-    fill(tmp_path, names)
-    data = load(tmp_path, max_tags=max_tags)
-    assert data.labels is None and data.classes == () and data.max_tags == 0
-
-
 @pytest.mark.parametrize(
     "names, stray", [(["a.png", "sub/b.png"], "a.png"), (["sub/b.png", "sub/deep/c.png"], "sub/deep/c.png")]
 )
@@ -620,13 +561,6 @@ def test_names_and_tags_are_the_same_in_every_unicode_form(tmp_path):
     assert data.classes == ("b", "jalape\xf1o") and data.labels.tolist() == [[1, 0], [2, 0], [1, 2]]
 
 
-def test_a_row_for_a_file_of_another_format_is_explained(tmp_path):
-    table(tmp_path, "file,label\na.png,x\nb.png,x\nsub/c.png,y\nd.HEIC,y\n")
-    assert "there is no image 'd.HEIC'" in refusal(tmp_path, "line 5")
-    (tmp_path / "d.HEIC").write_bytes(b"?")
-    assert "format that is not read" in refusal(tmp_path, "line 5", "d.HEIC")
-
-
 def test_unreadable_images_take_their_labels_with_them(tmp_path):
     table(tmp_path, "file,label\na.png,x\nb.png,y\nsub/c.png,z\n")
     (tmp_path / "b.png").write_bytes(b"?")
@@ -638,14 +572,14 @@ def test_unreadable_images_take_their_labels_with_them(tmp_path):
 # Splits
 
 
-def test_a_tenth_is_held_out_by_name_alone(tmp_path):
+def test_a_tenth_is_the_test_split_by_name_alone(tmp_path):
     for number in range(39):
         write(tmp_path / f"{number}.png", (number, 0, 0), (1, 1))
     train, test = (load(tmp_path, split, 1) for split in ("train", "test"))
     values = [data.images[:, 0, 0, 0].tolist() for data in (train, test)]
     assert len(values[1]) == 3 and sorted(values[0] + values[1]) == list(range(39))
     assert values[1] == [0, 33, 6]  # as sha256sum has it
-    assert "3 of 39 images are held out" in " ".join(test.notes)
+    assert "3 of 39 images are the test split" in " ".join(test.notes)
     (tmp_path / "6.png").write_bytes(b"?")
     assert load(tmp_path, "test", 1, skip_unreadable=True).images[:, 0, 0, 0].tolist() == [0, 33]
     assert load(tmp_path, "train", 1).sha256 == train.sha256
@@ -658,7 +592,7 @@ def test_a_tenth_is_held_out_by_name_alone(tmp_path):
 def test_the_test_tenth_stays_when_others_come():
     names = [f"sub/{number}.png" for number in range(60)]
     for count in range(10, 60):
-        before, after = (choose_tenth(some, None) for some in (names[:count], names[count::-1]))  # one more, backwards
+        before, after = (choose_tenth(some, "") for some in (names[:count], names[count::-1]))  # one more, backwards
         old, new = ({name for name in names[: count + 1] if tenth.holds(name)} for tenth in (before, after))
         old.discard(names[count])
         assert len(old) == count // 10 and len(new) == (count + 1) // 10
@@ -669,13 +603,10 @@ def test_the_test_tenth_stays_when_others_come():
 def test_images_that_were_trained_on_are_no_test_images_and_the_other_way_round(tmp_path):
     fill(tmp_path, [f"{number}.png" for number in range(20)])
     train, test = (load(tmp_path, split) for split in ("train", "test"))
-    record = {"held_out_up_to": train.held_out_up_to, "held_out_but": train.held_out_but}
-    for gone, split, why in (
-        (test, "test", 'none is held out for "test"'),
-        (train, "train", "were held out when the run began"),
-    ):
-        home = tmp_path.with_name(f"without {split}")
-        shutil.copytree(tmp_path, home)
+    record = {"test_split_up_to": train.test_split_up_to, "test_split_but": train.test_split_but}
+    whys = ("none of which is a test image", "were test images when the run began")
+    for gone, split, why in zip((test, train), ("test", "train"), whys):
+        home = shutil.copytree(tmp_path, tmp_path.with_name(f"without {split}"))
         for name in gone.names:
             (home / name).unlink()
         assert why in refusal(home, split=split, **record)
@@ -689,53 +620,7 @@ def test_fewer_than_ten_images_have_no_test_tenth(tmp_path):
     assert [len(load(tmp_path, split).images) for split in ("train", "test")] == [9, 1]
 
 
-def test_both_splits_have_the_classes_of_the_whole(tmp_path):
-    names = [f"{n}.png" for n in range(10)]
-    table(tmp_path, "file,label\n" + "".join(f"{name},{n % 2}\n" for n, name in enumerate(names)), names)
-    train, test = (load(tmp_path, split) for split in ("train", "test"))
-    assert train.classes == test.classes == ("0", "1")
-    assert sorted([*train.labels, *test.labels]) == [0] * 5 + [1] * 5
-
-
-def test_folders_for_train_and_test(tmp_path):
-    fill(tmp_path, ["train/cat/1.png", "train/dog/2.png", "train/ape/3.png", "test/dog/1.png"])
-    (tmp_path / "read me.txt").write_text("not in the way")
-    train, test = (load(tmp_path, split) for split in ("train", "test"))
-    assert train.classes == test.classes == ("ape", "cat", "dog")
-    assert train.labels.tolist() == [0, 1, 2] and test.labels.tolist() == [2]
-    assert not any("held out" in note for note in train.notes + test.notes)
-    (tmp_path / "test" / "dog").rename(tmp_path / "test" / "wolf")
-    assert "'wolf' does not occur in train/" in refusal(tmp_path, tmp_path / "test" / "wolf", split="test")
-    assert load(tmp_path).sha256 == train.sha256
-
-
-def test_tables_in_train_and_test(tmp_path):
-    table(tmp_path / "train", "file,tags\na.png,x;z\nb.png,y\n", ["a.png", "b.png"])
-    table(tmp_path / "test", "file,tags\na.png,z\n", ["a.png"])
-    assert load(tmp_path, max_tags=2).labels.tolist() == [[1, 3], [2, 0]]
-    data = load(tmp_path, "test", max_tags=2)
-    assert data.labels.tolist() == [[3, 0]] and data.classes == ("x", "y", "z")
-    (tmp_path / "test" / "labels.csv").write_text("file,tags\na.png,w\n")
-    assert "line 2: 'w' does not occur" in refusal(tmp_path, tmp_path / "test" / "labels.csv", split="test", max_tags=2)
-    (tmp_path / "test" / "labels.csv").unlink()
-    assert load(tmp_path, "test", max_tags=2).labels is None
-
-
 # Memory
-
-
-def test_few_images_are_decoded_at_a_time(tmp_path, monkeypatch):
-    fill(tmp_path, [f"{number}.png" for number in range(9)])
-    alive = []
-
-    def count_alive(image):
-        gc.collect()
-        alive.append(weakref.ref(image))
-        return sum(reference() is not None for reference in alive)
-
-    most = recorded_crops(monkeypatch, count_alive)
-    load(tmp_path)
-    assert len(most) == 9 and max(most) <= decoding.WORKERS
 
 
 def test_many_images_take_no_more_memory_than_their_array(tmp_path):
@@ -750,4 +635,4 @@ def test_many_images_take_no_more_memory_than_their_array(tmp_path):
         assert tracemalloc.get_traced_memory()[1] < 54 * 3 * 64 * 64 + (1 << 20)
     finally:
         tracemalloc.stop()
-    assert data.images.shape == (28, 3, 64, 64)  # of 60, 6 are held out, 2 of these readable
+    assert data.images.shape == (28, 3, 64, 64)  # of 60, 6 are the test split, 2 of these readable

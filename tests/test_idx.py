@@ -40,30 +40,30 @@ def test_round_trip(tmp_path, array, gzipped):
     assert np.array_equal(read, array)
 
 
+def taken(tmp_path, content):
+    """Return what is read of a file with this content; None where it is refused as it should be."""
+    path = tmp_path / "array"
+    path.write_bytes(content)
+    try:
+        return read_idx(path)
+    except UserError:
+        refusal(path)
+
+
 @quick
 @given(array=byte_arrays, gzipped=st.booleans(), data=st.data())
 def test_every_truncation_is_refused(tmp_path, array, gzipped, data):
-    content = idx_bytes(array)
-    content = gzip.compress(content) if gzipped else content
-    path = tmp_path / "array"
-    path.write_bytes(content[: data.draw(st.integers(0, len(content) - 1))])
-    refusal(path)
+    content = gzip.compress(idx_bytes(array)) if gzipped else idx_bytes(array)
+    assert taken(tmp_path, content[: data.draw(st.integers(0, len(content) - 1))]) is None
 
 
 @quick
 @given(array=byte_arrays, data=st.data())
 def test_every_changed_header_is_refused_or_read_as_what_it_says(tmp_path, array, data):
     content = bytearray(idx_bytes(array))
-    position = data.draw(st.integers(0, 4 * array.ndim + 3))
-    content[position] ^= data.draw(st.integers(1, 255))
-    path = tmp_path / "array"
-    path.write_bytes(content)
-    try:
-        read = read_idx(path)
-    except UserError:
-        refusal(path)
-    else:
-        assert idx_bytes(read) == bytes(content)
+    content[data.draw(st.integers(0, 4 * array.ndim + 3))] ^= data.draw(st.integers(1, 255))
+    read = taken(tmp_path, content)
+    assert read is None or idx_bytes(read) == bytes(content)
 
 
 @quick
@@ -71,28 +71,8 @@ def test_every_changed_header_is_refused_or_read_as_what_it_says(tmp_path, array
 def test_damaged_gzip_is_refused_or_harmless(tmp_path, array, data):
     content = bytearray(gzip.compress(idx_bytes(array)))
     content[data.draw(st.integers(2, len(content) - 1))] ^= data.draw(st.integers(1, 255))
-    path = tmp_path / "array.gz"
-    path.write_bytes(content)
-    try:
-        read = read_idx(path)
-    except UserError:
-        refusal(path)
-    else:
-        assert np.array_equal(read, array)  # the byte stood for a time or a name
-
-
-@quick
-@given(start=st.sampled_from([b"", b"\x1f\x8b", b"\0\0\x08"]), rest=st.binary(max_size=200))
-def test_random_bytes_raise_nothing_else(tmp_path, start, rest):
-    content = start + rest
-    path = tmp_path / "random"
-    path.write_bytes(content)
-    try:
-        read = read_idx(path)
-    except UserError:
-        refusal(path)
-    else:
-        assert idx_bytes(read) == content
+    read = taken(tmp_path, content)
+    assert read is None or np.array_equal(read, array)  # the byte stood for a time or a name
 
 
 @pytest.mark.parametrize(

@@ -54,12 +54,6 @@ def test_shapes_and_ranges(drawn):
     assert len(rows(images)) == 60
 
 
-def test_names_fit_what_reads_lists_of_them():
-    assert len(set(pizza.CLASSES)) == KINDS == 28
-    assert all(name == name.lower().strip() and not set(name) & set(",;=") for name in pizza.CLASSES)
-    assert {"tomato", "mozzarella", "pepperoni", "mushroom", "olive"} <= set(pizza.CLASSES)
-
-
 def test_drawing_is_a_function_of_the_seed(drawn):
     images, labels = drawn
     before = cv2.getNumThreads()
@@ -82,8 +76,6 @@ def test_all_sizes_show_the_same_pizzas(drawn):
     assert abs(halved - small).max() <= 1  # each of the two is rounded once
     whole = pizza.draw_pizzas(2, pizza.CANVAS, seed=5)[0]
     assert abs(whole.reshape(2, 3, 64, 4, 64, 4).mean(axis=(3, 5)) - images[:2]).max() <= 1
-    with pytest.raises(ValueError, match="256"):
-        pizza.draw_pizzas(1, 257, seed=5)
 
 
 def test_every_ingredient_occurs_often():
@@ -94,6 +86,8 @@ def test_every_ingredient_occurs_often():
     assert share.min() > 0.04 and set(popular) == {"tomato", "mozzarella", "pepperoni"}
     many = np.bincount((labels > 0).sum(axis=1), minlength=10) / len(labels)
     assert many[0] == 0 and many[1:].min() > 0.01 and many[2:7].sum() > 0.7
+    assert len(set(pizza.CLASSES)) == KINDS == 28
+    assert all(name == name.lower().strip() and not set(name) & set(",;=") for name in pizza.CLASSES)
 
 
 def test_recipes_are_drawn_as_given(drawn):
@@ -103,14 +97,6 @@ def test_recipes_are_drawn_as_given(drawn):
     swapped = pizza.draw_pizzas(5, 64, seed=5, recipes=labels[5:10].astype(np.int64))
     assert np.array_equal(swapped[1], labels[5:10]) and not rows(swapped[0]) & rows(images)
     assert np.array_equal(swapped[0][..., 0], images[:5, ..., 0])  # only what lies on the pizza is another
-
-
-@pytest.mark.parametrize("recipe", [[2, 1], [3, 3], [0, 4], [KINDS + 1], [-1], [1.5]])
-def test_bad_recipes_are_refused(recipe):
-    with pytest.raises(ValueError, match="recipe"):
-        pizza.draw_pizzas(1, 32, seed=0, recipes=np.array([recipe + [0] * (9 - len(recipe))]))
-    with pytest.raises(ValueError, match=r"\(2, 9\)"):
-        pizza.draw_pizzas(2, 32, seed=0, recipes=np.ones((2, 3), np.int32))
 
 
 def test_every_ingredient_is_visible_at_the_smallest_size(single):
@@ -149,13 +135,7 @@ def test_every_stamp_stays_on_its_easel_and_on_the_canvas():
 
 
 @pytest.mark.parametrize(
-    "wanted",
-    [
-        {"size": 28, "channels": 1, "classes": 0},
-        {"size": 28, "channels": 3, "classes": KINDS, "max_tags": 9},
-        {"size": 32, "channels": 3, "classes": 10, "max_tags": 0},
-        {"size": 32, "channels": 3, "classes": 10, "max_tags": 9},
-    ],
+    "wanted", [dict(size=28, channels=1, classes=0), dict(size=32, channels=3, classes=10, max_tags=9)]
 )
 def test_the_settings_that_a_refusal_names_fix_it(wanted):
     train = pizza.load_pizza("train", 32, count=12)
@@ -180,22 +160,21 @@ def test_loads_colour_and_grey():
     assert pizza.COUNTS == {"train": 6_000, "test": 1_500}
 
 
-def test_other_sizes_and_channels_are_refused():
-    with pytest.raises(UserError, match="1 channel"):
-        pizza.load_pizza("train", 32, channels=2)
+@pytest.mark.parametrize("recipe", [[2, 1], [3, 3], [0, 4], [5, 0, 2], [KINDS + 1], [-1], [1.5], [1] + [0] * 9])
+def test_bad_recipes_are_refused(recipe):
+    with pytest.raises(ValueError, match=r"recipes .* \(1, 9\)"):
+        pizza.draw_pizzas(1, 32, seed=0, recipes=np.array([recipe + [0] * (9 - len(recipe))]))
+
+
+def test_larger_sizes_are_refused():
     with pytest.raises(UserError, match="up to 256"):
         pizza.load_pizza("train", 512)
 
 
-def test_the_cache_is_read_and_not_drawn_again(own_cache, monkeypatch):
+def test_the_cache_is_read_and_not_drawn_again(monkeypatch):
     first = pizza.load_pizza("train", 32, count=6)
     with monkeypatch.context() as without:
         without.setattr(pizza, "draw_pizzas", None)
         assert pizza.load_pizza("train", 32, count=6).sha256 == first.sha256
     others = [dict(size=16), dict(size=32, channels=1), dict(size=32, seed=1)]
     assert len({pizza.load_pizza("train", count=6, **other).sha256 for other in others} | {first.sha256}) == 4
-    (path,) = own_cache.glob("pizza-*-3x32x32-seed-0/images.npy")
-    whole = path.read_bytes()
-    path.write_bytes(whole[:-1] + b"\x07")
-    assert pizza.load_pizza("train", 32, count=6).sha256 == first.sha256
-    assert path.read_bytes() == whole

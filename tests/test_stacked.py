@@ -11,8 +11,9 @@ from helpers.commands import write_mnist
 from ms_gan import data
 from ms_gan.data.description import ImageData
 from ms_gan.data.synthetic import stacked
-from ms_gan.errors import UserError
 from ms_gan.evaluation import judge, scores
+from ms_gan.evaluation.modes import add_modes
+from ms_gan.evaluation.protocol import Subject
 from ms_gan.schema.recipe import Latent
 
 
@@ -52,7 +53,7 @@ def test_it_is_always_the_same_and_its_splits_are_not(tmp_path):
 
 @pytest.mark.parametrize("modes", ["as the test images", "one"])
 def test_modes_are_read_channel_by_channel(modes, readable):
-    judge = SimpleNamespace(class_count=10, read=lambda images: images[:, 0, 0, 0].astype(int) // 20)
+    judge = SimpleNamespace(classes=range(10), read=lambda images: images[:, 0, 0, 0].astype(int) // 20)
     drawn = readable.images if modes != "one" else np.repeat(readable.images[:1], 400, 0)
     found = scores.Scores()
     state = {"at": 0}
@@ -61,15 +62,10 @@ def test_modes_are_read_channel_by_channel(modes, readable):
         state["at"] += len(inputs[0])
         return np.float32(drawn[state["at"] - len(inputs[0]) : state["at"]]) / 255
 
-    scores.add_modes(found, scores.Subject(draw, Latent(2)), judge, readable, None, 1)
+    add_modes(found, Subject(draw, Latent(2)), judge, readable, None, 1)
     assert set(found.generated) == set(found.real) == {"modes_400", "kl_400"}
     assert found.real["modes_400"] == len(np.unique(readable.labels))
     if modes == "one":
         assert found.generated == {"modes_400": 1, "kl_400": pytest.approx(np.log(1000))}
     else:
         assert found.generated == found.real
-
-
-def test_drawn_digits_are_not_read_from_a_folder(tmp_path):
-    with pytest.raises(UserError, match="the data set stacked_digits is drawn, not read; leave out data_path"):
-        data.load("stacked_digits", "train", tmp_path)

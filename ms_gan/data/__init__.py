@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Callable, Optional, Union
 
@@ -12,20 +11,11 @@ from ms_gan.schema.recipe import DATASETS
 if TYPE_CHECKING:  # NumPy is heavy, and the names of the data sets are wanted without it
     from ms_gan.data.description import DataRequest, ImageData
 
-__all__ = ["DATASETS", "DataRequest", "ImageData", "load", "load_default"]
+__all__ = ["DATASETS", "load", "load_default"]
 
 DataPath = Optional[Union[str, Path]]
 STACKED = "stacked_"
-READ = ("mnist", "folder", "arrays")  # from files that a user may have; the others are drawn
-
-
-def __getattr__(name: str) -> Any:
-    """Import the classes of the description when they are first asked for."""
-    if name not in ("DataRequest", "ImageData"):
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ms_gan.data import description
-
-    return getattr(description, name)
+DRAWN = ("digits", "pizza")  # the others are read from files that a user may have
 
 
 def load(
@@ -41,8 +31,9 @@ def load(
 
     if dataset not in DATASETS:
         raise UserError(f"there is no data set {dataset!r}", "take one of ", Setting("dataset", ", ".join(DATASETS)))
-    if dataset.replace(STACKED, "") not in READ and path is not None:
-        raise _not_read(dataset, path)
+    if path is not None and dataset.replace(STACKED, "") in DRAWN:
+        mend = ("leave out ", Setting("data_path"), ", or say what is there, such as ", Setting("dataset", "folder"))
+        raise UserError(f"the data set {dataset} is drawn, not read", *mend)
     request = DataRequest.of(request)
     images = _load(dataset, split, path, request, skip_unreadable)
     return images.with_tags(request.max_tags) if request.max_tags else images
@@ -84,26 +75,6 @@ def _load(dataset: str, split: str, path: DataPath, request: DataRequest, skip_u
         from ms_gan.data.synthetic.digits import load_digits
 
         return load_digits(split)
-    import numpy as np
-
-    from ms_gan.data.description import nothing_to_learn
     from ms_gan.data.mnist import load_mnist
 
-    images = load_mnist(split, path)
-    none = [name for number, name in enumerate(images.classes) if not np.any(images.labels == number)]
-    if request.classes and split == "train" and none:
-        return replace(images, notes=(nothing_to_learn("classes", none),))
-    return images
-
-
-def _not_read(dataset: str, path: str | Path) -> UserError:
-    """Return the fault of a path that is named for a data set that is drawn; it says what is there."""
-    from ms_gan.data.folder.files import images_hint
-    from ms_gan.data.mnist.files import holds_mnist
-
-    hint: tuple[str | Setting, ...] = ()
-    if str(path).strip():
-        mnist = ("it holds MNIST's files: add ", Setting("dataset", "mnist"))
-        hint = mnist if holds_mnist(Path(path)) else images_hint(Path(path))
-    mend = ("leave out ", Setting("data_path"), ", or choose another ", Setting("dataset"))
-    return UserError(f"the data set {dataset} is drawn, not read", *mend, *((" (", *hint, ")") if hint else ()))
+    return load_mnist(split, path)

@@ -6,12 +6,13 @@ import hashlib
 import io
 import zipfile
 import zlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 
-from ms_gan.data.description import ImageData, NothingHeldOut
+from ms_gan.data.description import ImageData, NoTestSplit
 from ms_gan.data.faults import DataFault, one_line
 from ms_gan.errors import Setting
 from ms_gan.files import cache_folder, write_file
@@ -52,15 +53,11 @@ def as_labels(array: np.ndarray | None, count: int, where: str = "labels") -> np
     if array is None:
         return None
     array = np.asarray(array)
-    if array.ndim == 2 and array.shape[1] == 1:
-        array = array[:, 0]
-    if array.shape != (count,) or array.dtype.kind not in "iu" or (count and array.min() < 0):
-        raise DataFault(
-            f"{where}: must be whole numbers from 0, one for each of the {count} images, not {array.dtype} "
-            f"{array.shape}",
-            "number the classes from 0",
-        )
-    return array.astype(np.int32)
+    if array.shape not in ((count,), (count, 1)) or array.dtype.kind not in "iu" or array.min(initial=0) < 0:
+        shape = f"not {array.dtype} {array.shape}"
+        problem = f"{where}: must be whole numbers from 0, one for each of the {count} images, {shape}"
+        raise DataFault(problem, "number the classes from 0")
+    return array.reshape(count).astype(np.int32)
 
 
 def keep_arrays(
@@ -73,26 +70,18 @@ def keep_arrays(
 
     A run records where its data are: kept like this, arrays can be loaded again to resume and to evaluate it.
     """
-    arrays = {"images": as_images(images)}
-    found = as_labels(labels, len(arrays["images"]))
-    if found is not None:
-        arrays["labels"] = found
-    if test is not None:
-        arrays["test_images"] = as_images(test[0], "test images")
-        found = as_labels(test[1], len(arrays["test_images"]), "test labels")
-        if found is not None:
-            arrays["test_labels"] = found
+    test_images, test_labels = test or (None, None)
+    arrays = {"images": as_images(images), "labels": as_labels(labels, len(images))}
+    if test_images is not None:
+        arrays["test_images"] = as_images(test_images, "test images")
+        arrays["test_labels"] = as_labels(test_labels, len(test_images), "test labels")
     if label_names:
         arrays["label_names"] = np.array(list(map(str, label_names)))
     content = io.BytesIO()
-    np.savez_compressed(content, **arrays)
-    digest = hashlib.sha256()
-    for name, array in arrays.items():
-        digest.update(f"{name}{array.dtype.str}{array.shape};".encode() + array.tobytes())
-    path = cache_folder() / "arrays" / f"{digest.hexdigest()[:16]}.npz"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_file(path, content.getvalue())
+    np.savez_compressed(content, **{name: array for name, array in arrays.items() if array is not None})
+    path = cache_folder() / "arrays" / f"{hashlib.sha256(content.getvalue()).hexdigest()[:16]}.npz"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_file(path, content.getvalue())
     return path
 
 
@@ -101,80 +90,69 @@ def load_arrays(split: str, path: str | Path | None) -> ImageData:
 
     It holds `images`, uint8, N×H×W, N×C×H×W or N×H×W×C, and where there are classes `labels`, whole numbers from 0,
     (N,); for the split "test" `test_images` and `test_labels`; and `label_names`, which may be left out. The names of
-    Keras' mnist.npz and of MedMNIST are taken, too. Where there are no test images, a tenth of the images is held
-    out, chosen by their pixels: the same one each time. Raises DataFault for a file that is not like this.
+    Keras' mnist.npz and of MedMNIST are taken, too. Where there are no test images, a tenth of the images is the test
+    split, chosen by their pixels: the same one each time. Raises DataFault for a file that is not like this.
     """
     if path is None:
         raise DataFault("arrays are read from a file", "name an .npz file with ", Setting("data_path"))
     path = Path(path)
-    if path.is_dir() or not path.exists():
-        raise DataFault(f"{path}: no such file", "name an .npz file with an array `images`")
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
-    except (ValueError, OSError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+    except OSError as error:
+        raise DataFault(f"{path}: cannot be read ({error.strerror or error})", "name an .npz file") from error
+    except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataFault(f"{path}: no .npz file of plain arrays ({error})", "write one with np.savez") from error
-    train = _split(arrays, "train", path)
+    train, test = (_split(arrays, each, path) for each in KEYS)
     if train is None:
         raise DataFault(f"{path}: has no array `images`, only {', '.join(arrays) or 'nothing'}", "rename the array")
-    test = _split(arrays, "test", path)
-    if test is not None:
-        _require_alike(train, test, path)
-    names = _names(arrays, [labels for _, labels in filter(None, (train, test)) if labels is not None], path)
     if test is None:
-        tenth = _test_tenth(*train)
-        chosen = tenth if split == "test" else ~tenth
-        images, labels = train[0][chosen], None if train[1] is None else train[1][chosen]
-        if split == "test" and not len(images):
-            raise NothingHeldOut(
-                f"{path}: has no test images, and too few images to hold some out", "add an array `test_images`"
-            )
-    else:
-        images, labels = test if split == "test" else train
-    return ImageData("arrays", split, one_line(f"the file {path}"), images, labels, names)
+        tenth = _test_tenth(train)
+        train, test = train.only(np.flatnonzero(~tenth)), replace(train.only(np.flatnonzero(tenth)), split="test")
+        if split == "test" and not len(test.images):
+            problem = f"{path}: has no test images, and too few images to take some of them"
+            raise NoTestSplit(problem, "add an array `test_images`")
+    _require_alike(train, test, path)
+    return replace(test if split == "test" else train, classes=_names(arrays, (train, test), path))
 
 
-def _split(arrays: dict[str, np.ndarray], split: str, path: Path) -> tuple[np.ndarray, np.ndarray | None] | None:
+def _split(arrays: Mapping[str, np.ndarray], split: str, path: Path) -> ImageData | None:
+    """Return the images and labels of a split, without the names of the classes; None where there are no images."""
     for images, labels in KEYS[split]:
         if images in arrays:
             found = as_images(arrays[images], f"{path}: {images}")
-            return found, as_labels(arrays.get(labels), len(found), f"{path}: {labels}")
+            numbers = as_labels(arrays.get(labels), len(found), f"{path}: {labels}")
+            return ImageData("arrays", split, one_line(f"the file {path}"), found, numbers, ())
     return None
 
 
-def _require_alike(
-    train: tuple[np.ndarray, np.ndarray | None], test: tuple[np.ndarray, np.ndarray | None], path: Path
-) -> None:
+def _require_alike(train: ImageData, test: ImageData, path: Path) -> None:
     """Raise a fault for test images that no model of the training images could be compared with."""
-    if train[0].shape[1:] != test[0].shape[1:]:
-        raise DataFault(
-            f"{path}: training images are {train[0].shape[1:]} and test images {test[0].shape[1:]}",
-            "bring them to one size and as many channels",
-        )
-    if (train[1] is None) != (test[1] is None):
-        which = "training" if train[1] is None else "test"
+    if train.images.shape[1:] != test.images.shape[1:]:
+        problem = f"{path}: training images are {train.images.shape[1:]} and test images {test.images.shape[1:]}"
+        raise DataFault(problem, "bring them to one size and as many channels")
+    if (train.labels is None) != (test.labels is None):
+        which = "training" if train.labels is None else "test"
         raise DataFault(f"{path}: the {which} images have no labels, and the others have", "label both, or none")
 
 
-def _names(arrays: dict[str, np.ndarray], labels: list[np.ndarray], path: Path) -> tuple[str, ...]:
+def _names(arrays: Mapping[str, np.ndarray], splits: Sequence[ImageData], path: Path) -> tuple[str, ...]:
     """Return the names of the classes, which are their numbers where the file has no `label_names`."""
+    labels = [split.labels for split in splits if split.labels is not None]
     if not labels:
         return ()
-    count = max(int(each.max(initial=-1)) for each in labels) + 1
+    count = 1 + np.concatenate(labels).max()
     names = tuple(map(str, arrays.get("label_names", np.arange(count)).tolist()))
     if len(names) < count or len(set(names)) < len(names):
-        raise DataFault(
-            f"{path}: label_names must be {count} different names, not {len(names)}", "name each class once"
-        )
+        problem = f"{path}: label_names must be {count} different names, not {len(names)}"
+        raise DataFault(problem, "name each class once")
     return names
 
 
-def _test_tenth(images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
+def _test_tenth(data: ImageData) -> np.ndarray:
     """Return which images are test images: bool (N,). Equal images go together; no class loses its last one."""
-    tenth = np.array([zlib.crc32(image.tobytes()) % ONE_IN == 0 for image in images])
-    if len(images) < ONE_IN:
-        tenth[:] = False
-    for label in np.unique(labels) if labels is not None else ():
-        if tenth[labels == label].all():
-            tenth[labels == label] = False
-    return tenth if not tenth.all() else np.zeros_like(tenth)
+    tenth = np.array([zlib.crc32(image) % ONE_IN == 0 for image in data.images]) & (len(data.images) >= ONE_IN)
+    for label in np.unique(data.labels) if data.labels is not None else ():
+        if tenth[data.labels == label].all():
+            tenth[data.labels == label] = False
+    return tenth & ~tenth.all()

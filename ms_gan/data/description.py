@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -14,16 +14,8 @@ from ms_gan.data.faults import DataFault
 from ms_gan.errors import Setting, UserError
 
 
-class NothingHeldOut(DataFault):
-    """A folder has no image for "test"."""
-
-
-def nothing_to_learn(kind: str, names: Sequence[str]) -> str:
-    """Return a note about classes or tags, as `kind` says, without an image to train on."""
-    return (
-        f"no image to train on is left of {len(names)} of the {kind}, such as {names[0]}: what is drawn of these "
-        "means nothing"
-    )
+class NoTestSplit(DataFault):
+    """The data have no image for "test"."""
 
 
 @dataclass(frozen=True)
@@ -35,7 +27,7 @@ class DataRequest:
     max_tags: how many tags an image may have; 0 for one class an image.
     rotate_and_mirror: images are turned later, so twice the size is better.
     class_names: the classes or tags in the order of their numbers, as a run knows them; None for the data's own.
-    held_out_up_to, held_out_but: those of a run's ImageData, so that a folder holds out what it held out then.
+    test_split_up_to, test_split_but: those of a run's ImageData, so that a folder has the test split that it had then.
     verify_test: read the files of "test", too, when "train" is loaded, to find those that cannot be read.
     """
 
@@ -45,8 +37,8 @@ class DataRequest:
     max_tags: int = 0
     rotate_and_mirror: bool = False
     class_names: tuple[str, ...] | None = None
-    held_out_up_to: str | None = None
-    held_out_but: tuple[str, ...] | None = None
+    test_split_up_to: str | None = None
+    test_split_but: tuple[str, ...] = ()
     verify_test: bool = True
 
     @classmethod
@@ -69,8 +61,8 @@ class ImageData:
     up to that many tags an image: int32 (N, max_tags), 1 + the indices of its tags in rising order, then zeros.
     notes: what a user should know about how the images were made to fit, one line each.
     channels_from: where each channel is a grey image of another data set, the name of that one.
-    held_out_up_to: the digest that separates a folder's "test" images from its "train" ones, see `load_folder`.
-    held_out_but: relative paths of images that stay in "train" in spite of their digests, see `load_folder`.
+    test_split_up_to: the digest that separates a folder's "test" images from its "train" ones, see `load_folder`.
+    test_split_but: relative paths of images that stay in "train" in spite of their digests, see `load_folder`.
     names: of a folder, the relative path of each image; () for other data sets.
     spare: labels, int32 (N,), and their classes' names, that a folder has but its recipe does not take: for judges.
     why_unlabelled: of a folder without labels and spare ones, a sentence fragment that says why.
@@ -85,8 +77,8 @@ class ImageData:
     max_tags: int = 0
     notes: tuple[str, ...] = ()
     channels_from: str | None = None
-    held_out_up_to: str | None = None
-    held_out_but: tuple[str, ...] = ()
+    test_split_up_to: str | None = None
+    test_split_but: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     spare: tuple[np.ndarray, tuple[str, ...]] | None = None
     why_unlabelled: str | None = None
@@ -126,9 +118,9 @@ class ImageData:
         return replace(self, labels=labels, classes=classes, max_tags=0, spare=None)
 
     def at_size(self, size: int) -> ImageData:
-        """Return the data with images of size×size: means of squares of pixels. Theirs must be a multiple of it.
+        """Return the data with images of size×size: means of squares of pixels.
 
-        Raises ValueError if it is not.
+        Raises ValueError unless theirs is a multiple of it.
         """
         count, channels, height, width = self.images.shape
         ratio = height // size
@@ -164,42 +156,28 @@ class ImageData:
             raise UserError(
                 f"{self.called}: images are {found[0]} channel(s) of {found[1]}x{found[2]}, but {channels} of "
                 f"{size}x{size} are needed",
-                "set ",
-                Setting("data.channels", str(found[0])),
-                " ",
-                Setting("data.size", str(found[1])),
-                ", or choose another ",
-                Setting("recipe"),
+                *_set(channels=found[0], size=found[1]),
                 " or other data",
             )
-        if classes:
-            self._require_labels(classes, max_tags)
-
-    def _require_labels(self, classes: int, max_tags: int) -> None:
-        if self.labels is None:
+        own = (0, 0) if self.labels is None else (len(self.classes), self.max_tags)
+        if classes and own != (classes, max_tags):
             why = f" ({self.why_unlabelled})" if self.why_unlabelled else ""
             raise UserError(
-                f"{self.called}: has no labels, but a conditional recipe needs them{why}",
-                "add labels (a folder: labels.csv, or a sub-folder for each class), or, if the recipe's family can do "
-                "without, set ",
-                Setting("data.classes", "0"),
-                " ",
-                Setting("data.max_tags", "0"),
-                ", or choose another ",
-                Setting("recipe"),
+                f"{self.called}: has {_told(*own)}{why}, but this recipe takes {_told(classes, max_tags)}",
+                *(() if own[0] else ("add labels (a folder: labels.csv, or a sub-folder for each class), or ",)),
+                "if its family can take such data, ",
+                *_set(classes=own[0], max_tags=own[1]),
             )
-        own = len(self.classes), self.max_tags
-        if own != (classes, max_tags):
-            has, wanted = (
-                f"{count} tags, up to {most} an image" if most else f"{count} classes, one an image"
-                for count, most in (own, (classes, max_tags))
-            )
-            raise UserError(
-                f"{self.called}: has {has}, but this recipe takes {wanted}",
-                "set ",
-                Setting("data.classes", str(own[0])),
-                " ",
-                Setting("data.max_tags", str(own[1])),
-                ", if its family takes such labels, or choose another ",
-                Setting("recipe"),
-            )
+
+
+def _told(classes: int, max_tags: int) -> str:
+    """Return what labels data have, or are to have, as a message says it."""
+    if not classes:
+        return "no labels"
+    return f"{classes} tags, up to {max_tags} an image" if max_tags else f"{classes} classes, one an image"
+
+
+def _set(**settings: int) -> tuple[str | Setting, ...]:
+    """Return how to make a recipe fit: two settings of its section `data`, or another recipe."""
+    one, other = (Setting(f"data.{name}", str(value)) for name, value in settings.items())
+    return "set ", one, " ", other, ", or choose another ", Setting("recipe")

@@ -33,7 +33,7 @@ def folder_at(path: str | Path, holds: str) -> Path:
     try:
         os.stat(folder)
     except (FileNotFoundError, NotADirectoryError):
-        raise DataFault(f"{folder}: does not exist{_why(folder)}", *mend, _suggestion(folder)) from None
+        raise DataFault(f"{folder}: does not exist{_hint(folder)}", *mend) from None
     except (OSError, ValueError) as error:
         raise DataFault(f"{folder}: cannot be read ({getattr(error, 'strerror', None) or error})", *mend) from error
     if not os.path.isdir(folder):
@@ -41,39 +41,18 @@ def folder_at(path: str | Path, holds: str) -> Path:
     return folder
 
 
-def _why(folder: Path) -> str:
-    """Say in brackets why a path leads nowhere, where that is known."""
-    for place in (folder, *folder.parents):
-        if place.is_symlink() and not os.path.exists(place):
-            return f" ({'it' if place == folder else place} is a link to {os.readlink(place)}, which is not there)"
-        if os.path.exists(place):
-            return "" if os.path.isdir(place) else f" ({place} is a file)"
-    return ""
-
-
-def _suggestion(folder: Path) -> str:
-    """Suggest in brackets the existing folder that is most like a path that leads nowhere; "" where none is."""
-    if os.path.expanduser(folder) != str(folder):
-        return (
-            f" (the shell puts your home in place of ~ only at the start of a word; write "
-            f"{quoted(os.path.expanduser(folder))})"
-        )
-    found = _alike(folder)
-    return f" (did you mean {quoted(found)}?)" if found else ""
-
-
-def _alike(folder: Path) -> Path | None:
-    """Return an existing folder whose path differs in one name, and there only slightly; None where there is none."""
-    for place in (folder, *folder.parents):
-        if place.parent == place or not os.path.isdir(place.parent):
-            continue
-        try:
-            there = sorted(entry.name for entry in os.scandir(place.parent) if entry.is_dir())
-        except OSError:
-            return None
-        same = [name for name in there if name.strip().casefold() == place.name.strip().casefold()]
-        for name in same or difflib.get_close_matches(place.name, there, n=1, cutoff=0.6):
-            rest = folder.relative_to(place)
-            return place.parent / name / rest if os.path.isdir(place.parent / name / rest) else place.parent / name
-        return None
-    return None
+def _hint(folder: Path) -> str:
+    """Say in brackets why a path leads nowhere, or which folder may be meant; "" where neither is known."""
+    home = os.path.expanduser(folder)
+    if home != str(folder):
+        return f" (the shell puts your home in place of ~ only at the start of a word; write {quoted(home)})"
+    missing = folder
+    while not os.path.exists(missing.parent):
+        missing = missing.parent
+    if missing.is_symlink():
+        return f" ({missing} is a link to {os.readlink(missing)}, which is not there)"
+    if not missing.parent.is_dir():
+        return f" ({missing.parent} is a file)"
+    there = {place.name.strip().casefold(): place for place in missing.parent.glob("*") if place.is_dir()}
+    near = difflib.get_close_matches(missing.name.strip().casefold(), there, n=1)
+    return f" (did you mean {quoted(there[near[0]])}?)" if near else ""

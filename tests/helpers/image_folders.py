@@ -9,7 +9,7 @@ from PIL import Image
 
 from helpers.refusals import refused
 from ms_gan import data
-from ms_gan.data import DataRequest
+from ms_gan.data.description import DataRequest
 
 WANTED = DataRequest(size=4, channels=3)
 

@@ -2,17 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from ms_gan.data.description import DataRequest, ImageData, NothingHeldOut
+from ms_gan.data.description import DataRequest, ImageData, NoTestSplit
 from ms_gan.data.faults import DataFault, folder_at, one_line
 from ms_gan.data.folder.decoding import Found, read_images, read_squares
 from ms_gan.data.folder.files import image_names
-from ms_gan.data.folder.labels import FolderLabels, Numbered, Stated, vocabulary_notes
-from ms_gan.data.folder.splits import Splits, find_splits
-from ms_gan.data.folder.tenth import ONE_IN, Tenth, choose_tenth
+from ms_gan.data.folder.labels import FolderLabels, Numbered, vocabulary_notes
+from ms_gan.data.folder.splits import ONE_IN, Splits, Tenth, choose_tenth, find_splits
 from ms_gan.errors import Setting, UserError
 
 MOST_BYTES = 1 << 30  # of finer images
@@ -21,19 +20,16 @@ WORTH_A_NOTE = 100_000_000  # bytes of images
 
 @dataclass(frozen=True)
 class _Split:
-    """The images of a split: in the folder `home`, by `names` relative to it, with the labels that they state.
+    """The images of a split: in the folder `home`, by `names` relative to it, with their labels.
 
-    known: what the training split states. others: the paths of the other split's images. up_to, but: what an ImageData
-    records of the choice.
+    others: the paths of the other split's images. tenth: what an ImageData records of the choice.
     """
 
     home: Path
     names: list[str]
-    own: Stated
-    known: Stated
+    labels: Numbered
     others: list[Path]
-    up_to: str | None
-    but: tuple[str, ...]
+    tenth: tuple[str | None, tuple[str, ...]]
 
 
 def load_folder(split: str, path: str | Path | None, request: DataRequest, skip_unreadable: bool = False) -> ImageData:
@@ -45,109 +41,74 @@ def load_folder(split: str, path: str | Path | None, request: DataRequest, skip_
     natural order. Without `classes` they are spare ones, one class an image, and faults in them say why there are none.
 
     If there are folders for the splits, see `find_splits`, these are the splits. Otherwise "test" is a tenth of the
-    images, see `choose_tenth`. `held_out_up_to` and `held_out_but` of an earlier ImageData hold out what was held out
-    then: in a folder that has changed since, no image of "test" was in "train". The first without the second is the
-    record of a run from before there were exceptions and other spellings of the splits than train/ and test/: it finds
-    what it found. With "train" and `verify_test` the files of "test" are read, too, to find those that cannot be.
-    Raises UserError, one line that names the file, for whatever the user has to correct, and NothingHeldOut for "test"
-    without an image; images that cannot be read are left out with `skip_unreadable`.
+    images, see `choose_tenth`. `test_split_up_to` and `test_split_but` of an earlier ImageData choose what was chosen
+    then: in a folder that has changed since, no image of "test" was in "train". With "train" and `verify_test` the
+    files of "test" are read, too, to find those that cannot be. Raises UserError, one line that names the file, for
+    whatever the user has to correct, and NoTestSplit for "test" without an image; images that cannot be read are left
+    out with `skip_unreadable`.
     """
     if not path:
-        raise UserError(
-            "the data set folder is read from your images",
-            "name the folder that holds them with ",
-            Setting("data_path"),
-        )
+        mend = ("name the folder that holds them with ", Setting("data_path"))
+        raise UserError("the data set folder is read from your images", *mend)
     top = folder_at(path, "the images")
     notes: list[str] = []
     names = image_names(top, notes)
     labels = FolderLabels(top, request)
-    record_of_before = request.held_out_up_to is not None and request.held_out_but is None
-    splits = find_splits(top, names, exactly=record_of_before)
+    splits = find_splits(top, names)
     if splits:
-        chosen = _from_folders(split, top, names, notes, labels, splits, request)
+        chosen = _from_folders(split, top, names, notes, labels, splits)
     else:
         chosen = _from_tenths(split, top, names, notes, labels, request)
-    return _read(
-        split, path, chosen, labels.numbered(chosen.own, chosen.known, chosen.names), notes, request, skip_unreadable
-    )
+    return _read(split, path, chosen, notes, request, skip_unreadable)
 
 
 def _from_folders(
-    split: str,
-    top: Path,
-    names: Sequence[str],
-    notes: list[str],
-    labels: FolderLabels,
-    splits: Splits,
-    request: DataRequest,
+    split: str, top: Path, names: Sequence[str], notes: list[str], labels: FolderLabels, splits: Splits
 ) -> _Split:
     """Return a split that has a folder of its own; add notes."""
     inside = {part: [name[len(part) + 1 :] for name in names if name.startswith(f"{part}/")] for part in splits if part}
-    part = splits.train if split == "train" else splits.test
-    known = labels.of(top / splits.train, inside[splits.train])
-    if not inside[part]:
-        away = (
-            f"{splits.test}/ away, so that {splits.left_out}/ is the split"
-            if splits.left_out
-            else f"both {splits.train}/ and {splits.test}/ away"
-        )
-        raise DataFault(f"{top / part}: holds no images", f"put some there, or take {away}")
-    own = known if split == "train" else labels.of(top / part, inside[part])
-    notes.append(
-        f"the splits are {splits.train}/ ({len(inside[splits.train])} images), which is trained on, and "
-        f"{splits.test}/ ({len(inside[splits.test])}), which is not"
+    train, test, left_out = splits
+    own_part, other_part = (train, test) if split == "train" else (test, train)
+    known = labels.of(top / train, inside[train])
+    own = known if split == "train" else labels.of(top / test, inside[test])
+    both = (
+        f"{train}/ ({len(inside[train])} images), which is trained on, and {test}/ ({len(inside[test])}), which is not"
     )
-    if splits.left_out and inside[splits.left_out]:
-        notes.append(
-            f"left out {splits.left_out}/ ({len(inside[splits.left_out])} image(s)): {splits.train}/ and "
-            f"{splits.test}/ are the splits"
-        )
-    others = [top / splits.test / name for name in inside[splits.test]]
-    record = request.held_out_up_to, tuple(request.held_out_but or ())
-    return _Split(top / part, inside[part], own, known, others, *record)
+    notes.append(f"the splits are {both}")
+    if left_out:
+        notes.append(f"left out {left_out}/ ({len(inside[left_out])} image(s)): {train}/ and {test}/ are the splits")
+    others = [top / other_part / name for name in inside[other_part]]
+    numbered = labels.numbered(own, known, inside[own_part])
+    return _Split(top / own_part, inside[own_part], numbered, others, (None, ()))
 
 
 def _from_tenths(
     split: str, top: Path, names: list[str], notes: list[str], labels: FolderLabels, request: DataRequest
 ) -> _Split:
     """Return a split of a folder that has none: its test tenth, or the rest; add notes."""
-    own = labels.of(top, names)
-    up_to, but = request.held_out_up_to, tuple(request.held_out_but or ())
-    tenth = choose_tenth(names, own.labels) if up_to is None else Tenth(up_to, but)
-    test = {name for name in names if tenth.holds(name)}
-    if split == "train" and len(test) == len(names):  # in a folder that has changed
-        raise DataFault(
-            f"{top}: all of its {len(names)} image(s) were held out when the run began",
-            "put those back that it was trained on",
-        )
-    exceptions = len(tenth.but) if up_to is None else 0
+    stated = labels.of(top, names)
+    up_to = request.test_split_up_to
+    tenth = choose_tenth(names, stated) if up_to is None else Tenth(up_to, tuple(request.test_split_but))
+    test = [name for name in names if tenth.holds(name)]
+    train = [name for name in names if not tenth.holds(name)]
+    if split == "train" and not train:  # in a folder that has changed
+        problem = f"{top}: all of its {len(names)} image(s) were test images when the run began"
+        raise DataFault(problem, "put those back that it was trained on")
+    alone = len(tenth.but) if up_to is None else 0
     if split == "test" and not test:
-        alone = ", as each that would be is the last of its class" if exceptions else ""
-        more = f"have at least {ONE_IN}, or " if len(names) < ONE_IN else ""
-        more = "have more images of each class, or " if alone else more
-        raise NothingHeldOut(
-            f'{top}: holds {len(names)} image(s), of which none is held out for "test"{alone}',
-            f"{more}put other images into a folder test/ beside train/",
-        )
+        why = ", as each that would be is the last of its class" if alone else ""
+        mend = f"have at least {ONE_IN}, more of each class, or put other images into a folder test/ beside train/"
+        raise NoTestSplit(f"{top}: holds {len(names)} image(s), none of which is a test image{why}", mend)
     if test:
-        notes.append(f'{len(test)} of {len(names)} images are held out for "test"')
-    if exceptions:
-        notes.append(f"{exceptions} image(s) more would be, but stay for training as the last of a class or tag")
-    mine, others = (
-        [name for name in names if (name in test) == is_test] for is_test in (split == "test", split != "test")
-    )
-    return _Split(top, mine, own, own, [top / name for name in others], *tenth)
+        notes.append(f"{len(test)} of {len(names)} images are the test split, and are not trained on")
+    if alone:
+        notes.append(f"{alone} image(s) more would be, but stay for training as the last of a class or tag")
+    own, others = (train, test) if split == "train" else (test, train)
+    return _Split(top, own, labels.numbered(stated, stated, own), [top / name for name in others], tenth)
 
 
 def _read(
-    split: str,
-    path: str | Path,
-    chosen: _Split,
-    numbered: Numbered,
-    notes: list[str],
-    request: DataRequest,
-    skip_unreadable: bool,
+    split: str, path: str | Path, chosen: _Split, notes: list[str], request: DataRequest, skip_unreadable: bool
 ) -> ImageData:
     """Read the images of a split, and leave out what cannot be read, with its labels."""
     side = 2 * request.size if request.rotate_and_mirror else request.size
@@ -156,7 +117,7 @@ def _read(
         side = request.size
     images, found, failures = read_images(chosen.home, chosen.names, side, request.channels)
     is_read = [chosen.home / name not in failures for name in chosen.names]
-    labels, classes, why_none = numbered
+    labels, classes, why_none = chosen.labels
     labels = None if labels is None else labels[is_read]
     spare = None if labels is None or request.classes else (labels, classes)
     if spare:
@@ -165,13 +126,14 @@ def _read(
     if labels is not None:
         notes.extend(vocabulary_notes(labels, classes, max_tags, split))
     others = chosen.others if request.verify_test and split == "train" else []
-    failures.update((one.path, one.fault) for one in read_squares(others, 1, request.channels) if one.fault)
+    failures.update((file, why) for file, why in read_squares(others, 1, request.channels) if isinstance(why, str))
     if failures:
         notes.append(_without(failures, len(chosen.names) + len(others), skip_unreadable, none_left=not found))
     if images.nbytes > WORTH_A_NOTE:
         notes.append(f"the images take {images.nbytes / 1e6:.0f} MB of memory")
     if side > request.size:
         notes.append("twice as fine as the recipe's, so that turning blurs them less")
+    up_to, but = chosen.tenth
     return ImageData(
         "folder",
         split,
@@ -181,25 +143,22 @@ def _read(
         classes,
         max_tags,
         notes=tuple(map(one_line, _what_was_done(found, side, request.channels) + notes)),
-        held_out_up_to=chosen.up_to,
-        held_out_but=chosen.but,
+        test_split_up_to=up_to,
+        test_split_but=but,
         names=tuple(name for name, kept in zip(chosen.names, is_read) if kept),
         spare=spare,
         why_unlabelled=why_none and one_line(why_none),
     )
 
 
-def _without(failures: dict[Path, str], count: int, skip: bool, none_left: bool) -> str:
+def _without(failures: Mapping[Path, str], count: int, skip: bool, none_left: bool) -> str:
     """Return a note about the images that were left out; raise DataFault if that is not wanted, or none is left."""
     path, reason = next(iter(failures.items()))
     if skip and not none_left:
         return f"left out {len(failures)} unreadable image(s), the first of them {path} ({reason})"
-    mend = (
-        ("repair them or name another folder with ", Setting("data_path"))
-        if skip
-        else ("remove or repair them, or leave them out with ", Setting("skip_unreadable"))
-    )
-    raise DataFault(f"{path}: is unreadable ({reason}), {len(failures)} of {count} images are in all", *mend)
+    problem = f"{path}: is unreadable ({reason}), {len(failures)} of {count} images are in all"
+    leave_out = () if skip else (", or leave them out with ", Setting("skip_unreadable"))
+    raise DataFault(problem, "remove or repair them", *leave_out)
 
 
 def _what_was_done(found: Sequence[Found], side: int, channels: int) -> list[str]:
@@ -207,11 +166,9 @@ def _what_was_done(found: Sequence[Found], side: int, channels: int) -> list[str
     sizes = sorted({what.size for what in found}, key=lambda size: (size[0] * size[1], size))
     ends = dict.fromkeys(f"{width}x{height}" for width, height in (sizes[0], sizes[-1]))
     cropped = "cropped at the centre to squares, " if any(width != height for width, height in sizes) else ""
-    grey, transparent = (sum(column) for column in list(zip(*found))[1:])
-    notes = [
-        f"{len(found)} image(s) of {' to '.join(ends)}, {cropped}brought to {side}x{side} in "
-        f"{'grey' if channels == 1 else 'colour'}"
-    ]
+    colour = "grey" if channels == 1 else "colour"
+    notes = [f"{len(found)} image(s) of {' to '.join(ends)}, {cropped}brought to {side}x{side} in {colour}"]
+    grey, transparent = sum(what.grey for what in found), sum(what.transparent for what in found)
     if grey and channels == 3:
         notes.append(f"{grey} of these image(s) were grey")
     if transparent:

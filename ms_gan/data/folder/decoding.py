@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 import threading
 import warnings
@@ -15,9 +16,7 @@ import cv2
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
-from ms_gan.data.faults import DataFault
 from ms_gan.data.folder.files import FORMATS
-from ms_gan.errors import Setting
 
 MOST_PIXELS = 130_000_000  # of one file: as cameras make; 2 GB while it is decoded
 ONE_AT_A_TIME = 25_000_000  # pixels from which on files are decoded one after the other
@@ -26,22 +25,12 @@ WORKERS = min(4, os.cpu_count() or 1)  # images that are decoded at a time
 BLOCK = 256  # images that wait to be decoded
 
 ORIENTATION = 0x0112  # the tag in EXIF; its values from 2 on are undone by:
-UPRIGHT = dict(
-    enumerate(
-        (
-            Image.Transpose.FLIP_LEFT_RIGHT,
-            Image.Transpose.ROTATE_180,
-            Image.Transpose.FLIP_TOP_BOTTOM,
-            Image.Transpose.TRANSPOSE,
-            Image.Transpose.ROTATE_270,
-            Image.Transpose.TRANSVERSE,
-            Image.Transpose.ROTATE_90,
-        ),
-        start=2,
-    )
-)
+TURNS = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90".split()
+UPRIGHT = {value: Image.Transpose[turn] for value, turn in enumerate(TURNS, start=2)}
 
 _large_file = threading.Lock()
+
+Square = tuple[np.ndarray, "Found"]  # the middle square of an image, uint8 side×side or side×side×3, and what it was
 
 
 class Found(NamedTuple):
@@ -52,93 +41,70 @@ class Found(NamedTuple):
     transparent: bool
 
 
-class Read(NamedTuple):
-    """A file that was looked at: its middle square, uint8 side×side or side×side×3, and what it held; or why not."""
-
-    path: Path
-    square: np.ndarray | None
-    found: Found | None
-    fault: str = ""
-
-
 def read_images(
     home: Path, names: Sequence[str], side: int, channels: int
 ) -> tuple[np.ndarray, list[Found], dict[Path, str]]:
     """Read images: uint8 (N, channels, side, side) of those that can be read, what they held, and the others' faults.
 
-    Raises DataFault where there is not enough memory for them.
+    Raises MemoryError where there is not enough memory for them.
     """
-    try:
-        images = np.empty((len(names), channels, side, side), np.uint8)
-    except MemoryError as error:
-        needed = len(names) * channels * side**2 / 1e9
-        raise DataFault(
-            f"{home}: {len(names)} images of {side}x{side} take {needed:.0f} GB of memory",
-            "give a smaller ",
-            Setting("data.size"),
-            ", or fewer images",
-        ) from error
+    images = np.empty((len(names), channels, side, side), np.uint8)
     found: list[Found] = []
     faults: dict[Path, str] = {}
-    for one in read_squares([home / name for name in names], side, channels):
-        if one.square is None or one.found is None:
-            faults[one.path] = one.fault
+    for path, read in read_squares([home / name for name in names], side, channels):
+        if isinstance(read, str):
+            faults[path] = read
         else:
-            images[len(found)] = one.square.reshape(side, side, channels).transpose(2, 0, 1)
-            found.append(one.found)
+            square, what = read
+            images[len(found)] = square.reshape(side, side, channels).transpose(2, 0, 1)
+            found.append(what)
     return images[: len(found)], found, faults
 
 
-def read_squares(paths: Sequence[Path], side: int, channels: int) -> Iterator[Read]:
-    """Yield what is read of each path, in their order. Some are decoded at a time."""
+def read_squares(paths: Sequence[Path], side: int, channels: int) -> Iterator[tuple[Path, Square | str]]:
+    """Yield each path, in their order, with its middle square and what it held, or with why it cannot be read.
+
+    Some are decoded at a time.
+    """
     from tqdm import tqdm
 
-    def read(path: Path) -> Read:
+    def read(path: Path) -> tuple[Path, Square | str]:
         try:
-            return Read(path, *_read_square(path, side, channels))
+            return path, _read_square(path, side, channels)
         except MemoryError:
             raise
         except Exception as error:  # Pillow raises nearly anything for damaged files
-            return Read(path, None, None, _reason(error))
+            return path, _reason(error)
 
-    most_pixels, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, MOST_PIXELS
-    try:
-        with warnings.catch_warnings(), ThreadPoolExecutor(WORKERS) as pool:
-            warnings.simplefilter("ignore")  # what Pillow reads in spite of a flaw is good enough
-            warnings.simplefilter("error", Image.DecompressionBombWarning)
-            with tqdm(total=len(paths), desc="reading images", unit=" images", delay=1, mininterval=1) as bar:
-                for start in range(0, len(paths), BLOCK):
-                    for one in pool.map(read, paths[start : start + BLOCK]):
-                        bar.update()
-                        yield one
-    finally:
-        Image.MAX_IMAGE_PIXELS = most_pixels
+    with warnings.catch_warnings(), ThreadPoolExecutor(WORKERS) as pool:
+        warnings.simplefilter("ignore")  # what Pillow reads in spite of a flaw is good enough
+        with tqdm(total=len(paths), desc="reading images", unit=" images", delay=1, mininterval=1) as bar:
+            for start in range(0, len(paths), BLOCK):
+                for one in pool.map(read, paths[start : start + BLOCK]):
+                    bar.update()
+                    yield one
 
 
-def _read_square(path: Path, side: int, channels: int) -> tuple[np.ndarray, Found]:
-    """Read the middle square of an image: uint8 side×side, or side×side×3."""
+def _read_square(path: Path, side: int, channels: int) -> Square:
     with Image.open(path, formats=FORMATS) as image:
         size, grey = image.size, image.mode in ("1", "L", "LA") or image.mode.startswith("I")
+        if math.prod(size) > MOST_PIXELS:
+            raise ValueError(f"it has more than {MOST_PIXELS:,} pixels, as decompression bombs have")
         # decodes a JPEG only as finely as is needed
         image.draft("L" if channels == 1 else None, (FINENESS * side, FINENESS * side))
-        with _large_file if image.size[0] * image.size[1] > ONE_AT_A_TIME else contextlib.nullcontext():
-            pixels, upright, transparent = _decoded(image, side, channels)
-    return pixels, Found(size if upright else size[::-1], grey, transparent)
-
-
-def _decoded(image: Image.Image, side: int, channels: int) -> tuple[np.ndarray, bool, bool]:
-    """Return the middle square of an opened file, whether it is as wide as stored, and whether it has transparency."""
-    image.load()
-    orientation = _orientation(image)
-    edge = min(image.size)
-    left, top = ((length - edge) // 2 for length in image.size)
-    square, transparent = _flattened(image.crop((left, top, left + edge, top + edge)), channels)
-    if orientation in UPRIGHT:
-        square = square.transpose(UPRIGHT[orientation])
-    pixels = np.asarray(square)
-    if edge != side:
-        pixels = cv2.resize(pixels, (side, side), interpolation=cv2.INTER_AREA if edge > side else cv2.INTER_CUBIC)
-    return pixels, orientation not in (5, 6, 7, 8), transparent
+        with _large_file if math.prod(image.size) > ONE_AT_A_TIME else contextlib.nullcontext():
+            image.load()
+            orientation = _orientation(image)
+            edge = min(image.size)
+            left, top = ((length - edge) // 2 for length in image.size)
+            square, transparent = _flattened(image.crop((left, top, left + edge, top + edge)), channels)
+            if orientation in UPRIGHT:
+                square = square.transpose(UPRIGHT[orientation])
+            pixels = np.asarray(square)
+            if edge != side:
+                way = cv2.INTER_AREA if edge > side else cv2.INTER_CUBIC
+                pixels = cv2.resize(pixels, (side, side), interpolation=way)
+    return pixels, Found(size[::-1] if orientation in (5, 6, 7, 8) else size, grey, transparent)
 
 
 def _orientation(image: Image.Image) -> int:
@@ -170,6 +136,4 @@ def _flattened(image: Image.Image, channels: int) -> tuple[Image.Image, bool]:
 def _reason(error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         return f"it is damaged, or none of {', '.join(FORMATS)}"
-    if isinstance(error, (Image.DecompressionBombError, Image.DecompressionBombWarning)):
-        return f"it has more than {MOST_PIXELS:,} pixels, as decompression bombs have"
     return str(getattr(error, "strerror", None) or error or type(error).__name__)

@@ -2,25 +2,18 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from ms_gan.data.description import DataRequest, nothing_to_learn
+from ms_gan.data.description import DataRequest
 from ms_gan.data.folder.tables import LABELS, LabelFault, Labels, composed, read_labels
 from ms_gan.errors import Setting
 from ms_gan.labels import natural_order
 
-
-class Stated(NamedTuple):
-    """The labels that a split states, or why it states none; `place` is its folder, such as "test/", or ""."""
-
-    labels: Labels | None
-    why_none: str | None
-    place: str
+MOST_LISTED = 60  # classes in a note
 
 
 class Numbered(NamedTuple):
@@ -41,101 +34,78 @@ class FolderLabels:
         self.top = top
         self.asked_for = request.classes > 0
         self.max_tags = request.max_tags if self.asked_for else 0
-        self.run_classes = request.class_names and tuple(map(composed, request.class_names))
+        self.run_classes = tuple(map(composed, request.class_names or ()))
 
-    def of(self, home: Path, names: Sequence[str]) -> Stated:
-        """Return what the split in the folder `home` states. Raises LabelFault for faults in labels asked for."""
-        place = "" if home == self.top else f"{home.name}/"
+    def of(self, home: Path, names: Sequence[str]) -> Labels | str:
+        """Return what the split in the folder `home` states, or why it states nothing.
+
+        Raises LabelFault for faults in labels asked for.
+        """
         try:
             labels = read_labels(home, names, self.max_tags if self.asked_for else None)
         except LabelFault as error:
-            if self.asked_for:
-                raise
-            return Stated(None, self._relative(error), place)
-        if labels is not None:
-            return Stated(labels, None, place)
-        above = os.path.commonpath([os.path.dirname(name) for name in names] or [""])
-        if above and all(name.count("/") == above.count("/") + 2 for name in names):
-            why_none = f"its classes' folders are in {place}{above}/ and not in {place or 'the folder'} itself"
-            return Stated(None, why_none, place)
-        images = f"the images of {place}" if place else "its images"
-        return Stated(None, f"{images} are in no class's folder, and there is no {place}{LABELS}", place)
+            return self._excused(error)
+        none = f"no image of {self._called(home)} is in a class's folder directly in it, and there is no {LABELS}"
+        return labels or none
 
-    def numbered(self, own: Stated, known: Stated, names: Sequence[str]) -> Numbered:
+    def numbered(self, own: Labels | str, known: Labels | str, names: Sequence[str]) -> Numbered:
         """Return the labels of a split's names.
 
         `known` is what the training split states: its vocabulary counts, unless the run has one. Raises LabelFault for
         faults in labels asked for.
         """
         for stated in (own, known):
-            if stated.labels is None:
-                return Numbered(None, why_none=stated.why_none)
-            if stated.labels.tags and not self.asked_for:
-                whose = f"the labels of {stated.place}" if stated.place else "its labels"
-                return Numbered(None, why_none=f"{whose} are tags")
-        assert own.labels is not None and known.labels is not None
-        of_folder = vocabulary(known.labels)
-        if not of_folder:
-            return Numbered(None, why_none=f"{known.place}{LABELS} gives no image a tag")
+            if isinstance(stated, str):
+                return Numbered(None, why_none=stated)
+            if stated.tags and not self.asked_for:
+                return Numbered(None, why_none=f"the labels of {self._called(stated.home)} are tags")
+        assert not isinstance(own, str) and not isinstance(known, str)
+        there = natural_order({label for row in known.rows.values() for label in row.labels})
+        classes = self.run_classes or tuple(there)
+        if not classes:
+            return Numbered(None, why_none=f"{LABELS} of {self._called(known.home)} gives no image a tag")
         try:
-            self._refuse_others(known.labels)
-            classes = self.run_classes or of_folder
-            where = known.place or "the folder"
-            return Numbered(label_array(own.labels, names, classes, self.max_tags, where), classes)
+            if self.run_classes:
+                _require_known(known, classes, "the run")
+            _require_known(own, classes, self._called(known.home))
+            return Numbered(label_array(own, names, classes, self.max_tags), classes)
         except LabelFault as error:
-            if self.asked_for:
-                raise
-            return Numbered(None, why_none=self._relative(error))
+            return Numbered(None, why_none=self._excused(error))
 
-    def _refuse_others(self, labels: Labels) -> None:
-        """Raise LabelFault for labels that the run does not have."""
-        if not self.run_classes:
-            return
-        for row in labels.rows.values():
-            for label in row.labels:
-                if label not in self.run_classes:
-                    which = f"folder, the folder {self.top}: has" if self.asked_for else "it has"
-                    raise LabelFault(
-                        f"{which} other labels than the run, such as {label!r} ({row.place})",
-                        "use the run's own data, or data with the same labels",
-                    )
+    def _called(self, home: Path) -> str:
+        return "the folder" if home == self.top else f"{home.name}/"
 
-    def _relative(self, error: LabelFault) -> str:
-        """Return what is wrong; a path in it becomes relative to the folder."""
-        start = f"{self.top}{os.sep}"
-        return error.problem[len(start) :] if error.problem.startswith(start) else error.problem
+    def _excused(self, error: LabelFault) -> str:
+        """Return what is wrong with labels that were not asked for; raise it for others."""
+        if self.asked_for:
+            raise error
+        return error.below(self.top)
 
 
-def vocabulary(labels: Labels) -> tuple[str, ...]:
-    """Return every class or tag that occurs, in natural order."""
-    return tuple(natural_order({label for row in labels.rows.values() for label in row.labels}))
+def _require_known(labels: Labels, classes: Sequence[str], where: str) -> None:
+    """Raise LabelFault for a label that is none of the classes, which occur in `where`."""
+    known = set(classes)
+    for label, place in ((label, row.place) for row in labels.rows.values() for label in row.labels):
+        if label not in known:
+            raise LabelFault(
+                place, f"{label!r} does not occur in {where}", "correct it, or use data with the same labels"
+            )
 
 
-def label_array(
-    labels: Labels, names: Sequence[str], classes: tuple[str, ...], max_tags: int, where: str
-) -> np.ndarray:
+def label_array(labels: Labels, names: Sequence[str], classes: Sequence[str], max_tags: int) -> np.ndarray:
     """Return the labels of the names in ImageData's form: int32 (N,), or (N, max_tags) where that is not 0.
 
-    `where` says where the classes occur. Raises LabelFault for an unknown label, and for too many tags.
+    All of them are among the classes. Raises LabelFault for too many tags.
     """
     rows = labels.rows
     numbers = {label: number for number, label in enumerate(classes)}
-    for row in rows.values():
-        for label in row.labels:
-            if label not in numbers:
-                raise LabelFault(
-                    f"{row.place}: {label!r} does not occur in {where}", "correct it, or add such images there"
-                )
-    fullest = max(rows, key=lambda name: len(rows[name].labels))
-    most = len(rows[fullest].labels)
-    if 0 < max_tags < most:
-        raise LabelFault(
-            f"{rows[fullest].place}: {fullest} has {most} tags, but at most {max_tags} are taken",
-            "set ",
-            Setting("data.max_tags", str(most)),
-        )
     if not max_tags:
         return np.array([numbers[rows[name].labels[0]] for name in names], np.int32)
+    fullest = max(rows, key=lambda name: len(rows[name].labels))
+    most = len(rows[fullest].labels)
+    if max_tags < most:
+        what = f"{fullest} has {most} tags, but at most {max_tags} are taken"
+        raise LabelFault(rows[fullest].place, what, "set ", Setting("data.max_tags", str(most)))
     array = np.zeros((len(names), max_tags), np.int32)
     for line, name in zip(array, names):
         line[: len(rows[name].labels)] = sorted(1 + numbers[label] for label in rows[name].labels)
@@ -144,12 +114,13 @@ def label_array(
 
 def vocabulary_notes(labels: np.ndarray, classes: Sequence[str], max_tags: int, split: str) -> list[str]:
     """Return notes: each class or tag with its number of images, which shows typing errors; and what is bad."""
-    count = len(classes)
-    counts = np.bincount(labels.ravel(), minlength=count + 1)[1:] if max_tags else np.bincount(labels, minlength=count)
+    numbers = labels[labels > 0] - 1 if max_tags else labels
+    counts = np.bincount(numbers, minlength=len(classes))
     kind = "tags" if max_tags else "classes"
-    listed = ", ".join(f"{name} ({number})" for name, number in zip(classes, counts[:60]))
-    notes = [f"{count} {kind}: {listed}{', …' if count > 60 else ''}"]
-    none = [name for name, number in zip(classes, counts) if number == 0]
+    listed = ", ".join(f"{name} ({count})" for name, count in zip(classes, counts[:MOST_LISTED]))
+    notes = [f"{len(classes)} {kind}: {listed}{', …' if len(classes) > MOST_LISTED else ''}"]
+    none = [name for name, count in zip(classes, counts) if count == 0]
     if none and split == "train":
-        notes.append(nothing_to_learn(kind, none))
+        what = f"no image to train on is left of {len(none)} of the {kind}, such as {none[0]}"
+        notes.append(f"{what}: what is drawn of these means nothing")
     return notes

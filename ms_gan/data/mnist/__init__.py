@@ -8,13 +8,12 @@ from ms_gan.data.description import ImageData
 from ms_gan.data.faults import DataFault, one_line
 from ms_gan.data.mnist import download
 from ms_gan.data.mnist.download import NoMirror
-from ms_gan.data.mnist.files import FITTING, PREFIXES, STEMS, find_mnist, missing_files
-from ms_gan.data.mnist.idx import read_idx
+from ms_gan.data.mnist.files import PREFIXES, STEMS, find_mnist, spellings
+from ms_gan.data.mnist.idx import read_idx, require
 from ms_gan.files import cache_folder
 
 __all__ = ["NoMirror", "load_mnist"]
 
-SIZE = 28
 CLASSES = tuple("0123456789")
 
 
@@ -35,26 +34,23 @@ def load_mnist(split: str, data_path: str | Path | None = None) -> ImageData:
 
 
 def _read_split(folder: str | Path, split: str, source: str) -> ImageData:
-    found = find_mnist(folder)
+    found, prefix = find_mnist(folder), PREFIXES[split]
     for content in STEMS:
-        if f"{PREFIXES[split]}-{content}" not in found:
-            raise missing_files(Path(folder), split, content)
-    images_path, labels_path = (found[f"{PREFIXES[split]}-{content}"] for content in STEMS)
+        if f"{prefix}-{content}" not in found:
+            expected = " or ".join(spellings(prefix, content))
+            raise DataFault(
+                f"{folder}: the {split} {content} are missing", f"expected {expected}, there or in {split}/"
+            )
+    images_path, labels_path = (found[f"{prefix}-{content}"] for content in STEMS)
     images, labels = read_idx(images_path), read_idx(labels_path)
-    if images.ndim != 3:
-        raise DataFault(f"{images_path}: has {images.ndim} dimension(s), not 3", "get another copy")
-    if images.shape[1:] != (SIZE, SIZE):
-        height, width = images.shape[1:]
-        raise DataFault(f"{images_path}: images are {height}x{width}, not {SIZE}x{SIZE}", "get another copy")
-    if labels.ndim != 1:
-        raise DataFault(f"{labels_path}: has {labels.ndim} dimensions, not 1", "get another copy")
-    if len(images) != len(labels):
-        raise DataFault(
-            f"{labels_path}: has {len(labels)} labels, but {images_path} has {len(images)} images",
-            "get copies that belong together",
-        )
-    if len(images) == 0:
-        raise DataFault(f"{images_path}: holds no images", "get another copy")
-    if labels.max() >= len(CLASSES):
-        raise DataFault(f"{labels_path}: has a label {labels.max()}, not 0 to 9", f"get another copy ({FITTING})")
+    of_one, counted = ("x".join(map(str, shape)) for shape in (images.shape[1:], labels.shape))
+    require(of_one == "28x28", images_path, f"images are {of_one or 'single numbers'}, not 28x28")
+    require(labels.shape == images.shape[:1], labels_path, f"has {counted} labels for {len(images)} images")
+    require(len(images) > 0, images_path, "holds no images")
+    require(
+        labels.max() < len(CLASSES),
+        labels_path,
+        f"has a label {labels.max()}, not 0 to 9",
+        "get another copy (of EMNIST only the sets digits and mnist have labels 0 to 9)",
+    )
     return ImageData("mnist", split, source, images[:, None], labels.astype("int32"), CLASSES)

@@ -30,19 +30,12 @@ MIRRORS = (
     "https://azureopendatastorage.blob.core.windows.net/mnist/",
 )
 STALL_SECONDS = 7.0  # without a byte until a mirror is given up: on a dead network, half a minute for all of them
+OF_THE_DISK = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC}  # no other mirror helps
 OWN_FOLDER = ("name a folder that holds MNIST with ", Setting("data_path"))
 
 
 class NoMirror(UserError):
-    """The network is the reason: no mirror answered, or those that did stopped."""
-
-
-class _MirrorFailed(Exception):
-    """A mirror stalled, refused, or delivered a part of a file."""
-
-
-class _WrongBytes(_MirrorFailed):
-    """A mirror delivered a whole file, but not the published one."""
+    """The network is the reason: a mirror, or each of them, does not answer, or stopped."""
 
 
 def download_mnist(folder: str | Path, mirrors: Sequence[str] = MIRRORS, files: Mapping[str, str] = FILES) -> None:
@@ -54,44 +47,38 @@ def download_mnist(folder: str | Path, mirrors: Sequence[str] = MIRRORS, files: 
     folder = Path(folder)
     missing = [name for name, digest in files.items() if not is_whole(folder / name, digest)]
     failures: dict[str, list[str]] = {}
-    wrong_bytes = False
+    kind: type[UserError] = NoMirror
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for mirror in mirrors if missing else ():
+        for mirror in mirrors:
             try:
-                while missing:
-                    _fetch(mirror + missing[0], folder / missing[0], files[missing[0]])
-                    missing.pop(0)
-                break
-            except _MirrorFailed as error:
-                wrong_bytes |= isinstance(error, _WrongBytes)
+                for name in list(missing):
+                    _fetch(mirror + name, folder / name, files[name])
+                    missing.remove(name)
+            except UserError as error:
                 failures.setdefault(str(error), []).append(urlsplit(mirror).netloc)
+                kind = kind if isinstance(error, NoMirror) else UserError
     except OSError as error:
         reason = error.strerror or error
         mend = ("set MS_GAN_CACHE to a folder that can, or ", *OWN_FOLDER)
         raise UserError(f"{folder}: cannot be written ({reason})", *mend) from error
-    reasons = "; ".join(f"{', '.join(hosts)}: {reason}" for reason, hosts in failures.items())
-    if missing and wrong_bytes:
-        raise UserError(f"MNIST could not be fetched ({reasons})", "try again later, or ", *OWN_FOLDER)
     if missing:
-        raise NoMirror(f"no mirror of MNIST answers ({reasons})", "go online, or ", *OWN_FOLDER)
+        reasons = "; ".join(f"{', '.join(hosts)}: {reason}" for reason, hosts in failures.items())
+        raise kind(f"no mirror has MNIST ({reasons})", "go online, or ", *OWN_FOLDER)
 
 
 def is_whole(path: Path, digest: str) -> bool:
     """Tell whether a file is there and has this SHA-256."""
-    try:
-        return sha256_of_file(path) == digest
-    except OSError:
-        return False
+    return path.is_file() and sha256_of_file(path) == digest
 
 
 def _fetch(url: str, path: Path, digest: str) -> None:
-    """Download a file, and let it take its name when its SHA-256 is the right one. Raises _MirrorFailed, OSError."""
+    """Download a file, and let it take its name when its SHA-256 is the right one. Raises UserError, OSError."""
     temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=".download."))
     try:
         _download(url, temporary / path.name)
         if not is_whole(temporary / path.name, digest):
-            raise _WrongBytes(f"{path.name} is not the published file (its SHA-256 differs)")
+            raise UserError(f"{path.name} is not the published file (its SHA-256 differs)")
         os.replace(temporary / path.name, path)
         print(f"MNIST: fetched {url}", file=sys.stderr)
     finally:
@@ -124,10 +111,10 @@ def _download(url: str, path: Path) -> None:
             if size != before:
                 before, since = size, time.monotonic()
             elif time.monotonic() - since > STALL_SECONDS and thread.is_alive():
-                raise _MirrorFailed(f"nothing came for {STALL_SECONDS:g} s")
+                raise NoMirror(f"nothing came for {STALL_SECONDS:g} s")
     for error in errors:
         while error.__context__ is not None:  # `download` wraps what happened, sometimes twice
             error = error.__context__
-        if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        if isinstance(error, OSError) and error.errno in OF_THE_DISK:
             raise error
-        raise _MirrorFailed(" ".join(str(error).split()))
+        raise NoMirror(" ".join(str(error).split()))

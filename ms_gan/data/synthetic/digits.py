@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from ms_gan.data.description import ImageData
-from ms_gan.data.synthetic.drawn import draw_once
+from ms_gan.data.synthetic.drawn import STREAMS, draw_once
 
 VERSION = 1  # counts the changes of what is drawn, so that no cache outlives one
 COUNTS = {"train": 60_000, "test": 10_000}
-STREAMS = {"train": 1, "test": 2}
 CLASSES = tuple("0123456789")
 
 SIZE = 28
@@ -142,9 +142,6 @@ class _Stroke:
 
 class _Pen:
     def __init__(self) -> None:
-        import cv2
-
-        self._cv2 = cv2
         self._hand = [[[_Stroke(points) for points in variant] for variant in variants] for variants in HAND]
         upright = (
             cv2.FONT_HERSHEY_SIMPLEX,
@@ -157,7 +154,6 @@ class _Pen:
 
     def draw(self, digit: int, thickness: int, grid: np.ndarray, random: np.random.Generator) -> np.ndarray:
         """Draw one digit and warp it by `grid`, float32 (2, 28, 28); returns uint8 (28, 28)."""
-        cv2 = self._cv2
         canvas = np.zeros((CANVAS, CANVAS), dtype=np.uint8)
         if random.random() < HAND_SHARE:
             self._write(canvas, digit, thickness, random)
@@ -173,15 +169,15 @@ class _Pen:
         variants = self._hand[digit]
         for stroke in variants[random.integers(len(variants))]:
             points = np.rint((stroke.curve(random) + CANVAS / 2) * 16).astype(np.int32)
-            self._cv2.polylines(canvas, [points], False, 255, thickness, self._cv2.LINE_AA, shift=4)
+            cv2.polylines(canvas, [points], False, 255, thickness, cv2.LINE_AA, shift=4)
 
     def _print(self, canvas: np.ndarray, digit: int, thickness: int, random: np.random.Generator) -> None:
         font = self._fonts[random.integers(len(self._fonts))]
-        (_, height), _ = self._cv2.getTextSize(CLASSES[digit], font, 1.0, 1)
+        (_, height), _ = cv2.getTextSize(CLASSES[digit], font, 1.0, 1)
         scale = DRAWN / height
-        (width, height), _ = self._cv2.getTextSize(CLASSES[digit], font, scale, 1)
+        (width, height), _ = cv2.getTextSize(CLASSES[digit], font, scale, 1)
         corner = ((CANVAS - width) // 2, (CANVAS + height) // 2)
-        self._cv2.putText(canvas, CLASSES[digit], corner, font, scale, 255, thickness, self._cv2.LINE_AA)
+        cv2.putText(canvas, CLASSES[digit], corner, font, scale, 255, thickness, cv2.LINE_AA)
 
 
 def _maps(thickness: np.ndarray, random: np.random.Generator) -> np.ndarray:

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
 import sys
-from pathlib import Path
 from typing import Callable
 
 import numpy as np
@@ -13,6 +13,7 @@ from ms_gan.errors import UserError
 from ms_gan.files import cache_folder, new_folder, verify_checksums, write_checksums
 
 Arrays = tuple[np.ndarray, np.ndarray]
+STREAMS = {"train": 1, "test": 2}  # of random numbers
 
 
 def draw_once(things: str, name: str, draw: Callable[[], Arrays]) -> Arrays:
@@ -22,35 +23,22 @@ def draw_once(things: str, name: str, draw: Callable[[], Arrays]) -> Arrays:
     `name` must differ for everything that `draw` depends on.
     """
     folder = cache_folder() / name
-    arrays = _read(folder)
-    if arrays is None:
-        arrays = draw()
-        _keep(folder, things, *arrays)
-    return arrays
-
-
-def _read(folder: Path) -> Arrays | None:
-    """Return the images and labels kept in a folder, or None if they are not there whole."""
-    try:
+    with contextlib.suppress(UserError, OSError):
         verify_checksums(folder)
         return np.load(folder / "images.npy"), np.load(folder / "labels.npy")
-    except (UserError, OSError):
-        return None
-
-
-def _keep(folder: Path, things: str, images: np.ndarray, labels: np.ndarray) -> None:
+    images, labels = draw()
     try:
-        if folder.exists():
-            shutil.rmtree(folder)
+        shutil.rmtree(folder, ignore_errors=True)
         with new_folder(folder) as hidden:
             np.save(hidden / "images.npy", images)
             np.save(hidden / "labels.npy", labels)
             write_checksums(hidden)
     except OSError as error:
-        if _read(folder) is None:  # otherwise another process has just kept the same
+        if not folder.is_dir():  # else another process has just kept the same
             reason = error.strerror or error
             print(
                 f"warning: {folder} cannot be written ({reason}), so the {things} are drawn again in each run; "
                 "set MS_GAN_CACHE to a folder that can",
                 file=sys.stderr,
             )
+    return images, labels

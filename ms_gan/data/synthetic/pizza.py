@@ -10,13 +10,12 @@ import cv2
 import numpy as np
 
 from ms_gan.data.description import ImageData
-from ms_gan.data.synthetic.drawn import draw_once
+from ms_gan.data.synthetic.drawn import STREAMS, draw_once
 from ms_gan.data.synthetic.toppings import INGREDIENTS, Stamp, arc, piece
 from ms_gan.errors import Setting, UserError
 
 VERSION = 1  # counts the changes of what is drawn, so that no cache outlives one
 COUNTS = {"train": 6_000, "test": 1_500}
-STREAMS = {"train": 1, "test": 2}
 MAX_TAGS = 9  # most ingredients of a pizza
 HOW_MANY = (0.05, 0.15, 0.2, 0.2, 0.16, 0.11, 0.06, 0.04, 0.03)  # shares of the pizzas with 1, 2, ... ingredients
 
@@ -34,31 +33,16 @@ def load_pizza(split: str, size: int, channels: int = 3, seed: int = 0, count: i
     Images uint8 N x channels x size x size, RGB or, with one channel, their luminance; labels int32 (N, 9) as
     `draw_pizzas` returns them. They are drawn once and then kept in the cache folder, see `draw_once`. Train and test
     come from different random streams.
-    Raises UserError for a size or a number of channels that cannot be drawn.
+    Raises UserError for a size that cannot be drawn.
     """
-    if channels not in (1, 3):
-        raise UserError(
-            f"pizzas have 1 channel (grey) or 3 (RGB), not {channels}",
-            "set ",
-            Setting("data.channels", "1"),
-            " or ",
-            Setting("data.channels", "3"),
-        )
-    if not 1 <= size <= CANVAS:
-        raise UserError(
-            f"pizzas are drawn in sizes up to {CANVAS}, not {size} (data.rotate_and_mirror doubles data.size)",
-            "give a smaller ",
-            Setting("data.size"),
-        )
+    if size > CANVAS:
+        problem = f"pizzas are drawn in sizes up to {CANVAS}, not {size} (data.rotate_and_mirror doubles data.size)"
+        raise UserError(problem, "give a smaller ", Setting("data.size"))
     count = COUNTS[split] if count is None else count
-
-    def draw() -> tuple[np.ndarray, np.ndarray]:
-        images, labels = draw_pizzas(count, size, seed, STREAMS[split])
-        return (images if channels == 3 else _grey(images)), labels
-
-    name = f"pizza-{VERSION}-{split}-{count}-{channels}x{size}x{size}-seed-{seed}"
-    arrays = draw_once("pizzas", name, draw)
-    return ImageData("pizza", split, f"the pizzas drawn from seed {seed}", *arrays, CLASSES, MAX_TAGS)
+    name = f"pizza-{VERSION}-{split}-{count}-3x{size}x{size}-seed-{seed}"
+    images, labels = draw_once("pizzas", name, lambda: draw_pizzas(count, size, seed, STREAMS[split]))
+    images = images if channels == 3 else _grey(images)
+    return ImageData("pizza", split, f"the pizzas drawn from seed {seed}", images, labels, CLASSES, MAX_TAGS)
 
 
 def draw_pizzas(
@@ -68,16 +52,13 @@ def draw_pizzas(
 
     A label is 1 + the indices of the ingredients in CLASSES in rising order, then zeros. `recipes` are such labels, or
     all zeros for a pizza without ingredients; without `recipes`, they are drawn at random. The result depends on the
-    arguments alone. A pizza is the same in every size and for every count; another recipe changes only what is on it.
-    Raises ValueError for malformed recipes, and for a size that is not 1 to 256.
+    arguments alone. A pizza is the same in every size, 1 to 256, and every count; another recipe changes only what is
+    on it. Raises ValueError for other recipes.
     """
     from tqdm import tqdm
 
-    if not 1 <= size <= CANVAS:
-        raise ValueError(f"pizzas can be drawn in sizes from 1 to {CANVAS}, not {size}")
-    if recipes is not None:
-        recipes = np.asarray(recipes)
-        _check(recipes, count)
+    if recipes is not None and not _are_labels(recipes, count):
+        raise ValueError(f"recipes must be whole numbers up to {len(CLASSES)}, rising, then 0: ({count}, {MAX_TAGS})")
     board = _Board()
     images = np.empty((count, 3, size, size), np.uint8)
     labels = np.empty((count, MAX_TAGS), np.int32)
@@ -91,12 +72,13 @@ def draw_pizzas(
     return images, labels
 
 
-def _check(recipes: np.ndarray, count: int) -> None:
+def _are_labels(recipes: np.ndarray, count: int) -> bool:
+    """Tell whether these are labels as `draw_pizzas` returns them."""
     if recipes.shape != (count, MAX_TAGS) or recipes.dtype.kind not in "iu":
-        raise ValueError(f"recipes must be whole numbers, ({count}, {MAX_TAGS}), not {recipes.dtype} {recipes.shape}")
+        return False
     before, after = recipes[:, :-1], recipes[:, 1:]
-    if np.any((recipes < 0) | (recipes > len(CLASSES))) or np.any((after > 0) & ((before == 0) | (after <= before))):
-        raise ValueError(f"a recipe must be numbers from 1 to {len(CLASSES)} in rising order, followed by zeros")
+    rising = (after == 0) | (before > 0) & (after > before)
+    return bool(rising.all() and (recipes >= 0).all() and (recipes <= len(CLASSES)).all())
 
 
 def _grey(images: np.ndarray) -> np.ndarray:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import numpy as np
 
 from ms_gan.data.description import ImageData
+from ms_gan.data.synthetic.drawn import STREAMS
 
 COUNTS = {"train": 128_000, "test": 26_000}  # as Lin et al. 2018 ("PacGAN") train, and as many as they sample
-STREAMS = {"train": 1, "test": 2}
 CLASSES = tuple(f"{number:03}" for number in range(1000))
 
 

@@ -116,11 +116,10 @@ def _slice(
     spots: Spots = (),
     hole: float = 0,
     width: float = 0.2,
-    waves: int = 0,
-    depth: float = 0,
+    wavy: tuple[int, float] = (0, 0),
 ) -> None:
-    """Draw a round slice with a rim of that width, and a hole."""
-    outline = _round(waves=waves, depth=depth) * (1, easel.random.uniform(0.85, 1))
+    """Draw a round slice with a rim of that width, a hole, and as many waves, so high, of its outline."""
+    outline = _round(0, 0, 1, *wavy) * (1, easel.random.uniform(0.85, 1))
     easel.fill(outline, rim)
     easel.mark(outline * (1 - width), flesh)
     _spots(easel, spots)
@@ -141,17 +140,16 @@ def _block(
     corners: Points,
     rim: Colour,
     colour: Colour,
-    stripes: Sequence[float] = (),
-    stripe: Colour = (0, 0, 0),
+    stripes: tuple[Sequence[float], Colour] = ((), (0, 0, 0)),
     spots: Spots = (),
     shake: float = 0.06,
 ) -> None:
-    """Draw a polygon whose corners are shaken, with a rim, and with stripes across at these x."""
+    """Draw a polygon whose corners are shaken, with a rim, and with stripes across: at which x, and their colour."""
     shaken = np.asarray(corners) + easel.random.normal(0, shake, np.shape(corners))
     easel.fill(shaken, rim)
     easel.mark(shaken * 0.8 + shaken.mean(0) * 0.2, colour)
-    for x in stripes:
-        easel.line([(x - 0.15, -1), (x + 0.15, 1)], stripe, 0.14)
+    for x in stripes[0]:
+        easel.line([(x - 0.15, -1), (x + 0.15, 1)], stripes[1], 0.14)
     _spots(easel, spots, 1)
 
 
@@ -279,7 +277,7 @@ INGREDIENTS = (
     Ingredient("olive", 2, 12, 13, _slice, dict(rim=(22, 20, 28), flesh=(62, 54, 70), width=0.5, hole=0.42)),
     Ingredient("onion", 1.6, 9, 20, _onion),
     Ingredient("bell pepper", 1.6, 7, 22, _slice, dict(
-        rim=(30, 124, 20), flesh=(128, 200, 70), width=0.14, hole=0.68, waves=4, depth=0.1)),
+        rim=(30, 124, 20), flesh=(128, 200, 70), width=0.14, hole=0.68, wavy=(4, 0.1))),
     Ingredient("basil", 1.6, 8, 21, _leaf, dict(colour=(56, 160, 40), vein=(160, 220, 110), width=1.05)),
     Ingredient("ham", 1.6, 8, 20, _block, dict(corners=SQUARE, rim=(255, 206, 206), colour=(246, 138, 156))),
     Ingredient("bacon", 1.4, 8, 24, _strip, dict(
@@ -288,11 +286,11 @@ INGREDIENTS = (
     Ingredient("sausage", 1.2, 10, 15, _lump, dict(
         colour=(122, 72, 40), roughness=0.06, spots=((7, 0.14, (84, 44, 22)), (4, 0.12, (176, 116, 70))))),
     Ingredient("pineapple", 1.2, 9, 18, _block, dict(
-        corners=WEDGE, rim=(236, 164, 0), colour=(255, 226, 40), stripes=(-0.4, 0, 0.4), stripe=(240, 180, 10))),
+        corners=WEDGE, rim=(236, 164, 0), colour=(255, 226, 40), stripes=((-0.4, 0, 0.4), (240, 180, 10)))),
     Ingredient("corn", 1.2, 14, 10, _grains, dict(count=3, size=0.52, colour=(252, 190, 0), light=(255, 240, 110))),
     Ingredient("spinach", 1.1, 7, 22, _leaf, dict(colour=(14, 74, 34), vein=(90, 140, 80), width=1.5, stem=0.14)),
     Ingredient("chicken", 1.1, 8, 22, _block, dict(
-        corners=OBLONG, rim=(176, 106, 44), colour=(246, 214, 156), stripes=(-0.55, 0, 0.55), stripe=(108, 56, 20))),
+        corners=OBLONG, rim=(176, 106, 44), colour=(246, 214, 156), stripes=((-0.55, 0, 0.55), (108, 56, 20)))),
     Ingredient("salami", 1.1, 8, 22, _block, dict(
         corners=HALF, rim=(120, 24, 40), colour=(200, 72, 88), spots=((18, 0.09, (252, 220, 212)),), shake=0.01)),
     Ingredient("shrimp", 1, 8, 19, _shrimp),
