@@ -8,6 +8,8 @@ import shutil
 import sys
 from dataclasses import dataclass, replace
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -16,10 +18,12 @@ from helpers.networks import noise_for, takes_a_step
 from helpers.refusals import refused
 
 from ms_gan import recipes
-from ms_gan.recipes import Family, Network
+from ms_gan.recipes import FAMILIES, Family, Network
+from ms_gan.recipes.build import build_discriminator, build_step
 from ms_gan.schema.fields import Settings, whole
-from ms_gan.schema.networks import MLPGenerator
+from ms_gan.schema.networks import BatchNorm, ConvDiscriminator, MLPGenerator
 from ms_gan.schema.updates import LOSSES, GANUpdates
+from ms_gan.steps.base import on_device
 
 FILES = Path(__file__).parent / "recipes"
 SMALL = {"generator.widths": (16, 32), "discriminator.widths": (16,)}
@@ -29,16 +33,6 @@ SMALL = {"generator.widths": (16, 32), "discriminator.widths": (16,)}
 def own(tmp_path):
     """A copy of the recipe file with a family and a network of its own, where nothing else lies."""
     return shutil.copy(FILES / "own_family.py", tmp_path / "mine.py")
-
-
-@pytest.mark.parametrize("name, threshold", [("lsgan", 0.5), ("wgan_gp", None)])
-def test_a_published_system_is_a_file_of_at_most_25_lines(name, threshold, device):
-    file = FILES / f"{name}.py"
-    assert len(file.read_text(encoding="utf-8").splitlines()) <= 25
-    recipe = recipes.load(file)
-    assert recipe.name == name and recipe.updates.threshold == threshold
-    assert recipes.from_json(recipes.to_json(recipe)) == recipe
-    assert takes_a_step(recipe.but(SMALL))
 
 
 def loss_of_discriminator(loss: str, logits: np.ndarray, target: float) -> np.ndarray:
@@ -77,13 +71,8 @@ def test_where_only_differences_of_logits_mean_anything_there_is_no_threshold():
     assert without == {"wasserstein", "relativistic", "relativistic_average"}
 
 
-@pytest.mark.parametrize("loss", LOSSES)
-def test_every_loss_takes_a_step(loss, small_recipe, device):
-    changes = {"updates.loss": loss, "updates.gradient_penalty": 10.0 * (loss == "wasserstein")}
-    assert takes_a_step(small_recipe.but(changes))
-
-
 def test_a_file_is_a_recipe_wherever_it_lies(own, capsys, monkeypatch, tmp_path):
+    """A run keeps a copy of it, since it registers what the recipe needs; of what it prints it keeps none."""
     monkeypatch.chdir(tmp_path)
     here("recipes", "mine.py")
     printed = capsys.readouterr().out
@@ -92,36 +81,8 @@ def test_a_file_is_a_recipe_wherever_it_lies(own, capsys, monkeypatch, tmp_path)
     (tmp_path / "printed.json").write_text(printed)
     here("recipes", tmp_path / "printed.json")
     assert capsys.readouterr().out == printed and recipes.load(own) == recipe == recipes.load("./printed.json")
-
-
-def test_a_record_of_a_run_knows_what_the_file_beside_it_registers(own, tmp_path):
-    record = {"recipe": recipes.to_json(recipes.load(own)), "seed": 1}
-    for table in (recipes.FAMILIES, recipes.NETWORKS):
-        table.pop("own", table.pop(("generator", "one_layer"), None))
-    (tmp_path / "settings.json").write_text(json.dumps(record))
-    assert "family 'own' is not registered" in refused(
-        recipes.load, tmp_path / "settings.json", error=recipes.UnknownFamily
-    )
-    shutil.copy(own, tmp_path / recipes.RECIPE_FILE)
-    assert recipes.load(tmp_path / "settings.json") == recipes.load(own)
-    assert recipes.source_to_keep(tmp_path / "settings.json") == tmp_path / recipes.RECIPE_FILE
-
-
-def test_a_run_keeps_the_file_that_registers_what_its_recipe_needs(own, tmp_path):
-    (tmp_path / "printed.json").write_text("{}")
     assert recipes.source_to_keep(own) == Path(own)
     assert recipes.source_to_keep("mlp") is recipes.source_to_keep(tmp_path / "printed.json") is None
-
-
-def test_a_file_of_the_same_text_is_run_once_and_registers_again(own, tmp_path):
-    """So that a run's copy, opened later in the process, does not make a recipe of before another one's."""
-    recipe = recipes.load(own)
-    family = recipes.FAMILIES["own"]
-    recipes.register(replace(family, label_requirement="none"))
-    (tmp_path / "run").mkdir()
-    recipes.learn(Path(shutil.copy(own, tmp_path / "run" / recipes.RECIPE_FILE)))
-    assert recipes.FAMILIES["own"] is family
-    recipes.check(recipe)
 
 
 def test_a_file_that_changes_is_run_again(own):
@@ -134,11 +95,7 @@ def test_a_file_that_changes_is_run_again(own):
     recipes.check(recipe)
 
 
-def test_what_lies_beside_a_file_can_be_imported(tmp_path, monkeypatch):
-    monkeypatch.setattr(sys, "path", list(sys.path))
-    (tmp_path / "mine.py").write_text("from widths_of_mine import RECIPE\n")
-    (tmp_path / "widths_of_mine.py").write_text("from ms_gan.recipes import load\nRECIPE = load('mlp')\n")
-    assert recipes.load(tmp_path / "mine.py") == recipes.load("mlp")
+LOAD = "from ms_gan.recipes import load\n"
 
 
 @pytest.mark.parametrize(
@@ -148,26 +105,27 @@ def test_what_lies_beside_a_file_can_be_imported(tmp_path, monkeypatch):
         ("mine.py", "\n\nRECIPE = recipe\n", "mine.py, line 3: NameError: name 'recipe' is not defined"),
         ("mine.py", "import no_such_package\n", "line 1: ModuleNotFoundError: No module named 'no_such_package'"),
         ("mine.py", "raise ValueError('two\\nlines')\n", "line 1: ValueError: two lines"),
+        ("mine.py", "raise SystemExit(3)", "line 1: SystemExit: 3"),
         ("mine.py", "\x00", "mine.py: "),
         ("mine.py", "# \udcff", "mine.py"),
+        ("mine.py", f"{LOAD}load('mlp').but({{'latent.size': 0}})", "line 2: recipe mlp: latent.size must be "),
+        ("mine.py", f"{LOAD}load('nope')", "line 2: unknown recipe 'nope'"),
         (
             "mine.py",
-            "from ms_gan.recipes import load\nload('mlp').but({'latent.size': 0})",
-            "line 2: recipe mlp: latent",
+            "from ms_gan.schema.networks import *\nMLPGenerator(5)",
+            "line 2: widths must be a list of whole numbers",
         ),
-        ("mine.py", "from ms_gan.recipes import load\nload('nope')", "line 2: unknown recipe 'nope'"),
+        ("mine.py", "from ms_gan.schema.updates import *\nGANUpdates(los=1)", "line 2: TypeError: "),
+        ("mine.py", "from ms_gan.schema.updates import *\nGANUpdates(loss='wasserstein')", "line 2: gradient_penalty "),
         ("mine.py", "RECIPE = {'name': 'mine'}", "mine.py: RECIPE must be a Recipe, not {"),
+        ("mine.py", "", "mine.py: RECIPE must be a Recipe, not None"),
         ("mine.json", "{", "mine.json: no JSON"),
         ("mine.json", "[" * 100000, "mine.json: no JSON"),
         ("mine.json", "\udcff", "mine.json: no JSON"),
         ("mine.json", "[]", "mine.json: no recipe"),
         ("mine.json", '{"recipe": 3}', "mine.json: no recipe"),
-        (
-            "mine.json",
-            '{"name": "mine", "family": "gan", "schedule": {"epochs": NaN}}',
-            "mine.json: recipe mine: section",
-        ),
-        ("mine.json", '{"name": "mine", "family": "yours"}', "recipe mine: family 'yours' is not registered"),
+        ("mine.json", '{"name": "mine", "family": "gan", "schedule": {"epochs": NaN}}', "mine.json: recipe mine: "),
+        ("mine.json", '{"name": "mine", "family": "yours"}', "mine.json: family 'yours' is not registered"),
         ("other.py", "", "mine.py: no such file"),
         ("other.json", "", "mine.json: no such file"),
     ],
@@ -175,9 +133,6 @@ def test_what_lies_beside_a_file_can_be_imported(tmp_path, monkeypatch):
 def test_a_file_with_a_mistake_is_refused_in_one_line(name, content, said, tmp_path, capsys):
     (tmp_path / name).write_bytes(content.encode("utf-8", "surrogateescape"))
     assert said in refused_here(capsys, "recipes", tmp_path / name.replace("other", "mine"))
-
-
-def test_a_folder_is_no_recipe(tmp_path, capsys):
     assert "no such file" in refused_here(capsys, "recipes", f"{tmp_path}/")
 
 
@@ -196,30 +151,31 @@ class Taken(Settings):
     network: int = 8
 
 
+ONE = ("generator",)
+NO_SETTINGS = "mine: its settings must be a frozen dataclass of Settings"
+
+
 @pytest.mark.parametrize(
     "entry, said",
     [
-        (Family("gan", ("generator",), Mine, object), "gan is a family of ms_gan's own"),
+        (Family("gan", ONE, Mine, object), "gan is a family of ms_gan's own"),
         (Network("mlp_generator", "generator", Mine, object), "mlp_generator is a network of ms_gan's own"),
         (
             Network("mine", "generator", MLPGenerator, object),
             "mine: its settings MLPGenerator are those of the network",
         ),
-        (Network("mine", "generator", Thawed, object), "mine: its settings must be a frozen dataclass of Settings"),
-        (Network("mine", "generator", Settings, object), "mine: its settings must be a frozen dataclass of Settings"),
-        (Network("mine", "generator", dict, object), "mine: its settings must be a frozen dataclass of Settings"),
-        (Network("mine", "generator", Mine(), object), "mine: its settings must be a frozen dataclass of Settings"),
+        (Network("mine", "generator", Thawed, object), NO_SETTINGS),
+        (Network("mine", "generator", Settings, object), NO_SETTINGS),
+        (Network("mine", "generator", dict, object), NO_SETTINGS),
+        (Network("mine", "generator", Mine(), object), NO_SETTINGS),
         (Network("mine", "generator", Taken, object), "none of its settings can be called network"),
         (Network("my own", "generator", Mine, object), "'my own' is no name for a family or a network"),
-        (Family(None, ("generator",), Mine, object), "None is no name for a family or a network"),
+        (Family(None, ONE, Mine, object), "None is no name for a family or a network"),
         (Family("mine", ("discriminator",), Mine, object), "one of its networks must be called generator"),
         (Family("mine", ("generator", "data"), Mine, object), "'data' is no name for a network"),
         (Family("mine", ("generator", "optimizer_x"), Mine, object), "'optimizer_x' is no name for a network"),
         (Family("mine", ("generator", "a.b"), Mine, object), "'a.b' is no name for a network"),
-        (
-            Family("mine", ("generator",), Mine, object, label_requirement="all"),
-            "label_requirement must be one of none, class, any, not 'all'",
-        ),
+        (Family("mine", ONE, Mine, object, label_requirement="all"), "must be none, class or any, not 'all'"),
         (Mine(), "a Family or a Network can be registered, not Mine("),
     ],
 )
@@ -241,11 +197,11 @@ def test_a_recipe_whose_family_or_network_is_not_registered_is_called_so(own):
     del recipes.NETWORKS["generator", "one_layer"]
     names = "conv_decoder, conv_generator, mlp_generator"
     for call in (lambda: recipes.from_json(record), lambda: recipes.override(recipe, ["generator.network=one_layer"])):
-        assert f"use one of {names}" in refused(call, error=recipes.UnknownFamily)
-    assert "settings OneLayer" in refused(recipes.check, recipe, error=recipes.UnknownFamily)
+        assert f"use one of {names}" in refused(call)
+    assert "settings OneLayer" in refused(recipes.check, recipe)
     del recipes.FAMILIES["own"]
     for call in (lambda: recipes.from_json(record), lambda: recipes.check(recipe)):
-        assert refused(call, error=recipes.UnknownFamily).endswith(
+        assert refused(call).endswith(
             "family 'own' is not registered; load the recipe's file, which registers it, or use one of acgan, cvae, "
             "cvae_gan, gan, rpgan"
         )
@@ -263,7 +219,6 @@ def test_settings_of_an_added_family_are_its_own_whatever_they_are_called(own):
     "changes",
     [
         [],
-        ["updates.batches=2"],
         ["updates.batches=0.5"],
         ["updates.batches=40"],
         ["updates.least_batch=8"],
@@ -278,37 +233,14 @@ def test_a_recipe_of_an_added_family_takes_a_step(changes, own, device):
     assert takes_a_step(recipes.override(recipes.load(own), changes))
 
 
-def test_a_family_that_ends_in_no_number_does_not(own, device):
-    Path(own).write_text(Path(own).read_text().replace(".mean()", ".mean() - 3e38 - 3e38"))
-    assert not takes_a_step(recipes.load(own))
-
-
-def test_a_run_whose_file_registers_its_family_goes_all_the_way(own, tmp_path):
-    """Train, go on, evaluate, export, and train again from the record, the file itself being gone."""
-    data, runs = write_mnist(tmp_path / "data", 64), tmp_path / "runs" / "own_family"
-    train = ("train", "--data-path", data, "--output-dir", tmp_path / "runs")
-    run(*train, "--recipe", "mine.py", "--steps", 2, "--set", "generator.width=12", cwd=tmp_path)
-    assert (runs / "1" / recipes.RECIPE_FILE).read_bytes() == (FILES / "own_family.py").read_bytes()
-    Path(own).unlink()
-    run("train", "--resume", runs / "1", "--steps", 4)
-    assert (runs / "1" / "checkpoints" / "step_00000004").is_dir()
-    run("eval", runs / "1", "--output-dir", tmp_path / "eval")
-    run("export", runs / "1", "--output-dir", tmp_path / "bundle")
-    assert (tmp_path / "bundle" / "contract.json").is_file()
-    record = next(path for path in (runs / "1" / "settings.json", runs / "1" / "recipe.json") if path.exists())
-    run(*train, "--recipe", record, "--steps", 1)
-    assert (runs / "2" / recipes.RECIPE_FILE).read_bytes() == (FILES / "own_family.py").read_bytes()
-    assert recipes.load(runs / "2" / record.name).settings()["generator.width"] == 12
-
-
-HELPED = """from mine_helper import WIDTH, Shrunk
-from ms_gan.recipes import Network, load, register
-from mine_parts.cells import ShrunkGenerator
+OWN = (FILES / "own_family.py").read_text(encoding="utf-8")
+HELPED = f"""{OWN}
 from dataclasses import replace
+from mine_helper import WIDTH, Shrunk
+from mine_parts.cells import ShrunkGenerator
 
 register(Network("shrunk", "generator", Shrunk, ShrunkGenerator))
-MLP = load("mlp").but({"discriminator.widths": (16,), "schedule.batch_size": 8})
-RECIPE = replace(MLP, name="helped", networks={**MLP.networks, "generator": Shrunk(WIDTH)})
+RECIPE = replace(RECIPE, name="helped", networks={{"generator": Shrunk(WIDTH)}})
 """
 HELPERS = {
     "mine_helper.py": """from dataclasses import dataclass
@@ -345,20 +277,24 @@ def helped(tmp_path, monkeypatch):
 
 
 def test_a_run_needs_neither_its_recipes_file_nor_what_that_imports(helped, tmp_path):
-    """Train, go on, evaluate, and train again from the record, the folder being gone."""
+    """Train, go on, evaluate, export, and train again from the record, the folder being gone."""
     data, runs = write_mnist(tmp_path / "data", 64), tmp_path / "runs" / "helped"
     train = ("train", "--data-path", data, "--output-dir", tmp_path / "runs")
-    run(*train, "--recipe", "mine.py", "--steps", 1, cwd=helped.parent)
+    run(*train, "--recipe", "mine.py", "--steps", 1, "--set", "generator.width=9", cwd=helped.parent)
     kept = {
         path.relative_to(runs / "1" / "recipe_modules").as_posix() for path in runs.glob("1/recipe_modules/**/*.py")
     }
     assert kept == HELPERS.keys() - {"not_imported.py"}
+    assert (runs / "1" / recipes.RECIPE_FILE).read_bytes() == helped.read_bytes()
     shutil.rmtree(helped.parent)
     run("train", "--resume", runs / "1", "--steps", 2)
     run("eval", runs / "1", "--output-dir", tmp_path / "eval")
+    run("export", runs / "1", "--output-dir", tmp_path / "bundle")
+    assert (tmp_path / "bundle" / "contract.json").is_file()
     run(*train, "--recipe", runs / "1" / "settings.json", "--steps", 1)
     shutil.rmtree(runs / "1")
     run("train", "--resume", runs / "2", "--steps", 2)
+    assert recipes.load(runs / "2" / "settings.json").settings()["generator.width"] == 9
 
 
 def test_a_run_goes_on_with_the_modules_that_it_was_trained_with(helped, tmp_path):
@@ -377,29 +313,70 @@ def test_a_run_goes_on_with_the_modules_that_it_was_trained_with(helped, tmp_pat
     assert recipe.name == found.name
 
 
-def test_a_copy_of_a_file_and_its_modules_is_not_run_again(helped, tmp_path):
-    recipe = recipes.load(helped)
+def test_a_copy_of_a_file_and_its_modules_is_not_run_again_but_registers_again(helped, tmp_path):
+    """So that a run's copy, opened later in the process, does not make a recipe of before another one's."""
+    recipe, family = recipes.load(helped), FAMILIES["own"]
+    recipes.register(replace(family, label_requirement="none"))
     recipes.keep(helped, tmp_path)
-    assert recipes.learn(tmp_path / recipes.RECIPE_FILE).RECIPE is recipe
+    assert recipes.learn(tmp_path / recipes.RECIPE_FILE).RECIPE is recipe and FAMILIES["own"] is family
+    recipes.check(recipe)
 
 
-def test_a_recipe_that_only_this_process_knows_is_not_trained(own, tmp_path):
-    from ms_gan.training.request import TrainRequest
+LATE = """
+class Late:
+    @staticmethod
+    def width():
+        from late_helper import WIDTH
+        return WIDTH
+"""
 
+
+def test_what_is_imported_late_is_that_of_the_recipes_own_folder_or_refused(tmp_path):
+    """Two recipes may have modules of one name beside them."""
+    found = []
+    try:
+        for number in (1, 2):
+            (tmp_path / str(number)).mkdir()
+            (tmp_path / str(number) / "mine.py").write_text(f"NUMBER = {number}\n{LATE}")
+            (tmp_path / str(number) / "late_helper.py").write_text(f"WIDTH = {number}\n")
+            found.append(recipes.learn(tmp_path / str(number) / "mine.py").Late)
+            if number == 1:
+                assert found[0].width() == 1
+        for late in found:
+            assert "several recipes have a module late_helper beside them: " in refused(late.width)
+        (tmp_path / "1" / "late_helper.py").write_text("WIDTH = 2\n")
+        assert [late.width() for late in found] == [2, 2]
+    finally:
+        sys.modules.pop("late_helper", None)
+
+
+def test_a_file_is_kept_with_a_run_wherever_the_process_is(own, tmp_path, monkeypatch):
+    """Also where nobody has loaded it before; and of one that fails nothing stays."""
+    monkeypatch.chdir(tmp_path)
+    source = recipes.source_to_keep("mine.py")
+    for folder in (tmp_path / "first", tmp_path / "second"):
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        recipes.keep(source, folder)
+        assert (folder / recipes.RECIPE_FILE).read_bytes() == Path(own).read_bytes()
+        source = folder / recipes.RECIPE_FILE
+    before = set(sys.modules)
+    (tmp_path / "failing.py").write_text("import mine_no_more")
+    assert "mine_no_more" in refused(recipes.keep, tmp_path / "failing.py", folder)
+    assert set(sys.modules) == before
+
+
+def test_a_recipe_that_only_this_process_knows_is_not_trained(own):
     recipe = recipes.load(own)
-    known_network = recipes.override(recipes.load("mlp"), ["generator.network=one_layer"])
-    for unknown in (recipe, known_network):
-        message = refused(TrainRequest(recipe=unknown).settings, noise_for(recipe, 8))
+    for unknown in (recipe, recipes.override(recipes.load("mlp"), ["generator.network=one_layer"])):
+        message = refused(recipes.require_file, unknown, None)
         assert f"recipe {unknown.name}: its family or a network is registered in this process only" in message
-        assert message.endswith("put the recipe and its register() calls into a FILE.py, and train that file")
         recipes.require_file(unknown, Path(own))
     recipes.require_file(recipes.load("mlp"), None)
 
 
-def test_a_discriminator_that_declares_nothing_is_refused_with_its_base(own, random_data, device):
+def test_a_discriminator_that_declares_nothing_is_refused_with_its_base(random_data, device):
     from mindspore import nn
-
-    from ms_gan.recipes.build import build_step
 
     class Plain(nn.Cell):
         def __init__(self, settings, inputs):
@@ -409,22 +386,65 @@ def test_a_discriminator_that_declares_nothing_is_refused_with_its_base(own, ran
     mlp = recipes.load("mlp")
     recipe = replace(mlp, networks={**mlp.networks, "discriminator": Mine()})
     message = refused(build_step, recipe, random_data, 1)
-    assert "recipe mlp: the discriminator Plain does not declare" in message
+    assert message.startswith("recipe mlp: Plain does not declare what the family gan asks of a discriminator")
     assert message.endswith("make it a subclass of ms_gan.nets.heads.Discriminator")
 
 
-@pytest.mark.parametrize("name", ["one_layer", "gmmn"])
-def test_the_networks_and_the_family_of_the_page_take_a_step(name, tmp_path, device):
+def test_a_step_that_is_none_is_refused_where_it_is_built(own, device):
+    recipe, family = recipes.load(own), FAMILIES["own"]
+
+    def unnamed(parts, updates):
+        step = family.step(parts, updates)
+        step.scalars = "loss"
+        return step
+
+    for step in (lambda parts, updates: object(), unnamed):
+        recipes.register(replace(family, step=step))
+        message = refused(build_step, recipe, noise_for(recipe, 8), 1)
+        assert "the step of the family own must be a TrainingStep with networks = ('generator',)" in message
+
+
+class Drawn(NamedTuple):
+    latent: np.ndarray
+    masks: tuple
+
+
+def test_noise_of_double_precision_reaches_the_device_in_single(device):
+    noise = on_device(Drawn(np.ones(3), (np.ones(2, bool), np.arange(2, dtype=np.int32))))
+    assert [str(noise[0].dtype), *(str(each.dtype) for each in noise[1])] == ["Float32", "Bool", "Int32"]
+
+
+def test_a_discriminator_without_logits_is_not_scored():
+    from ms_gan.runs.model import Model
+
+    recipes.register(replace(FAMILIES["gan"], name="energy", discriminator_logits=False))
+    recipe = replace(recipes.load("mlp"), family="energy")
+    found = Model.discriminator(SimpleNamespace(recipe=recipe), None)
+    assert found == (None, "the discriminator of the family energy gives no logits")
+
+
+@pytest.mark.parametrize("first_layer", [False, True])
+def test_hidden_layers_of_a_convolutional_discriminator_may_have_batch_norm(first_layer, device):
+    """As in DCGAN (Radford et al. 2016): in all but the first. Its penalty would be that of a batch."""
+    from mindspore import nn
+
+    mlp, norm = recipes.load("mlp"), BatchNorm(first_layer=first_layer, momentum=0.8)
+    discriminator = ConvDiscriminator(widths=(4, 6, 8), strides=(2, 2, 2), batch_norm=norm)
+    recipe = replace(mlp.but(SMALL), networks={**mlp.but(SMALL).networks, "discriminator": discriminator})
+    layers = [list(each) for each in build_discriminator(recipe).network.convolutions]
+    norms = [[cell for cell in each if isinstance(cell, nn.BatchNorm2d)] for each in layers]
+    assert [len(each) for each in norms] == ([1, 1, 1] if first_layer else [0, 1, 1])
+    assert isinstance(layers[1][1], nn.BatchNorm2d), "before the activation"
+    assert takes_a_step(recipe.but({"updates.discriminator_update": "separate"}))
+    assert "BatchNorm" in refused(takes_a_step, recipe.but({"updates.gradient_penalty": 1}))
+
+
+@pytest.mark.parametrize("name, threshold", [("lsgan", 0.5), ("wgan_gp", None), ("one_layer", 0.0), ("gmmn", None)])
+def test_the_recipes_of_the_page_take_a_step(name, threshold, tmp_path, device):
     page = (Path(__file__).parent.parent / "docs" / "recipes.md").read_text(encoding="utf-8")
     (block,) = (each for each in re.findall(r"```python\n(.*?)```", page, re.S) if f'name="{name}"' in each)
     (tmp_path / "page.py").write_text(block, encoding="utf-8")
     recipe = recipes.load(tmp_path / "page.py")
-    assert takes_a_step(recipe.but({"schedule.batch_size": 8})) and recipe.updates.threshold in (None, 0.0)
-
-
-def test_a_run_resumed_with_another_recipe_is_refused_by_the_recipes_name():
-    from ms_gan.runs.settings import RunSettings, refuse_changes
-
-    before, now = (RunSettings(recipes.load(name), 1, "mnist", "", "CPU", 1, None, 1) for name in ("rpgan", "mlp"))
-    message = refused(refuse_changes, before, now, "the command says")
-    assert "recipe.name was rpgan and the command says mlp" in message
+    assert name in ("one_layer", "gmmn") or len(block.splitlines()) <= 25, "a published system"
+    assert takes_a_step(recipe.but({"schedule.batch_size": 8})) and recipe.updates.threshold == threshold
+    assert recipes.from_json(recipes.to_json(recipe)) == recipe

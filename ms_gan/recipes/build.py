@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,12 +13,12 @@ from ms_gan.data.batches import SAMPLINGS
 from ms_gan.data.clusters import find_clusters
 from ms_gan.data.description import ImageData
 from ms_gan.data.resident import ResidentImages, TurnedImages
-from ms_gan.errors import Setting, UserError
-from ms_gan.latents import INDEPENDENT, thresholds
+from ms_gan.latents import thresholds
 from ms_gan.nets.conditioning import ChosenByLatent
 from ms_gan.nets.heads import Discriminator
 from ms_gan.nets.unit_range import UnitRangeDiscriminator, UnitRangeEncoder, UnitRangeGenerator
-from ms_gan.recipes import FAMILIES, Recipe, registry, share_of_batch
+from ms_gan.recipes import FAMILIES, Recipe, check_together, registry, share_of_batch
+from ms_gan.recipes.checks import fault
 from ms_gan.schema.fields import SMALLEST_FLOAT32
 from ms_gan.schema.networks import NetworkInputs
 from ms_gan.schema.recipe import Adam
@@ -91,9 +90,9 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
     Every parameter in it has a prefix: the name of its network, such as `generator.`, that of its optimizer,
     such as `optimizer_generator.`, or `data.`.
     """
-    _check_labels(recipe)
-    _check_clusters(recipe, images)
-    _check_counters(recipe)
+    check_together(recipe)
+    if recipe.clusters > len(images.images):
+        raise fault(recipe, f"data.clusters must be at most {len(images.images)}, the number of the images")
     ms.set_seed(seed)
     networks = {name: _network(recipe, name) for name in FAMILIES[recipe.family].networks}
     optimizers: dict[str, nn.Cell] = {
@@ -101,11 +100,9 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
     }
     if devices > 1:
         optimizers = {name: AllReduceOptimizer(optimizer, devices) for name, optimizer in optimizers.items()}
-    twin = None
-    if recipe.updates.needs_twin:
-        twin = _sharing_weights(networks["generator"], _network(recipe, "generator"))
+    twin = _twin(networks["generator"], _network(recipe, "generator")) if recipe.updates.needs_twin else None
     data = _data(recipe, images)
-    _match(networks["generator"], data, recipe)  # before its EMA is made of it
+    match_cluster_shares(networks["generator"], data, recipe)  # before its EMA is made of it
     parts = StepParts(
         data=data,
         networks=networks,
@@ -117,15 +114,22 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
         ema=_averages(recipe, networks),
         ema_decay=recipe.ema.decay,
     )
-    return registry.resolved(FAMILIES[recipe.family].step)(parts, recipe.updates)
+    step = registry.resolved(FAMILIES[recipe.family].step)(parts, recipe.updates)
+    _check_step(step, recipe)
+    return step
 
 
-def match_cluster_shares(step: TrainingStep, recipe: Recipe) -> None:
-    """Let a generator of clusters choose each as often as the step's images are in it."""
-    _match(step.generator, step.data, recipe)
+def _check_step(step: Any, recipe: Recipe) -> None:
+    """Raise UserError for what is no step of the recipe's family."""
+    networks = FAMILIES[recipe.family].networks
+    right = isinstance(step, TrainingStep) and set(step.networks) == set(networks) and isinstance(step.scalars, tuple)
+    if not right:
+        wanted = f"a TrainingStep with networks = {networks} and a tuple of scalars"
+        raise fault(recipe, f"the step of the family {recipe.family} must be {wanted}")
 
 
-def _match(generator: nn.Cell, data: nn.Cell, recipe: Recipe) -> None:
+def match_cluster_shares(generator: nn.Cell, data: nn.Cell, recipe: Recipe) -> None:
+    """Let a generator of clusters choose each as often as the data's images are in it."""
     if recipe.clusters:
         generator.thresholds.set_data(ms.Tensor(_thresholds(data.all_labels, recipe)))
 
@@ -159,78 +163,14 @@ def _averages(recipe: Recipe, networks: Mapping[str, nn.Cell]) -> dict[str, nn.C
     return found
 
 
-def _sharing_weights(network: nn.Cell, twin: nn.Cell) -> nn.Cell:
+def _twin(network: nn.Cell, twin: nn.Cell) -> nn.Cell:
     """Give `twin` the very parameters of `network`, and put it into inference mode."""
     for cell, same in zip(network.cells(), twin.cells()):
-        _sharing_weights(cell, same)
+        _twin(cell, same)
     for name, parameter in list(vars(network).get("_params", {}).items()):
         setattr(twin, name, parameter)
     twin.set_train(False)
     return twin
-
-
-def _check_labels(recipe: Recipe) -> None:
-    family, classes = FAMILIES[recipe.family], recipe.data.classes
-    if family.label_requirement == "none" and classes:
-        others = ", ".join(name for name, other in FAMILIES.items() if other.label_requirement != "none")
-        raise _fault(
-            recipe,
-            f"data.classes must be 0 for the family {family.name}, not {classes}",
-            f"families that take labels are {others}",
-        )
-    if family.label_requirement == "class" and not classes:
-        raise _fault(recipe, f"data.classes must be at least 2 for the family {family.name}, not 0")
-    if family.label_requirement == "class" and recipe.data.max_tags:
-        raise _fault(recipe, f"data.max_tags must be 0 for the family {family.name}, which takes one class an image")
-
-
-def _check_counters(recipe: Recipe) -> None:
-    if not recipe.updates.shared_counters:
-        return
-    ours, theirs = (dataclasses.asdict(recipe.optimizers[name]) for name in ("generator", "discriminator"))
-    for key in ours:
-        if ours[key] != theirs[key]:
-            raise _fault(
-                recipe,
-                f"with updates.shared_counters both players have one Adam, but optimizer_generator.{key} is "
-                f"{ours[key]} and optimizer_discriminator.{key} is {theirs[key]}",
-                "set them equal, or use ",
-                Setting("updates.shared_counters", "False"),
-            )
-
-
-def _check_clusters(recipe: Recipe, images: ImageData) -> None:
-    count, family, latent = recipe.clusters, FAMILIES[recipe.family], recipe.latent
-    if not count:
-        return
-    if not family.takes_clusters:
-        others = ", ".join(name for name, other in FAMILIES.items() if other.takes_clusters)
-        raise _fault(recipe, f"data.clusters must be 0 for the family {family.name}", f"clusters are for {others}")
-    if latent.distribution not in INDEPENDENT:
-        raise _fault(
-            recipe,
-            f"data.clusters must be 0 with latent.distribution={latent.distribution}, of whose "
-            "numbers none is independent of the others",
-        )
-    if latent.size < 2:
-        raise _fault(
-            recipe,
-            "data.clusters must be 0 with a latent of one number, which would only choose the cluster",
-            "give more ",
-            Setting("latent.size"),
-        )
-    if count > len(images.images):
-        raise _fault(
-            recipe,
-            f"data.clusters must be at most {len(images.images)}, the number of the images, not {count}",
-            "give fewer by ",
-            Setting("data.clusters"),
-            ", or 0 for none",
-        )
-
-
-def _fault(recipe: Recipe, problem: str, *mend: str | Setting) -> UserError:
-    return UserError(f"recipe {recipe.name}: {problem}", *mend)
 
 
 def _data(recipe: Recipe, images: ImageData) -> nn.Cell:
@@ -257,23 +197,16 @@ def _network(recipe: Recipe, role: str, prefix: str | None = None) -> nn.Cell:
         class_logits=classes if family.class_logits and not data.max_tags else 0,  # of several tags none is the class
         conditioned_on=(classes, data.max_tags) if family.label_conditioned else (0, 0),
     )
-    settings = recipe.networks[role]
-    network = registry.resolved(registry.network_of(role, settings).cell)(settings, inputs)
+    network = registry.resolved(registry.network_of(role, recipe.networks[role]).cell)(recipe.networks[role], inputs)
     if role == "discriminator" and family.name in registry.OWN and not isinstance(network, Discriminator):
-        raise _fault(
-            recipe,
-            f"the discriminator {type(network).__name__} does not declare what the family {family.name} asks of it",
-            "make it a subclass of ms_gan.nets.heads.Discriminator",
-        )
+        problem = f"{type(network).__name__} does not declare what the family {family.name} asks of a discriminator"
+        raise fault(recipe, problem, "make it a subclass of ms_gan.nets.heads.Discriminator")
     if chosen:
         network = ChosenByLatent(network, clusters)
     if role == "generator":
         (low, high), (data_low, data_high) = network.pixel_range, data.pixel_range
         if not low <= data_low < data_high <= high:
-            raise _fault(
-                recipe,
-                f"data.pixel_range must lie in [{low}, {high}], in which its generator draws, not be "
-                f"{data.pixel_range}",
-            )
+            wanted = f"must lie in [{low}, {high}], in which its generator draws"
+            raise fault(recipe, f"data.pixel_range {wanted}, not be {data.pixel_range}")
     network.update_parameters_name(f"{prefix or role}.")  # before any optimizer is built on it
     return network

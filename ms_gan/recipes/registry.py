@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-import importlib
-from dataclasses import dataclass, is_dataclass
+import pkgutil
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ms_gan.errors import UserError, shown
@@ -26,6 +27,7 @@ class Family:
         class_logits: D also names the class of an image, where images have classes.
         label_conditioned: D sees an image together with its label, where there are labels.
         takes_clusters: clusters of images may stand for classes.
+        discriminator_logits: D gives a logit for each image. If not, as for an autoencoder, there are no scores of D.
     """
 
     name: str
@@ -36,6 +38,7 @@ class Family:
     class_logits: bool = False
     label_conditioned: bool = False
     takes_clusters: bool = False
+    discriminator_logits: bool = True
 
 
 @dataclass(frozen=True)
@@ -55,34 +58,20 @@ class Network:
     cell: Any
 
 
+PLAYERS = ("generator", "discriminator")
 FAMILIES = {
     family.name: family
     for family in (
-        Family("gan", ("generator", "discriminator"), updates.GANUpdates, "ms_gan.steps.gan_forms:gan_step"),
-        Family(
-            "acgan",
-            ("generator", "discriminator"),
-            updates.ACGANUpdates,
-            "ms_gan.steps.gan_forms:gan_step",
-            label_requirement="class",
-            class_logits=True,
-        ),
-        Family(
-            "cvae", ("encoder", "generator"), updates.CVAEUpdates, "ms_gan.steps.cvae:CVAEStep", label_requirement="any"
-        ),
-        Family(
-            "cvae_gan",
-            ("encoder", "generator", "discriminator"),
-            updates.CVAEGANUpdates,
-            "ms_gan.steps.cvae_gan:CVAEGANStep",
-            label_requirement="any",
-        ),
+        Family("gan", PLAYERS, updates.GANUpdates, "ms_gan.steps.gan_forms:gan_step"),
+        Family("acgan", PLAYERS, updates.ACGANUpdates, "ms_gan.steps.gan_forms:gan_step", "class", class_logits=True),
+        Family("cvae", ("encoder", "generator"), updates.CVAEUpdates, "ms_gan.steps.cvae:CVAEStep", "any"),
+        Family("cvae_gan", ("encoder", *PLAYERS), updates.CVAEGANUpdates, "ms_gan.steps.cvae_gan:CVAEGANStep", "any"),
         Family(
             "rpgan",
-            ("generator", "discriminator"),
+            PLAYERS,
             updates.RpGANUpdates,
             "ms_gan.steps.rpgan:RpGANStep",
-            label_requirement="any",
+            "any",
             class_logits=True,
             label_conditioned=True,
             takes_clusters=True,
@@ -104,11 +93,6 @@ NETWORKS = {
 }
 OWN = {*FAMILIES, *NETWORKS}
 ADDED: list[Family | Network] = []  # all that was registered since, in this order
-LABEL_REQUIREMENTS = ("none", "class", "any")
-
-
-class UnknownFamily(UserError):
-    """A recipe's family, or one of its networks, is not registered."""
 
 
 def register(entry: Family | Network) -> None:
@@ -117,84 +101,78 @@ def register(entry: Family | Network) -> None:
     The last one of a name counts, so that a file can be changed and loaded again. Raises UserError for a name of the
     project's own, and for what is no such entry.
     """
-    if isinstance(entry, Family):
-        _require_settings(entry.name, entry.updates)
-        _require_family(entry)
-        FAMILIES[entry.name] = entry
-    elif isinstance(entry, Network):
-        _require_settings(entry.name, entry.settings)
-        _require_network(entry)
-        NETWORKS[entry.role, entry.name] = entry
-    else:
+    if not isinstance(entry, (Family, Network)):
         raise UserError(f"a Family or a Network can be registered, not {shown(entry)}")
+    name, kind = entry.name, entry.updates if isinstance(entry, Family) else entry.settings
+    if not isinstance(name, str) or not name.isidentifier():
+        raise UserError(f"{shown(name)} is no name for a family or a network")
+    frozen = getattr(getattr(kind, "__dataclass_params__", None), "frozen", False)
+    if not (isinstance(kind, type) and issubclass(kind, Settings) and frozen):
+        raise UserError(f"{name}: its settings must be a frozen dataclass of Settings, not {shown(kind)}")
+    if isinstance(entry, Family):
+        _check_family(entry)
+        FAMILIES[name] = entry
+    else:
+        _check_network(entry)
+        NETWORKS[entry.role, name] = entry
     ADDED.append(entry)
 
 
-def _require_settings(name: Any, kind: Any) -> None:
-    if not isinstance(name, str) or not name.isidentifier():
-        raise UserError(f"{shown(name)} is no name for a family or a network", "use letters, digits and `_`")
-    frozen = isinstance(kind, type) and issubclass(kind, Settings) and is_dataclass(kind)
-    if not frozen or not kind.__dataclass_params__.frozen:
-        raise UserError(f"{name}: its settings must be a frozen dataclass of Settings, not {shown(kind)}")
-
-
-def _require_family(entry: Family) -> None:
-    if entry.name in OWN:
-        raise UserError(f"{entry.name} is a family of ms_gan's own", "choose another name")
+def _check_family(entry: Family) -> None:
+    name, labels = entry.name, entry.label_requirement
+    if name in OWN:
+        raise UserError(f"{name} is a family of ms_gan's own", "choose another name")
     taken = {*SECTIONS, "updates", "name", "summary", "family"}
-    for name in entry.networks:
-        if not name.isidentifier() or name in taken or name.startswith("optimizer_"):
-            raise UserError(f"{entry.name}: {shown(name)} is no name for a network of a family", "choose another name")
+    odd = [each for each in entry.networks if not each.isidentifier() or each in taken or "optimizer_" in each]
+    if odd:
+        raise UserError(f"{name}: {', '.join(map(shown, odd))} is no name for a network of a family")
     if "generator" not in entry.networks:
-        raise UserError(f"{entry.name}: one of its networks must be called generator, the one that draws")
-    if entry.label_requirement not in LABEL_REQUIREMENTS:
-        raise UserError(
-            f"{entry.name}: label_requirement must be one of {', '.join(LABEL_REQUIREMENTS)}, "
-            f"not {shown(entry.label_requirement)}"
-        )
+        raise UserError(f"{name}: one of its networks must be called generator, which draws")
+    if labels not in ("none", "class", "any"):
+        raise UserError(f"{name}: label_requirement must be none, class or any, not {shown(labels)}")
 
 
-def _require_network(entry: Network) -> None:
-    if (entry.role, entry.name) in OWN:
-        raise UserError(f"{entry.name} is a network of ms_gan's own", "choose another name")
-    if "network" in rules(entry.settings):
-        raise UserError(f"{entry.name}: none of its settings can be called network", "choose another name")
-    for (role, name), other in NETWORKS.items():
-        if role == entry.role and name != entry.name and other.settings is entry.settings:
-            raise UserError(
-                f"{entry.name}: its settings {entry.settings.__name__} are those of the network {name}",
-                "make a dataclass of its own for it",
-            )
+def _check_network(entry: Network) -> None:
+    name, key, kind = entry.name, (entry.role, entry.name), entry.settings
+    if key in OWN:
+        raise UserError(f"{name} is a network of ms_gan's own", "choose another name")
+    if "network" in rules(kind):
+        raise UserError(f"{name}: none of its settings can be called network")
+    for of, each in NETWORKS.items():
+        if of[0] == entry.role and of != key and each.settings is kind:
+            problem = f"{name}: its settings {kind.__name__} are those of the network {each.name}"
+            raise UserError(problem, "make a dataclass of its own for it")
 
 
 def family(name: Any) -> Family:
-    """Return a family by its name. Raises UnknownFamily."""
-    if not isinstance(name, str) or name not in FAMILIES:
-        raise UnknownFamily(
-            f"family {shown(name)} is not registered",
-            "load the recipe's file, which registers it, or use one of ",
-            ", ".join(sorted(FAMILIES)),
-        )
-    return FAMILIES[name]
+    """Return a family by its name. Raises UserError."""
+    return _registered(FAMILIES, name, f"family {shown(name)}", FAMILIES)
 
 
 def network(role: str, name: Any) -> Network:
-    """Return a network by its role and its name. Raises UnknownFamily."""
-    if not isinstance(name, str) or (role, name) not in NETWORKS:
-        known = ", ".join(sorted(each for of, each in NETWORKS if of == role)) or "none"
-        raise UnknownFamily(
-            f"{role}.network {shown(name)} is not registered",
-            f"load the recipe's file, which registers it, or use one of {known}",
-        )
-    return NETWORKS[role, name]
+    """Return a network by its role and its name. Raises UserError."""
+    return _registered(NETWORKS, (role, name), f"{role}.network {shown(name)}", networks_of(role))
+
+
+def networks_of(role: str) -> list[str]:
+    """Return the names of all networks for a role."""
+    return [name for of, name in NETWORKS if of == role]
+
+
+def _registered(table: Mapping[Any, Any], key: Any, called: str, known: Iterable[str]) -> Any:
+    try:
+        return table[key]
+    except (KeyError, TypeError):  # a list, such as JSON may have there, is no key
+        mend = f"load the recipe's file, which registers it, or use one of {', '.join(sorted(known)) or 'none'}"
+        raise UserError(f"{called} is not registered", mend) from None
 
 
 def network_of(role: str, settings: Settings) -> Network:
-    """Return the network that settings are for. Raises UnknownFamily."""
+    """Return the network that settings are for. Raises UserError."""
     for (of, _), found in NETWORKS.items():
         if of == role and found.settings is type(settings):
             return found
-    raise UnknownFamily(
+    raise UserError(
         f"no network for a {role} with the settings {type(settings).__name__} is registered",
         "register one in the recipe's file",
     )
@@ -202,7 +180,4 @@ def network_of(role: str, settings: Settings) -> Network:
 
 def resolved(where: Any) -> Any:
     """Return the class that stands at "module:Class"; a class as it is."""
-    if not isinstance(where, str):
-        return where
-    module, _, name = where.partition(":")
-    return getattr(importlib.import_module(module), name)
+    return pkgutil.resolve_name(where) if isinstance(where, str) else where

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 import ast
 import dataclasses
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 from ms_gan.errors import Setting, UserError, shown
 
 LARGEST_FLOAT32, SMALLEST_FLOAT32 = 3.4028235e38, 1e-37
 REQUIRED = dataclasses.MISSING
+WANTED = {  # by a Rule's kind
+    "whole": "a whole number",
+    "number": "a number",
+    "flag": "True or False",
+    "wholes": "a list of whole numbers",
+    "range": "two numbers, the smaller first",
+    "section": "a section of settings",
+    "any": "anything",
+}
+ITEMS = {"wholes": "whole", "range": "number"}  # what a tuple of this kind is made of
 
 
 @dataclass(frozen=True)
@@ -39,49 +50,42 @@ class Rule:
 
     def fault(self, value: Any) -> str | None:
         """Return what the value has to be, such as "a whole number of at least 1"; None where it is that."""
-        if self.kind == "any":
-            return None
-        if self.kind == "choice":
-            right = any(type(value) is type(each) and value == each for each in self.choices)
-            return None if right else f"one of {', '.join(map(str, self.choices))}"
-        if self.kind == "flag":
-            return None if isinstance(value, bool) else "True or False"
-        if self.kind == "section":
-            return None if type(value) is self.of else "a section of settings"
-        if self.kind in ("wholes", "range"):
-            return self._fault_of_several(value)
-        return self._fault_of_number(value)
-
-    def _fault_of_several(self, value: Any) -> str | None:
-        item = dataclasses.replace(self, kind="whole" if self.kind == "wholes" else "number")
-        right = isinstance(value, tuple) and not any(item.fault(one) for one in value)
-        if self.kind == "range":
-            right = right and len(value) == 2 and value[0] <= value[1]
-        plural = "whole numbers" if self.kind == "wholes" else "two numbers, the smaller first"
-        return None if right else f"{plural}{self._limits(' each')}"
-
-    def _fault_of_number(self, value: Any) -> str | None:
-        right = isinstance(value, int if self.kind == "whole" else float) and not isinstance(value, bool)
-        right = right and abs(value) <= LARGEST_FLOAT32  # which NaN is not, either
-        right = right and not (
-            (self.least is not None and value < self.least)
-            or (self.most is not None and value > self.most)
-            or (self.above is not None and value <= self.above)
-            or (self.below is not None and value >= self.below)
-        )
-        if right and self.above == 0 and value < SMALLEST_FLOAT32:
+        if self.above == 0 and isinstance(value, float) and 0 < value < SMALLEST_FLOAT32:
             return f"at least {SMALLEST_FLOAT32}"  # float32 would make it 0
-        return None if right else f"a {'whole ' if self.kind == 'whole' else ''}number{self._limits()}"
+        return None if self._holds(value) else self.wanted()
 
-    def _limits(self, each: str = "") -> str:
+    def wanted(self) -> str:
+        """Return what a value has to be, such as "a whole number of at least 1"."""
+        if self.kind == "choice":
+            return f"one of {', '.join(map(str, self.choices))}"
         ends = [("of at least", self.least), ("above", self.above), ("of at most", self.most), ("below", self.below)]
-        said = [f"{words} {end}" for words, end in ends if end is not None]
-        return f"{' ' if said else ''}{' and '.join(said)}{each if said else ''}"
+        limits = " and ".join(f"{words} {end}" for words, end in ends if end is not None)
+        each = "each" if limits and self.kind in ITEMS else ""
+        return " ".join(filter(None, (WANTED[self.kind], limits, each)))
+
+    def _holds(self, value: Any) -> bool:
+        if self.kind in ITEMS:
+            item = dataclasses.replace(self, kind=ITEMS[self.kind])
+            right = isinstance(value, tuple) and all(map(item._holds, value))
+            return right and (self.kind == "wholes" or (len(value) == 2 and value[0] <= value[1]))
+        if self.kind == "choice":
+            return any(type(value) is type(each) and value == each for each in self.choices)
+        if self.kind in ("whole", "number"):
+            return type(value) is (int if self.kind == "whole" else float) and self._within(value)
+        return self.kind == "any" or type(value) is (bool if self.kind == "flag" else self.of)
+
+    def _within(self, value: float) -> bool:
+        """Tell whether a number is in the range, and is one that float32 holds, which NaN is not."""
+        return (
+            abs(value) <= LARGEST_FLOAT32
+            and (self.least is None or value >= self.least)
+            and (self.most is None or value <= self.most)
+            and (self.above is None or value > self.above)
+            and (self.below is None or value < self.below)
+        )
 
     def read(self, text: str) -> Any:
         """Return the value that a text on a command line stands for; the text itself where it stands for none."""
-        if text in self.choices:
-            return text
         try:
             return self.parsed(ast.literal_eval(text))
         except (ValueError, SyntaxError, TypeError, MemoryError, RecursionError):
@@ -97,53 +101,34 @@ class Rule:
             value = value.item()
         if self.kind == "any" and isinstance(value, (list, tuple)):
             return tuple(self.parsed(one) for one in value)
-        if self.kind in ("wholes", "range") and isinstance(value, (list, tuple)):
-            item = Rule("whole" if self.kind == "wholes" else "number")
-            return tuple(item.parsed(one) for one in value)
-        if self.kind == "number" and isinstance(value, int) and not isinstance(value, bool) and abs(value) < 1e300:
+        if self.kind in ITEMS and isinstance(value, (list, tuple)):
+            return tuple(Rule(ITEMS[self.kind]).parsed(one) for one in value)
+        if self.kind == "number" and type(value) is int and abs(value) < 1e300:
             return float(value)
         return value
 
 
-def setting(default: Any, kind: str, help: str = "", **limits: Any) -> Any:  # noqa: A002 - as argparse calls it
+def setting(default: Any, help: str = "", *, kind: str, **limits: Any) -> Any:  # noqa: A002 - as argparse calls it
     """Return a dataclass field with a Rule; `default` REQUIRED for one that each recipe has to say."""
     metadata = {"rule": Rule(kind, help, **limits)}
     return dataclasses.field(metadata=metadata, **({} if default is REQUIRED else {"default": default}))
 
 
-def whole(default: Any, help: str = "", **limits: Any) -> Any:  # noqa: A002
-    """A whole number."""
-    return setting(default, "whole", help, **limits)
+whole = partial(setting, kind="whole")  # a whole number
+number = partial(setting, kind="number")  # a finite number that float32 holds
+flag = partial(setting, kind="flag")  # True or False
+wholes = partial(setting, kind="wholes")  # a tuple of whole numbers; limits hold for each
+interval = partial(setting, kind="range")  # two numbers, the smaller first; limits hold for each
 
 
-def number(default: Any, help: str = "", **limits: Any) -> Any:  # noqa: A002
-    """A finite number that float32 holds."""
-    return setting(default, "number", help, **limits)
-
-
-def flag(default: Any, help: str = "") -> Any:  # noqa: A002
-    """True or False."""
-    return setting(default, "flag", help)
-
-
-def choice(default: Any, choices: Sequence[Any], help: str = "") -> Any:  # noqa: A002
+def choice(default: Any, choices: Iterable[Any], help: str = "") -> Any:  # noqa: A002
     """One of some words."""
-    return setting(default, "choice", help, choices=tuple(choices))
-
-
-def wholes(default: Any, help: str = "", **limits: Any) -> Any:  # noqa: A002
-    """A tuple of whole numbers; limits hold for each."""
-    return setting(default, "wholes", help, **limits)
-
-
-def interval(default: Any, help: str = "", **limits: Any) -> Any:  # noqa: A002
-    """Two numbers, the smaller first; limits hold for each."""
-    return setting(default, "range", help, **limits)
+    return setting(default, help, kind="choice", choices=tuple(choices))
 
 
 def section(of: type[Settings], help: str = "", default: Any = None) -> Any:  # noqa: A002
     """Settings below a setting, of the dataclass `of`; its own defaults where no other are given."""
-    return setting(of() if default is None else default, "section", help, of=of)
+    return setting(of() if default is None else default, help, kind="section", of=of)
 
 
 class Settings:

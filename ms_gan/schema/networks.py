@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 from ms_gan.schema.fields import REQUIRED, Settings, WrongSetting, choice, flag, number, section, whole, wholes
 
-INITIALIZERS = ("mindspore", "glorot_uniform", "normal_0.02")
-SIZE = {"least": 1, "below": 2**31}
+# How weights start: a class of mindspore.common.initializer and its arguments; None for MindSpore's layers as they are.
+INITIALIZERS: dict[str, tuple[Any, ...] | None] = {
+    "mindspore": None,  # weights and biases uniform, +-1/sqrt(fan in)
+    "glorot_uniform": ("XavierUniform",),  # Keras and TF-slim: +-sqrt(6 / (fan in + fan out)), biases 0
+    "normal_0.02": ("Normal", 0.02),  # Radford et al. 2016: N(0, 0.02), biases 0
+}
+POOLINGS = {"max": "MaxPool2d", "average": "AvgPool2d"}  # the class in mindspore.nn
+SIZE: dict[str, Any] = {"least": 1, "below": 2**31}
 WIDTHS = "how wide each layer is, the first layer first"
 KERNEL = "rows and columns of each convolution's kernel"
 SLOPE = "slope of LeakyReLU below 0; 0 is ReLU"
@@ -37,16 +44,43 @@ class NetworkInputs:
 
 @dataclass(frozen=True)
 class BatchNorm(Settings):
-    """Batch normalisation (Ioffe and Szegedy 2015) of a generator's hidden layers."""
+    """Batch normalisation (Ioffe and Szegedy 2015) of hidden layers."""
 
-    place: str = choice("before", ("before", "after", "none"), "where it stands: before or after the activation")
+    place: str = choice(
+        "before", ("before", "after", "none"), "where it stands: before or after the activation, or nowhere"
+    )
     first_layer: bool = flag(False, "whether the first layer has it, too")
     momentum: float = number(0.9, "part of the moving statistics that each step keeps", least=0, below=1)
     epsilon: float = number(1e-5, "added to the variance", above=0)
 
 
+class Layered(Settings):
+    """Base of the settings of a network with a layer for each of its `widths`."""
+
+    widths: tuple[int, ...]
+
+    def check(self) -> None:
+        """Refuse a network without layers."""
+        if not self.widths:
+            raise WrongSetting("widths", "must be at least one whole number, not ()")
+
+
+class Strided(Layered):
+    """Base of the settings of a network with a stride for each layer."""
+
+    strides: tuple[int, ...]
+    more_strides = 0  # than there are widths
+
+    def check(self) -> None:
+        """Refuse another number of strides than of layers, too."""
+        super().check()
+        layers = len(self.widths) + self.more_strides
+        if len(self.strides) != layers:
+            raise WrongSetting("strides", f"must have one number for each of the {layers} layers, not {self.strides}")
+
+
 @dataclass(frozen=True)
-class MLPGenerator(Settings):
+class MLPGenerator(Layered):
     """Fully connected: latents to images."""
 
     widths: tuple[int, ...] = wholes(REQUIRED, WIDTHS, **SIZE)
@@ -55,12 +89,9 @@ class MLPGenerator(Settings):
     output: str = choice("tanh", ("tanh", "sigmoid"), "what makes pixels: tanh draws in [-1, 1], sigmoid in [0, 1]")
     initializer: str = choice("mindspore", INITIALIZERS, INITIALIZER)
 
-    def check(self) -> None:
-        require_widths(self.widths)
-
 
 @dataclass(frozen=True)
-class ConvGenerator(Settings):
+class ConvGenerator(Strided):
     """Convolutional: latents to a small map, and from there to images."""
 
     start_channels: int = whole(REQUIRED, "channels of the small map", **SIZE)
@@ -73,13 +104,11 @@ class ConvGenerator(Settings):
     first_initializer: str = choice("glorot_uniform", INITIALIZERS, "how the weights of the Dense layer start")
     initializer: str = choice("glorot_uniform", INITIALIZERS, INITIALIZER)
 
-    def check(self) -> None:
-        require_widths(self.widths)
-        require_strides(self.strides, len(self.widths) + 1)
+    more_strides = 1
 
 
 @dataclass(frozen=True)
-class ConvDecoder(Settings):
+class ConvDecoder(Layered):
     """Convolutional: latents, and labels if there are any, to images in [0, 1]; the generator of a CVAE."""
 
     widths: tuple[int, ...] = wholes(REQUIRED, f"{WIDTHS}; each doubles the map", **SIZE)
@@ -88,43 +117,34 @@ class ConvDecoder(Settings):
     kernel_size: int = whole(3, KERNEL, **SIZE)
     initializer: str = choice("glorot_uniform", INITIALIZERS, INITIALIZER)
 
-    def check(self) -> None:
-        require_widths(self.widths)
-
 
 @dataclass(frozen=True)
-class MLPDiscriminator(Settings):
+class MLPDiscriminator(Layered):
     """Fully connected: images to logits."""
 
     widths: tuple[int, ...] = wholes(REQUIRED, WIDTHS, **SIZE)
     slope: float = number(0.2, SLOPE, least=0, most=1)
     initializer: str = choice("mindspore", INITIALIZERS, INITIALIZER)
 
-    def check(self) -> None:
-        require_widths(self.widths)
-
 
 @dataclass(frozen=True)
-class ConvDiscriminator(Settings):
+class ConvDiscriminator(Strided):
     """Convolutional: images to logits."""
 
     widths: tuple[int, ...] = wholes(REQUIRED, WIDTHS, **SIZE)
     strides: tuple[int, ...] = wholes(REQUIRED, "step of each convolution over the map", **SIZE)
     kernel_size: int = whole(5, KERNEL, **SIZE)
     slope: float = number(0.2, SLOPE, least=0, most=1)
-    pooling: str = choice("none", ("max", "average", "none"), "pooling over 2x2 after each convolution")
+    batch_norm: BatchNorm = section(BatchNorm, default=BatchNorm(place="none"))
+    pooling: str = choice("none", (*POOLINGS, "none"), "pooling over 2x2 after each convolution")
     dropout_rate: float = number(0.0, "part of the numbers that dropout sets to 0; 0 for none", least=0, below=1)
     dense_widths: tuple[int, ...] = wholes((), "widths of the Dense layers after the convolutions", **SIZE)
     first_initializer: str = choice("glorot_uniform", INITIALIZERS, "how the weights of the first convolution start")
     initializer: str = choice("glorot_uniform", INITIALIZERS, INITIALIZER)
 
-    def check(self) -> None:
-        require_widths(self.widths)
-        require_strides(self.strides, len(self.widths))
-
 
 @dataclass(frozen=True)
-class ConvEncoder(Settings):
+class ConvEncoder(Layered):
     """Convolutional: images, and labels if there are any, to the mean and log-variance of their latents."""
 
     widths: tuple[int, ...] = wholes(REQUIRED, f"{WIDTHS}; each halves the map", **SIZE)
@@ -134,23 +154,3 @@ class ConvEncoder(Settings):
     kernel_size: int = whole(3, KERNEL, **SIZE)
     dense_width: int = whole(1024, "width of the Dense layer", **SIZE)
     initializer: str = choice("glorot_uniform", INITIALIZERS, INITIALIZER)
-
-    def check(self) -> None:
-        require_widths(self.widths)
-
-
-GENERATORS = (MLPGenerator, ConvGenerator, ConvDecoder)
-DISCRIMINATORS = (MLPDiscriminator, ConvDiscriminator)
-ENCODERS = (ConvEncoder,)
-
-
-def require_widths(widths: tuple[int, ...]) -> None:
-    """Raise WrongSetting for a network without layers."""
-    if not widths:
-        raise WrongSetting("widths", "must be at least one whole number, not ()")
-
-
-def require_strides(strides: tuple[int, ...], count: int) -> None:
-    """Raise WrongSetting unless there are as many strides as layers."""
-    if len(strides) != count:
-        raise WrongSetting("strides", f"must have one number for each of the {count} layers, not {strides}")

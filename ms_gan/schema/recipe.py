@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import dataclasses
-import difflib
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any
 
 from ms_gan.errors import UserError, shown
 from ms_gan.schema.fields import REQUIRED, Rule, Settings, WrongSetting, choice, flag, interval, number, rules, whole
+from ms_gan.schema.hints import nearest, no_setting
 
 LARGEST = 2**31 - 1
 SMALLEST_BATCH = 4  # BatchNorm needs a variance, also in half a batch
@@ -40,7 +40,8 @@ class Data(Settings):
 
     def check(self) -> None:
         """Refuse what does not go together."""
-        if self.pixel_range[0] == self.pixel_range[1]:
+        black, white = self.pixel_range
+        if black == white:
             raise WrongSetting("pixel_range", "must have a low end that is below its high end")
         if self.classes == 1 and not self.max_tags:
             raise WrongSetting("classes", "must be 0 for none, or at least 2, not 1")
@@ -175,15 +176,17 @@ class Recipe:
 
     def settings(self) -> dict[str, Any]:
         """Return every setting by its dotted name, such as `generator.batch_norm.momentum`."""
-        return {f"{name}.{key}": value for name, part in self.sections() for key, value in flat(part).items()}
+        return {key: value for name, part in self.sections() for key, _, value in flat(part, f"{name}.")}
 
     def rule(self, key: str) -> Rule:
-        """Return the Rule of a setting that this recipe has, by its dotted name."""
-        first, *path = key.split(".")
-        part: Any = dict(self.sections())[first]
-        for name in path[:-1]:
-            part = getattr(part, name)
-        return rules(type(part))[path[-1]]
+        """Return the Rule of a setting, by its dotted name.
+
+        Raises UserError for a setting that this recipe does not have, with what was probably meant.
+        """
+        known = {each: rule for name, part in self.sections() for each, rule, _ in flat(part, f"{name}.")}
+        if key not in known:
+            raise no_setting(self.name, key, known)
+        return known[key]
 
     def but(
         self, changes: Mapping[str, Any] | None = None, name: str | None = None, summary: str | None = None
@@ -192,14 +195,16 @@ class Recipe:
 
         Raises UserError for a setting that it does not have, and for a value that cannot be.
         """
-        parts: dict[str, Any] = dict(self.sections())
-        known = self.settings()
-        for key in changes or {}:
-            if key not in known:
-                raise UserError(f"recipe {self.name} has no setting {shown(key)}{nearest(str(key), known)}")
-        for first, part in parts.items():
-            own = {key.partition(".")[2]: each for key, each in (changes or {}).items() if key.split(".")[0] == first}
-            parts[first] = _changed(part, own, f"recipe {name or self.name}: {first}.")
+        values: dict[str, Any] = {section: dataclasses.asdict(part) for section, part in self.sections()}  # type: ignore[call-overload]
+        for key, value in (changes or {}).items():
+            self.rule(key)
+            *path, last = key.split(".")
+            place = values
+            for step in path:
+                place = place[step]
+            place[last] = value
+        where = f"recipe {name or self.name}: "
+        parts = {each: build_settings(type(part), values[each], f"{where}{each}.") for each, part in self.sections()}
         return Recipe(
             name or self.name,
             summary or self.summary,
@@ -211,16 +216,14 @@ class Recipe:
         )
 
 
-def flat(part: Any) -> dict[str, Any]:
-    """Return a section's settings as one level, with dotted names."""
-    found: dict[str, Any] = {}
-    for name in rules(type(part)):
+def flat(part: Any, of: str = "") -> Iterator[tuple[str, Rule, Any]]:
+    """Give each setting of a section: its dotted name, behind `of`, its Rule, and its value."""
+    for name, rule in rules(type(part)).items():
         value = getattr(part, name)
-        if dataclasses.is_dataclass(value):
-            found.update({f"{name}.{key}": each for key, each in flat(value).items()})
+        if rule.of:
+            yield from flat(value, f"{of}{name}.")
         else:
-            found[name] = value
-    return found
+            yield f"{of}{name}", rule, value
 
 
 def build_settings(kind: type, given: Mapping[str, Any], where: str) -> Any:
@@ -230,23 +233,31 @@ def build_settings(kind: type, given: Mapping[str, Any], where: str) -> Any:
     a setting that is unknown, missing, or out of its range.
     """
     known, values = rules(kind), dict(given)
-    for name in sorted(given.keys() - known.keys()):
-        raise UserError(f"{where}{name if name.isidentifier() else shown(name)} is no setting{nearest(name, known)}")
-    for each in dataclasses.fields(kind):
-        if each.default is REQUIRED and each.default_factory is REQUIRED and each.name not in given:
-            raise UserError(f"{where}{each.name} is missing")
+    fields = dataclasses.fields(kind)
+    require_names(
+        given, known, [each.name for each in fields if each.default is each.default_factory is REQUIRED], where
+    )
     for name, rule in known.items():
         if rule.of and isinstance(given.get(name), Mapping):
             values[name] = build_settings(rule.of, given[name], f"{where}{name}.")
-    return _named(lambda: kind(**values), where)
+    try:
+        return kind(**values)
+    except WrongSetting as error:
+        raise UserError(f"{where}{error.name} {error.fault}", *error.mend) from error
 
 
-def _changed(part: Any, changes: Mapping[str, Any], where: str) -> Any:
-    direct = {key: value for key, value in changes.items() if "." not in key}
-    for name in {key.partition(".")[0] for key in changes if "." in key}:
-        below = {key.partition(".")[2]: value for key, value in changes.items() if key.startswith(f"{name}.")}
-        direct[name] = _changed(getattr(part, name), below, f"{where}{name}.")
-    return _named(lambda: dataclasses.replace(part, **direct), where) if direct else part
+def require_names(
+    given: Collection[str], known: Collection[str], needed: Collection[str], where: str, what: str = "setting"
+) -> None:
+    """Raise UserError for a name that is not known, and for one that is needed and not there."""
+    for name in given:
+        if name not in known:
+            called = name if name.isidentifier() else shown(name)
+            meant = nearest(name, known)
+            raise UserError(f"{where}{called} is no {what}", *([f"did you mean {meant}?"] if meant else []))
+    for name in needed:
+        if name not in given:
+            raise UserError(f"{where}{name} is missing")
 
 
 def require_title(name: Any, summary: Any) -> None:
@@ -255,17 +266,3 @@ def require_title(name: Any, summary: Any) -> None:
         raise UserError(f"a recipe's name must be of letters, digits, `_`, `-` and `.`, not {shown(name)}")
     if not isinstance(summary, str) or not summary.isprintable():
         raise UserError(f"recipe {name}: summary must be one line of text, not {shown(summary)}")
-
-
-def _named(make: Callable[[], Any], where: str) -> Any:
-    """Make settings; say where a wrong one stands."""
-    try:
-        return make()
-    except WrongSetting as error:
-        raise UserError(f"{where}{error.name} {error.fault}", *error.mend) from error
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return the end of an error about a wrong name: what was probably meant, or nothing."""
-    near = difflib.get_close_matches(name, list(known), n=1)
-    return f"; did you mean {near[0]}?" if near else ""

@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import Any
 
 from ms_gan.errors import Setting
 from ms_gan.schema.fields import Settings, WrongSetting, choice, flag, interval, number, whole
 
 LN_2 = math.log(2)
+AT_ONCE = Setting("updates.discriminator_update", "sum")
 CROSS_ENTROPIES = ("non_saturating", "saturating")
 RELATIVE = ("relativistic", "relativistic_average")
 LOSSES = (*CROSS_ENTROPIES, "least_squares", "hinge", "wasserstein", *RELATIVE)
-COUNT = {"least": 1, "below": 2**31}
-FROM_ZERO = {"least": 0, "below": 2**31}
+COUNT: dict[str, Any] = {"least": 1, "below": 2**31}
+FROM_ZERO: dict[str, Any] = {"least": 0, "below": 2**31}
 
 
 @dataclass(frozen=True)
@@ -42,39 +44,27 @@ class GANUpdates(Settings):
 
     def check(self) -> None:
         real, fake = sum(self.target_real), sum(self.target_fake)
+        separate = self.discriminator_update == "separate"
+        has_targets = self.loss in (*CROSS_ENTROPIES, "least_squares")
         if real <= fake:
             raise WrongSetting(
                 "target_real",
                 f"{self.target_real} must be greater in the mean than target_fake {self.target_fake}: "
                 "G learns to be taken for real, and real is above",
             )
-        if self.loss not in (*CROSS_ENTROPIES, "least_squares") and (real, fake) != (2.0, 0.0):
-            raise WrongSetting(
-                "target_real",
-                f"and target_fake must be (1.0, 1.0) and (0.0, 0.0): the loss {self.loss} has no targets",
-                "use ",
-                Setting("updates.target_real", "1,1"),
-                " and ",
-                Setting("updates.target_fake", "0,0"),
-            )
-        if self.loss in RELATIVE and (self.discriminator_update == "separate" or self.half_batches):
-            raise WrongSetting(
-                "loss",
-                f"{self.loss} compares each real image with generated ones",
-                "use discriminator_update=sum or mean, and half_batches=False",
-            )
-        if self.gradient_penalty and self.discriminator_update == "separate":
-            raise WrongSetting(
-                "gradient_penalty",
-                "is measured between real and generated images",
-                "use discriminator_update=sum or mean",
-            )
+        if not has_targets and (real, fake) != (2.0, 0.0):
+            targets = ("use ", Setting("updates.target_real", "1,1"), " and ", Setting("updates.target_fake", "0,0"))
+            fault = f"and target_fake must be (1.0, 1.0) and (0.0, 0.0): the loss {self.loss} has no targets"
+            raise WrongSetting("target_real", fault, *targets)
+        if self.loss in RELATIVE and (separate or self.half_batches):
+            at_once = ("use ", AT_ONCE, " and ", Setting("updates.half_batches", "False"))
+            raise WrongSetting("loss", f"{self.loss} compares each real image with generated ones", *at_once)
+        if self.gradient_penalty and separate:
+            fault = "is measured between real and generated images"
+            raise WrongSetting("gradient_penalty", fault, "use ", AT_ONCE, " or mean")
         if self.loss == "wasserstein" and not self.gradient_penalty:
-            raise WrongSetting(
-                "gradient_penalty",
-                "must be above 0 with the loss wasserstein, which has no least value otherwise",
-                "10 is that of Gulrajani et al. 2017",
-            )
+            fault = "must be above 0 with the loss wasserstein, which has no least value otherwise"
+            raise WrongSetting("gradient_penalty", fault, "10 is that of Gulrajani et al. 2017")
 
     @property
     def needs_twin(self) -> bool:  # type: ignore[override]
@@ -101,25 +91,20 @@ class GANUpdates(Settings):
         A loss that may be any number there is left out. The cross-entropies take D to be 1/2 everywhere.
         """
         both = self.discriminator_update == "sum"
-        if self.loss in CROSS_ENTROPIES:
-            loss_g = (-LN_2, "-ln 2") if self.loss == "saturating" else (LN_2, "ln 2")
-            return {"loss_d": (2 * LN_2, "2 ln 2") if both else (LN_2, "ln 2"), "loss_g": loss_g}
-        if self.loss == "least_squares":
-            return {name: (value, f"{value:.3g}") for name, value in self._least_squares().items()}
-        if self.loss == "hinge":
-            return {"loss_d": (2.0, "2") if both else (1.0, "1")}
-        if self.loss == "wasserstein":
-            return {"loss_d": (0.0, "0")}
-        if self.loss == "relativistic_average":
-            return {"loss_d": (2 * LN_2, "2 ln 2") if both else (LN_2, "ln 2"), "loss_g": (2 * LN_2, "2 ln 2")}
-        return {"loss_d": (LN_2, "ln 2"), "loss_g": (LN_2, "ln 2")}
-
-    def _least_squares(self) -> dict[str, float]:
-        """Return both losses where D says the middle of the targets: half the mean squared distance from them."""
-        distance = (sum(self.target_real) - sum(self.target_fake)) / 4
-        variances = [(high - low) ** 2 / 12 for low, high in (self.target_real, self.target_fake)]
-        loss_d = 0.5 * (distance**2 + sum(variances) / 2)
-        return {"loss_d": 2 * loss_d if self.discriminator_update == "sum" else loss_d, "loss_g": 0.5 * distance**2}
+        ln_2, two_ln_2 = (LN_2, "ln 2"), (2 * LN_2, "2 ln 2")
+        of_d = two_ln_2 if both else ln_2
+        distance = (sum(self.target_real) - sum(self.target_fake)) / 4  # of each mean target from the middle of both
+        variance = sum((high - low) ** 2 / 12 for low, high in (self.target_real, self.target_fake)) / 2
+        squares_d, squares_g = (0.5 + 0.5 * both) * (distance**2 + variance), 0.5 * distance**2
+        return {
+            "non_saturating": {"loss_d": of_d, "loss_g": ln_2},
+            "saturating": {"loss_d": of_d, "loss_g": (-LN_2, "-ln 2")},
+            "least_squares": {"loss_d": (squares_d, f"{squares_d:.3g}"), "loss_g": (squares_g, f"{squares_g:.3g}")},
+            "hinge": {"loss_d": (2.0, "2") if both else (1.0, "1")},
+            "wasserstein": {"loss_d": (0.0, "0")},
+            "relativistic": {"loss_d": ln_2, "loss_g": ln_2},
+            "relativistic_average": {"loss_d": of_d, "loss_g": two_ln_2},
+        }[self.loss]
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,81 @@
+"""Recipes with settings changed: as somebody types them, and as the images ask for. Needs no MindSpore."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
+
+from ms_gan.errors import Setting, UserError, shown
+from ms_gan.recipes import registry
+from ms_gan.schema.fields import rules
+from ms_gan.schema.recipe import SMALLEST_BATCH, Recipe, build_settings
+
+if TYPE_CHECKING:
+    from ms_gan.data.description import ImageData
+
+IMAGES_IN_A_CLUSTER = 50  # at least, in the mean: of a few images D would know each by the cluster's number
+
+
+def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
+    """Return the recipe with `key=value` settings applied, such as `generator.widths=[16, 32]`; the last one wins.
+
+    `ROLE.network=NAME` puts another network in its place, which keeps the settings that it knows. Raises UserError for
+    a name that is no setting, with what was probably meant, and for a value that cannot be.
+    """
+    changes: dict[str, str] = {}
+    for assignment in assignments:
+        key, equals, changes[key] = assignment.partition("=")
+        if not equals:
+            raise UserError(f"a setting is changed by key=value, not {shown(assignment)}")
+    for role in recipe.networks:
+        if f"{role}.network" in changes:
+            recipe = _with_network(recipe, role, changes)
+    return recipe.but({key: recipe.rule(key).read(text) for key, text in changes.items()})
+
+
+def _with_network(recipe: Recipe, role: str, changes: dict[str, str]) -> Recipe:
+    """Put another network in its place, and take what is said of it out of `changes`."""
+    kind = registry.network(role, changes.pop(f"{role}.network")).settings
+    old, known = recipe.networks[role], rules(kind)
+    ours = {name: rule for name, rule in rules(type(old)).items() if name in known}
+    same = [name for name, rule in ours.items() if (rule.kind, rule.of) == (known[name].kind, known[name].of)]
+    kept = {name: getattr(old, name) for name in same}
+    told = {name: known[name].read(changes.pop(f"{role}.{name}")) for name in known if f"{role}.{name}" in changes}
+    settings = build_settings(kind, {**kept, **told}, f"recipe {recipe.name}: {role}.")
+    return dataclasses.replace(recipe, networks={**recipe.networks, role: settings})
+
+
+def fitted(recipe: Recipe, images: ImageData, said: Iterable[str]) -> Recipe:
+    """Return the recipe as it is trained on these images: as many classes, and clusters, as they have.
+
+    What the user `said`, by the settings' names, stays. Raises UserError for classes and clusters at once.
+    """
+    said, changes = set(said), {}
+    if images.name == "folder" and recipe.data.classes and images.classes and "data.classes" not in said:
+        changes["data.classes"] = len(images.classes)  # the vocabulary is what the folder holds
+    if "data.clusters" not in said:
+        changes["data.clusters"] = clusters_for(recipe, len(images.images))
+    elif recipe.data.classes and recipe.data.clusters:
+        mend = ("leave out ", Setting("data.classes"), " or ", Setting("data.clusters"))
+        raise UserError("images with classes are not put into clusters, too", *mend)
+    return recipe.but(changes)
+
+
+def clusters_for(recipe: Recipe, count: int) -> int:
+    """Return how many clusters `count` images are put into: as many as the recipe says, or fewer, each of some size."""
+    clusters = min(recipe.clusters, count // IMAGES_IN_A_CLUSTER)
+    return clusters if clusters > 1 else 0
+
+
+def share_of_batch(recipe: Recipe, devices: int) -> int:
+    """Return how many images of a batch each of several devices takes.
+
+    Raises UserError for a batch that cannot be shared.
+    """
+    size, left = divmod(recipe.schedule.batch_size, devices)
+    if left or size < SMALLEST_BATCH:
+        problem = f"a batch of {recipe.schedule.batch_size} cannot be shared by {devices} devices"
+        mend = ("give a ", Setting("batch_size"), f" that is {devices} times at least {SMALLEST_BATCH}")
+        raise UserError(f"recipe {recipe.name}: {problem}", *mend)
+    return size
