@@ -13,7 +13,7 @@ from mindspore import Tensor, nn
 from ms_gan import recipes
 from ms_gan.data.resident import TurnedImages, turn
 from ms_gan.losses import bernoulli_reconstruction_loss, kl_to_standard_normal, squared_reconstruction_loss
-from ms_gan.nets.autoencoder import ConvDecoder, ConvEncoder, DoublingConv2d, LabelChannel
+from ms_gan.nets.autoencoder import ConvDecoder, ConvEncoder, DoublingConv2d
 from ms_gan.nets.conditioning import OneHotLabel
 from ms_gan.nets.conv import ConvDiscriminator
 from ms_gan.nets.unit_range import UnitRangeEncoder
@@ -81,16 +81,9 @@ def test_the_gan_has_the_autoencoder_and_discriminator_of_the_documents():
 @pytest.mark.parametrize("classes, max_tags", [(28, 9), (10, 0), (0, 0)])
 @pytest.mark.parametrize("name", ["cvae_late", "cvae_early"])
 def test_networks_have_the_shapes_of_the_data(name, size, channels, classes, max_tags, pynative):
-    recipe = recipes.override(
-        recipes.load(name),
-        [
-            *SMALL,
-            f"data.size={size}",
-            f"data.channels={channels}",
-            f"data.classes={classes}",
-            f"data.max_tags={max_tags}",
-        ],
-    )
+    of_data = {"size": size, "channels": channels, "classes": classes, "max_tags": max_tags}
+    settings = [*SMALL, *(f"data.{key}={value}" for key, value in of_data.items())]
+    recipe = recipes.override(recipes.load(name), settings)
     label = labels_for(classes, max_tags, 3)
     outputs = randomize(build_encoder(recipe))(Tensor(uniform(3, channels, size, size)), *label)
     assert [(each.shape, each.dtype) for each in outputs] == [((3, 5), ms.float32)] * 2
@@ -125,29 +118,6 @@ def with_channel(maps, label, classes):
         np.repeat(code[None], size**2 // len(code) + 1, axis=0).ravel()[: size**2] for code in one_hot(label, classes)
     ]
     return np.concatenate([maps, np.reshape(rows, (-1, 1, size, size))], 1)
-
-
-@pytest.mark.parametrize(
-    "classes, label, size",
-    [(28, TAGS, 32), (28, TAGS, 6), (2, np.int32([0, 1, 1, 0]), 4), (10, np.int32([9, 0, 3, 5]), 5)],
-)
-def test_the_label_channel_is_that_of_keras(classes, label, size, pynative):
-    maps = normal(4, 2, size, size)
-    found = LabelChannel(classes, label.shape[1] if label.ndim > 1 else 0, size)(Tensor(maps), Tensor(label))
-    assert np.array_equal(found.asnumpy(), with_channel(maps, label, classes).astype(np.float32))
-    assert np.array_equal(LabelChannel(0, 0, size)(Tensor(maps)).asnumpy(), maps)
-
-
-@pytest.mark.parametrize("name", ["cvae_late", "cvae_early"])
-def test_the_label_changes_what_networks_say(name, pynative):
-    recipe = recipes.override(recipes.load(name), [*SMALL, "data.max_tags=3"])
-    encoder, generator = map(randomize, (build_encoder(recipe), build_generator(recipe)))
-    tags = np.concatenate((TAGS, [[4, 1, 9], [1, 4, 9]])).astype(np.int32)  # their order also tells, and nothing else
-    images, latents = np.repeat(uniform(1, 3, 32, 32), 6, axis=0), np.repeat(normal(1, 5), 6, axis=0)
-    for outputs in (*encoder(Tensor(images), Tensor(tags)), generator(Tensor(latents), Tensor(tags))):
-        outputs = outputs.asnumpy().reshape(6, -1)
-        np.testing.assert_allclose(outputs[0], outputs[5], atol=1e-6)
-        assert all(np.abs(outputs[0] - other).max() > 1e-4 for other in outputs[1:5])
 
 
 # networks, in NumPy and double precision
@@ -325,16 +295,14 @@ def test_reconstruction_losses_by_hand():
 
 
 def test_reconstruction_losses_sum_over_all_pixels_and_stay_finite_far_out():
-    logits = np.zeros((2, 3, 4, 5))
-    logits[0, 0, 0, :4], images = [1000, 1000, -1000, -1000], np.full((2, 3, 4, 5), 0.5)
-    images[0, 0, 0, :4] = [1, 0.25, 0, 1]  # 0, 750, 0, 1000
+    logits, images = np.zeros((2, 3, 4, 5)), np.full((2, 3, 4, 5), 0.5)
+    logits[0, 0, 0, :4], images[0, 0, 0, :4] = [1000, 1000, -1000, -1000], [1, 0.25, 0, 1]  # 0, 750, 0, 1000
     value, (gradient, _) = value_and_gradient(bernoulli_reconstruction_loss, logits, images)
     assert value == pytest.approx((116 * math.log(2) + 1750) / 2, rel=1e-6)
-    np.testing.assert_allclose(gradient[0, 0, 0], np.array([0, 0.75, 0, -1, 0]) / 2, atol=1e-6)
-    assert not gradient[1].any() and not gradient[0, 1:].any()
+    assert gradient[0, 0, 0] == pytest.approx(np.array([0, 0.75, 0, -1, 0]) / 2, abs=1e-6)
+    assert np.count_nonzero(gradient) == 2
     value, (gradient, _) = value_and_gradient(squared_reconstruction_loss, logits, images)
-    expected = ((logits - images) ** 2).sum() / 2
-    assert value == pytest.approx(expected, rel=1e-6) and np.isfinite(gradient).all()
+    assert value == pytest.approx(((logits - images) ** 2).sum() / 2, rel=1e-6) and np.isfinite(gradient).all()
 
 
 # turned images
@@ -432,10 +400,7 @@ def test_an_update_is_a_function_of_weights_batch_and_noise(name):
             parameter.set_data(Tensor(start[parameter.name]))
         scalars = step(batch, on_device(step.draw_noise(random_stream(1, "step", number)))).asnumpy()
         assert scalars.shape == (len(step.scalars),) and np.isfinite(scalars).all()
-        return {
-            "scalars": scalars,
-            **{parameter.name: parameter.asnumpy().copy() for parameter in step.get_parameters()},
-        }
+        return {"scalars": scalars, **{each.name: each.asnumpy().copy() for each in step.get_parameters()}}
 
     first, other, again = outcome(0), outcome(1), outcome(0)
     assert all(first[key].tobytes() == again[key].tobytes() for key in first)

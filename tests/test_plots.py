@@ -24,14 +24,13 @@ def noise(count, channels=1, size=28, seed=0):
     return np.random.default_rng(seed).random((count, channels, size, size), dtype=np.float32)
 
 
-def size_of(path):
-    with Image.open(path) as picture:
-        return picture.size
-
-
 def pixels_of(path):
     with Image.open(path) as picture:
         return np.asarray(picture.convert("RGB"))
+
+
+def size_of(path):
+    return pixels_of(path).shape[1::-1]
 
 
 def place_of(page, part):
@@ -69,26 +68,12 @@ def test_bytes_and_fractions_give_the_same_grid():
 
 @pytest.mark.parametrize(
     "images",
-    [
-        noise(4)[0],
-        noise(0),
-        noise(4, channels=2),
-        noise(4).astype(np.float64),
-        noise(4) + 1,
-        noise(4) - 1,
-        noise(4) * np.float32("nan"),
-        noise(4).astype(np.int32),
-    ],
+    [noise(4)[0], noise(4, channels=2), noise(4).astype(np.float64), noise(4) + 1, noise(4) - 1, noise(4) * np.nan],
 )
 def test_what_is_no_batch_of_images_is_refused(tmp_path, images):
     with pytest.raises(ValueError, match="images"):
         plots.sheet(tmp_path / "sheet.png", images, 2, "title")
     assert list(tmp_path.iterdir()) == []
-
-
-def test_a_grid_without_columns_is_refused():
-    with pytest.raises(ValueError, match="column"):
-        plots.compose_grid(noise(4), 0)
 
 
 @pytest.mark.parametrize("side, size, channels", [(1, 28, 1), (5, 28, 1), (10, 28, 3), (20, 28, 1), (9, 64, 3)])
@@ -113,17 +98,24 @@ def test_labels_take_room_beside_the_rows_and_above_the_columns(tmp_path):
     images = noise(6)
     plots.sheet(tmp_path / "bare.png", images, 3, "title")
     plots.sheet(tmp_path / "level.png", images, 3, "title", None, ["first", "second"], ["a", "b", "c"])
-    plots.sheet(tmp_path / "upright.png", images, 3, "title", None, None, ["a", "b", "many toppings " * 10])
+    plots.sheet(tmp_path / "upright.png", images, 3, "title", None, (), ["a", "b", "many toppings " * 10])
     bare, level, upright = (size_of(tmp_path / f"{name}.png") for name in ("bare", "level", "upright"))
     assert level[0] > bare[0] and 0 < level[1] - bare[1] < 40
     assert upright[0] == bare[0] and upright[1] - bare[1] > 300
     assert contains(pixels_of(tmp_path / "level.png"), plots.compose_grid(images, 3))
 
 
-@pytest.mark.parametrize("labels", [{"row_labels": ["a"]}, {"column_labels": ["a", "b"]}])
-def test_another_number_of_labels_is_refused(tmp_path, labels):
-    with pytest.raises(ValueError, match="labels"):
-        plots.sheet(tmp_path / "sheet.png", noise(6), 3, "title", **labels)
+def test_labels_and_grids_that_do_not_go_with_the_images_are_refused(tmp_path):
+    path, images = tmp_path / "x.png", noise(6)
+    for labels in ({"row_labels": ["a"]}, {"column_labels": ["a", "b"]}):
+        with pytest.raises(ValueError, match="labels for"):
+            plots.sheet(path, images, 3, "title", **labels)
+    with pytest.raises(ValueError, match="5 labels for 6 images"):
+        plots.captioned(path, images, 3, ["a"] * 5, "title")
+    for other in (noise(5), noise(6, size=32)):
+        with pytest.raises(ValueError, match="agree"):
+            plots.compare(path, ("generated", images), ("real", other), 2, "title")
+    assert not path.exists()
 
 
 @pytest.mark.parametrize("channels", [1, 3])
@@ -139,12 +131,6 @@ def test_a_comparison_has_both_grids_beside_or_above_each_other(tmp_path, channe
         assert other_left == left and other_top > top + len(grids[0])
     else:
         assert other_top == top and other_left > left + grids[0].shape[1]
-
-
-@pytest.mark.parametrize("right", [noise(3), noise(4, size=32)])
-def test_grids_that_cannot_be_compared_are_refused(tmp_path, right):
-    with pytest.raises(ValueError, match="agree"):
-        plots.compare(tmp_path / "compare.png", ("generated", noise(4)), ("real", right), 2, "title")
 
 
 def write_frames(folder, count):
@@ -200,11 +186,6 @@ def test_frames_of_another_size_are_resized_to_the_first(tmp_path):
     assert read_gif(tmp_path / "progress.gif")[0] == [(0, 0, 0), (0, 0, 255)]
 
 
-def test_an_animation_of_nothing_is_refused(tmp_path):
-    with pytest.raises(ValueError, match="frame"):
-        plots.gif(tmp_path / "progress.gif", [])
-
-
 def test_the_same_input_gives_the_same_bytes(tmp_path):
     images, other = noise(4), noise(4, seed=1)
     contents = []
@@ -243,25 +224,18 @@ def shown(monkeypatch):
     return calls
 
 
-def test_samples_without_labels_are_those_of_the_seed(tmp_path, shown):
-    draw = Draw()
-    Sheets(draw, LATENT, 7, "about").samples(tmp_path / "samples.png", 3, 2)
-    (latents,) = draw.inputs
-    assert np.array_equal(latents, seeded_inputs(LATENT, 6, 7)[0]) and latents.shape == (6, 5)
-    assert shown["columns"] == 2 and shown["row_labels"] is None
+@pytest.mark.parametrize("labels, of_rows", [(None, ()), ([2, 0, 2], ["two", "zero", "two"])])
+def test_samples_are_those_of_the_seed_and_each_row_shows_one_class(tmp_path, shown, labels, of_rows):
+    draw, given = Draw(), None if labels is None else np.int32(labels)
+    Sheets(draw, LATENT, 7, "about", NAMES).samples(tmp_path / "samples.png", 3, 2, given)
+    latents, *of_each = draw.inputs
+    assert np.array_equal(latents, seeded_inputs(LATENT, 6, 7)[0]), "they do not depend on the labels"
+    assert [each.tolist() for each in of_each] == ([] if labels is None else [[2, 2, 0, 0, 2, 2]])
+    assert shown["columns"] == 2 and shown["row_labels"] == of_rows
     assert (tmp_path / "samples.png").exists()
 
 
-def test_each_row_of_samples_shows_one_class_and_its_name(tmp_path, shown):
-    draw = Draw()
-    Sheets(draw, LATENT, 7, "about", NAMES).samples(tmp_path / "samples.png", 3, 2, np.int32([2, 0, 2]))
-    latents, labels = draw.inputs
-    assert np.array_equal(latents, seeded_inputs(LATENT, 6, 7)[0]), "the latents do not depend on the labels"
-    assert labels.tolist() == [2, 2, 0, 0, 2, 2] and labels.dtype == np.int32
-    assert shown["columns"] == 2 and shown["row_labels"] == ["two", "zero", "two"]
-
-
-@pytest.mark.parametrize("labels, walks, names", [(None, 6, None), ([1, 0, 1, 2], 4, ["one", "zero", "one", "two"])])
+@pytest.mark.parametrize("labels, walks, names", [(None, 6, ()), ([1, 0, 1, 2], 4, ["one", "zero", "one", "two"])])
 def test_each_row_of_an_interpolation_is_a_walk_within_one_class(tmp_path, shown, labels, walks, names):
     draw = Draw()
     walks_of = None if labels is None else np.int32(labels)

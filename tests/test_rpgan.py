@@ -7,13 +7,29 @@ import dataclasses
 import mindspore as ms
 import numpy as np
 import pytest
-from helpers.procedures import BATCH, IMAGES, LABELS, RATE, START, STEPS, Data, Generator, Player, flat, image, sigmoid
-from mindspore import Parameter, Tensor, nn
+from helpers.procedures import (
+    BATCH,
+    IMAGES,
+    LABELS,
+    RATE,
+    START,
+    Data,
+    Generator,
+    Player,
+    StandIn,
+    assert_scalars,
+    assert_weights,
+    draws,
+    flat,
+    image,
+    sigmoid,
+)
+from mindspore import Tensor, nn
 
 from ms_gan import recipes
 from ms_gan.nets.conv import ConvDiscriminator
 from ms_gan.nets.heads import Discriminator as DiscriminatorBase
-from ms_gan.nets.heads import ProjectionHead
+from ms_gan.nets.heads import Heads
 from ms_gan.nets.mlp import MLPDiscriminator
 from ms_gan.randomness import random_stream
 from ms_gan.recipes.build import adam, build_discriminator, build_step
@@ -43,12 +59,10 @@ def named(d, x, label):
     return np.log(np.exp(logits).sum(1)) - logits[np.arange(len(x)), label]
 
 
-class Discriminator(DiscriminatorBase):
+class Discriminator(StandIn, DiscriminatorBase):
     def __init__(self, class_logits):
-        super().__init__()
+        super().__init__("discriminator", D)
         self.class_logits = class_logits
-        for name, value in D.items():
-            setattr(self, name, Parameter(Tensor(value, ms.float32), name=f"discriminator.{name}"))
 
     def construct(self, images, label=None):
         x = images.reshape((-1, 1))
@@ -77,9 +91,7 @@ def test_the_step_does_what_the_paper_says(classes, names, penalised, gamma):
     step = RpGANStep(parts, RpGANUpdates(gamma=gamma, penalised=penalised, class_weight=class_weight))
     g, d = Player(START["g"], settings, [0]), Player(D, settings, [0])
     some = min(penalised, BATCH)
-    for number in range(STEPS):
-        noise = step.draw_noise(random_stream(3, "step", number))
-        indices = np.random.default_rng(number).integers(0, len(IMAGES), BATCH).astype(np.int32)
+    for noise, indices in draws(step):
         real, z = IMAGES[indices].astype(np.float64), flat(noise.latents)
         label = LABELS[indices] if classes else 0 * indices
         fake = image(g.numbers, z, label, True)
@@ -113,44 +125,31 @@ def test_the_step_does_what_the_paper_says(classes, names, penalised, gamma):
             logits = d.numbers["s"] * fake[:, None] * np.arange(3)
             expected["accuracy_class"] = np.mean(logits.argmax(1) == label)
         g.update(lambda n: pairing_g(n) + class_weight * of_class(d.numbers, image(n, z, label, True)))
-        found = dict(zip(step.scalars, step(on_device((indices,)), on_device(noise)).asnumpy()))
-        assert found.keys() == expected.keys()
-        for key in found:
-            assert found[key] == pytest.approx(expected[key], rel=3e-4, abs=3e-5), (number, key)
-    moved = 0.0
-    for player, cell, start in ((g, step.generator, START["g"]), (d, step.discriminator, D)):
-        for parameter in cell.get_parameters():
-            key = parameter.name.split(".")[1]
-            assert float(parameter) == pytest.approx(player.numbers[key], abs=3e-4), key
-            moved = max(moved, abs(player.numbers[key] - start[key]))
-    assert moved > 0.05, "nothing moved that could be seen"
+        assert_scalars(step, noise, indices, expected, rel=3e-4)
+    trained = (step.generator, g, START["g"]), (step.discriminator, d, D)
+    assert max(assert_weights(*each, atol=3e-4) for each in trained) > 0.05, "nothing moved that could be seen"
 
 
-def test_a_projection_is_a_score_and_how_well_features_fit_a_label():
-    random = np.random.default_rng(1)
-    features = random.standard_normal((3, 4), dtype=np.float32)
-    for max_tags, labels, codes in (
+@pytest.mark.parametrize("class_logits", [0, 5])
+@pytest.mark.parametrize(
+    "max_tags, labels, codes",
+    [
         (0, [2, 0, 1], np.eye(3)[[2, 0, 1]]),
         (2, [[1, 3], [2, 0], [0, 0]], [[0, 1, 0, 0, 0, 0, 0, 1], [0, 0, 1, 0, 1, 0, 0, 0], [1, 0, 0, 0, 1, 0, 0, 0]]),
-    ):
-        head = ProjectionHead(4, 3, max_tags, 0, "mindspore")
-        weights, bias, fitting = (parameter.asnumpy() for parameter in head.get_parameters())
-        expected = features @ weights.T + bias + ((features @ fitting.T) * codes).sum(1, keepdims=True)
-        found = head(Tensor(features), Tensor(np.int32(labels))).asnumpy()
-        np.testing.assert_allclose(found, expected, rtol=0, atol=1e-6)
-
-
-@pytest.mark.parametrize("max_tags", [0, 2])
-def test_a_projection_may_also_name_classes(max_tags):
-    """By the features alone: the logits do not depend on the label, and the score is as without them."""
-    features = Tensor(np.random.default_rng(1).standard_normal((3, 4), dtype=np.float32))
-    labels = np.zeros((3, max_tags) if max_tags else 3, np.int32)
-    head = ProjectionHead(4, 3, max_tags, 5, "mindspore")
-    (score, logits), (other, same) = (head(features, Tensor(label)) for label in (labels, labels + 1))
-    expected = features.asnumpy() @ head.classes.weight.asnumpy().T + head.classes.bias.asnumpy()
-    np.testing.assert_allclose(logits.asnumpy(), expected, rtol=0, atol=1e-6)
-    assert logits.shape == (3, 5) and score.shape == (3, 1)
-    assert np.array_equal(logits.asnumpy(), same.asnumpy()) and not np.array_equal(score.asnumpy(), other.asnumpy())
+    ],
+)
+def test_a_projection_is_a_score_and_how_well_features_fit_a_label(max_tags, labels, codes, class_logits):
+    """Class logits, where there are any, do not depend on the label."""
+    features = np.random.default_rng(1).standard_normal((3, 4), dtype=np.float32)
+    inputs = NetworkInputs((1, 2, 2), class_logits=class_logits, conditioned_on=(3, max_tags))
+    head = Heads(4, inputs, "mindspore")
+    weights, bias, fitting, *of_classes = (parameter.asnumpy() for parameter in head.get_parameters())
+    expected = [features @ weights.T + bias + ((features @ fitting.T) * codes).sum(1, keepdims=True)]
+    if class_logits:
+        expected.append(features @ of_classes[0].T + of_classes[1])
+    found = head(Tensor(features), Tensor(np.int32(labels)))
+    for output, numbers in zip(found if class_logits else (found,), expected):
+        np.testing.assert_allclose(output.asnumpy(), numbers, rtol=0, atol=1e-6)
 
 
 def test_d_names_classes_where_an_image_has_just_one():
@@ -161,7 +160,7 @@ def test_d_names_classes_where_an_image_has_just_one():
         (["data.classes=10", "data.max_tags=2"], 0),
     ):
         recipe = recipes.override(recipes.load("rpgan"), [*settings, "discriminator.widths=[16]"])
-        assert build_discriminator(recipe).discriminator.class_logits == names
+        assert build_discriminator(recipe).network.class_logits == names
 
 
 @pytest.mark.parametrize(
@@ -179,11 +178,6 @@ def test_every_discriminator_can_be_conditioned_on_labels(build):
     scores = [conditioned(Tensor(images), Tensor(np.full(4, label, np.int32))).asnumpy() for label in range(3)]
     assert scores[0].shape == (4, 1) == plain(Tensor(images)).shape
     assert not np.array_equal(scores[0], scores[1])
-
-
-def test_a_discriminator_that_wins_every_pair_is_remarked():
-    assert "overpowers G" in RpGANStep.remark(None, {"accuracy_pairs": 1.0})
-    assert RpGANStep.remark(None, {"accuracy_pairs": 0.7}) is None
 
 
 @pytest.mark.parametrize("classes", [0, 10])

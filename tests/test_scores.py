@@ -16,10 +16,12 @@ from PIL import Image
 from ms_gan.data.description import ImageData
 from ms_gan.data.synthetic.digits import CLASSES, draw_digits
 from ms_gan.errors import UserError
-from ms_gan.evaluation import score_picture, scores
+from ms_gan.evaluation import protocol, score_picture, scores
 from ms_gan.evaluation.judge import load_judge, save_judge
 from ms_gan.evaluation.judge_training import train_judge
-from ms_gan.evaluation.scores import Options, QuickScorer, Real, Subject, measure
+from ms_gan.evaluation.protocol import Real, Subject
+from ms_gan.evaluation.quick_scorer import QuickScorer
+from ms_gan.evaluation.scores import Options, measure
 from ms_gan.files import write_checksums
 from ms_gan.schema.recipe import Latent
 
@@ -67,26 +69,15 @@ def scored(train, test, judge=None, draw=None, conditional=True, discriminate=No
 
 def test_names_say_the_protocol_and_perfect_samples_stand_beside(train, test, judge):
     found = scored(train, test, judge, discriminate=lambda images, labels: images.mean((1, 2, 3))[:, None] - 30)
+    of_features = [f"{name}_200_test" for name in ("precision", "recall", "density", "coverage")]
+    of_d = (
+        "accuracy_real_test accuracy_generated accuracy_pairs logit_spread_real_test logit_spread_generated logit_gap"
+    )
     assert list(found.generated) == [
-        "fd_200_test",
-        "fd_200_test_ratio",
-        "precision_200_test",
-        "recall_200_test",
-        "density_200_test",
-        "coverage_200_test",
-        "class_accuracy_20_per_class",
-        "memorisation_200_median",
-        "memorisation_200_percentile_1",
-        "memorisation_200_share_below_1",
-        "parzen_200_test",
-        "parzen_200_test_error",
-        "parzen_200_test_sigma",
-        "discriminator_accuracy_real_test",
-        "discriminator_accuracy_generated",
-        "discriminator_accuracy_pairs",
-        "discriminator_logit_spread_real_test",
-        "discriminator_logit_spread_generated",
-        "discriminator_logit_gap",
+        *("fd_200_test", "fd_200_test_ratio", *of_features, "class_accuracy_20_per_class"),
+        *(f"memorisation_200_{name}" for name in ("median", "percentile_1", "share_below_1")),
+        *("parzen_200_test", "parzen_200_test_error", "parzen_200_test_sigma"),
+        *(f"discriminator_{name}" for name in of_d.split()),
     ]
     assert set(found.generated) - set(found.real) == {name for name in found.generated if "discriminator" in name}
     assert found.generated["fd_200_test_ratio"] == found.generated["fd_200_test"] / found.real["fd_200_test"]
@@ -117,7 +108,7 @@ def test_the_test_split_is_scored_and_never_trained_on(train, test):
     }
     assert not rows["some"] & rows["for_width"] and not rows["test"] & (rows["some"] | rows["for_width"])
     assert rows["for_width"] <= {image.tobytes() for image in train.images[1000:]}
-    some = Real.choose(train, replace(test, images=test.images[:150], labels=test.labels[:150]), 2)
+    some = Real.choose(train, test.only(np.arange(150)), 2)
     assert some.count == 150 == len(some.draws[0])
 
 
@@ -126,13 +117,8 @@ def test_real_stands_beside_as_a_mean_of_draws(train, test, judge):
     draws = found.protocol["fd_of_real_draws"]
     assert len(draws) == len(Real.choose(train, test, 1, as_labelled=True).draws) > 1
     assert found.real["fd_200_test"] == pytest.approx(np.mean(draws)) and np.std(draws) > 0
-    assert (
-        found.real["fd_200_test"]
-        < scored(train, test, judge, draw=lambda inputs: np.zeros((len(inputs[0]), 1, 28, 28), np.float32)).generated[
-            "fd_200_test"
-        ]
-        / 10
-    )
+    black = scored(train, test, judge, draw=lambda inputs: np.zeros((len(inputs[0]), 1, 28, 28), np.float32))
+    assert found.real["fd_200_test"] < black.generated["fd_200_test"] / 10
 
 
 @pytest.mark.parametrize("as_labelled", [False, True])
@@ -143,28 +129,17 @@ def test_draws_of_real_images_share_none(train, test, as_labelled):
     found = [draw.reshape(-1, 4).copy().view(np.int32)[:, 0] for draw in real.draws]
     assert 1 < len(found) <= 5 and {len(draw) for draw in found} == {200}
     assert len(set(np.concatenate(found))) == 200 * len(found) and np.concatenate(found).max() < 1000
+    rare = replace(train, labels=np.where(train.labels == 3, 4, train.labels))
+    as_they_come, asked = (Real.choose(rare, test, 1, each).draws[0] for each in (False, as_labelled))
+    assert np.array_equal(as_they_come, asked), "there are too few of a class"
     shares = [np.bincount(numbered.labels[draw], minlength=10).tolist() for draw in found]
     assert (shares == [np.bincount(real.reference.labels, minlength=10).tolist()] * len(found)) == as_labelled
 
 
-def test_where_a_class_is_too_rare_draws_are_as_they_come(train, test):
-    rare = replace(train, labels=np.where(train.labels == 3, 4, train.labels))
-    drawn = [Real.choose(rare, test, 1, as_labelled).draws[0] for as_labelled in (False, True)]
-    assert np.array_equal(*drawn)
-
-
 def test_every_class_is_asked_for_equally_often_in_class_accuracy_and_as_in_the_test_split_otherwise(test):
-    labels, balanced = scores.labels_to_ask_for(test, 1)
+    labels, balanced = protocol.labels_to_ask_for(test, 1)
     assert sorted(labels[:200]) == sorted(test.labels)
     assert np.bincount(labels[balanced]).tolist() == [20] * 10
-
-
-def test_without_judge_or_discriminator_the_rest_is_there_and_a_sentence_why(train, test):
-    unlabelled = [replace(data, labels=None, classes=()) for data in (train, test)]
-    found = scored(*unlabelled, draw=lambda inputs: np.float32(test.images[: len(inputs[0])]) / 255, conditional=False)
-    assert {name.split("_")[0] for name in found.generated} == {"memorisation", "parzen"}
-    assert found.left_out["fd, precision, recall, density, coverage, class_accuracy"] == "no labels"
-    assert "no discriminator" in found.left_out["discriminator"]
 
 
 def test_a_generator_of_tags_is_scored_without_classes(train, test):
@@ -221,18 +196,15 @@ def test_copies_of_two_pictures_have_no_ratio_and_a_sentence_why(train, test, ju
     quick = QuickScorer(judge, copies.images, copies.images[:200])
     assert not quick.has_ratio
     assert quick(np.float32(test.images) / 255, np.arange(len(test.images)) % 2)["fd_ratio"] is None
-    found = scored(
-        copies, others, judge, draw=lambda inputs: np.float32(test.images[np.arange(len(inputs[0])) % 200]) / 255
-    )
-    assert (
-        "fd_200_test_ratio" not in found.generated and "the ratio is undefined" in found.left_out["fd_200_test_ratio"]
-    )
+    found = scored(copies, others, judge, lambda inputs: np.float32(test.images[np.arange(len(inputs[0])) % 200]) / 255)
+    assert "fd_200_test_ratio" not in found.generated
+    assert "the ratio is undefined" in found.left_out["fd_200_test_ratio"]
     assert found.generated["fd_200_test"] > 0 and 0 <= found.real["fd_200_test"] < 1e-2
 
 
 def test_too_few_images_are_refused(train, test):
     with pytest.raises(UserError, match="too few for scores"):
-        Real.choose(train, replace(test, images=test.images[:99], labels=test.labels[:99]), 1)
+        Real.choose(train, test.only(np.arange(99)), 1)
 
 
 def test_the_picture_is_drawn_with_whatever_there_is(train, test, tmp_path):
@@ -243,17 +215,6 @@ def test_the_picture_is_drawn_with_whatever_there_is(train, test, tmp_path):
     score_picture.picture(tmp_path / "b.png", found, ("$^a",) * 10, "a title", "a caption")
     first, second = (Image.open(tmp_path / name).size for name in ("a.png", "b.png"))
     assert first[0] == second[0] and first[1] < second[1]
-
-
-def test_the_table_has_one_width_and_says_where_there_is_nothing_real():
-    found = scores.Scores()
-    found.add("a", 1234.5, 0.25)
-    found.add("longer", 0.5)
-    assert score_picture.table(found) == [
-        "          generated         real",
-        "a           1,234.5       0.2500",
-        "longer       0.5000            –",
-    ]
 
 
 def write_idx(folder, train, test):
@@ -274,7 +235,7 @@ def place(train, test, tmp_path_factory):
     folder = tmp_path_factory.mktemp("place")
     write_idx(folder / "data", train, test)
     write_idx(folder / "other", replace(train, images=train.images[::-1]), test)
-    write_idx(folder / "few", train, replace(test, images=test.images[:50], labels=test.labels[:50]))
+    write_idx(folder / "few", train, test.only(np.arange(50)))
     for split, data, count in (("train", train, 160), ("test", test, 100)):
         (folder / "unlabelled" / split).mkdir(parents=True)
         for number, image in enumerate(data.images[:count]):
@@ -342,6 +303,7 @@ def test_unlabelled_images_get_what_needs_no_judge(place, tmp_path, capsys):
     printed = " ".join(capsys.readouterr().out.split())
     assert "No judge: folder, the folder" in printed and "has no labels to train a judge on" in printed
     assert record["judge"] is None and "memorisation_100_median" in record["generated"]
+    assert record["left_out"]["fd, precision, recall, density, coverage, class_accuracy"].startswith("folder")
 
 
 def test_models_are_chosen_by_training_images(place, tmp_path):
@@ -360,17 +322,17 @@ def test_models_are_chosen_by_training_images(place, tmp_path):
 
 def test_images_to_choose_by_are_of_the_training_split_and_no_others_of_it(train, test):
     numbered = replace(train, images=np.arange(1200, dtype=np.uint16).reshape(-1, 1, 1, 1))
-    other, compared = scores.among_training_images(numbered, test, 1)
+    other, compared = protocol.among_training_images(numbered, test, 1)
     assert len(compared.images) == 200 and compared.split == "train"
     assert sorted(np.concatenate([other.images, compared.images]).ravel()) == list(range(1200))
     np.testing.assert_array_equal(compared.labels, train.labels[compared.images.ravel()])
-    again = scores.among_training_images(numbered, test, 2)[1]
+    again = protocol.among_training_images(numbered, test, 2)[1]
     assert (again.images != compared.images).any()
-    few = replace(train, images=train.images[:400], labels=train.labels[:400])
-    assert len(scores.among_training_images(few, test, 1)[1].images) == 100
-    too_few = replace(train, images=train.images[:399], labels=train.labels[:399])
+    few = train.only(np.arange(400))
+    assert len(protocol.among_training_images(few, test, 1)[1].images) == 100
+    too_few = train.only(np.arange(399))
     with pytest.raises(UserError, match="399 training images and 200 test images are too few .* at least 400 and 100"):
-        scores.among_training_images(too_few, test, 1)
+        protocol.among_training_images(too_few, test, 1)
 
 
 def test_models_are_chosen_by_the_validation_images_of_the_run_if_there_are_any(place, tmp_path):
@@ -421,11 +383,9 @@ def test_a_judge_from_the_command_line(place, tmp_path, capsys):
     command = ("judge", "--data-path", place / "data", "--output-dir", folder, "--seed", 4)
     here(*command)
     assert "scores by it say little" in capsys.readouterr().out
-    about = load_judge(folder).about
-    assert about["training"]["seeds"] == {"features": 4, "classes": 5}
-    assert about["training"]["command"] == (
-        "python -m ms_gan judge --dataset mnist --data-path DIR --seed 4 --output-dir DIR"
-    )
+    training = load_judge(folder).training
+    assert training["seeds"] == {"features": 4, "classes": 5}
+    assert training["command"] == ("python -m ms_gan judge --dataset mnist --data-path DIR --seed 4 --output-dir DIR")
     assert "holds" in refused_here(capsys, *command)
     unlabelled = ("--dataset", "folder", "--data-path", place / "unlabelled")
     assert "no labels" in refused_here(capsys, "judge", *unlabelled, "--output-dir", tmp_path / "none")

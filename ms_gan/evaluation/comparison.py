@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 
 from ms_gan.evaluation import curves, figures
-from ms_gan.evaluation.score_picture import number
+from ms_gan.evaluation.table import table
 
 COLOURS = (figures.BLUE, figures.ORANGE, *figures.OTHER_COLOURS)
 
@@ -28,18 +28,6 @@ class Compared(NamedTuple):
     scores: Mapping[str, float]
 
 
-def table(runs: Sequence[Compared]) -> list[str]:
-    """Return the scores as lines of text: name, and the score of each run; – for one that a run does not have."""
-    names = _in_order([run.scores for run in runs])
-    rows = [("", *(run.name for run in runs))]
-    rows += [(name, *(number(run.scores[name]) if name in run.scores else "–" for run in runs)) for name in names]
-    first, *others = [max(len(row[column]) for row in rows) for column in range(len(runs) + 1)]
-    return [
-        " ".join([f"{row[0]:{first}}", *(f"{cell:>{max(12, width)}}" for cell, width in zip(row[1:], others))])
-        for row in rows
-    ]
-
-
 def picture(path: Path, runs: Sequence[Compared], title: str) -> bool:
     """Write a PNG: the scores, if there are any, and for each column a panel with the curves of the runs over steps.
 
@@ -47,8 +35,8 @@ def picture(path: Path, runs: Sequence[Compared], title: str) -> bool:
     """
     if len(runs) > len(COLOURS):
         raise ValueError(f"at most {len(COLOURS)} runs have different colours, not {len(runs)}")
-    columns = _in_order([run.curves for run in runs])
-    lines = table(runs) if any(run.scores for run in runs) else []
+    columns = dict.fromkeys(column for run in runs for column in run.curves)
+    lines = table([(run.name, run.scores) for run in runs]) if any(run.scores for run in runs) else []
     if not columns and not lines:
         return False
     heights = [0.19 * (len(lines) + 1)] * bool(lines) + [2.4] * len(columns)
@@ -63,12 +51,7 @@ def picture(path: Path, runs: Sequence[Compared], title: str) -> bool:
                 steps, values = (np.asarray(numbers, np.float64) for numbers in run.curves[column])
                 curves.draw_curve(axes, steps, values, colour, run.name)
                 drawn.append(values)
-        curves.dress(axes, curves.Panel(curves.kind_of(column), [column]), drawn)
+        curves.dress(axes, curves.kind_of(column), drawn)
         axes.set(xlabel="step", ylabel=column.replace("_", " "))
     figures.save(figure, path)
     return True
-
-
-def _in_order(mappings: Sequence[Mapping[str, object]]) -> list[str]:
-    """Return the keys of all, each once, as they come."""
-    return list(dict.fromkeys(key for each in mappings for key in each))

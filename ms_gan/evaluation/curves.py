@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,24 +20,17 @@ Equilibrium = Mapping[str, "tuple[float, str]"]  # column to its value if neithe
 
 PLAYER_COLOURS = {"loss_d": BLUE, "loss_g": ORANGE}
 READERS = {"accuracy_class": "by D", "class_accuracy": "by the judge"}  # of the classes of generated images
-LOSS, SHARE, READ, DISTANCE, OTHER = (
-    "loss",
-    "share of images",
-    "asked-for class is read",
-    "Fréchet distance",
-    "other values",
-)
-SHARES = ("accuracy_", "fool_rate")  # how the names of other columns between 0 and 1 begin
-DISTANCES = "fd_"  # and those of Fréchet distances
+LOSS, SHARE, READ = "loss", "share of images", "asked-for class is read"
+DISTANCE, OTHER = "Fréchet distance", "other values"
+KINDS = {  # of panels, and how the names of their columns begin
+    LOSS: "loss($|_)",
+    READ: f"({'|'.join(READERS)})$",
+    SHARE: "accuracy_|fool_rate",
+    DISTANCE: "fd_",
+    OTHER: "",
+}
 MOST_IN_PANEL = len(OTHER_COLOURS)  # of other values, so that no two have one colour
 LOGARITHMIC_FROM = {DISTANCE: 1, OTHER: 100}  # ratio of the greatest value to the least
-
-
-class Panel(NamedTuple):
-    """Columns of one kind."""
-
-    kind: str
-    names: list[str]
 
 
 def losses(path: Path, history: History, title: str, equilibrium: Equilibrium | None = None) -> bool:
@@ -55,12 +49,7 @@ def losses(path: Path, history: History, title: str, equilibrium: Equilibrium | 
 
     Returns:
         Whether there was a value to draw; if not, there is no file.
-
-    Raises:
-        ValueError: for a missing column, or unequal lengths.
     """
-    if not ({"epoch", "step"} < set(history) and len(set(map(len, history.values()))) == 1):
-        raise ValueError("a history needs epoch, step, and columns of values, all of one length")
     values = {name: column for name, column in history.items() if name not in ("epoch", "step")}
     if all(value is None for column in values.values() for value in column):
         return False
@@ -68,8 +57,8 @@ def losses(path: Path, history: History, title: str, equilibrium: Equilibrium | 
     one_for_each = len(set(history["epoch"])) == len(set(history["step"]))
     time = "epoch" if one_for_each else "step"
     figure, all_axes = figures.new(title, [3] * len(panels), margin=1, one_x=True)
-    for axes, panel in zip(all_axes, panels):
-        _draw_panel(axes, panel, history, time, equilibrium or {})
+    for axes, (kind, names) in zip(all_axes, panels):
+        _draw_panel(axes, kind, names, history, time, equilibrium or {})
     all_axes[-1].set_xlabel(time)
     figures.save(figure, path)
     return True
@@ -85,30 +74,24 @@ def draw_curve(axes: Axes, times: np.ndarray, curve: np.ndarray, colour: str, la
     axes.plot(times, curve, "-" if len(curve) > 1 else ".", color=colour, linewidth=1.8, label=label)
 
 
-def dress(axes: Axes, panel: Panel, values: Sequence[np.ndarray]) -> None:
+def dress(axes: Axes, kind: str, values: Sequence[np.ndarray]) -> None:
     """Give a panel the axis, the grid and the legend of its kind; `values` are its curves, float64 (N,)."""
-    if panel.kind in LOGARITHMIC_FROM:
-        if _spans(values, LOGARITHMIC_FROM[panel.kind]):
+    if kind in LOGARITHMIC_FROM:
+        if _spans(values, LOGARITHMIC_FROM[kind]):
             axes.set_yscale("log")
-    elif panel.kind != LOSS:
-        if panel.kind == SHARE:
+    elif kind != LOSS:
+        if kind == SHARE:
             axes.axhline(0.5, color=GREY, linestyle="--", linewidth=1, label="50%, a coin toss")
         axes.set_ylim(-0.03, 1.03)
         axes.yaxis.set_major_formatter("{x:.0%}")
-    axes.set(ylabel=panel.kind, xmargin=0.01)
+    axes.set(ylabel=kind, xmargin=0.01)
     axes.grid(color="#E3E3E3", linewidth=0.8)
     figures.dress(axes)
 
 
 def kind_of(name: str) -> str:
     """Return the kind of panel that a column belongs to."""
-    if name == "loss" or name.startswith("loss_"):
-        return LOSS
-    if name in READERS:
-        return READ
-    if name.startswith(SHARES):
-        return SHARE
-    return DISTANCE if name.startswith(DISTANCES) else OTHER
+    return next(kind for kind, start in KINDS.items() if re.match(start, name))
 
 
 def running_mean(values: np.ndarray, width: int) -> np.ndarray:
@@ -119,27 +102,29 @@ def running_mean(values: np.ndarray, width: int) -> np.ndarray:
     return np.divide(sums, counts, out=np.full(len(values), np.nan), where=counts > 0)
 
 
-def _panels(values: History) -> list[Panel]:
-    """Sort the columns into panels. Losses and shares have a place even if they have no value yet."""
-    kinds: dict[str, list[str]] = {kind: [] for kind in (LOSS, SHARE, READ, DISTANCE, OTHER)}
+def _panels(values: History) -> list[tuple[str, list[str]]]:
+    """Return the kind of each panel, and its columns. Losses and shares have a place even if they have no value yet."""
+    kinds: dict[str, list[str]] = {kind: [] for kind in KINDS}
     for name, column in values.items():
         kind = kind_of(name)
         if kind in (LOSS, SHARE) or any(value is not None for value in column):
             kinds[kind].append(name)
-    panels = [Panel(LOSS, names) for names in _by_magnitude(values, kinds[LOSS])]
-    panels += [Panel(kind, kinds[kind]) for kind in (SHARE, READ, DISTANCE) if kinds[kind]]
+    panels = [(LOSS, names) for names in _by_magnitude(values, kinds[LOSS])]
+    panels += [(kind, kinds[kind]) for kind in (SHARE, READ, DISTANCE) if kinds[kind]]
     panels += [
-        Panel(OTHER, names[start : start + MOST_IN_PANEL])
+        (OTHER, names[start : start + MOST_IN_PANEL])
         for names in _by_magnitude(values, kinds[OTHER])
         for start in range(0, len(names), MOST_IN_PANEL)
     ]
     return panels
 
 
-def _draw_panel(axes: Axes, panel: Panel, history: History, time: str, equilibrium: Equilibrium) -> None:
+def _draw_panel(
+    axes: Axes, kind: str, names: Sequence[str], history: History, time: str, equilibrium: Equilibrium
+) -> None:
     colours = iter(OTHER_COLOURS * len(history))
     levels: dict[tuple[float, str], list[tuple[str, str]]] = {}
-    for name in panel.names:
+    for name in names:
         colour, label = PLAYER_COLOURS.get(name) or next(colours), READERS.get(name, name.replace("_", " "))
         rows = [row for row, value in enumerate(history[name]) if value is not None]
         curve, times = (np.asarray(history[column], np.float64)[rows] for column in (name, time))
@@ -151,7 +136,7 @@ def _draw_panel(axes: Axes, panel: Panel, history: History, time: str, equilibri
         colour = players[0][1] if len(players) == 1 else GREY
         label = f"{whose} at equilibrium,\n{formula} = {level:.3f}"
         axes.axhline(level, color=colour, linestyle="--", linewidth=1, label=label)
-    dress(axes, panel, [np.asarray(history[name], np.float64) for name in panel.names])
+    dress(axes, kind, [np.asarray(history[name], np.float64) for name in names])
 
 
 def _by_magnitude(history: History, names: Sequence[str]) -> list[list[str]]:

@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,31 +33,81 @@ NETWORKS: dict[str, dict[str, Any]] = {
     "classes": {"kernel_size": 5, "widths": [8, 16], "dense_widths": [128]},
 }
 FILE = "judge.json"
-KEYS = {"networks", "classes", "image_shape", "data", "training", "accuracy_test"}
 READ_AT_ONCE = 500  # images
 TRUSTED = 0.99  # accuracy on the test split that a judge should reach
 
 
 @dataclass(frozen=True)
-class Judge:
-    """Two trained classifiers, and what `judge.json` says about them.
+class JudgeData:
+    """What identifies a judge's data: their name, and checksums of both splits and of the training labels, in order.
+
+    The labels have their own because copies of a data set may differ in how pixels were rounded.
+    """
+
+    name: str
+    train_sha256: str
+    test_sha256: str
+    train_labels_sha256: str
+
+    @classmethod
+    def of(cls, train: ImageData, test: ImageData) -> JudgeData:
+        """Return what identifies these data."""
+        labels = hashlib.sha256(np.ascontiguousarray(train.labels, np.int32).data).hexdigest()
+        return cls(train.name, train.sha256, test.sha256, labels)
+
+
+@dataclass(frozen=True)
+class Accuracy:
+    """The share of the test images that each network reads correctly."""
+
+    features: float
+    classes: float
+
+
+@dataclass(frozen=True)
+class JudgeRecord:
+    """The content of `judge.json`.
+
+    Attributes:
+        classes: names of the classes that the judge tells apart.
+        image_shape: of the images that it reads: (C, H, W).
+        data: those that it was trained for.
+        training: how it was trained, to be read by people.
+        accuracy: on the test split.
+    """
+
+    classes: tuple[str, ...]
+    image_shape: tuple[int, ...]
+    data: JudgeData
+    training: dict[str, Any]
+    accuracy: Accuracy
+
+    def fits(self, train: ImageData, test: ImageData) -> bool:
+        """Return whether the judge was made for these data.
+
+        The test split and the training labels must be equal byte by byte; the training images may be another copy.
+        """
+        own = JudgeData.of(train, test)
+        return (
+            (self.data.test_sha256, self.data.train_labels_sha256) == (own.test_sha256, own.train_labels_sha256)
+            and self.classes == train.classes
+            and self.image_shape == train.images.shape[1:]
+        )
+
+
+@dataclass(frozen=True)
+class Judge(JudgeRecord):
+    """Two trained classifiers, and what is recorded of them.
 
     Attributes:
         home: its folder; None for a judge that could not be stored.
-        about: the content of `judge.json`.
         networks: by the names of NETWORKS.
         sha256: identifies the judge: the checksum of its SHA256SUMS.
     """
 
     home: Path | None
-    about: dict[str, Any]
     networks: dict[str, JudgeNetwork]
     sha256: str
-
-    @property
-    def class_count(self) -> int:
-        """How many classes it tells apart."""
-        return len(self.about["classes"])
 
     def features(self, images: np.ndarray) -> np.ndarray:
         """Return the features of images, uint8 or float32 in [0, 1], N×C×H×W: float32, (N, 84)."""
@@ -107,58 +157,47 @@ def why_no_judge(data: ImageData) -> str | None:
     return None
 
 
-def identity(train: ImageData, test: ImageData) -> dict[str, str]:
-    """Return what identifies a judge's data: checksums of both splits, and of the training labels alone, in order.
-
-    The labels have their own because copies of a data set may differ in how pixels were rounded.
-    """
-    labels = hashlib.sha256(np.ascontiguousarray(train.labels, np.int32).data).hexdigest()
-    return {"train_sha256": train.sha256, "test_sha256": test.sha256, "train_labels_sha256": labels}
-
-
-def fits(about: dict[str, Any], train: ImageData, test: ImageData) -> bool:
-    """Return whether a judge was made for these data.
-
-    The test split and the training labels must be equal byte by byte; the training images may be another copy.
-    """
-    own = identity(train, test)
-    return (
-        all(about["data"].get(key) == own[key] for key in ("test_sha256", "train_labels_sha256"))
-        and tuple(about["classes"]) == train.classes
-        and about["image_shape"] == list(train.images.shape[1:])
-    )
-
-
-def read_about(folder: Path) -> dict[str, Any]:
-    """Return a judge's `judge.json`. Raises UserError if it is missing, damaged or of another version."""
+def read_record(folder: Path) -> JudgeRecord:
+    """Return what a judge's `judge.json` says. Raises UserError if it is missing, damaged or of another version."""
     try:
-        about = json.loads((folder / FILE).read_text(encoding="utf-8"))
+        found = json.loads((folder / FILE).read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UserError(f"{folder / FILE}: missing or damaged", f"use another copy of {folder}") from error
-    if not isinstance(about, dict) or not KEYS <= about.keys() or about["networks"] != NETWORKS:
-        raise UserError(f"{folder}: a judge of another version of ms_gan", "use that version, or train a new judge")
-    return about
+    try:
+        if found["networks"] == NETWORKS:
+            data, accuracy = JudgeData(**found["data"]), Accuracy(**found["accuracy_test"])
+            return JudgeRecord(tuple(found["classes"]), tuple(found["image_shape"]), data, found["training"], accuracy)
+    except (KeyError, TypeError):
+        pass
+    raise UserError(f"{folder}: a judge of another version of ms_gan", "use that version, or train a new judge")
 
 
 def load_judge(folder: Path) -> Judge:
     """Load a judge after checking every byte. Raises UserError if it is damaged or of another version."""
     verify_checksums(folder)
-    about = read_about(folder)
-    networks = {}
-    for kind in NETWORKS:
-        network = build_network(kind, about["image_shape"], len(about["classes"]), 0)
+    record = read_record(folder)
+    networks = {kind: build_network(kind, record.image_shape, len(record.classes), 0) for kind in NETWORKS}
+    for kind, network in networks.items():
         stored = ms.load_checkpoint(str(folder / f"{kind}.ckpt"))
-        own = {parameter.name: parameter for parameter in network.get_parameters()}
-        if _shapes(stored) != _shapes(own):
+        found, own = (
+            {weight.name: weight.shape for weight in some} for some in (stored.values(), network.get_parameters())
+        )
+        if found != own:  # what is not in the file would stay as it was drawn
             raise UserError(f"{folder}: {kind}.ckpt is of another network", "use the version of ms_gan that made it")
-        for name, parameter in own.items():
-            parameter.set_data(stored[name])
-        networks[kind] = network
-    return Judge(folder, about, networks, _identifier(folder))
+        ms.load_param_into_net(network, stored)
+    return Judge(**vars(record), home=folder, networks=networks, sha256=_identifier(folder))
 
 
 def save_judge(judge: Judge, folder: Path) -> Judge:
     """Write a judge to a new folder, and return it as stored there. Raises OSError."""
+    record = {
+        "networks": NETWORKS,
+        "classes": judge.classes,
+        "image_shape": judge.image_shape,
+        "data": asdict(judge.data),
+        "training": judge.training,
+        "accuracy_test": asdict(judge.accuracy),
+    }
     with new_folder(folder) as hidden:
         for kind, network in judge.networks.items():
             contents = [{"name": parameter.name, "data": parameter} for parameter in network.get_parameters()]
@@ -169,13 +208,9 @@ def save_judge(judge: Judge, folder: Path) -> Judge:
                 if isinstance(cause, OSError):
                     raise cause from error
                 raise
-        (hidden / FILE).write_text(json.dumps(judge.about, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+        (hidden / FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         write_checksums(hidden)
     return replace(judge, home=folder, sha256=_identifier(folder))
-
-
-def _shapes(parameters: dict[str, ms.Parameter]) -> dict[str, tuple[int, ...]]:
-    return {name: tuple(parameter.shape) for name, parameter in parameters.items()}
 
 
 def _identifier(folder: Path) -> str:

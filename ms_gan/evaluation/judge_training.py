@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Callable
 
@@ -22,13 +22,13 @@ from ms_gan.errors import UserError
 from ms_gan.evaluation.judge import (
     FILE,
     NETWORKS,
+    Accuracy,
     Judge,
+    JudgeData,
     build_network,
-    fits,
-    identity,
     load_judge,
     outputs,
-    read_about,
+    read_record,
     save_judge,
     why_no_judge,
 )
@@ -109,25 +109,19 @@ def train_judge(train: ImageData, test: ImageData, seed: int, command: str, say:
         networks[kind] = train_network(kind, train, seed + number, say)
         accuracies[kind] = accuracy(networks[kind], test)
         say(f"judge, network of {kind}: reads {accuracies[kind]:.2%} of {len(test.images):,} test images correctly")
-    about = {
-        "networks": NETWORKS,
-        "classes": list(train.classes),
-        "image_shape": list(train.images.shape[1:]),
-        "data": {"name": train.name, **identity(train, test)},
-        "training": {
-            "seeds": {kind: seed + number for number, kind in enumerate(NETWORKS)},
-            **_schedule(),
-            "images": len(train.images),
-            "command": command,
-            "versions": {name: runtime.environment()[name] for name in ("ms_gan", "mindspore", "numpy")},
-        },
-        "accuracy_test": accuracies,
+    training = {
+        "seeds": {kind: seed + number for number, kind in enumerate(NETWORKS)},
+        **_schedule(),
+        "images": len(train.images),
+        "command": command,
+        "versions": {name: runtime.environment()[name] for name in ("ms_gan", "mindspore", "numpy")},
     }
     digest = hashlib.sha256()
     for network in networks.values():
         for parameter in network.get_parameters():
             digest.update(parameter.asnumpy().tobytes())
-    return Judge(None, about, networks, digest.hexdigest())
+    data, image_shape = JudgeData.of(train, test), train.images.shape[1:]
+    return Judge(train.classes, image_shape, data, training, Accuracy(**accuracies), None, networks, digest.hexdigest())
 
 
 def judge_for(train: ImageData, test: ImageData, say: Say) -> Judge:
@@ -137,11 +131,9 @@ def judge_for(train: ImageData, test: ImageData, say: Say) -> Judge:
     judge is only kept in memory.
     """
     for folder in shipped():
-        try:
-            if fits(read_about(folder), train, test):
-                return load_judge(folder)
-        except UserError as error:
-            say(f"note: {error.problem}; another judge is looked for")
+        found = _load_if_fitting(folder, train, test, say)
+        if found is not None:
+            return found
     try:
         folder = _cached(train, test)
     except UserError as error:
@@ -171,27 +163,22 @@ def _schedule() -> dict[str, Any]:
 
 def _cached(train: ImageData, test: ImageData) -> Path:
     """Return the folder in the cache for the judge of these data. Raises UserError if there can be no cache."""
-    key = [identity(train, test), NETWORKS, *_schedule().values(), SEED]
+    data = asdict(JudgeData.of(train, test))
+    name = data.pop("name")
+    key = [data, NETWORKS, *_schedule().values(), SEED]
     digest = hashlib.sha256(json.dumps(key).encode()).hexdigest()
-    return cache_folder() / "judges" / f"{train.name}-{digest[:16]}"
+    return cache_folder() / "judges" / f"{name}-{digest[:16]}"
 
 
 def _load_if_fitting(folder: Path, train: ImageData, test: ImageData, say: Say) -> Judge | None:
     """Return the judge in a folder; None if there is none, if it cannot be read, or if it is of other data."""
-    if not folder.is_dir():
-        return None
     try:
-        judge = load_judge(folder)
-        return judge if fits(judge.about, train, test) else None
+        return load_judge(folder) if folder.is_dir() and read_record(folder).fits(train, test) else None
     except (UserError, OSError) as error:
-        say(f"note: {error}; the judge is trained again")
+        say(f"note: {error}; another judge is looked for, or trained again")
         return None
 
 
-def shipped() -> Iterator[Path]:
-    """Give the folders of the judges that come with the package."""
-    for home in SHIPPED:
-        try:
-            yield from (folder for folder in sorted(home.iterdir()) if (folder / FILE).is_file())
-        except OSError:  # a clone has no ms_gan/judges, an installed package no ckpt/
-            continue
+def shipped() -> list[Path]:
+    """Return the folders of the judges that come with the package: a clone has no ms_gan/judges, a package no ckpt/."""
+    return [file.parent for home in SHIPPED for file in sorted(home.glob(f"*/{FILE}"))]

@@ -18,6 +18,7 @@ import numpy as np
 BLOCK = 1000  # rows whose distances are taken at once
 NEIGHBOURS = 5
 NOTHING = 1e-5  # of the features' variance: distances below are rounding, of features in float32
+NO_RATIO = "all real images are alike (the Fréchet distance between them is 0), so the ratio is undefined"
 SIGMAS = tuple(np.logspace(-1, 0, 10))
 
 
@@ -67,8 +68,8 @@ def frechet_distance(first: Moments, second: Moments) -> float:
 def distance_ratio(distance: float, of_real: float, reference: Moments) -> float | None:
     """Return a Fréchet distance divided by `of_real`, the distance of real images to the same `reference`.
 
-    None if `of_real` could be rounding alone: below NOTHING times the variance plus the squared mean of the reference.
-    This happens if the real images are copies of each other.
+    None, and NO_RATIO says why, if `of_real` could be rounding alone: below NOTHING times the variance plus the squared
+    mean of the reference. This happens if the real images are copies of each other.
     """
     scale = float(np.trace(reference.covariance) + reference.mean @ reference.mean)
     return distance / of_real if of_real > NOTHING * scale else None
@@ -143,15 +144,12 @@ def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np
     """
     least = np.full(len(queries), np.inf, np.float32)
     index = np.zeros(len(queries), np.int64)
-    centre = _centre(references)
-    for start in range(0, len(references), 10 * BLOCK):
-        some = _pixels(references[start : start + 10 * BLOCK], centre)
-        for rows, distances in _distances(queries, some, centre):
-            best = distances.argmin(1)
-            value = distances[np.arange(len(best)), best]
-            nearer = value < least[rows]
-            least[rows] = np.where(nearer, value, least[rows])
-            index[rows] = np.where(nearer, start + best, index[rows])
+    for start, rows, distances in _distances_of_images(queries, references):
+        best = distances.argmin(1)
+        value = distances[np.arange(len(best)), best]
+        nearer = value < least[rows]
+        least[rows] = np.where(nearer, value, least[rows])
+        index[rows] = np.where(nearer, start + best, index[rows])
     return np.sqrt(least), index
 
 
@@ -223,9 +221,14 @@ def _pixels(images: np.ndarray, centre: np.ndarray) -> np.ndarray:
     return (np.float32(flat) / 255 if flat.dtype == np.uint8 else np.float32(flat)) - centre
 
 
-def _centre(images: np.ndarray) -> np.ndarray:
-    """Return the mean of (some of) the images, in [0, 1], float32: about it, float32 loses less in distances."""
-    return _pixels(images[: 10 * BLOCK], np.zeros(1, np.float32)).mean(0)
+def _distances_of_images(first: np.ndarray, second: np.ndarray) -> Iterator[tuple[int, slice, np.ndarray]]:
+    """Yield, for blocks of both, where that of `second` starts, the rows of `first`, and squared distances, float32."""
+    block = 10 * BLOCK
+    centre = _pixels(second[:block], np.zeros(1, np.float32)).mean(0)  # about it, float32 loses less
+    for start in range(0, len(second), block):
+        some = _pixels(second[start : start + block], centre)
+        for rows, distances in _distances(first, some, centre):
+            yield start, rows, distances
 
 
 def _distances(first: np.ndarray, second: np.ndarray, centre=None) -> Iterator[tuple[slice, np.ndarray]]:
@@ -257,17 +260,14 @@ def _reach(features: np.ndarray, neighbours: int) -> np.ndarray:
 
 def _mean_log_densities(samples: np.ndarray, images: np.ndarray, sigmas: Sequence[float]) -> np.ndarray:
     """Return log (1/M) Σⱼ N(x; sampleⱼ, σ² I) of each image for each sigma, float64, (sigmas, N)."""
-    centre = _centre(samples)
     densities = np.full((len(sigmas), len(images)), -np.inf)
-    for start in range(0, len(samples), 10 * BLOCK):
-        some = _pixels(samples[start : start + 10 * BLOCK], centre)
-        for rows, distances in _distances(images, some, centre):
-            least = distances.min(1)
-            distances -= least[:, None]
-            for number, sigma in enumerate(sigmas):
-                sums = np.exp(distances * np.float32(-0.5 / sigma**2)).sum(1, dtype=np.float64)
-                log_sums = np.log(sums) - 0.5 * least.astype(np.float64) / sigma**2
-                densities[number, rows] = np.logaddexp(densities[number, rows], log_sums)
+    for _, rows, distances in _distances_of_images(images, samples):
+        least = distances.min(1)
+        distances -= least[:, None]
+        for number, sigma in enumerate(sigmas):
+            sums = np.exp(distances * np.float32(-0.5 / sigma**2)).sum(1, dtype=np.float64)
+            log_sums = np.log(sums) - 0.5 * least.astype(np.float64) / sigma**2
+            densities[number, rows] = np.logaddexp(densities[number, rows], log_sums)
     dimensions = int(np.prod(images.shape[1:]))
     constants = 0.5 * dimensions * np.log(2 * np.pi * np.square(sigmas)) + np.log(len(samples))
     return densities - constants[:, None]

@@ -30,21 +30,15 @@ def compose_grid(images: np.ndarray, columns: int, width: int | None = None) -> 
     """Return the images row by row, on white, as one array: uint8, (height, width, 3).
 
     Every pixel of an image becomes a square, 1 to 16 pixels wide, so that the grid is about `width` wide, by default
-    600, or 900 with eight columns or more. Raises ValueError for images of another form than the module says, and for
-    no column.
+    600, or 900 with eight columns or more. Raises ValueError for images of another form than the module says.
     """
-    if images.ndim != 4 or images.shape[1] not in (1, 3) or 0 in images.shape:
-        raise ValueError(f"images must be N×C×H×W with C 1 or 3 and none of them 0, not {images.shape}")
-    if images.dtype not in (np.float32, np.uint8):
-        raise ValueError(f"images must be float32 or uint8, not {images.dtype}")
+    if images.ndim != 4 or images.shape[1] not in (1, 3) or images.dtype not in (np.float32, np.uint8):
+        raise ValueError(f"images must be N×C×H×W, C 1 or 3, float32 or uint8, not {images.shape} of {images.dtype}")
     if images.dtype == np.float32:
         if not (images.min() >= 0 and images.max() <= 1):  # put so that NaN is refused too
             raise ValueError(f"float32 images must lie in [0, 1], not [{images.min()}, {images.max()}]")
         images = np.rint(images * 255).astype(np.uint8)
-    if columns < 1:
-        raise ValueError(f"a grid needs at least one column, not {columns}")
-    if width is None:
-        width = 600 if columns < 8 else 900
+    width = width or (600 if columns < 8 else 900)
     rows = -(-len(images) // columns)
     scale = int(np.clip(min(width // (columns * images.shape[3]), 1400 // (rows * images.shape[2])), 1, 16))
     cells = images.transpose(0, 2, 3, 1).repeat(scale, axis=1).repeat(scale, axis=2)
@@ -62,29 +56,41 @@ def sheet(
     columns: int,
     title: str,
     caption: str | None = None,
-    row_labels: Sequence[str] | None = None,
-    column_labels: Sequence[str] | None = None,
+    row_labels: Sequence[str] = (),
+    column_labels: Sequence[str] = (),
 ) -> None:
-    """Write a PNG: the images row by row, with a label beside each row and above each column.
+    """Write a PNG: the images row by row, with labels beside the rows and above the columns, on end where too long.
 
-    Labels that no font of this machine can write are numbered, and the caption says so. Raises ValueError for another
-    number of labels, and what `compose_grid` raises.
+    Raises ValueError for another number of labels, and what `compose_grid` raises.
     """
     grid = Image.fromarray(compose_grid(images, columns))
     rows = -(-len(images) // columns)
-    labels, caption = _legible([*(row_labels or ()), *(column_labels or ())], caption)
-    beside = row_labels if row_labels is None else labels[: len(row_labels)]
-    above = column_labels if column_labels is None else labels[len(row_labels or ()) :]
-    _write_page(path, _labelled(grid, rows, columns, beside, above), title, caption)
+    for labels, count, kind in ((row_labels, rows, "row"), (column_labels, columns, "column")):
+        if labels and len(labels) != count:
+            raise ValueError(f"{len(labels)} {kind} labels for {count} {kind}s")
+    down, right = (grid.height + GAP) // rows, (grid.width + GAP) // columns
+    beside, above = ([text_block(label, 14) for label in labels] for labels in (row_labels, column_labels))
+    if any(block.width >= right for block in above):
+        above = [block.transpose(Image.Transpose.ROTATE_90) for block in above]
+    left = max((block.width + SPACING for block in beside), default=0)
+    top = max((block.height + SPACING for block in above), default=0)
+    panel = Image.new("RGB", (left + grid.width, top + grid.height), "white")
+    panel.paste(grid, (left, top))
+    for row, block in enumerate(beside):
+        centred = top + row * down + (down - GAP - block.height) // 2
+        panel.paste(block, (left - SPACING - block.width, centred))
+    for column, block in enumerate(above):
+        centred = left + column * right + (right - GAP - block.width) // 2
+        panel.paste(block, (centred, top - SPACING - block.height))
+    _write_page(path, panel, title, caption)
 
 
 def captioned(
     path: Path, images: np.ndarray, columns: int, labels: Sequence[str], title: str, caption: str | None = None
 ) -> None:
-    """Write a PNG: the images row by row, with a label below each, as `sheet` writes them. Raises what it raises."""
+    """Write a PNG: the images row by row, with a label below each. Raises what `sheet` raises."""
     if len(labels) != len(images):
         raise ValueError(f"{len(labels)} labels for {len(images)} images")
-    labels, caption = _legible(labels, caption)
     rows = []
     for start in range(0, len(images), columns):
         row = images[start : start + columns]
@@ -113,10 +119,10 @@ def compare(
     Raises ValueError if they differ in number, height or width, and what `compose_grid` raises.
     """
     both = first, second
+    one, other = ((len(images), *images.shape[2:]) for _, images in both)
+    if one != other:
+        raise ValueError(f"images to compare must agree in number, height and width: {one}, {other}")
     grids = [Image.fromarray(compose_grid(images, columns, width=600)) for _, images in both]
-    sizes = [(len(images), *images.shape[2:]) for _, images in both]
-    if sizes[0] != sizes[1]:
-        raise ValueError(f"images to compare must agree in number, height and width: {sizes[0]}, {sizes[1]}")
     blocks = [_stack([text_block(heading, 16, grid.width), grid], SPACING) for (heading, _), grid in zip(both, grids)]
     if above:
         panel = _stack(blocks, MARGIN)
@@ -130,10 +136,8 @@ def gif(path: Path, frames: Sequence[Path]) -> None:
     """Write an endless animation of PNG files, each shown for a fifth of a second, the last for two seconds.
 
     At most `MOST_FRAMES` are taken, evenly, the first and the last among them; all get the size
-    of the first. Equal neighbours become one longer frame. Raises ValueError when there are none.
+    of the first. Equal neighbours become one longer frame.
     """
-    if not frames:
-        raise ValueError("an animation needs at least one frame")
     pictures: list[Image.Image] = []
     for index in np.linspace(0, len(frames) - 1, min(len(frames), MOST_FRAMES)).round().astype(int):
         with Image.open(frames[index]) as file:
@@ -158,42 +162,12 @@ def gif(path: Path, frames: Sequence[Path]) -> None:
     write_file(path, content.getvalue())
 
 
-def _labelled(
-    grid: Image.Image, rows: int, columns: int, row_labels: Sequence[str] | None, column_labels: Sequence[str] | None
-) -> Image.Image:
-    """Return the grid with labels beside its rows and above its columns, on end where these are narrow."""
-    for labels, count, kind in ((row_labels, rows, "row"), (column_labels, columns, "column")):
-        if labels is not None and len(labels) != count:
-            raise ValueError(f"{len(labels)} {kind} labels for {count} {kind}s")
-    down, right = (grid.height + GAP) // rows, (grid.width + GAP) // columns
-    beside, above = ([text_block(label, 14) for label in labels or ()] for labels in (row_labels, column_labels))
-    if any(block.width >= right for block in above):
-        above = [block.transpose(Image.Transpose.ROTATE_90) for block in above]
-    left = max((block.width + SPACING for block in beside), default=0)
-    top = max((block.height + SPACING for block in above), default=0)
-    panel = Image.new("RGB", (left + grid.width, top + grid.height), "white")
-    panel.paste(grid, (left, top))
-    for row, block in enumerate(beside):
-        centred = top + row * down + (down - GAP - block.height) // 2
-        panel.paste(block, (left - SPACING - block.width, centred))
-    for column, block in enumerate(above):
-        centred = left + column * right + (right - GAP - block.width) // 2
-        panel.paste(block, (centred, top - SPACING - block.height))
-    return panel
-
-
 def _write_page(path: Path, panel: Image.Image, title: str, caption: str | None) -> None:
     width = max(panel.width, 450)
     blocks = [text_block(title, 20, width, bold=True), panel] + ([text_block(caption, 14, width)] if caption else [])
     content = io.BytesIO()
     ImageOps.expand(_stack(blocks, SPACING), MARGIN, "white").save(content, "PNG")
     write_file(path, content.getvalue())
-
-
-def _legible(labels: Sequence[str], caption: str | None) -> tuple[list[str], str | None]:
-    """Return labels that can be written, and the caption, which says so if they differ from the caller's."""
-    labels, note = fonts.legible(labels, "are numbered in the order in which they stand here")
-    return labels, f"{caption}. {note}" if caption and note else caption or note
 
 
 def _stack(blocks: Sequence[Image.Image], spacing: int) -> Image.Image:
@@ -209,26 +183,17 @@ def _stack(blocks: Sequence[Image.Image], spacing: int) -> Image.Image:
 
 def text_block(text: str, size: int, width: int | None = None, bold: bool = False) -> Image.Image:
     """Return text on white, of a size in pixels, in lines of at most `width` pixels."""
-    usual = ImageFont.truetype(fonts.dejavu(bold), size, layout_engine=ImageFont.Layout.BASIC)
-
-    def pieces(line: str) -> list[tuple[str, ImageFont.FreeTypeFont]]:
-        return [(piece, face.load(size) if face else usual) for piece, face in fonts.runs(line, bold)]
-
-    def length(line: str) -> float:
-        return sum(font.getlength(piece) for piece, font in pieces(line))
-
-    text = "".join(piece for piece, _ in fonts.runs(text, bold))  # what no font has is longer as it is written
+    text, path = fonts.written(text, bold)
+    # only the usual font looks the same on every machine; others take the shapes that a script asks for, if they can
+    layout = ImageFont.Layout.BASIC if path == fonts.dejavu(bold) else None
+    font = ImageFont.truetype(path, size, layout_engine=layout)
     characters, lines = len(text), text.split("\n")
-    while width is not None and characters > 1 and any(length(line) > width for line in lines):
+    while width is not None and characters > 1 and any(font.getlength(line) > width for line in lines):
         lines, characters = textwrap.wrap(text, characters), characters - 1
-    written = [pieces(line) for line in lines]
-    rising, falling = (max(heights) for heights in zip(*(font.getmetrics() for line in written for _, font in line)))
-    block = Image.new("RGB", (math.ceil(max(map(length, lines))) or 1, (rising + falling) * len(lines)), "white")
-    colour = "#1E1E1E" if bold else "#5F5F5F"  # neutral, so that a sheet of grey images is grey throughout
+    height = sum(font.getmetrics())
+    block = Image.new("RGB", (math.ceil(max(map(font.getlength, lines))) or 1, height * len(lines)), "white")
     draw = ImageDraw.Draw(block)
-    for number, line in enumerate(written):
-        left, baseline = 0.0, number * (rising + falling) + rising
-        for piece, font in line:
-            draw.text((left, baseline - font.getmetrics()[0]), piece, colour, font)
-            left += font.getlength(piece)
+    for number, line in enumerate(lines):
+        # neutral colours, so that a sheet of grey images is grey throughout
+        draw.text((0, number * height), line, "#1E1E1E" if bold else "#5F5F5F", font)
     return block

@@ -1,20 +1,10 @@
-"""The protocol of the scores: what is compared with what, how many images, and what perfect samples would score.
-
-Generated images are compared with *reference* images. To report a model, these are the test split, which no network was
-trained on. To choose among models or settings, they are validation images, held out from training, or training images
-(`among_training_images`): a score used for selection is biased. A score's name says its protocol: fd_10k_test compares
-10,000 images with as many of the test split, fd_10k_train with training images.
-
-Other training images are used for three things only: memorisation, the width of the Parzen window, and the column
-"real". That column holds the scores of real images in place of the generated ones: as many training images, for a
-conditional model as many of each class. For memorisation and class scores it uses the reference images instead.
-"""
+"""The scores of a generator, and of real images in its place. `protocol` says which images are compared with which."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable, Optional
+from typing import Any, Callable
 
 import numpy as np
 
@@ -24,45 +14,13 @@ from ms_gan.evaluation import metrics
 from ms_gan.evaluation.judge import Judge
 from ms_gan.evaluation.judge_training import accuracy, train_network
 from ms_gan.evaluation.metrics import distance_ratio, frechet_distance, moments, of_count
-from ms_gan.randomness import random_stream
-from ms_gan.sampling import Draw, draw_bytes
-from ms_gan.schema.recipe import Latent
+from ms_gan.evaluation.protocol import Real, Subject, labels_of, labels_to_ask_for
+from ms_gan.evaluation.table import table
 
-# images, uint8, N×C×H×W, and their labels, if any, to logits, float32 (N,) or (N, 1)
-Discriminate = Callable[[np.ndarray, Optional[np.ndarray]], np.ndarray]
 Say = Callable[[str], None]
 
-STACKED = 26_000  # samples in which modes are counted
-MOST = 10_000  # images of each kind
-FEWEST = 100
-OF_TRAINING = 6  # the last sixth of the training split is for the Parzen window's width: 50,000 to 60,000 of MNIST
-OF_THOSE_COMPARED_WITH = 4  # at most a quarter of the training images is taken as reference
-FOR_WIDTH = 1000  # images that choose the Parzen window's width, at most
 LABELLED = 5  # times as many samples for CAS and 1-NN: 50,000
-DRAWS = 5  # of real images, at most, for the Fréchet distance of real to real: a single draw varies too much
 DISCRIMINATED = 2000  # images of each kind for D: enough for two digits
-NO_RATIO = "all real images are alike (the Fréchet distance between them is 0), so the ratio is undefined"
-
-
-@dataclass(frozen=True)
-class Subject:
-    """What is scored.
-
-    Attributes:
-        draw: the generator.
-        latent: what its latents are.
-        conditional: whether it takes labels; if so, it gets the labels of the reference images.
-        discriminate: its own D; None if it has none.
-        why_no_discriminator: the reason, if there is none.
-        threshold: the logit above which D says real; None if only differences of its logits have a meaning.
-    """
-
-    draw: Draw
-    latent: Latent
-    conditional: bool = False
-    discriminate: Discriminate | None = None
-    why_no_discriminator: str = "the model has no discriminator"
-    threshold: float | None = None
 
 
 @dataclass(frozen=True)
@@ -93,50 +51,22 @@ class Scores:
         if real is not None:
             self.real[name] = real
 
+    def table(self) -> list[str]:
+        """Return the scores as lines of text: name, generated, real."""
+        return table([("generated", self.generated), ("real", self.real)])
 
-@dataclass(frozen=True)
-class Real:
-    """The real images of a comparison, uint8, N×C×H×W.
-
-    Attributes:
-        reference: those compared with.
-        train: other images, which were trained on.
-        draws: disjoint sets of training images, each as many as `reference`, that take the generated ones' place.
-        for_width: those that choose the Parzen window's width.
-    """
-
-    reference: ImageData
-    train: ImageData
-    draws: tuple[np.ndarray, ...]
-    for_width: np.ndarray
-
-    @classmethod
-    def choose(cls, train: ImageData, reference: ImageData, seed: int, as_labelled: bool = False) -> Real:
-        """Choose by the seed as many of each as there are in both, at most MOST. Raises UserError for too few.
-
-        With `as_labelled` each draw has the classes of the reference images, if there are enough.
-        """
-        count, kept = enough(train, reference)
-        order = random_stream(seed, "test images").permutation(len(reference.images))
-        chosen = reference.only(np.sort(order[:count]))
-        order = random_stream(seed, "real against real").permutation(kept)
-        draws = np.split(order[: kept // count * count], kept // count)
-        if as_labelled:
-            draws = _with_labels(_labels(train)[order], _labels(chosen), order) or draws
-        return cls(chosen, train, tuple(train.images[draw] for draw in draws[:DRAWS]), train.images[kept:][:FOR_WIDTH])
-
-    @property
-    def count(self) -> int:
-        """How many images are compared with; as many are generated."""
-        return len(self.reference.images)
+    def add_each(self, called: str, generated: Mapping[str, float], real: Mapping[str, float]) -> None:
+        """Store several scores by their names, each put into `called`, such as "{}_10k_test"."""
+        for name, score in generated.items():
+            self.add(called.format(name), score, real[name])
 
 
 @dataclass(frozen=True)
-class Sampled:
-    """Generated images, uint8, N×C×H×W.
+class Generated:
+    """The generated images of a comparison, uint8, N×C×H×W.
 
     Attributes:
-        images: as many as there are reference images, with their labels.
+        images: as many as there are reference images.
         more: these, followed by some more, so that there are enough of each class.
         labels: of `more`: int32, (N,) or (N, max_tags); None without labels.
         balanced: indices into `more`, each class equally often; None without classes.
@@ -146,46 +76,6 @@ class Sampled:
     more: np.ndarray
     labels: np.ndarray | None
     balanced: np.ndarray | None
-
-    @classmethod
-    def draw(cls, subject: Subject, real: Real, seed: int, say: Say) -> Sampled:
-        """Draw them from the latents of the seed."""
-        labels, balanced = labels_to_ask_for(real.reference, seed) if subject.conditional else (None, None)
-        count = real.count if labels is None else len(labels)
-        say(f"drawing {count:,} images")
-        images = draw_bytes(subject.draw, subject.latent, count, seed, labels)
-        return cls(images[: real.count], images, labels, balanced)
-
-
-def enough(train: ImageData, reference: ImageData) -> tuple[int, int]:
-    """Return how many images of each kind are compared, and from how many training images they are chosen.
-
-    The remaining training images, the last ones, are for the Parzen window's width. Raises UserError for too few.
-    """
-    kept = len(train.images) - len(train.images) // OF_TRAINING
-    count = min(MOST, len(reference.images), kept)
-    if count < FEWEST:
-        raise UserError(
-            f"{reference.called}: {len(reference.images):,} test images and {len(train.images):,} "
-            f"training images are too few for scores, which need at least {FEWEST} and {FEWEST * 6 // 5}"
-        )
-    return count, kept
-
-
-def among_training_images(train: ImageData, test: ImageData, seed: int) -> tuple[ImageData, ImageData]:
-    """Split the training images by the seed: return those to train on, and those to use as reference.
-
-    The reference has as many images as `test`, but at most one in OF_THOSE_COMPARED_WITH. Raises UserError for too few.
-    """
-    order = random_stream(seed, "training images to compare with").permutation(len(train.images))
-    count = min(len(test.images), len(order) // OF_THOSE_COMPARED_WITH)
-    if count < FEWEST:
-        raise UserError(
-            f"{train.called}: {len(train.images):,} training images and {len(test.images):,} test images "
-            f"are too few to compare with training images, which needs at least {FEWEST * OF_THOSE_COMPARED_WITH} and "
-            f"{FEWEST}"
-        )
-    return train.only(np.sort(order[count:])), train.only(np.sort(order[:count]))
 
 
 def measure(
@@ -215,13 +105,13 @@ def measure(
     conditional, of_classes = subject.conditional, subject.conditional and not reference.max_tags
     real = Real.choose(train, reference, options.seed, as_labelled=of_classes)
     scores = Scores(protocol=_protocol(real, reference, conditional, options.seed))
-    sampled = Sampled.draw(subject, real, options.seed, say)
+    drawn = _draw(subject, real, options.seed, say)
     if judge is None:
         scores.left_out["fd, precision, recall, density, coverage, class_accuracy"] = str(why_no_judge)
     else:
         say("reading them with the judge")
-        _add_feature_scores(scores, judge, real, sampled.images)
-        _add_class_scores(scores, judge, real, sampled)
+        _add_feature_scores(scores, judge, real, drawn)
+        _add_class_scores(scores, judge, real, drawn)
     if not of_classes:
         tags = "the generator takes tags, and a judge reads one class"
         scores.left_out["class_accuracy"] = tags if conditional else "the generator takes no class"
@@ -229,98 +119,32 @@ def measure(
         scores.left_out["memorisation"] = "the reference images were trained on, so they are copies themselves"
     else:
         say(f"comparing them with {len(train.images):,} training images")
-        _add_memorisation(scores, real, sampled.images)
-    _add_density(scores, real, sampled.images)
-    if subject.discriminate is None:
-        scores.left_out["discriminator"] = subject.why_no_discriminator
-    else:
-        _add_discriminator_scores(scores, subject.discriminate, subject.threshold, real.reference, sampled)
+        _add_memorisation(scores, real, drawn)
+    _add_density(scores, real, drawn)
+    _add_discriminator_scores(scores, subject, real, drawn)
     if of_classes:
         _add_labelled_scores(scores, subject, real, options, say)
     return scores
 
 
+def _draw(subject: Subject, real: Real, seed: int, say: Say) -> Generated:
+    """Draw what is compared with the real images: as many of them, and where there are classes enough of each."""
+    labels, balanced = labels_to_ask_for(real.reference, seed) if subject.conditional else (None, None)
+    count = real.count if labels is None else len(labels)
+    say(f"drawing {count:,} images")
+    images = subject.images(count, seed, labels)
+    return Generated(images[: real.count], images, labels, balanced)
+
+
 def refuse_labelled(conditional: bool, train: ImageData, options: Options) -> None:
     """Raise UserError if CAS or 1-NN is wanted of a generator, or of data, without one class an image."""
-    if not (options.cas or options.nearest_neighbour):
-        return
-    score = "CAS" if options.cas else "the nearest-neighbour error"
-    setting = Setting("cas" if options.cas else "nearest_neighbour")
-    if not conditional:
-        raise UserError(f"{score} needs a generator that draws the class it is asked for", "leave out ", setting)
-    if train.max_tags:
-        raise UserError(f"{score} needs one class an image, and these have tags", "leave out ", setting)
-
-
-def add_modes(
-    scores: Scores, subject: Subject, judge: Judge, reference: ImageData, labels: np.ndarray | None, seed: int
-) -> None:
-    """Count the modes of stacked images. `judge`, of the data set of the channels, reads each channel.
-
-    The count is that of the reference images, uint8, N×C×H×W, but at most STACKED. Adds modes_<count> and kl_<count>,
-    the divergence from uniform in nats, for as many samples and as many reference images. A conditional generator gets
-    `labels`.
-    """
-    count = min(STACKED, len(reference.images))
-    images = draw_bytes(subject.draw, subject.latent, count, seed, None if labels is None else labels[:count])
-    of_generated, of_real = (
-        metrics.mode_coverage(_mode_of(judge, some), len(reference.classes))
-        for some in (images, reference.images[:count])
-    )
-    for name, score in of_generated.items():
-        scores.add(f"{name}_{of_count(count)}", score, of_real[name])
-
-
-def _mode_of(judge: Judge, images: np.ndarray) -> np.ndarray:
-    """Return the number that the digits of an image's channels make, int64 (N,)."""
-    digits = [judge.read(images[:, channel : channel + 1]) for channel in range(images.shape[1])]
-    return sum(read * judge.class_count**place for place, read in enumerate(reversed(digits)))
-
-
-class QuickScorer:
-    """A cheap look at a generator while it trains.
-
-    Args:
-        judge: of the data.
-        reference: images to compare with, uint8, N×C×H×W.
-        others: as many other real images, for the distance of real to real.
-
-    With few images the ratio says little of a good generator: the distance of real to real is mostly bias.
-    """
-
-    def __init__(self, judge: Judge, reference: np.ndarray, others: np.ndarray):
-        self.judge = judge
-        self.reference, real = (moments(judge.features(images)) for images in (reference, others))
-        self.real = frechet_distance(real, self.reference)
-        self.has_ratio = distance_ratio(0.0, self.real, self.reference) is not None
-
-    def __call__(self, images: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float | None]:
-        """Return `fd_ratio`, and, with the labels that were asked for, int (N,), `class_accuracy`.
-
-        `images`: as many as the reference images, float32 in [0, 1]. The ratio is None if it is undefined (NO_RATIO).
-        """
-        distance = frechet_distance(moments(self.judge.features(images)), self.reference)
-        scores = {"fd_ratio": distance_ratio(distance, self.real, self.reference)}
-        if labels is not None:
-            scores["class_accuracy"] = metrics.class_accuracy(self.judge.read(images), labels, self.judge.class_count)
-        return scores
-
-
-def labels_to_ask_for(reference: ImageData, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
-    """Return the labels of the reference images, shuffled, and some more, so that there are enough of each class.
-
-    With 10,000 images and ten classes enough means 1,000 a class. The second array holds the indices of as many labels
-    of each class. With tags there are no more, and no second array.
-    """
-    labels = _labels(reference)
-    labels = labels[random_stream(seed, "labels").permutation(len(labels))]
-    if reference.max_tags:
-        return labels, None
-    numbers = range(len(reference.classes))
-    of_each = max(1, len(labels) // len(reference.classes))
-    missing = [np.full(max(0, of_each - int((labels == number).sum())), number, np.int32) for number in numbers]
-    labels = np.concatenate((labels, *missing))
-    return labels, np.concatenate([np.flatnonzero(labels == number)[:of_each] for number in numbers])
+    for wanted, score, setting in (
+        (options.cas, "CAS", "cas"),
+        (options.nearest_neighbour, "the nearest-neighbour error", "nearest_neighbour"),
+    ):
+        if wanted and (train.max_tags or not conditional):
+            problem = f"{score} needs a generator that draws one class that it is asked for, and not tags"
+            raise UserError(problem, "leave out ", Setting(setting))
 
 
 def _protocol(real: Real, reference: ImageData, conditional: bool, seed: int) -> dict[str, Any]:
@@ -338,94 +162,71 @@ def _protocol(real: Real, reference: ImageData, conditional: bool, seed: int) ->
     }
 
 
-def _labels(data: ImageData) -> np.ndarray:
-    assert data.labels is not None, "data for a conditional generator have labels"
-    return data.labels
-
-
-def _protocol_name(real: Real) -> str:
-    return f"{of_count(real.count)}_{real.reference.split}"
-
-
-def _with_labels(labels: np.ndarray, wanted: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
-    """Return disjoint draws of `numbers`, (N,), each with the labels of `wanted`; none if there are too few.
-
-    `labels`, (N,), belong to `numbers`.
-    """
-    of_each = [(numbers[labels == label], count) for label, count in zip(*np.unique(wanted, return_counts=True))]
-    draws = min(len(some) // count for some, count in of_each)
-    return [
-        np.concatenate([some[draw * count : (draw + 1) * count] for some, count in of_each]) for draw in range(draws)
-    ]
-
-
-def _add_feature_scores(scores: Scores, judge: Judge, real: Real, images: np.ndarray) -> None:
-    of = _protocol_name(real)
-    of_reference, of_images, *of_draws = map(judge.features, (real.reference.images, images, *real.draws))
+def _add_feature_scores(scores: Scores, judge: Judge, real: Real, drawn: Generated) -> None:
+    of = real.protocol
+    of_reference, of_images, *of_draws = map(judge.features, (real.reference.images, drawn.images, *real.draws))
     reference = moments(of_reference)
     distance, *of_real = (frechet_distance(moments(some), reference) for some in (of_images, *of_draws))
     scores.protocol["fd_of_real_draws"] = of_real
     scores.add(f"fd_{of}", distance, float(np.mean(of_real)))
     ratio = distance_ratio(distance, float(np.mean(of_real)), reference)
     if ratio is None:
-        scores.left_out[f"fd_{of}_ratio"] = NO_RATIO
+        scores.left_out[f"fd_{of}_ratio"] = metrics.NO_RATIO
     else:
         scores.add(f"fd_{of}_ratio", ratio, 1.0)
-    of_generated = metrics.precision_recall_density_coverage(of_reference, of_images)
-    of_training = metrics.precision_recall_density_coverage(of_reference, of_draws[0])
-    for name, score in of_generated.items():
-        scores.add(f"{name}_{of}", score, of_training[name])
+    both = (metrics.precision_recall_density_coverage(of_reference, some) for some in (of_images, of_draws[0]))
+    scores.add_each(f"{{}}_{of}", *both)
 
 
-def _add_class_scores(scores: Scores, judge: Judge, real: Real, sampled: Sampled) -> None:
+def _add_class_scores(scores: Scores, judge: Judge, real: Real, drawn: Generated) -> None:
     classes = len(real.reference.classes)
-    read, read_in_real = judge.read(sampled.more), judge.read(real.reference.images)
+    read, read_in_real = judge.read(drawn.more), judge.read(real.reference.images)
     scores.shares = {
         "generated": metrics.class_shares(read[: real.count], classes),
         "real": metrics.class_shares(read_in_real, classes),
     }
-    balanced, labels = sampled.balanced, sampled.labels
+    balanced, labels = drawn.balanced, drawn.labels
     if balanced is not None and labels is not None:
         scores.add(
             f"class_accuracy_{of_count(len(balanced) // classes)}_per_class",
             metrics.class_accuracy(read[balanced], labels[balanced], classes),
-            metrics.class_accuracy(read_in_real, _labels(real.reference), classes),
+            metrics.class_accuracy(read_in_real, labels_of(real.reference), classes),
         )
 
 
-def _add_memorisation(scores: Scores, real: Real, images: np.ndarray) -> None:
-    scores.nearest = {
-        "generated": metrics.nearest(images, real.train.images)[0],
-        "real": metrics.nearest(real.reference.images, real.train.images)[0],
-    }
-    of_generated, of_real = (metrics.memorisation(scores.nearest[kind]) for kind in ("generated", "real"))
-    for name, score in of_generated.items():
-        scores.add(f"memorisation_{of_count(real.count)}_{name}", score, of_real[name])
+def _add_memorisation(scores: Scores, real: Real, drawn: Generated) -> None:
+    both = {"generated": drawn.images, "real": real.reference.images}
+    scores.nearest = {kind: metrics.nearest(images, real.train.images)[0] for kind, images in both.items()}
+    scores.add_each(f"memorisation_{of_count(real.count)}_{{}}", *map(metrics.memorisation, scores.nearest.values()))
 
 
-def _add_density(scores: Scores, real: Real, images: np.ndarray) -> None:
+def _add_density(scores: Scores, real: Real, drawn: Generated) -> None:
     of_generated, of_real = (
         metrics.parzen_log_likelihood(samples, real.for_width, real.reference.images)
-        for samples in (images, real.draws[0])
+        for samples in (drawn.images, real.draws[0])
     )
     for name, key in (("", "log_likelihood"), ("_error", "error"), ("_sigma", "sigma")):
-        scores.add(f"parzen_{_protocol_name(real)}{name}", of_generated[key], of_real[key])
+        scores.add(f"parzen_{real.protocol}{name}", of_generated[key], of_real[key])
 
 
-def _add_discriminator_scores(
-    scores: Scores, discriminate: Discriminate, threshold: float | None, reference: ImageData, sampled: Sampled
-) -> None:
-    images, real = sampled.images[:DISCRIMINATED], reference.images[:DISCRIMINATED]
-    of_images, of_real = None, None
-    if sampled.labels is not None:
-        of_images, of_real = sampled.labels[: len(images)], _labels(reference)[: len(real)]
-    scores.logits = {"real": discriminate(real, of_real), "generated": discriminate(images, of_images)}
-    scores.threshold = threshold
-    for name, score in metrics.equilibrium(scores.logits["real"], scores.logits["generated"], threshold or 0.0).items():
-        if threshold is None and name in ("accuracy_real", "accuracy_generated"):
+def _add_discriminator_scores(scores: Scores, subject: Subject, real: Real, drawn: Generated) -> None:
+    if subject.discriminate is None:
+        scores.left_out["discriminator"] = subject.why_no_discriminator
+        return
+    of_images = of_real = None
+    if drawn.labels is not None:
+        of_images, of_real = drawn.labels[: real.count][:DISCRIMINATED], labels_of(real.reference)[:DISCRIMINATED]
+    scores.logits = {
+        "real": subject.discriminate(real.reference.images[:DISCRIMINATED], of_real),
+        "generated": subject.discriminate(drawn.images[:DISCRIMINATED], of_images),
+    }
+    scores.threshold = subject.threshold
+    found = metrics.equilibrium(scores.logits["real"], scores.logits["generated"], subject.threshold or 0.0)
+    for name, score in found.items():
+        if subject.threshold is None and name in ("accuracy_real", "accuracy_generated"):
             scores.left_out[f"discriminator_{name}"] = "of a relativistic D only differences of logits mean anything"
             continue
-        of = f"_{reference.split}" if name.endswith("real") else ""
+        of = f"_{real.reference.split}" if name.endswith("real") else ""
         scores.add(f"discriminator_{name}{of}", score)
 
 
@@ -437,21 +238,18 @@ def _add_labelled_scores(scores: Scores, subject: Subject, real: Real, options: 
     if not (options.cas or options.nearest_neighbour):
         return
     count = min(LABELLED * real.count, len(real.train.images))
-    labels, of = _labels(real.train)[:count], f"{of_count(count)}_{real.reference.split}"
+    labels, of = labels_of(real.train)[:count], f"{of_count(count)}_{real.reference.split}"
     say(f"drawing {count:,} images with the labels of as many training images")
-    images = draw_bytes(subject.draw, subject.latent, count, options.seed, labels)
-    drawn = replace(real.train, images=images, labels=labels)
-    same = replace(real.train, images=real.train.images[:count], labels=labels)
+    images = subject.images(count, options.seed, labels)
+    both = [replace(real.train, images=some, labels=labels) for some in (images, real.train.images[:count])]
     if options.nearest_neighbour:
         say("looking for the nearest of them to each test image")
-        errors = [
-            metrics.one_nearest_neighbour_error(some.images, labels, real.reference.images, _labels(real.reference))
-            for some in (drawn, same)
-        ]
+        test = real.reference.images, labels_of(real.reference)
+        errors = [metrics.one_nearest_neighbour_error(some.images, labels, *test) for some in both]
         scores.add(f"one_nearest_neighbour_error_{of}", *errors)
     if options.cas:
         accuracies = []
-        for some, kind in ((drawn, "generated"), (same, "real")):
+        for some, kind in zip(both, ("generated", "real")):
             say(f"training a classifier on {count:,} {kind} images")
             accuracies.append(accuracy(train_network("classes", some, options.seed, say), real.reference))
         scores.add(f"cas_{of}", *accuracies)

@@ -48,7 +48,7 @@ class Sheets:
         of_rows = None if labels is None else labels[np.arange(rows) % len(labels)]
         of_each = None if of_rows is None else np.repeat(of_rows, columns, 0)
         images = self.draw(seeded_inputs(self.latent, rows * columns, self.seed, of_each))
-        texts = None if of_rows is None else names.texts(of_rows)
+        texts = () if of_rows is None else names.texts(of_rows)
         plots.sheet(path, images, columns, "generated samples", about, row_labels=texts)
 
     def one_of_each(self, path: Path, count: int, columns: int, labels: np.ndarray) -> None:
@@ -74,12 +74,12 @@ class Sheets:
             "from one latent to another",
             about,
             column_labels=[f"{index / (INTERPOLATION_STEPS - 1):.1f}" for index in range(INTERPOLATION_STEPS)],
-            row_labels=None if labels is None else names.texts(labels),
+            row_labels=() if labels is None else names.texts(labels),
         )
 
     def generated_beside_real(self, path: Path, real: ImageData) -> None:
         """Draw 64 samples beside 64 real images, or all if there are fewer, chosen by the seed; with their labels."""
-        images, labels = self._some_of(real, COMPARED_COLUMNS**2)
+        images, labels = self._some_of(real)
         generated = self.draw(seeded_inputs(self.latent, len(images), self.seed, *labels))
         title = "generated beside real images"
         plots.compare(path, ("generated", generated), (_what(real), images), COMPARED_COLUMNS, title, self.about)
@@ -87,7 +87,7 @@ class Sheets:
     def reconstructions(self, path: Path, real: ImageData) -> None:
         """Draw 64 real images beside what the decoder makes of the means of their latents."""
         assert self.encode is not None, "only autoencoders reconstruct"
-        images, labels = self._some_of(real, COMPARED_COLUMNS**2)
+        images, labels = self._some_of(real)
         drawn = self.draw((self.encode((images, *labels)), *labels))
         title = f"reconstructions of images of the {real.split} split"
         plots.compare(path, (_what(real), images), ("reconstructed", drawn), COMPARED_COLUMNS, title, self.about)
@@ -122,8 +122,8 @@ class Sheets:
         title = "encoded with their own labels, decoded with others"
         plots.sheet(path, cells, len(columns), title, about, row_labels=beside, column_labels=above)
 
-    def _some_of(self, real: ImageData, count: int) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
-        return some_of(real, count, self.seed, self.names is not None)
+    def _some_of(self, real: ImageData) -> tuple[np.ndarray, tuple[np.ndarray, ...]]:
+        return some_of(real, COMPARED_COLUMNS**2, self.seed, self.names is not None)
 
 
 def legible(names: LabelNames | None, about: str) -> tuple[LabelNames, str]:

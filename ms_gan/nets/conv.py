@@ -11,12 +11,12 @@ import math
 from mindspore import nn
 
 from ms_gan.nets.conditioning import Conditioned
-from ms_gan.nets.heads import Discriminator, head_for
-from ms_gan.nets.layers import OUTPUTS, BatchNorm1d, CentralCrop, Dropout, LeakyReLU, initialized
+from ms_gan.nets.heads import Discriminator, Heads
+from ms_gan.nets.layers import OUTPUTS, BatchNorm1d, CentralCrop, Dropout, activated, dense_layers, initialized
 from ms_gan.schema import networks
 from ms_gan.schema.networks import NetworkInputs
 
-POOLINGS = {"max": nn.MaxPool2d, "average": nn.AvgPool2d}
+POOLINGS = {name: getattr(nn, layer) for name, layer in networks.POOLINGS.items()}
 
 
 def upsampling_layer(before: int, after: int, kernel_size: int, stride: int, initializer: str) -> nn.Cell:
@@ -51,13 +51,12 @@ class ConvGenerator(nn.Cell):
         features = self.start_channels * self.start_size**2
         self.condition = Conditioned(inputs.classes, inputs.max_tags)
         dense = nn.Dense(inputs.latent_size + self.condition.more, features, **initialized(settings.first_initializer))
-        has_norm = settings.batch_norm.first_layer
-        self.start = nn.SequentialCell([dense, *_activated(settings, BatchNorm1d if has_norm else None, features)])
+        self.start = nn.SequentialCell([dense, *activated(settings, BatchNorm1d, features, first=True)])
         layers: list[nn.Cell] = []
         before = self.start_channels
         for width, stride in zip(settings.widths, settings.strides):
             layers.append(upsampling_layer(before, width, settings.kernel_size, stride, settings.initializer))
-            layers += _activated(settings, nn.BatchNorm2d, width)
+            layers += activated(settings, nn.BatchNorm2d, width, first=False)
             before = width
         layers.append(
             upsampling_layer(before, channels, settings.kernel_size, settings.strides[-1], settings.initializer)
@@ -69,31 +68,22 @@ class ConvGenerator(nn.Cell):
         return self.crop(self.layers(maps.reshape((-1, self.start_channels, self.start_size, self.start_size))))
 
 
-def _activated(settings: networks.ConvGenerator, norm: type[nn.Cell] | None, features: int) -> list[nn.Cell]:
-    """Return what ends a layer: LeakyReLU, and BatchNorm of this kind where the settings say so."""
-    layers: list[nn.Cell] = [LeakyReLU(settings.slope)]
-    place = settings.batch_norm.place
-    if norm is not None and place != "none":
-        made = norm(features, settings.batch_norm.epsilon, settings.batch_norm.momentum)
-        layers.insert(int(place == "after"), made)
-    return layers
-
-
 class ConvDiscriminator(Discriminator):
     """Images to logits: a convolution for each of `widths`, Dense layers of `dense_widths`, then a head.
 
     Inputs: images, float32, (N, *image_shape); with dropout also one mask for each convolution, bool, of shape
-    (N, *shape) for each of `dropout_shapes`; where it is conditioned on labels, also the label. Output: as `Heads`, or
-    as `ProjectionHead` where it is conditioned.
+    (N, *shape) for each of `dropout_shapes`; where it is conditioned on labels, also the label. Output: as `Heads`.
 
-    A convolution is followed by LeakyReLU(slope), by `pooling` over 2×2 ("max", "average" or "none"), and by
-    dropout at `dropout_rate`, 0 for none. `first_initializer` is that of the first convolution.
+    A convolution is followed by LeakyReLU(slope), with BatchNorm where `batch_norm` says, by `pooling` over 2×2 ("max",
+    "average" or "none"), and by dropout at `dropout_rate`, 0 for none. `first_initializer` is that of the first
+    convolution.
     """
 
     def __init__(self, settings: networks.ConvDiscriminator, inputs: NetworkInputs):
         super().__init__()
         channels, size, _ = inputs.image_shape
-        convolutions, shapes = [], []
+        convolutions: list[nn.Cell] = []
+        shapes = []
         starts = [settings.first_initializer] + [settings.initializer] * (len(settings.widths) - 1)
         for before, width, stride, start in zip(
             (channels, *settings.widths), settings.widths, settings.strides, starts
@@ -102,7 +92,7 @@ class ConvDiscriminator(Discriminator):
                 nn.Conv2d(
                     before, width, settings.kernel_size, stride, pad_mode="same", has_bias=True, **initialized(start)
                 ),
-                LeakyReLU(settings.slope),
+                *activated(settings, nn.BatchNorm2d, width, first=not convolutions),
             ]
             size = -(-size // stride)
             if settings.pooling != "none":
@@ -115,12 +105,10 @@ class ConvDiscriminator(Discriminator):
         self.dropout_shapes = tuple(shapes) if self.dropout_rate else ()
         self.dropout = Dropout(self.dropout_rate)
         widths = (math.prod(shapes[-1]), *settings.dense_widths)
-        dense: list[nn.Cell] = []
-        for before, width in zip(widths, settings.dense_widths):
-            dense += [nn.Dense(before, width, **initialized(settings.initializer)), LeakyReLU(settings.slope)]
+        dense = dense_layers(widths, settings.slope, settings.initializer)
         self.dense = nn.SequentialCell(dense) if dense else None
         self.class_logits = inputs.class_logits
-        self.heads = head_for(widths[-1], inputs, settings.initializer)
+        self.heads = Heads(widths[-1], inputs, settings.initializer)
 
     def maps(self, images, count):
         """Return what the first `count` convolutions make of images, float32, (N, width, H, W), without dropout."""

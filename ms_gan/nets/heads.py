@@ -5,7 +5,7 @@ from __future__ import annotations
 from mindspore import nn
 
 from ms_gan.nets.conditioning import OneHotLabel
-from ms_gan.nets.layers import initialized, initialized_weights
+from ms_gan.nets.layers import initialized
 from ms_gan.schema.networks import NetworkInputs
 
 
@@ -26,49 +26,29 @@ class Discriminator(nn.Cell):
     convolution_count = 0
 
 
-def head_for(features: int, inputs: NetworkInputs, initializer: str) -> nn.Cell:
-    """Return what ends a discriminator: `Heads`, or `ProjectionHead` for one that sees each image with its label."""
-    if inputs.conditioned_on[0]:
-        return ProjectionHead(features, *inputs.conditioned_on, inputs.class_logits, initializer)
-    return Heads(features, inputs.class_logits, initializer)
-
-
 class Heads(nn.Cell):
-    """A logit for "real", and, where there are classes, one for each class.
+    """What ends a discriminator: a logit for "real", and, where there are `class_logits`, one for each class.
 
-    Input: features, float32, (N, features). Output: logits, float32, (N, 1), the log-odds of "real"; with classes a
-    tuple of these and class logits, (N, classes). The documents' sigmoid and softmax are part of the losses, where
-    they can neither overflow nor saturate.
+    Inputs: features h, float32, (N, features); where D is `conditioned_on` a label, also the label, as `OneHotLabel`
+    takes it. Output: logits, float32, (N, 1), the log-odds of "real"; with class logits a tuple of these and class
+    logits, (N, class_logits), which do not depend on the label. The documents' sigmoid and softmax are part of the
+    losses, where they can neither overflow nor saturate.
+
+    With a label the logit is the projection w·h + b + e(label)·h (Miyato and Koyama 2018): how real the features are,
+    and how well they fit. e sums a learned vector for each class or tag.
     """
 
-    def __init__(self, features: int, classes: int, initializer: str):
+    def __init__(self, features: int, inputs: NetworkInputs, initializer: str):
         super().__init__()
-        self.real = nn.Dense(features, 1, **initialized(initializer))
-        self.classes = nn.Dense(features, classes, **initialized(initializer)) if classes else None
+        start = initialized(initializer)
+        self.one_hot = OneHotLabel(*inputs.conditioned_on)
+        codes, classes = self.one_hot.size, inputs.class_logits
+        self.real = nn.Dense(features, 1, **start)
+        self.fitting = nn.Dense(features, codes, has_bias=False, **start) if codes else None
+        self.classes = nn.Dense(features, classes, **start) if classes else None
 
-    def construct(self, features):
-        if self.classes is None:
-            return self.real(features)
-        return self.real(features), self.classes(features)
-
-
-class ProjectionHead(nn.Cell):
-    """A logit for features together with a label (Miyato and Koyama 2018): how real they are, and how well they fit.
-
-    w·h + b + e(label)·h, where e sums a learned vector for each class or tag. Inputs: features h, float32,
-    (N, features); label as `OneHotLabel` takes it. Output: logits, float32, (N, 1); with `class_logits` a tuple of
-    these and class logits, (N, class_logits), which do not depend on the label.
-    """
-
-    def __init__(self, features: int, classes: int, max_tags: int, class_logits: int, initializer: str):
-        super().__init__()
-        self.one_hot = OneHotLabel(classes, max_tags)
-        self.real = nn.Dense(features, 1, **initialized(initializer))
-        self.fitting = nn.Dense(features, self.one_hot.size, has_bias=False, **initialized_weights(initializer))
-        self.classes = nn.Dense(features, class_logits, **initialized(initializer)) if class_logits else None
-
-    def construct(self, features, label):
-        logits = self.real(features) + (self.fitting(features) * self.one_hot(label)).sum(1, keepdims=True)
-        if self.classes is None:
-            return logits
-        return logits, self.classes(features)
+    def construct(self, features, *label):
+        logits = self.real(features)
+        if self.fitting is not None:
+            logits = logits + (self.fitting(features) * self.one_hot(*label)).sum(1, keepdims=True)
+        return logits if self.classes is None else (logits, self.classes(features))

@@ -2,28 +2,45 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Sequence
+from typing import Any, Union
 
 from mindspore import dtype as mstype
 from mindspore import nn, ops
-from mindspore.common.initializer import Normal
+from mindspore.common import initializer as initializers
 
-INITIALIZERS: dict[str, Any] = {
-    "mindspore": None,  # nn.Dense and nn.Conv2d as they are: weights and biases uniform, +-1/sqrt(fan in)
-    "glorot_uniform": "xavier_uniform",  # Keras and TF-slim: +-sqrt(6 / (fan in + fan out)), biases 0
-    "normal_0.02": Normal(0.02),  # Radford et al. 2016: N(0, 0.02), biases 0
-}
+from ms_gan.schema.networks import INITIALIZERS, ConvDiscriminator, ConvGenerator, MLPGenerator
+
+Normalised = Union[MLPGenerator, ConvGenerator, ConvDiscriminator]  # settings of layers that may have BatchNorm
 
 
 def initialized(initializer: str) -> dict[str, Any]:
     """Return the arguments that make a Dense or Conv2d layer start as `INITIALIZERS` says."""
-    weights = INITIALIZERS[initializer]
-    return {} if weights is None else {"weight_init": weights, "bias_init": "zeros"}
+    start = INITIALIZERS[initializer]
+    if start is None:
+        return {}
+    name, *values = start
+    return {"weight_init": getattr(initializers, name)(*values), "bias_init": "zeros"}
 
 
-def initialized_weights(initializer: str) -> dict[str, Any]:
-    """Return the same for a layer without bias."""
-    return {name: start for name, start in initialized(initializer).items() if name == "weight_init"}
+def activated(settings: Normalised, norm: type[nn.Cell], width: int, first: bool) -> list[nn.Cell]:
+    """Return what ends a hidden layer: LeakyReLU, and batch normalisation, of the class `norm`, where settings say so.
+
+    `first` tells whether it is the network's first layer, for which settings have a word of its own.
+    """
+    layers: list[nn.Cell] = [LeakyReLU(settings.slope)]
+    batch_norm = settings.batch_norm
+    if batch_norm.place != "none" and (batch_norm.first_layer or not first):
+        layers.insert(int(batch_norm.place == "after"), norm(width, batch_norm.epsilon, batch_norm.momentum))
+    return layers
+
+
+def dense_layers(sizes: Sequence[int], slope: float, initializer: str) -> list[nn.Cell]:
+    """Return a Dense layer and LeakyReLU from each of the sizes to the next."""
+    layers: list[nn.Cell] = []
+    for before, width in zip(sizes, sizes[1:]):
+        layers += [nn.Dense(before, width, **initialized(initializer)), LeakyReLU(slope)]
+    return layers
 
 
 class Sigmoid(nn.Cell):

@@ -7,8 +7,8 @@ import math
 from mindspore import nn
 
 from ms_gan.nets.conditioning import Conditioned
-from ms_gan.nets.heads import Discriminator, head_for
-from ms_gan.nets.layers import OUTPUTS, BatchNorm1d, LeakyReLU, initialized
+from ms_gan.nets.heads import Discriminator, Heads
+from ms_gan.nets.layers import OUTPUTS, BatchNorm1d, activated, dense_layers, initialized
 from ms_gan.schema import networks
 from ms_gan.schema.networks import NetworkInputs
 
@@ -27,15 +27,11 @@ class MLPGenerator(nn.Cell):
         self.condition = Conditioned(inputs.classes, inputs.max_tags)
         self.image_shape = inputs.image_shape
         activation, self.pixel_range = OUTPUTS[settings.output]
-        start, norm = initialized(settings.initializer), settings.batch_norm
+        start = initialized(settings.initializer)
         before = inputs.latent_size + self.condition.more
         layers: list[nn.Cell] = []
         for index, width in enumerate(settings.widths):
-            layers.append(nn.Dense(before, width, **start))
-            hidden = [LeakyReLU(settings.slope)]
-            if norm.place != "none" and (index > 0 or norm.first_layer):
-                hidden.insert(int(norm.place == "after"), BatchNorm1d(width, norm.epsilon, norm.momentum))
-            layers += hidden
+            layers += [nn.Dense(before, width, **start), *activated(settings, BatchNorm1d, width, first=index == 0)]
             before = width
         layers += [nn.Dense(before, math.prod(self.image_shape), **start), activation()]
         self.layers = nn.SequentialCell(layers)
@@ -47,19 +43,16 @@ class MLPGenerator(nn.Cell):
 class MLPDiscriminator(Discriminator):
     """Images to logits: Dense and LeakyReLU(slope) for each of `widths`, then a head.
 
-    Inputs: images, float32, (N, *image_shape); where it is conditioned on labels, also the label. Output: as `Heads`,
-    or as `ProjectionHead` where it is conditioned.
+    Inputs: images, float32, (N, *image_shape); where it is conditioned on labels, also the label. Output: as `Heads`.
     """
 
     def __init__(self, settings: networks.MLPDiscriminator, inputs: NetworkInputs):
         super().__init__()
         self.pixels = math.prod(inputs.image_shape)
         self.class_logits = inputs.class_logits
-        layers: list[nn.Cell] = []
-        for before, width in zip((self.pixels, *settings.widths), settings.widths):
-            layers += [nn.Dense(before, width, **initialized(settings.initializer)), LeakyReLU(settings.slope)]
-        self.layers = nn.SequentialCell(layers)
-        self.heads = head_for(settings.widths[-1], inputs, settings.initializer)
+        sizes = (self.pixels, *settings.widths)
+        self.layers = nn.SequentialCell(dense_layers(sizes, settings.slope, settings.initializer))
+        self.heads = Heads(sizes[-1], inputs, settings.initializer)
 
     def features(self, images):
         """Return what the head sees, float32, (N, features)."""

@@ -27,37 +27,33 @@ class UnitRangeGenerator(nn.Cell):
         return ops.minimum(1.0, ops.maximum(0.0, self.generator(*inputs) * self.scale + self.shift))
 
 
-class UnitRangeEncoder(nn.Cell):
-    """An encoder that takes images in [0, 1].
+class UnitRangeInput(nn.Cell):
+    """A network that takes images in [0, 1]. It is always in inference mode.
 
-    Inputs: image, float32, N×C×H×W, in [0, 1]; label, where the encoder takes one. Outputs are the encoder's.
+    Inputs: image, float32, N×C×H×W, in [0, 1]; label, where the network takes one. Outputs are the network's.
     """
 
-    def __init__(self, encoder: nn.Cell, pixel_range: tuple[float, float]):
+    def __init__(self, network: nn.Cell, pixel_range: tuple[float, float]):
         super().__init__(auto_prefix=False)  # the network keeps its names
-        self.encoder = encoder
+        self.network = network
         self.low, high = pixel_range
         self.scale = high - self.low
         self.set_train(False)
 
     def construct(self, image, *label):
-        return self.encoder(image * self.scale + self.low, *label)
+        return self.network(image * self.scale + self.low, *label)
 
 
-class UnitRangeDiscriminator(nn.Cell):
+class UnitRangeEncoder(UnitRangeInput):
+    """An encoder that takes images in [0, 1]."""
+
+
+class UnitRangeDiscriminator(UnitRangeInput):
     """A discriminator that takes images in [0, 1], without dropout.
 
-    Inputs: image, float32, N×C×H×W, in [0, 1]; label, where the discriminator takes one. Output: logits, float32,
-    (N, 1), the log-odds of "real".
+    Output: logits, float32, (N, 1), the log-odds of "real".
     """
 
-    def __init__(self, discriminator: nn.Cell, pixel_range: tuple[float, float]):
-        super().__init__(auto_prefix=False)  # the network keeps its names
-        self.discriminator = discriminator
-        self.low, high = pixel_range
-        self.scale = high - self.low
-        self.set_train(False)
-
     def construct(self, image, *label):
-        logits = self.discriminator(image * self.scale + self.low, *label)
+        logits = super().construct(image, *label)
         return logits[0] if isinstance(logits, tuple) else logits

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-
 from mindspore import nn, ops
 
 from ms_gan import losses
@@ -137,19 +135,3 @@ class Adversary(nn.Cell):
         if self.threshold is None:
             return share(logits_real > logits_fake).reshape((1,))
         return ops.stack((share(logits_real > self.threshold), share(logits_fake < self.threshold)))
-
-    def remark(self, means: Mapping[str, float]) -> str | None:
-        """Return what the means of the scalars over an epoch mean, where one player has overpowered the other."""
-        if self.loss == "wasserstein":  # a D that ranks every pair rightly is what its G needs
-            if means["loss_d"] > 0:
-                return "D ranks G's images above real ones and does not keep up: more updates of D a step may help"
-            return None
-        if self.threshold is None:
-            if means["accuracy_pairs"] > 0.99:
-                return "D ranks nearly every real image above its pair and overpowers G, which learns little from it"
-            return None
-        if means["accuracy_real"] > 0.99 and means["accuracy_fake"] > 0.99 and means["fool_rate"] < 0.01:
-            return "D tells nearly every image apart and overpowers G, which learns little from such a D"
-        if means["fool_rate"] > 0.99:
-            return "D takes nearly every image of G for real: G overpowers D, and learns little from such a D"
-        return None

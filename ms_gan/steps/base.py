@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
+import mindspore as ms
 import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, mutable, nn
 from mindspore import dtype as mstype
@@ -92,7 +93,7 @@ class TrainingStep(nn.Cell):
         raise NotImplementedError
 
     def pretrain(self, batch: Any, noise: Any) -> Any:
-        """Do one update of the preparation; arguments are those of `construct`. Return what to log, float32, (K,)."""
+        """Do one update of the pretraining; arguments are those of `construct`. Return what to log, float32, (K,)."""
         raise NotImplementedError
 
     def draw_noise(self, stream: np.random.Generator) -> tuple:
@@ -125,12 +126,22 @@ class TrainingStep(nn.Cell):
         """Return the generator that draws, and leaves a run: the EMA, where there is one."""
         return self.ema.get("generator", self.generator)
 
-    def preparation(self) -> tuple[nn.Cell | None, int]:
-        """Return a Cell of the same signature to run before the first step, on the first batches, and how often."""
-        return (Pretraining(self) if self.pretraining_steps else None), self.pretraining_steps
+    def pretraining(self) -> nn.Cell:
+        """Return `pretrain` as a Cell, to run `pretraining_steps` times before the first step, on the first batches."""
+        return Pretraining(self)
 
     def remark(self, means: Mapping[str, float]) -> str | None:
-        """Return what the means of the scalars over an epoch mean, where they mean trouble."""
+        """Return what the means of the scalars over an epoch mean, where they mean trouble.
+
+        By `accuracy_pairs`, or by `fool_rate` and what D is right about, one player may have overpowered the other.
+        """
+        if means.get("accuracy_pairs", 0) > 0.99:
+            return "D ranks nearly every real image above its pair and overpowers G, which learns little from it"
+        if means.get("fool_rate", 0) > 0.99:
+            return "D takes nearly every image of G for real: G overpowers D, and learns little from such a D"
+        right = [means[name] for name in means if name.startswith("accuracy_") and name != "accuracy_class"]
+        if "fool_rate" in means and min(right, default=0) > 0.99:
+            return "D tells nearly every image apart and overpowers G, which learns little from such a D"
         return None
 
 
@@ -150,7 +161,7 @@ class Pretraining(nn.Cell):
         self.step = step
 
     def construct(self, batch, noise):
-        """Do one update of the preparation."""
+        """Do one update of the pretraining."""
         return self.step.pretrain(batch, noise)
 
 
@@ -160,12 +171,23 @@ def ema_of(network: str) -> str:
 
 
 def on_device(arrays: tuple) -> Any:
-    """Return a tuple of arrays, or of such tuples, as inputs of a graph, and not as constants of it."""
+    """Return a tuple of arrays, or of such tuples, as inputs of a graph, and not as constants of it; no float64."""
     return mutable(_tensors(arrays))
 
 
 def _tensors(arrays: Any) -> Any:
-    return tuple(map(_tensors, arrays)) if isinstance(arrays, tuple) else Tensor(arrays)
+    if isinstance(arrays, tuple):
+        return tuple(map(_tensors, arrays))
+    return Tensor(np.float32(arrays) if np.asarray(arrays).dtype == np.float64 else arrays)
+
+
+def gradient(loss: Callable, *networks: nn.Cell) -> Callable:
+    """Return a function of a loss's arguments that gives all that the loss returns, and the gradients of the weights.
+
+    `loss` returns a tuple; it is the first of it that is differentiated, with respect to the weights of the networks.
+    """
+    weights = [weight for network in networks for weight in network.trainable_params()]
+    return ms.value_and_grad(loss, None, ParameterTuple(weights), has_aux=True)
 
 
 def share(found: Any) -> Any:

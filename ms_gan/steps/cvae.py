@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NamedTuple
 
-import mindspore as ms
 import numpy as np
 from mindspore import ops
 
@@ -14,7 +13,7 @@ from ms_gan.latents import draw_latents
 from ms_gan.losses import bernoulli_reconstruction_loss, kl_to_standard_normal, squared_reconstruction_loss
 from ms_gan.schema.recipe import Latent
 from ms_gan.schema.updates import CVAEUpdates
-from ms_gan.steps.base import StepParts, TrainingStep
+from ms_gan.steps.base import StepParts, TrainingStep, gradient
 
 
 class CVAENoise(NamedTuple):
@@ -49,8 +48,7 @@ class CVAEStep(TrainingStep):
         self.from_logits = updates.reconstruction == "bernoulli"
         self.kl_weight = updates.kl_weight
         self.count_encoder = len(self.encoder.trainable_params())
-        weights = ms.ParameterTuple([*self.encoder.trainable_params(), *self.generator.trainable_params()])
-        self.gradient = ms.value_and_grad(self.loss, None, weights, has_aux=True)
+        self.gradient = gradient(self.loss, self.encoder, self.generator)
         self.set_train()
 
     def draw_noise(self, stream: np.random.Generator) -> CVAENoise:
@@ -65,8 +63,8 @@ class CVAEStep(TrainingStep):
             )
         return None
 
-    def loss(self, images, label, epsilon):
-        """Return the loss, and the values to report.
+    def encode(self, images, label, epsilon):
+        """Return latents drawn from q(z | x, label), float32, (B, latent_size), and the KL of q to the prior.
 
         Args:
             images: float32, B×C×H×W.
@@ -74,12 +72,15 @@ class CVAEStep(TrainingStep):
             epsilon: float32, (B, latent_size).
         """
         mean, log_variance = self.encoder(images, *label)
-        latent = mean + ops.exp(0.5 * log_variance) * epsilon
+        return mean + ops.exp(0.5 * log_variance) * epsilon, kl_to_standard_normal(mean, log_variance)
+
+    def loss(self, images, label, epsilon):
+        """Return the loss, and the values to report; arguments are those of `encode`."""
+        latent, kl = self.encode(images, label, epsilon)
         if self.from_logits:
             reconstruction = bernoulli_reconstruction_loss(self.generator.logits(latent, *label), images)
         else:
             reconstruction = squared_reconstruction_loss(self.generator(latent, *label), images)
-        kl = kl_to_standard_normal(mean, log_variance)
         loss = reconstruction + self.kl_weight * kl
         return loss, ops.stack((loss, reconstruction, kl))
 

@@ -2,23 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import NamedTuple
 
-import mindspore as ms
 import numpy as np
 from mindspore import ops
 
 from ms_gan.errors import UserError
 from ms_gan.latents import draw_latents
-from ms_gan.losses import (
-    binary_cross_entropy,
-    kl_to_standard_normal,
-    non_saturating_generator_loss,
-    squared_reconstruction_loss,
-)
+from ms_gan.losses import binary_cross_entropy, non_saturating_generator_loss, squared_reconstruction_loss
 from ms_gan.schema.updates import CVAEGANUpdates, CVAEUpdates
-from ms_gan.steps.base import StepParts, TrainingStep, share
+from ms_gan.steps.base import StepParts, TrainingStep, gradient, share
 from ms_gan.steps.cvae import CVAEStep, require_normal
 from ms_gan.steps.gradient_penalty import GradientPenalty, require_one_answer, require_slopes
 
@@ -90,14 +83,9 @@ class CVAEGANStep(TrainingStep):
         self.pretraining_steps = updates.pretraining_steps
         self.autoencoder = CVAEStep(parts, CVAEUpdates("squared", PIXEL_KL_WEIGHT))
         self.penalty = GradientPenalty(self.discriminator)
-        self.gradient_discriminator, self.gradient_encoder, self.gradient_generator = (
-            ms.value_and_grad(loss, None, ms.ParameterTuple(network.trainable_params()), has_aux=True)
-            for loss, network in (
-                (self.discriminator_loss, self.discriminator),
-                (self.encoder_loss, self.encoder),
-                (self.generator_loss, self.generator),
-            )
-        )
+        self.gradient_discriminator = gradient(self.discriminator_loss, self.discriminator)
+        self.gradient_encoder = gradient(self.encoder_loss, self.encoder)
+        self.gradient_generator = gradient(self.generator_loss, self.generator)
         self.set_train()
 
     def require_discriminator(self, updates: CVAEGANUpdates) -> None:
@@ -107,9 +95,8 @@ class CVAEGANStep(TrainingStep):
             require_slopes(self.discriminator, "the family cvae_gan", "updates.gamma")
         count, layer = self.discriminator.convolution_count, updates.reconstruction_layer
         if layer > count:
-            fix = f"use a layer from 1 to {count}" if count else "use a discriminator that has convolutions"
-            convolutions = "1 convolution" if count == 1 else f"{count} convolutions"
-            raise UserError(f"updates.reconstruction_layer={layer}, but D has {convolutions}", fix)
+            problem = f"updates.reconstruction_layer={layer}, but the number of D's convolutions is {count}"
+            raise UserError(problem, "use a lower layer, or a discriminator with more convolutions")
 
     def draw_noise(self, stream: np.random.Generator) -> CVAEGANNoise:
         """Return all that is random in one step."""
@@ -119,22 +106,6 @@ class CVAEGANStep(TrainingStep):
     def pretrain(self, batch, noise):
         """Do one update of the autoencoder of pixels, on the same networks and optimizers; return its losses."""
         return self.autoencoder(batch, noise[:1])
-
-    def remark(self, means: Mapping[str, float]) -> str | None:
-        """Return what the means of the scalars over an epoch mean, where one player has overpowered the other."""
-        if min(means["accuracy_real"], means["accuracy_reconstructed"], means["accuracy_sampled"]) > 0.99:
-            return "D tells nearly every image apart and overpowers G, which learns little from such a D"
-        if means["fool_rate"] > 0.99:
-            return "D takes nearly every image of G for real: G overpowers D, and learns little from such a D"
-        return None
-
-    def encode(self, images, label, epsilon):
-        """Return latents drawn from q(z | x, label), float32, (B, latent_size), and the KL of q to the prior.
-
-        images: float32, B×C×H×W; label: a tuple of one tensor or none; epsilon: float32, (B, latent_size).
-        """
-        mean, log_variance = self.encoder(images, *label)
-        return mean + ops.exp(0.5 * log_variance) * epsilon, kl_to_standard_normal(mean, log_variance)
 
     def maps(self, images):
         """Return what images, float32, N×C×H×W, are compared by: float32, N×C'×H'×W'."""
@@ -147,11 +118,8 @@ class CVAEGANStep(TrainingStep):
         """
         count = real.shape[0]
         logits = self.discriminator(ops.concat((real, reconstructed, sampled)))
-        logits_real, logits_reconstructed, logits_sampled = (
-            logits[:count],
-            logits[count : 2 * count],
-            logits[2 * count :],
-        )
+        logits_real, logits_reconstructed = logits[:count], logits[count : 2 * count]
+        logits_sampled = logits[2 * count :]
         loss = (
             binary_cross_entropy(logits_real, 1.0)
             + binary_cross_entropy(logits_reconstructed, 0.0)
@@ -171,7 +139,7 @@ class CVAEGANStep(TrainingStep):
 
     def encoder_loss(self, real, label, epsilon, maps_real):
         """Return the encoder's loss, and the values to report: reconstruction and KL."""
-        latent, kl = self.encode(real, label, epsilon)
+        latent, kl = self.autoencoder.encode(real, label, epsilon)
         reconstruction = squared_reconstruction_loss(self.maps(self.generator(latent, *label)), maps_real)
         return self.kl_weight * kl + self.reconstruction_weight * reconstruction, ops.stack((reconstruction, kl))
 
@@ -190,7 +158,7 @@ class CVAEGANStep(TrainingStep):
         epsilon, latent = noise
         real = self.data(*batch)
         label = self.labels_of(batch)
-        encoded = ops.stop_gradient(self.encode(real, label, epsilon)[0])
+        encoded = ops.stop_gradient(self.autoencoder.encode(real, label, epsilon)[0])
         reconstructed = ops.stop_gradient(self.generator(encoded, *label))
         sampled = ops.stop_gradient(self.generator(latent, *label))
         (_, loss_d, accuracies), gradients = self.gradient_discriminator(real, reconstructed, sampled)

@@ -11,7 +11,7 @@ from mindspore import ops
 
 from ms_gan.schema.updates import GANUpdates
 from ms_gan.steps.adversary import Adversary
-from ms_gan.steps.base import StepParts, TrainingStep
+from ms_gan.steps.base import StepParts, TrainingStep, gradient
 from ms_gan.steps.gan_noise import DiscriminatorNoise, GANNoise, GeneratorNoise, draw_inputs, draw_masks, draw_targets
 from ms_gan.steps.one_forward import OneForward
 from ms_gan.steps.optimizers import share_counters
@@ -48,12 +48,7 @@ class GANStep(TrainingStep):
         self.count = self.batch_size // 2 if updates.half_batches else self.batch_size  # of each kind, for D
         self.adversary = Adversary(self.discriminator, updates)
         self.scalars, self.equilibrium = self.adversary.scalars, updates.equilibrium
-        self.gradient_discriminator = ms.value_and_grad(
-            self.adversary.discriminator_loss,
-            None,
-            ms.ParameterTuple(self.discriminator.trainable_params()),
-            has_aux=True,
-        )
+        self.gradient_discriminator = gradient(self.adversary.discriminator_loss, self.discriminator)
         self.gradient_images = ms.value_and_grad(self.adversary.generator_loss, 0, None, has_aux=True)
         self.one_forward = OneForward(self.generator)
         self.set_train()
@@ -111,8 +106,12 @@ class GANStep(TrainingStep):
         return ops.depend(reported, self.optimizer_generator(self.one_forward(inputs, gradient_of_images)))
 
     def remark(self, means: Mapping[str, float]) -> str | None:
-        """Return what the means of the scalars over an epoch mean, where one player has overpowered the other."""
-        return self.adversary.remark(means)
+        """Return what the means of the scalars over an epoch mean, where they mean trouble."""
+        if self.updates.loss != "wasserstein":
+            return super().remark(means)
+        if means["loss_d"] > 0:  # that D ranks every pair rightly is what its G needs
+            return "D ranks G's images above real ones and does not keep up: more updates of D a step may help"
+        return None
 
     def draw_for_discriminator(self, count: int, stream: np.random.Generator) -> DiscriminatorNoise:
         """Return what is random in one update of D, for which G draws `count` images."""

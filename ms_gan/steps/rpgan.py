@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from typing import NamedTuple
 
 import mindspore as ms
@@ -14,7 +13,7 @@ from mindspore import ops
 from ms_gan.latents import draw_latents
 from ms_gan.losses import class_cross_entropy, relativistic_pairing_loss
 from ms_gan.schema.updates import RpGANUpdates
-from ms_gan.steps.base import StepParts, TrainingStep, share
+from ms_gan.steps.base import StepParts, TrainingStep, gradient, share
 from ms_gan.steps.gradient_penalty import GradientPenalty, require_one_answer, require_slopes
 from ms_gan.steps.one_forward import OneForward
 
@@ -67,9 +66,7 @@ class RpGANStep(TrainingStep):
         if self.has_classes:
             self.scalars = (*self.scalars, "loss_d_class", "loss_g_class", "accuracy_class")
         self.penalty = GradientPenalty(self.discriminator)
-        self.gradient_discriminator = ms.value_and_grad(
-            self.discriminator_loss, None, ms.ParameterTuple(self.discriminator.trainable_params()), has_aux=True
-        )
+        self.gradient_discriminator = gradient(self.discriminator_loss, self.discriminator)
         self.gradient_images = ms.value_and_grad(self.generator_loss, 0, None, has_aux=True)
         self.one_forward = OneForward(self.generator)
         self.set_train()
@@ -77,12 +74,6 @@ class RpGANStep(TrainingStep):
     def draw_noise(self, stream: np.random.Generator) -> RpGANNoise:
         """Return all that is random in one step."""
         return RpGANNoise(draw_latents(self.latent.distribution, self.batch_size, self.latent.size, stream))
-
-    def remark(self, means: Mapping[str, float]) -> str | None:
-        """Return a sentence where D has overpowered G."""
-        if means["accuracy_pairs"] > 0.99:
-            return "D ranks nearly every real image above its pair and overpowers G, which learns little from it"
-        return None
 
     def logits_of(self, images, label):
         """Return a tuple: D's logits, float32, (N, 1), and, if it has any, class logits, float32, (N, class_logits)."""

@@ -9,13 +9,15 @@ import dataclasses
 
 import mindspore as ms
 import numpy as np
+import pytest
 from mindspore import Parameter, Tensor, nn, ops
 
 from ms_gan import recipes
 from ms_gan.nets.heads import Discriminator as DiscriminatorBase
+from ms_gan.randomness import random_stream
 from ms_gan.recipes.build import adam
 from ms_gan.schema.recipe import Latent
-from ms_gan.steps.base import StepParts
+from ms_gan.steps.base import StepParts, on_device
 from ms_gan.steps.gan_forms import gan_step
 from ms_gan.steps.optimizers import AllReduceOptimizer
 
@@ -41,11 +43,18 @@ def class_logits(d, x):
     return np.stack((0 * x, d["b"] * x, -d["b"] * x), -1)
 
 
-class Generator(nn.Cell):
-    def __init__(self):
+class StandIn(nn.Cell):
+    """A network whose weights are numbers with names."""
+
+    def __init__(self, network, numbers):
         super().__init__()
-        for name, value in START["g"].items():
-            setattr(self, name, Parameter(Tensor(value, ms.float32), name=f"generator.{name}"))
+        for name, value in numbers.items():
+            setattr(self, name, Parameter(Tensor(value, ms.float32), name=f"{network}.{name}"))
+
+
+class Generator(StandIn):
+    def __init__(self):
+        super().__init__("generator", START["g"])
 
     def construct(self, latent, label=None):
         x = self.w * latent + self.u
@@ -56,12 +65,10 @@ class Generator(nn.Cell):
         return x.reshape((-1, 1, 1, 1))
 
 
-class Discriminator(DiscriminatorBase):
+class Discriminator(StandIn, DiscriminatorBase):
     def __init__(self, classes):
-        super().__init__()
+        super().__init__("discriminator", START["d"])
         self.class_logits = classes
-        for name, value in START["d"].items():
-            setattr(self, name, Parameter(Tensor(value, ms.float32), name=f"discriminator.{name}"))
 
     def construct(self, images, mask=None):
         x = images.reshape((-1, 1))
@@ -74,13 +81,13 @@ class Discriminator(DiscriminatorBase):
 
 
 class Data(nn.Cell):
-    def __init__(self):
+    def __init__(self, images=IMAGES, labels=LABELS):
         super().__init__()
-        self.all = Tensor(IMAGES)
-        self.all_labels = Tensor(LABELS)
+        self.all = Tensor(images.reshape((len(images), 1, 1, -1)))
+        self.all_labels = None if labels is None else Tensor(labels)
 
     def construct(self, indices):
-        return ops.gather(self.all, indices, 0).reshape((-1, 1, 1, 1))
+        return ops.gather(self.all, indices, 0)
 
     def labels(self, indices):
         return ops.gather(self.all_labels, indices, 0)
@@ -111,6 +118,27 @@ def make_step(recipe_name, classes=0, dropout=False, devices=1, discriminator=No
         generator_in_inference=twin,
     )
     return gan_step(parts, dataclasses.replace(recipe.updates, **changes)), settings
+
+
+def draws(step, steps=STEPS):
+    """Yield for each step what is random in it, and which images it takes."""
+    for number in range(steps):
+        noise = step.draw_noise(random_stream(3, "step", number))
+        indices = np.random.default_rng(number).integers(0, len(IMAGES), step.images_per_step)
+        yield noise, indices.astype(np.int32)
+
+
+def assert_scalars(step, noise, indices, expected, rel=2e-4):
+    """Do one update, and compare all that it reports with what is expected."""
+    found = dict(zip(step.scalars, step(on_device((indices,)), on_device(noise)).asnumpy()))
+    assert found == pytest.approx(expected, rel=rel, abs=rel / 10)
+
+
+def assert_weights(cell, player, start, atol=2e-4):
+    """Compare a network's numbers with a player's; return how far the one that moved most is from its start."""
+    found = {parameter.name.rsplit(".", 1)[1]: float(parameter) for parameter in cell.get_parameters()}
+    assert found == pytest.approx(player.numbers, abs=atol)
+    return max(abs(player.numbers[name] - start[name]) for name in start)
 
 
 class Player:
@@ -160,9 +188,14 @@ def mlp_as_published(g, d, real, labels, noise):
     scalars["loss_d"] = d.update(
         lambda n: cross_entropy(sigmoid(logit(n, real)), 1) + cross_entropy(sigmoid(logit(n, fake)), 0)
     )
-    scalars["fool_rate"] = np.mean(logit(d.numbers, image(g.numbers, z, 0, True)) > 0)
-    scalars["loss_g"] = g.update(lambda n: cross_entropy(sigmoid(logit(d.numbers, image(n, z, 0, True))), 1))
-    return scalars
+    return {**scalars, **fool(g, d, z)}
+
+
+def fool(g, d, z, loss=lambda fooled: -np.mean(np.log(fooled))):
+    """Update G against D, by a loss of D's probabilities; return what is reported of it."""
+    fool_rate = np.mean(logit(d.numbers, image(g.numbers, z, 0, True)) > 0)
+    loss_g = g.update(lambda n: loss(sigmoid(logit(d.numbers, image(n, z, 0, True)))))
+    return {"fool_rate": fool_rate, "loss_g": loss_g}
 
 
 def accuracies(d, real, fake):

@@ -1,0 +1,38 @@
+"""A cheap look at a generator while it trains."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from ms_gan.evaluation.judge import Judge
+from ms_gan.evaluation.metrics import class_accuracy, distance_ratio, frechet_distance, moments
+
+
+class QuickScorer:
+    """Scores some images of a generator.
+
+    Args:
+        judge: of the data.
+        reference: images to compare with, uint8, N×C×H×W.
+        others: as many other real images, for the distance of real to real.
+
+    With few images the ratio says little of a good generator: the distance of real to real is mostly bias.
+    """
+
+    def __init__(self, judge: Judge, reference: np.ndarray, others: np.ndarray):
+        self.judge = judge
+        self.reference, real = (moments(judge.features(images)) for images in (reference, others))
+        self.real = frechet_distance(real, self.reference)
+        self.has_ratio = distance_ratio(0.0, self.real, self.reference) is not None
+
+    def __call__(self, images: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float | None]:
+        """Return `fd_ratio`, and, with the labels that were asked for, int (N,), `class_accuracy`.
+
+        `images`: as many as the reference images, float32 in [0, 1]. The ratio is None if it is undefined
+        (`metrics.NO_RATIO`).
+        """
+        distance = frechet_distance(moments(self.judge.features(images)), self.reference)
+        scores = {"fd_ratio": distance_ratio(distance, self.real, self.reference)}
+        if labels is not None:
+            scores["class_accuracy"] = class_accuracy(self.judge.read(images), labels, len(self.judge.classes))
+        return scores
