@@ -8,6 +8,7 @@ scores = ms_gan.score(samples, test_images)
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Union
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from ms_gan.evaluation.judge import Judge
     from ms_gan.runs.model import Model
     from ms_gan.runs.summary import Comparison
+    from ms_gan.training.request import TrainRequest
 
 Images = Union[np.ndarray, str, Path]
 
@@ -84,32 +86,12 @@ def train(
         UserError: for data or settings that do not go together.
         Interrupted: where a signal stopped it; the run is saved, and `resume` goes on with it.
     """
-    from ms_gan.data.arrays import load_arrays
-    from ms_gan.training.request import TrainRequest
+    from ms_gan.training.request import DeviceChoice
     from ms_gan.training.session import Session
 
-    chosen = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
-    recipes.check(chosen)
-    source = None if isinstance(recipe, Recipe) else recipes.source_to_keep(recipe)
-    path = data = None
-    if images is not None:
-        path = _kept(images, labels, test, label_names)
-        data = load_arrays("train", path)
-        chosen = _brought_to(chosen, data)
-    elif labels is not None or test is not None:
-        raise UserError("labels and test images go with images", "give ", Setting("images"), ", too")
-    request = TrainRequest(
-        recipe=chosen.but(settings),
-        recipe_file=source,
-        said=tuple(settings or ()),
-        seed=seed,
-        steps=steps,
-        dataset=None if path is None else "arrays",
-        data_path=None if path is None else str(path),
-        output_dir=Path(output_dir),
-        device_target=device_target,
-        command=("ms_gan.train",),
-    )
+    request, data = _asked(recipe, settings, images, labels, test, label_names)
+    device = DeviceChoice(device_target)
+    request = replace(request, device=device, seed=seed, steps=steps, output_dir=Path(output_dir))
     session = Session.new(request, data)
     session.train()
     return load(session.run.path)  # type: ignore[return-value]
@@ -195,13 +177,37 @@ def _judge(judge: str | Path | Judge | None, shape: tuple[int, ...]) -> Any:
             )
         judge = known[0]
     judge = judge if isinstance(judge, Judge) else load_judge(Path(judge))
-    if tuple(judge.about["image_shape"]) != shape:
+    if judge.image_shape != shape:
         raise UserError(
-            f"the judge reads images of {tuple(judge.about['image_shape'])}, not {shape}",
-            "name another with ",
-            Setting("judge"),
+            f"the judge reads images of {judge.image_shape}, not {shape}", "name another with ", Setting("judge")
         )
     return judge.features
+
+
+def _asked(
+    recipe: str | Path | Recipe,
+    settings: Mapping[str, Any] | None,
+    images: Images | None,
+    labels: np.ndarray | None,
+    test: Any,
+    label_names: Sequence[str],
+) -> tuple[TrainRequest, ImageData | None]:
+    """Return the request for a run of a recipe on images, as `train` takes them, and the images, if there are some."""
+    from ms_gan.data.arrays import load_arrays
+    from ms_gan.training.request import DataChoice, TrainRequest
+
+    source = None if isinstance(recipe, Recipe) else recipes.source_to_keep(recipe)
+    chosen = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
+    recipes.check(chosen)
+    place, data = DataChoice(), None
+    if images is not None:
+        path = _kept(images, labels, test, label_names)
+        place, data = DataChoice("arrays", str(path)), load_arrays("train", path)
+        chosen = _brought_to(chosen, data)
+    elif labels is not None or test is not None:
+        raise UserError("labels and test images go with images", "give ", Setting("images"), ", too")
+    said = tuple(settings or ())
+    return TrainRequest(chosen.but(settings), source, said, place, command=("ms_gan.train",)), data
 
 
 def _kept(images: Images, labels: np.ndarray | None, test: Any, label_names: Sequence[str]) -> Path:

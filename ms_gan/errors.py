@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 MOST_SHOWN = 100  # characters
 
@@ -25,22 +26,42 @@ class Setting:
         return f"{self.name}={self.value}" if self.value else self.name
 
 
+@dataclass(frozen=True)
+class Command:
+    """What a UserError offers to do next, in Python's words; the command line says a command for copying instead.
+
+    Args:
+        name: a function of the Python API, or a command that has none, one of TYPED.
+        path: what to call it with, if anything.
+    """
+
+    TYPED = ("export", "judge")
+
+    name: str
+    path: Path | None = None
+
+    def __str__(self) -> str:
+        if self.name in self.TYPED:
+            return f"python -m ms_gan {self.name} {quoted(self.path)}"
+        return f"ms_gan.{self.name}({'' if self.path is None else repr(str(self.path))})"
+
+
 class UserError(Exception):
     """Something the user can fix. The command line prints it as one line, without a stack, and exits with status 2.
 
     Args:
         problem: what is wrong.
-        mend: how to fix it: pieces of one sentence, in which settings stand as `Setting`. May be left out.
+        mend: how to fix it: pieces of one sentence, with each `Setting` and `Command` as such. May be left out.
     """
 
-    def __init__(self, problem: str, *mend: str | Setting):
+    def __init__(self, problem: str, *mend: str | Setting | Command):
         super().__init__(problem, *mend)
         self.problem = problem
         self.mend = mend
 
-    def told(self, called: Callable[[Setting], str] = str) -> str:
-        """Return both parts as one sentence; `called` says what a setting is called where it is read."""
-        mend = "".join(called(part) if isinstance(part, Setting) else part for part in self.mend)
+    def told(self, called: Callable[[Setting | Command], str] = str) -> str:
+        """Return both parts as one sentence; `called` says what settings and commands are called where it is read."""
+        mend = "".join(part if isinstance(part, str) else called(part) for part in self.mend)
         return f"{self.problem}; {mend}" if mend else self.problem
 
     def __str__(self) -> str:

@@ -10,11 +10,12 @@ import sys
 import numpy as np
 import pytest
 from helpers.commands import HANGS, ROOT, environment, run
+from helpers.refusals import refused
 
 import ms_gan
 from ms_gan.data.arrays import keep_arrays, load_arrays
 
-SMALL = {"generator.widths": (16,), "discriminator.widths": (16,), "scores.every_epochs": 0}
+SMALL = {"generator.widths": (16,), "discriminator.widths": (16,), "scores.every_epochs": 0, "schedule.batch_size": 16}
 
 
 def execute(code, tmp_path):
@@ -55,6 +56,14 @@ def test_the_notebook_runs(tmp_path):
     execute("import matplotlib; matplotlib.use('Agg')\n" + "\n".join(code), tmp_path)
 
 
+def images_of(*shape):
+    """Code that makes images of this shape, and the settings of a small recipe."""
+    return f"""
+import numpy as np, ms_gan
+images = np.random.default_rng(0).integers(0, 256, {shape}, np.uint8)
+settings = {SMALL}"""
+
+
 def squares(count, size=8, channels=None, seed=0):
     shape = (count, size, size) if channels is None else (count, channels, size, size)
     return np.random.default_rng(seed).integers(0, 256, shape, np.uint8)
@@ -62,33 +71,20 @@ def squares(count, size=8, channels=None, seed=0):
 
 def test_arrays_make_a_run_that_is_resumed_evaluated_and_exported(tmp_path, monkeypatch):
     monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
-    code = f"""
-import numpy as np, ms_gan
-images = np.random.default_rng(0).integers(0, 256, (300, 3, 8, 8), np.uint8)
-settings = { {**SMALL, "schedule.batch_size": 16}!r}
+    code = f"""{images_of(300, 3, 8, 8)}
 model = ms_gan.train("mlp", images, test=images[:120] // 2, steps=30, settings=settings, output_dir="runs")
 assert model.sample(3).shape == (3, 3, 8, 8)
 ms_gan.resume(model.home, steps=40)
 """
     execute(code, tmp_path)
-    run(
-        "eval",
-        tmp_path / "runs" / "mlp" / "1",
-        "--metrics",
-        MS_GAN_CACHE=str(tmp_path / "cache"),
-        cwd=tmp_path,
-        status=0,
-    )
-    run("export", tmp_path / "runs" / "mlp" / "1", MS_GAN_CACHE=str(tmp_path / "cache"), cwd=tmp_path)
-    settings = json.loads((tmp_path / "runs" / "mlp" / "1" / "settings.json").read_text())
+    for command in (("eval", "runs/mlp/1", "--metrics"), ("export", "runs/mlp/1")):
+        run(*command, cwd=tmp_path)
+    settings = json.loads((tmp_path / "runs/mlp/1/settings.json").read_text())
     assert settings["dataset"] == "arrays" and settings["recipe"]["data"]["channels"] == 3
 
 
 def test_one_process_resumes_to_the_bytes_of_an_undisturbed_run(tmp_path):
-    code = f"""
-import numpy as np, ms_gan
-images = np.random.default_rng(0).integers(0, 256, (100, 8, 8), np.uint8)
-settings = { {**SMALL, "schedule.batch_size": 16}!r}
+    code = f"""{images_of(100, 8, 8)}
 first = ms_gan.train("mlp", images, steps=40, settings=settings)
 second = ms_gan.train("mlp", images, steps=20, settings=settings)
 ms_gan.resume(second.home, steps=40)
@@ -168,9 +164,7 @@ def test_a_tenth_is_held_out_and_no_class_loses_its_last_image(tmp_path):
 )
 def test_arrays_that_cannot_be_are_refused_by_name(arrays, told, tmp_path):
     np.savez(tmp_path / "x.npz", **arrays)
-    with pytest.raises(ms_gan.UserError) as error:
-        load_arrays("train", tmp_path / "x.npz")
-    assert told in str(error.value) and "\n" not in str(error.value)
+    assert told in refused(load_arrays, "train", tmp_path / "x.npz")
 
 
 def test_scores_tell_like_from_unlike(device):
@@ -190,22 +184,19 @@ def test_what_cannot_be_scored_is_refused(generated, reference, device):
         ms_gan.score(generated, reference)
 
 
+def test_the_names_of_the_api_are_there():
+    assert all(hasattr(ms_gan, name) for name in ms_gan.__all__) and not hasattr(ms_gan, "trian")
+
+
 def test_labels_without_images_are_refused():
     with pytest.raises(ms_gan.UserError, match="images"):
         ms_gan.train("mlp", labels=np.zeros(3, int))
-
-
-def test_the_names_of_the_api_are_there():
-    assert all(hasattr(ms_gan, name) for name in ms_gan.__all__)
-    with pytest.raises(AttributeError):
-        ms_gan.trian  # noqa: B018
 
 
 @pytest.mark.parametrize(
     "arguments, told",
     [
         ({"count": 0}, "count must be a whole number"),
-        ({"count": "3"}, "count must be"),
         ({"count": 2.0}, "count must be"),
         ({"count": 3, "seed": -1}, "seed must be a whole number"),
         ({"count": 3, "seed": 2**32}, "seed must be a whole number"),

@@ -33,7 +33,7 @@ def path(tmp_path):
 
 def test_a_row_is_the_mean_of_ten_steps(path):
     history = started(path)
-    assert path.read_text() == HEADER
+    assert path.read_text() == HEADER and set(map(len, history.read().values())) == {0}
     add(history, 1, 25)
     columns = history.read()
     assert list(columns) == ["step", "epoch", *SCALARS]
@@ -42,18 +42,6 @@ def test_a_row_is_the_mean_of_ten_steps(path):
         expected = VALUES[:20, column].astype(np.float64).reshape(2, 10).mean(axis=1)
         np.testing.assert_allclose(columns[name], expected, rtol=1e-6)
     assert history.pending == VALUES[20:25].astype(float).tolist()
-
-
-def test_rows_are_written_as_they_come(path):
-    history = started(path)
-    for step in range(1, 21):
-        history.add(step, [step, 0.5])
-    assert path.read_text() == HEADER + "10,1.2500,5.5,0.5\n20,2.5000,15.5,0.5\n"
-
-
-def test_a_new_run_has_no_rows(path):
-    history = started(path)
-    assert history.read() == {"step": [], "epoch": [], "loss_d": [], "loss_g": []}
 
 
 @pytest.mark.parametrize("stop", [1, 9, 10, 11, 25, 30, 44])
@@ -108,12 +96,27 @@ def test_rows_that_are_missing_are_not_made_up(path, step, pending, left):
     assert path.read_text() == HEADER + left
 
 
-def test_pending_values_are_a_copy(path):
-    pending = [[1.0, 2.0]]
-    history = started(path, 1, pending)
-    history.add(2, [3.0, 4.0])
-    history.pending[0][0] = 9.0
-    assert pending == [[1.0, 2.0]]
+def test_a_file_keeps_its_own_scores_whichever_there_are(path):
+    text = "step,epoch,loss_d,loss_g,fd_ratio\n8,1.0000,,,3.5\n10,1.2500,5.5,0.5,\n"
+    path.write_text(text + "11,1.3750,,,2.5\n")
+    history = History(path, SCALARS, 8, ["another_score"])
+    history.start(10, [])
+    assert history.scores == ("fd_ratio",) and path.read_text() == text
+    history.add_scores(16, [None])
+    assert path.read_text() == text + "16,2.0000,,,\n"
+
+
+@pytest.mark.parametrize("every, whole", [(0, True), (8, True), (16, True), (4, False), (20, False)])
+def test_a_row_of_scores_that_is_missing_is_found(path, every, whole):
+    """More scores than are asked for are no damage: earlier versions gave them after fewer steps."""
+    means = "".join(f"{step},{step / 8:.4f},5.5,0.5,\n" for step in (10, 20))
+    path.write_text(f"step,epoch,loss_d,loss_g,fd_ratio\n8,1.0000,,,3.5\n16,2.0000,,,\n{means}")
+    history = History(path, SCALARS, 8, ["fd_ratio"])
+    if whole:
+        history.start(23, PENDING[:3], every)
+    else:
+        with pytest.raises(UserError, match="history.csv: damaged"):
+            history.start(23, PENDING[:3], every)
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -124,3 +127,11 @@ def test_a_value_that_is_not_finite_ends_the_run(path, value):
         history.add(10, [1.0, value])
     assert "\n" not in str(error.value)
     assert path.read_text() == HEADER, "no row of it"
+
+
+@pytest.mark.parametrize("values", [[1.0], [1.0, 2.0, 3.0]])
+def test_as_many_scalars_as_names_are_taken(path, values):
+    with pytest.raises(
+        UserError, match=f"returns {len(values)} scalars and names 2: loss_d, loss_g; let its `scalars`"
+    ):
+        started(path).add(1, values)

@@ -12,9 +12,11 @@ import pytest
 from helpers.commands import here
 
 from ms_gan import runtime
+from ms_gan.files import write_checksums
 from ms_gan.runs.checkpoints import read_state
+from ms_gan.runs.model import load_model
 from ms_gan.runs.run_folder import RunFolder, find_checkpoint
-from ms_gan.training.request import ResumeRequest
+from ms_gan.training.request import DataChoice, ResumeRequest
 from ms_gan.training.session import Session
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -44,7 +46,7 @@ def test_records_are_read_as_those_of_today(kept):
 def test_a_kept_run_goes_on_with_its_own_bytes(kept):
     """The very bytes are asked for on a machine with the versions that they were made with; elsewhere the numbers."""
     made_with = RunFolder.open(kept).read_provenance().starts[0].versions
-    session = Session.open(ResumeRequest(kept, steps=UNDISTURBED["step"], data_path=str(KEPT / "mnist")))
+    session = Session.open(ResumeRequest(kept, data=DataChoice(path=str(KEPT / "mnist")), steps=UNDISTURBED["step"]))
     session.train()
     last = (kept / "history.csv").read_text().splitlines()[-1]
     expected = [float(number) for number in UNDISTURBED["last_row"][kept.name].split(",")]
@@ -59,6 +61,16 @@ def test_a_kept_run_goes_on_with_its_own_bytes(kept):
     files = [kept / "history.csv", *checkpoint.glob("*.ckpt")]
     digests = {file.name: hashlib.sha256(file.read_bytes()).hexdigest() for file in files}
     assert digests == UNDISTURBED["files"][kept.name]
+
+
+@pytest.mark.parametrize("kept", ["rpgan"], indirect=True)
+def test_a_checkpoint_of_the_time_when_an_ema_had_no_warm_up_is_read(kept):
+    checkpoint = find_checkpoint(kept)[0]
+    content = json.loads((checkpoint / "state.json").read_text())
+    del content["initial_share"]
+    (checkpoint / "state.json").write_text(json.dumps(content))
+    write_checksums(checkpoint)
+    assert load_model(kept).maturity.weights == pytest.approx(0.9**24)
 
 
 def test_a_kept_run_is_evaluated(kept):

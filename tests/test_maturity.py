@@ -33,15 +33,12 @@ def test_with_the_warm_up_little_is_left_of_the_untrained_weights_after_some_ste
     assert split == pytest.approx(left_of(1.0, decay, 0, 12))
 
 
-def test_an_average_without_warm_up_is_noted_by_its_share():
-    found = maturity(recipe_with(0.999), 200, None)
-    assert found.weights == pytest.approx(0.999**200) and found.mostly_initial and "82%" in found.note()
-    assert maturity(recipe_with(0.999), 20_000, None).note() is None
-
-
-def test_how_many_steps_a_young_average_covers_is_noted_until_its_warm_up_is_over():
+def test_an_average_is_noted_while_it_is_mostly_initial_and_until_its_warm_up_is_over():
+    found = maturity(recipe_with(0.999), 200, 0.82)
+    assert found.mostly_initial and "82%" in found.note()
     assert "so far averages about 20 steps" in maturity(recipe_with(0.999), 200, 1e-12).note()
     assert maturity(recipe_with(0.999), warm_up_steps(0.999), 0.0).note() is None
+    assert "step 0" in maturity(recipes.load("mlp"), 0, 1.0).note()
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.999])
@@ -59,10 +56,6 @@ def test_statistics_of_an_average_are_those_of_its_own_update():
         now *= 0.9
         average += rate_of(0.99, updates) * (now - average)
     assert maturity(recipe_with(0.99, 0.9), 50, 0.0).statistics == pytest.approx(average)
-
-
-def test_nothing_is_trained_at_step_0():
-    assert "step 0" in maturity(recipes.load("mlp"), 0, None).note()
 
 
 @pytest.fixture(scope="module")

@@ -7,27 +7,26 @@ import signal
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import fields, replace
+from dataclasses import MISSING, fields, replace
 from pathlib import Path
 
 import pytest
 from helpers.refusals import refused
 
 from ms_gan import recipes
+from ms_gan.data.changes import Fingerprint
 from ms_gan.runs.provenance import DataSource, Provenance
 from ms_gan.runs.records import read_json, write_json
-from ms_gan.runs.run_folder import RunFolder, find_checkpoint, newest_run
+from ms_gan.runs.run_folder import RunFolder, find_checkpoint
 from ms_gan.runs.settings import RunSettings, refuse_changes
 from ms_gan.training.observers import sheet_of
-from ms_gan.training.request import TrainRequest
-from ms_gan.training.session import Session
 
 SETTINGS = RunSettings(recipes.load("mlp"), 1, "mnist", "00", "CPU", 1, None, 24)
-PROVENANCE = Provenance(DataSource(None, held_out_but=("a/größe.png",)))
+PROVENANCE = Provenance(DataSource(None, test_split_but=("a/größe.png",)))
 
 
 def create(root):
-    return RunFolder.create(root, SETTINGS, PROVENANCE, {})
+    return RunFolder.create(root, SETTINGS, PROVENANCE, Fingerprint())
 
 
 def add_checkpoint(run, step, newest=0):
@@ -39,22 +38,16 @@ def add_checkpoint(run, step, newest=0):
     return path
 
 
-def test_runs_are_numbered_after_the_greatest(tmp_path):
-    assert create(tmp_path / "runs").path == tmp_path / "runs/mlp/1"
-    assert create(tmp_path / "runs").path == tmp_path / "runs/mlp/2"
+def test_a_new_run_can_be_opened_at_once_and_is_numbered_after_the_greatest(tmp_path):
+    assert [create(tmp_path).path for _ in range(2)] == [tmp_path / "mlp/1", tmp_path / "mlp/2"]
     for name in ("7", "old", "12.bak", ".99"):
-        (tmp_path / "runs/mlp" / name).mkdir()
-    assert [create(tmp_path / "runs").path.name for _ in range(3)] == ["8", "9", "10"]
-
-
-def test_a_new_run_can_be_opened_at_once(tmp_path):
+        (tmp_path / "mlp" / name).mkdir()
     run = RunFolder.open(create(tmp_path).path)
-    assert run.read_settings() == SETTINGS
-    assert run.read_provenance() == PROVENANCE
-    assert run.samples.is_dir()
+    assert run.path.name == "8" and run.samples.is_dir()
+    assert (run.read_settings(), run.read_provenance()) == (SETTINGS, PROVENANCE)
 
 
-@pytest.mark.parametrize("key", [field.name for field in fields(RunSettings)])
+@pytest.mark.parametrize("key", [field.name for field in fields(RunSettings) if field.default is MISSING])
 def test_settings_that_lack_one_are_refused(tmp_path, key):
     run = create(tmp_path)
     write_json(run.settings_file, {name: value for name, value in SETTINGS.to_json().items() if name != key})
@@ -83,12 +76,6 @@ def test_runs_created_at_once_get_different_numbers(tmp_path):
     assert len(list((tmp_path / "mlp").iterdir())) == 24, "nothing half made is left"
 
 
-def test_a_conditional_run_records_its_classes(tmp_path, small_conditional_recipe, random_data, device):
-    request = TrainRequest(small_conditional_recipe, steps=1, output_dir=tmp_path)
-    session = Session.new(request, random_data)
-    assert session.run.read_settings().classes == tuple("0123456789")
-
-
 def test_sheets_show_the_classes_of_real_images(small_conditional_recipe, random_data):
     (latents, labels), real = sheet_of(small_conditional_recipe, random_data, seed=1)
     assert latents.shape == (16, 100) and real.shape == (16, 1, 28, 28)
@@ -105,19 +92,7 @@ def test_a_number_taken_in_between_is_passed_over(tmp_path, monkeypatch):
     assert first.read_settings() == SETTINGS
 
 
-def test_what_is_no_run_is_refused(tmp_path):
-    for place in (tmp_path, tmp_path / "absent"):
-        assert f"{place}: not a run folder" in refused(RunFolder.open, place)
-
-
-def test_one_process_at_a_time(tmp_path):
-    run = create(tmp_path)
-    run.lock()
-    assert str(run.path) in refused(RunFolder.open(run.path).lock)
-    create(tmp_path).lock()
-
-
-def test_a_killed_process_holds_no_lock(tmp_path):
+def test_one_process_at_a_time_and_a_killed_one_holds_no_lock(tmp_path):
     run = create(tmp_path)
     program = (
         "import fcntl, sys, time\n"
@@ -129,26 +104,19 @@ def test_a_killed_process_holds_no_lock(tmp_path):
     command = [sys.executable, "-c", program, run.path / ".lock"]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as other:
         other.stdout.readline()
-        refused(run.lock)
+        assert f"{run.path}: another process" in refused(run.lock)
+        create(tmp_path).lock()
         other.send_signal(signal.SIGKILL)
     run.lock()
 
 
-def test_a_run_stands_for_its_newest_checkpoint(tmp_path):
+def test_a_run_stands_for_its_newest_checkpoint_and_a_checkpoint_belongs_to_its_run(tmp_path, monkeypatch):
     run = create(tmp_path)
-    add_checkpoint(run, 9)
-    newest = add_checkpoint(run, 10)
-    add_checkpoint(run, 1)
+    checkpoints = {step: add_checkpoint(run, step) for step in (9, 10, 1)}
     (run.checkpoints / ".step_00000011.abc.part").mkdir()
-    assert find_checkpoint(str(run.path)) == (newest, run.path)
-
-
-def test_a_checkpoint_in_a_run_belongs_to_it(tmp_path, monkeypatch):
-    run = create(tmp_path)
-    checkpoint = add_checkpoint(run, 3)
-    add_checkpoint(run, 4)
-    assert find_checkpoint(str(checkpoint)) == (checkpoint, run.path)
-    monkeypatch.chdir(checkpoint)
+    assert find_checkpoint(str(run.path)) == (checkpoints[10], run.path)
+    assert find_checkpoint(str(checkpoints[9])) == (checkpoints[9], run.path)
+    monkeypatch.chdir(checkpoints[9])
     assert find_checkpoint(".")[1] == run.path
 
 
@@ -159,31 +127,27 @@ def test_a_checkpoint_on_its_own_belongs_to_the_folder_that_holds_it(tmp_path):
     assert find_checkpoint(str(checkpoint)) == (checkpoint, tmp_path / "released")
 
 
-def test_nothing_said_means_the_run_whose_checkpoints_are_newest(tmp_path):
-    runs = [create(tmp_path) for _ in range(4)]
-    for run, age in zip(runs, (1000, 3000, 2000)):
-        expected = add_checkpoint(run, 5, newest=age)
-        if age == 3000:
-            newest = (expected, run.path)
-    assert newest_run(tmp_path) == runs[1].path, "the last run has no checkpoint"
-    assert find_checkpoint(None, tmp_path) == newest
+def test_nothing_said_means_the_run_whose_checkpoints_are_newest(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runs = [create("runs") for _ in range(4)]  # the last one has no checkpoint
+    assert "below runs/" in refused(find_checkpoint, None)
+    expected = [(add_checkpoint(run, 5, newest=age), run.path) for run, age in zip(runs, (1000, 3000, 2000))]
+    assert find_checkpoint(None) == expected[1]
 
 
 def test_a_place_without_a_checkpoint_is_refused_by_name(tmp_path):
-    run = create(tmp_path / "runs")
-    assert f"{run.path}: no checkpoint" in refused(find_checkpoint, str(run.path))
-    assert f"{tmp_path}/absent: no such" in refused(find_checkpoint, str(tmp_path / "absent"))
-    assert f"{tmp_path}: not a run" in refused(find_checkpoint, str(tmp_path))
-    assert f"below {tmp_path}/runs/" in refused(find_checkpoint, None, tmp_path / "runs")
+    run = create(tmp_path)
+    for place, fault in ((run.path, "no checkpoint"), (tmp_path / "absent", "no such"), (tmp_path, "not a run")):
+        assert f"{place}: {fault}" in refused(find_checkpoint, str(place))
+    assert f"ms_gan.resume('{run.path}')" in refused(find_checkpoint, run.path), "the command line has its own command"
 
 
 @pytest.mark.parametrize(
     "changed, key, before, now",
     [
         ({"seed": 2}, "seed", "1", "2"),
-        ({"recipe": SETTINGS.recipe.but({"latent.size": 64})}, "recipe.latent.size", "100", "64"),
-        ({"recipe": SETTINGS.recipe.but({"schedule.batch_size": 9})}, "recipe.schedule.batch_size", "128", "9"),
-        ({"recipe": recipes.load("rpgan")}, "recipe.name", "mlp", "rpgan"),
+        ({"recipe": SETTINGS.recipe.but({"latent.size": 64})}, "latent.size", "100", "64"),
+        ({"recipe": recipes.load("rpgan")}, "recipe", "mlp", "rpgan"),
         ({"classes": ("cat", "dog")}, "classes", "None", "('cat', 'dog')"),
     ],
 )
@@ -201,15 +165,10 @@ def test_the_length_may_change():
     refuse_changes(SETTINGS, SETTINGS, "the command says")
 
 
-def test_json_comes_back(tmp_path):
-    content = {"text": "größe · 图像", "numbers": [1, 0.1, 1e-8], "nothing": None}
-    write_json(tmp_path / "file.json", content)
-    assert read_json(tmp_path / "file.json") == content
-    assert "图像" in (tmp_path / "file.json").read_text(encoding="utf-8")
-
-
-@pytest.mark.parametrize("damaged", [b"", b"{", b"[1]", b"\xff\xfe", b'{"a": 1} x'])
-def test_damaged_json_is_named(tmp_path, damaged):
-    file = tmp_path / "recipe.json"
-    file.write_bytes(damaged)
-    assert f"{file}: damaged" in refused(read_json, file)
+def test_json_comes_back_and_where_it_is_damaged_its_file_is_named(tmp_path):
+    content, file = {"text": "größe · 图像", "numbers": [1, 0.1, 1e-8], "nothing": None}, tmp_path / "recipe.json"
+    write_json(file, content)
+    assert read_json(file) == content and "图像" in file.read_text(encoding="utf-8")
+    for damaged in (b"", b"{", b"[1]", b"\xff\xfe", b'{"a": 1} x'):
+        file.write_bytes(damaged)
+        assert f"{file}: damaged" in refused(read_json, file)

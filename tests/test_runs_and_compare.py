@@ -22,11 +22,10 @@ def root(tmp_path):
     for name in ("mlp", "rpgan"):
         shutil.copytree(KEPT / name, tmp_path / "runs" / name / "1")
     run = tmp_path / "runs" / "rpgan" / "1"
-    rows = (run / "history.csv").read_text().splitlines()
-    header, *others = rows
-    columns = header.count(",") + 1
-    text = [f"{header},fd_ratio", *(f"{row}," for row in others), ",".join(["20", "1.0", *[""] * (columns - 2), "3.5"])]
-    (run / "history.csv").write_text("\n".join(text) + "\n")
+    header, *rows = (run / "history.csv").read_text().splitlines()
+    scored = f"20,1.0{',' * (header.count(',') - 1)},3.5"
+    text = [f"{header},fd_100_train_ratio", *(f"{row}," for row in rows), scored, ""]
+    (run / "history.csv").write_text("\n".join(text))
     (run / "eval").mkdir()
     (run / "eval" / "metrics.json").write_text(json.dumps({"generated": {"fd_10k_test": 1.25, "precision": None}}))
     return tmp_path / "runs"
@@ -38,7 +37,7 @@ def test_a_line_tells_of_each_run(root, capsys):
     assert title.split()[:2] == ["run", "steps"] and len(lines) == 2
     by_name = {line.split()[0]: line for line in lines}
     assert "24 of 24" in by_name[str(root / "mlp" / "1")]
-    assert "fd_ratio 3.5, fd_10k_test 1.25" in by_name[str(root / "rpgan" / "1")]
+    assert "fd_100_train_ratio 3.5, fd_10k_test 1.25" in by_name[str(root / "rpgan" / "1")]
 
 
 def test_a_damaged_run_hides_no_other(root, capsys):
@@ -57,7 +56,7 @@ def test_a_comparison_tells_what_differs_and_nothing_else(root, tmp_path, capsys
     here("compare", root / "mlp" / "1", root / "rpgan" / "1", "--output", picture)
     lines = {line.split()[0]: line.split()[1:] for line in capsys.readouterr().out.splitlines()[1:]}
     assert lines["recipe"] == ["mlp", "rpgan"] and lines["ema.decay"] == ["0", "0.9"]
-    assert lines["updates.gamma"][0] == "–" and lines["fd_ratio"] == ["–", "3.5"]
+    assert lines["updates.gamma"][0] == "–" and lines["fd_100_train_ratio"] == ["–", "3.5"]
     assert "data.size" not in lines and "seed" not in lines
     assert picture.read_bytes().startswith(b"\x89PNG")
     refused = refused_here(capsys, "compare", root / "mlp" / "1", root / "rpgan" / "1", "--output", picture)
@@ -81,3 +80,13 @@ def test_a_row_that_a_crash_cut_short_is_left_out(root):
     whole = Summary.read(root / "mlp" / "1").curves
     history.write_text(history.read_text() + "30,2.")
     assert Summary.read(root / "mlp" / "1").curves == whole and whole
+
+
+def test_code_of_recipes_that_differs_is_told_in_one_row(root):
+    first, second = root / "mlp" / "1", shutil.copytree(root / "mlp" / "1", root / "mlp" / "2")
+    for run, text in ((first, "# one"), (second, "# another")):
+        (run / "recipe.py").write_text(text)
+    (row,) = ms_gan.compare(first, second).settings
+    assert row[0] == "recipe.py" and row[1] != row[2]
+    (second / "recipe.py").write_text("# one")
+    assert ms_gan.compare(first, second).settings == []

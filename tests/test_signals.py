@@ -9,82 +9,78 @@ import time
 import pytest
 from helpers.commands import SMALL, run, start, steps_saved, wait_until, write_mnist
 
-from ms_gan.training import signals
-from ms_gan.training.signals import StopSignals
+from ms_gan.signals import ASKING
+from ms_gan.training import stop_signals
+from ms_gan.training.stop_signals import StopSignals
 
 
-def send(number=signal.SIGINT):
-    os.kill(os.getpid(), number)
-    time.sleep(0.05)  # the handler runs before the next line does, the thread soon
+def send(*numbers):
+    for number in numbers:
+        os.kill(os.getpid(), number)
+        time.sleep(0.05)  # the handler runs before the next line does, the thread soon
 
 
 @pytest.fixture
-def impatient(monkeypatch):
-    monkeypatch.setattr(signals, "PATIENCE", 0.0)
+def stop():
+    """Signals that a run listens to, with 2.6 seconds for a step and a save."""
+    listened = StopSignals()
+    listened.know("step 40 of runs/mlp/1", 2.6)
+    with listened.listening():
+        yield listened
 
 
-@pytest.mark.parametrize("number", signals.ASKING)
-def test_a_signal_is_noted_and_answered_at_once(number, capfd):
-    with StopSignals() as stop:
-        stop.seconds = 2.6
-        send(number)
-        assert stop.number == number
-        assert capfd.readouterr().err.strip() == (
-            "stopping: the step under way ends, then all is saved, in about 3 s; please wait"
-        )
+@pytest.fixture
+def ended(monkeypatch):
+    """The statuses with which the process would have ended; nobody is patient."""
+    statuses = []
+    monkeypatch.setattr(stop_signals, "PATIENCE", 0.0)
+    monkeypatch.setattr(os, "_exit", statuses.append)
+    return statuses
 
 
-def test_no_time_is_promised_that_is_not_known(capfd):
-    with StopSignals() as stop:
-        stop.doing, stop.seconds = "the scoring", 2.6
-        send()
+@pytest.mark.parametrize("number", ASKING)
+def test_a_signal_is_noted_and_answered_at_once(number, stop, capfd):
+    send(number)
+    assert stop.number == number
+    said = "stopping: the step under way ends, then all is saved, in about 3 s; please wait"
+    assert capfd.readouterr().err.strip() == said
+
+
+def test_no_time_is_promised_that_is_not_known(stop, capfd):
+    with stop.busy("the scoring"):
+        send(signal.SIGINT)
         assert capfd.readouterr().err.strip() == "stopping: the scoring ends, then all is saved; please wait"
 
 
-def test_many_signals_at_once_change_nothing(capfd):
-    with StopSignals() as stop:
-        for number in (signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGINT):
-            send(number)
-        assert stop.number == signal.SIGINT
-    assert capfd.readouterr().err.count("still stopping") == 4
+def test_many_signals_at_once_change_nothing(stop, capfd):
+    send(signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGINT)
+    assert stop.number == signal.SIGINT and capfd.readouterr().err.count("still stopping") == 4
 
 
-def test_a_late_signal_is_warned_of_and_one_more_ends_the_run(impatient, capfd):
-    ended = []
-    with StopSignals(end=ended.append) as stop:
-        stop.kept = "step 40 is kept; to go on: …"
-        send()
-        send()
-        assert "another signal ends the run at once, and only step 40 is kept" in capfd.readouterr().err and not ended
-        send()
-        assert ended == [130] and "ended at once; step 40 is kept; to go on" in capfd.readouterr().err
+def test_a_late_signal_is_warned_of_and_one_more_ends_the_run(stop, ended, capfd):
+    send(signal.SIGINT, signal.SIGINT)
+    warning = "another signal ends the run at once, and only step 40 of runs/mlp/1 is kept"
+    assert warning in capfd.readouterr().err and not ended
+    send(signal.SIGINT)
+    assert ended == [130] and "ended at once; step 40 of runs/mlp/1 is kept" in capfd.readouterr().err
 
 
-def test_no_signal_breaks_a_save(impatient, capfd):
-    with StopSignals(end=lambda status: pytest.fail("it ended")) as stop:
-        send()
-        send()
-        with stop.saving():
-            send()
-            send(signal.SIGTERM)
-        assert "all is being saved" in capfd.readouterr().err
+def test_no_signal_breaks_a_save(stop, ended, capfd):
+    send(signal.SIGINT, signal.SIGINT)
+    with stop.saving:
+        send(signal.SIGINT, signal.SIGTERM)
+    assert "all is being saved" in capfd.readouterr().err and not ended
 
 
-def test_handlers_are_put_back():
-    before = [signal.getsignal(number) for number in signals.ASKING]
-    with StopSignals():
+def test_handlers_are_put_back_and_what_nohup_ignores_stays_ignored():
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a fixture of all tests puts it back
+    before = [signal.getsignal(number) for number in ASKING]
+    stop = StopSignals()
+    with stop.listening():
         assert signal.getsignal(signal.SIGINT) not in before
-    assert [signal.getsignal(number) for number in signals.ASKING] == before and signal.set_wakeup_fd(-1) == -1
-
-
-def test_what_nohup_ignores_stays_ignored(monkeypatch):
-    previous = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        with StopSignals() as stop:
-            send(signal.SIGHUP)
-            assert stop.number is None
-    finally:
-        signal.signal(signal.SIGHUP, previous)
+        send(signal.SIGHUP)
+    assert stop.number is None
+    assert [signal.getsignal(number) for number in ASKING] == before and signal.set_wakeup_fd(-1) == -1
 
 
 @pytest.mark.parametrize(
@@ -103,7 +99,7 @@ def test_several_signals_to_a_run_save_it_once_and_lose_nothing(numbers, tmp_pat
         time.sleep(0.01)
     said = process.communicate()[0]
     assert process.returncode in (129, 130, 143)
-    assert "stopping: " in said and "all is saved; to go on: " in said
+    assert "stopping: " in said and "all is saved\n" in said and f"--resume {folder}\n" in said
     saved = steps_saved(folder)
     rows = (folder / "history.csv").read_text().splitlines()[1:]
     assert saved >= 10 and int(rows[-1].split(",")[0]) == saved // 10 * 10

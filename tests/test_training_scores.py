@@ -5,12 +5,11 @@ from __future__ import annotations
 import json
 import shutil
 
-import numpy as np
 import pytest
 from helpers.commands import SMALL, here, write_mnist
 from helpers.networks import ACGAN, options
 
-from ms_gan import cli, data, recipes
+from ms_gan import data, recipes
 from ms_gan.data.hold_out import split_validation
 from ms_gan.errors import UserError
 from ms_gan.runs.checkpoints import read_state
@@ -38,11 +37,6 @@ def train(folder, root, epochs=EPOCHS, every=2):
 @pytest.fixture(scope="module")
 def undisturbed(folder, tmp_path_factory):
     return train(folder, tmp_path_factory.mktemp("undisturbed"))
-
-
-def resume(run):
-    assert cli.main(["train", "--resume", str(run)]) == 0
-    return run
 
 
 def scored_rows(run):
@@ -84,7 +78,8 @@ def test_a_run_that_was_killed_scores_again_what_it_had_lost(last, undisturbed, 
     for checkpoint in (run / "checkpoints").glob("step_*"):
         if int(checkpoint.name[5:]) > last * STEPS:
             shutil.rmtree(checkpoint)
-    assert result(resume(run)) == result(undisturbed)
+    here("train", "--resume", run)
+    assert result(run) == result(undisturbed)
 
 
 def test_the_best_is_kept_and_found(folder, tmp_path, monkeypatch):
@@ -118,7 +113,6 @@ def test_images_held_out_are_not_trained_on_and_are_what_is_compared_with(folder
     scores = ValidationScorer(recipe, left, held, 1, 10)
     assert scores.columns == ("fd_100_held_out_ratio",) and scores.every == 50
     assert {image.tobytes() for image in scores.reference.images} <= images_of[1]
-    assert np.array_equal(split_validation(images, 110, 1, keep_labels=False)[1].images, held.images)
     with pytest.raises(UserError, match="smaller scores.held_out"):
         split_validation(images, 210, 1, keep_labels=False)
 
@@ -131,12 +125,9 @@ def test_data_that_cannot_score_are_told_once_and_trained_on(tmp_path, capsys):
     assert header == "step,epoch,loss_d,loss_g,fool_rate,accuracy_real,accuracy_fake"
 
 
-def test_scores_keep_a_distance_of_steps_but_for_runs_that_began_without(folder, monkeypatch):
+def test_scores_keep_a_distance_of_steps(folder, monkeypatch):
     monkeypatch.setattr(validation, "STEPS_BETWEEN_LOOKS", 100)
     images = data.load("mnist", "train", str(folder), recipes.load("mlp").data)
     recipe = recipes.override(recipes.load("mlp"), ["scores.every_epochs=3", "scores.images=100"])
-    scores = ValidationScorer(recipe, images, None, 1, 10)
-    assert scores.every == 120 and scores.keep_to(None) == (scores.columns, 120)
-    assert scores.keep_to(scores.columns, 120) == (scores.columns, 120)
-    assert scores.keep_to(scores.columns, 30) == (scores.columns, 30) and scores.due(60)
-    assert ValidationScorer(recipe, images, None, 1, 400).every == 1200
+    for steps_per_epoch, expected in ((10, 120), (400, 1200)):
+        assert ValidationScorer(recipe, images, None, 1, steps_per_epoch).every == expected

@@ -24,10 +24,12 @@ def run(options: argparse.Namespace) -> int:
     """Print the tables, and draw the picture."""
     from ms_gan.runs.summary import compare
 
-    comparison = compare(*options.runs)
-    print(comparison)
     if Path(options.output).exists() and not options.overwrite:
         raise UserError(f"{options.output}: is there already", "add ", Setting("overwrite"), ", or name another file")
+    comparison = compare(*options.runs)
+    print(comparison)
+    if not comparison.settings:
+        print("no setting differs")
     if comparison.draw(options.output):
         print(f"curves: {options.output}")
     else:

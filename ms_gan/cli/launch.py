@@ -12,6 +12,7 @@ import tempfile
 import time
 
 from ms_gan.runtime import LAUNCHER
+from ms_gan.signals import handled
 
 
 def launch(devices: int, arguments: list[str]) -> int:
@@ -39,15 +40,11 @@ def launch(devices: int, arguments: list[str]) -> int:
         if workers:
             workers[0].send_signal(number)
 
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup means it
-            signal.signal(number, forward)
-
     def start(role: dict[str, str], **more) -> subprocess.Popen:
         return subprocess.Popen(command, env={**environment, **role}, start_new_session=True, **more)
 
     scheduler = None
-    with tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
+    with handled(forward), tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
         quiet = {"stdout": said, "stderr": said, "stdin": subprocess.DEVNULL}
         try:
             scheduler = start({"MS_ROLE": "MS_SCHED", "RANK_ID": "0"}, **quiet)
@@ -79,13 +76,10 @@ def _wait(workers: list[subprocess.Popen], said) -> int:
             if not errors or "Traceback (most recent call last)" in text:  # nothing foreseen, or --debug
                 sys.stderr.write(text)
             how = f"signal {-status}" if status < 0 else f"status {status}"
-            print(
-                errors[-1]
-                if errors
-                else f"error: the process of device {rank} ended with {how}; what was saved is "
-                f"whole: go on with --resume",
-                file=sys.stderr,
+            ended = (
+                f"error: the process of device {rank} ended with {how}; what was saved is whole: go on with --resume"
             )
+            print(errors[-1] if errors else ended, file=sys.stderr)
             return 2 if errors else 1
     return first.returncode if first.returncode >= 0 else 128 - first.returncode
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import time
 
-from ms_gan.cli.faults import report
+from ms_gan.cli.faults import report, told
+from ms_gan.errors import Command, UserError
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -15,8 +16,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Print a line for each run; return 2 where one of them cannot be read."""
-    from ms_gan.errors import UserError
-    from ms_gan.runs.summary import Summary, all_runs
+    from ms_gan.runs.summary import Summary, aligned, all_runs
 
     rows = [("run", "steps", "data", "seed", "scores", "last trained")]
     broken: list[UserError] = []
@@ -37,10 +37,8 @@ def run(options: argparse.Namespace) -> int:
             )
         )
     if len(rows) == 1 and not broken:
-        raise UserError(f"no run below {options.output_dir}/", "train one first: bash scripts/run_train.sh")
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
-    for row in rows:
-        print("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip())
+        raise UserError(f"no run below {options.output_dir}/", "train one first: ", Command("train"))
+    print(*aligned(rows), sep="\n")
     for error in broken:
-        report(error, error.told(), options.debug)
+        report(error, str(told(error)), options.debug)
     return 2 if broken else 0

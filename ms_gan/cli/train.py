@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ms_gan import data
+from ms_gan.cli.faults import option
 from ms_gan.cli.options import add_device, positive, seed
-from ms_gan.errors import UserError
+from ms_gan.errors import Command, Setting, UserError
 
 if TYPE_CHECKING:
     from ms_gan.training.request import ResumeRequest, TrainRequest
@@ -81,18 +82,20 @@ def run(options: argparse.Namespace) -> int:
     """Train; return the exit status."""
     from ms_gan import runtime
 
-    if not runtime.launched():
-        devices = options.device_num or (_recorded_devices(options.resume) if options.resume else 1)
-        if devices > 1:
-            return _launch(options, devices)
+    if not runtime.launched() and (options.device_num or 1) > 1:
+        return _launch(options, options.device_num)
     runtime.import_mindspore()  # from here on it takes seconds
-    from ms_gan.training.session import Session
-    from ms_gan.training.signals import Interrupted
+    from ms_gan.training.session import Session, SeveralDevices
+    from ms_gan.training.stop_signals import Interrupted
 
     try:
         session = Session.new(_request(options)) if options.resume is None else Session.open(_resume_request(options))
+    except SeveralDevices as several:
+        return _launch(options, several.count)
+    try:
         session.train()
     except Interrupted as interruption:
+        session.say(f"to go on: {option(Command('resume', session.run.path))}")
         return 128 + interruption.number
     return 0
 
@@ -121,15 +124,11 @@ def _request(options: argparse.Namespace) -> TrainRequest:
         recipe=recipes.override(recipes.load(name), changes),
         recipe_file=recipes.source_to_keep(name),
         said=tuple(change.partition("=")[0] for change in changes),
+        **_choices(options),
         seed=SEED if options.seed is None else options.seed,
         steps=options.steps,
-        dataset=options.dataset,
-        data_path=options.data_path,
-        skip_unreadable=options.skip_unreadable,
         output_dir=Path(options.output_dir or OUTPUT),
         warm_start=options.warm_start,
-        device_target=options.device_target or "auto",
-        device_id=options.device_id or 0,
         command=tuple(options.arguments),
     )
 
@@ -138,30 +137,29 @@ def _resume_request(options: argparse.Namespace) -> ResumeRequest:
     """Return what is asked of a run that exists. Raises UserError for options that are for new ones."""
     from ms_gan.training.request import ResumeRequest
 
-    for option, its in (("output_dir", "folder"), ("warm_start", "weights"), ("skip_unreadable", "data")):
-        if getattr(options, option):
-            raise UserError(f"a resumed run keeps its {its}", f"leave out --{option.replace('_', '-')}")
+    for name, its in (("output_dir", "folder"), ("warm_start", "weights"), ("skip_unreadable", "data")):
+        if getattr(options, name):
+            raise UserError(f"a resumed run keeps its {its}", "leave out ", Setting(name))
     return ResumeRequest(
         path=Path(options.resume),
         recipe=options.recipe,
         changes=tuple(_changes(options)),
+        **_choices(options),
         seed=options.seed,
-        dataset=options.dataset,
-        device_num=options.device_num,
-        device_target=None if options.device_target == "auto" else options.device_target,
-        epochs=options.epochs,
         steps=options.steps,
-        data_path=options.data_path,
-        device_id=options.device_id or 0,
+        epochs=options.epochs,
         command=tuple(options.arguments),
     )
 
 
-def _recorded_devices(run: str) -> int:
-    """Return on how many devices the run to be resumed was started."""
-    from ms_gan.runs.run_folder import RunFolder
+def _choices(options: argparse.Namespace) -> dict[str, Any]:
+    """Return what a new run and one that is resumed are asked alike."""
+    from ms_gan.training.request import DataChoice, DeviceChoice
 
-    return RunFolder.open(run).read_settings().device_num
+    return {
+        "data": DataChoice(options.dataset, options.data_path, options.skip_unreadable),
+        "device": DeviceChoice(options.device_target or "auto", options.device_id or 0, options.device_num),
+    }
 
 
 def _changes(options: argparse.Namespace) -> list[str]:

@@ -6,7 +6,7 @@ import json
 import os
 import re
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import mindspore as ms
@@ -15,13 +15,14 @@ from mindspore import Parameter, nn
 
 from ms_gan.errors import UserError
 from ms_gan.files import new_folder, verify_checksums, write_checksums
-from ms_gan.runs.diverged import diverged
+from ms_gan.runs.history import diverged
+from ms_gan.runs.records import read_json
 from ms_gan.runs.state import State
 
 STATE = "state.json"
 NEWEST_KEPT = 3
 SPREAD_KEPT = 10
-PREPARATION = "preparation_"
+PRETRAINING = "preparation_"  # what runs have called it from the first
 
 
 def checkpoint_name(step: int) -> str:
@@ -36,44 +37,48 @@ def checkpoint_steps(folder: Path) -> list[int]:
     return sorted(int(entry.name[5:]) for entry in folder.glob("step_*") if re.fullmatch(r"step_\d{8,}", entry.name))
 
 
-def newest_saved(folder: Path) -> Path | None:
-    """Return the newest checkpoint in `folder`, else what was saved last in the preparation, else None."""
+def newest_checkpoint(folder: Path) -> Path | None:
+    """Return the newest checkpoint in `folder`; None if a run was stopped before there was any."""
     steps = checkpoint_steps(folder)
-    return folder / checkpoint_name(steps[-1]) if steps else max(folder.glob(f"{PREPARATION}*"), default=None)
+    return folder / checkpoint_name(steps[-1]) if steps else None
+
+
+def newest_saved(folder: Path) -> Path | None:
+    """Return the newest checkpoint in `folder`, else what was saved last in the pretraining, else None."""
+    return newest_checkpoint(folder) or max(folder.glob(f"{PRETRAINING}*"), default=None)
 
 
 def save_checkpoint(folder: Path, cells: Mapping[str, nn.Cell], state: State) -> Path:
     """Save one `.ckpt` for each Cell, `state.json` and their checksums; return the new checkpoint's folder.
 
     `generator.ckpt` loads with plain `mindspore.load_checkpoint`. A checkpoint of the same step that exists is kept: a
-    replayed run would write the same. A state within the preparation replaces the one that was saved before, and is no
+    replayed run would write the same. A state within the pretraining replaces the one that was saved before, and is no
     checkpoint: it only serves to resume the run.
 
     Raises:
         UserError: for weights that are not finite, so that what is saved can be used, and for a disk without room.
     """
-    if state.prepared is None:
-        path = folder / checkpoint_name(state.step)
-        return path if path.exists() else _save(path, f"step {state.step:,}", cells, state)
-    path = folder / f"{PREPARATION}{state.prepared:08d}"
+    pretraining = state.prepared is not None
+    path = folder / (f"{PRETRAINING}{state.prepared:08d}" if pretraining else checkpoint_name(state.step))
     if not path.exists():
-        _save(path, f"step {state.prepared:,} of the preparation", cells, state)
-    _remove_preparations(folder, but=path)
+        _save(path, cells, state)
+    if pretraining:
+        _remove(folder, set(folder.glob(f"{PRETRAINING}*")) - {path})
     return path
 
 
-def _save(path: Path, when: str, cells: Mapping[str, nn.Cell], state: State) -> Path:
+def _save(path: Path, cells: Mapping[str, nn.Cell], state: State) -> None:
     files = _own_parameters(cells)
-    for parameter in sum(files.values(), []):
+    everything = [parameter for parameters in files.values() for parameter in parameters]
+    for parameter in everything:
         if not np.isfinite(parameter.asnumpy()).all():
-            raise diverged(f"{parameter.name} is not finite after {when}")
-    _require_room(path.parent, sum(parameter.nbytes for parameters in files.values() for parameter in parameters))
+            raise diverged(f"{parameter.name} is not finite in {path.name}")
+    _require_room(path.parent, sum(parameter.nbytes for parameter in everything))
     with new_folder(path) as hidden:
         for name, parameters in files.items():
             _write(hidden / f"{name}.ckpt", parameters)
         (hidden / STATE).write_text(json.dumps(state.to_json(), indent=1), encoding="utf-8")
         write_checksums(hidden)
-    return path
 
 
 def _write(file: Path, parameters: Sequence[Parameter]) -> None:
@@ -106,7 +111,7 @@ def read_state(path: Path) -> State:
         raise UserError(f"{path}: not a checkpoint (no {STATE} in it)")
     if STATE not in verify_checksums(path):
         raise UserError(f"{path}: {STATE} has no checksum", "use another checkpoint")
-    return State.from_json(json.loads((path / STATE).read_text(encoding="utf-8")), path / STATE)
+    return State.from_json(read_json(path / STATE), path / STATE)
 
 
 def load_cells(path: Path, cells: Mapping[str, nn.Cell]) -> None:
@@ -122,28 +127,24 @@ def load_cells(path: Path, cells: Mapping[str, nn.Cell]) -> None:
             stored = ms.load_checkpoint(str(file))
         except Exception as error:  # MindSpore raises several kinds, with a stack in the text
             raise UserError(f"{file}: MindSpore cannot read it", "use another checkpoint") from error
-        expected = {parameter.name: parameter for parameter in parameters}
-        strangers = sorted(set(stored) ^ set(expected))
-        if strangers:
-            raise UserError(f"{file}: does not fit the recipe ({strangers[0]} is only in one of them)")
-        for key, parameter in expected.items():
-            found, wanted = tuple(stored[key].shape), tuple(parameter.shape)
-            if found != wanted:
-                raise UserError(f"{file}: {key} has shape {found}, the recipe {wanted}")
-            parameter.set_data(stored[key])
+        found, wanted = ({one.name: tuple(one.shape) for one in some} for some in (stored.values(), parameters))
+        differing = [key for key in sorted({*found, *wanted}) if found.get(key) != wanted.get(key)]
+        if differing:
+            key = differing[0]
+            problem = f"{key} has shape {found.get(key)} in it, and {wanted.get(key)} in the recipe"
+            raise UserError(f"{file}: does not fit the recipe ({problem})")
+        for parameter in parameters:
+            parameter.set_data(stored[parameter.name])
 
 
 def thin_out(folder: Path, steps_per_epoch: int, best: int | None) -> None:
     """Remove all checkpoints except that of step `best` and those of `kept_steps`, and what a killed process left.
 
-    What was saved in the preparation is removed as well, since there is a checkpoint now.
+    What was saved in the pretraining is removed as well, since there is a checkpoint now.
     """
-    _remove_preparations(folder)
-    for leftover in folder.glob(".step_*"):
-        shutil.rmtree(leftover, ignore_errors=True)
     steps = checkpoint_steps(folder)
-    for step in sorted(set(steps) - kept_steps(steps, steps_per_epoch) - {best}):
-        _remove(folder / checkpoint_name(step))
+    doomed = sorted(set(steps) - kept_steps(steps, steps_per_epoch) - {best})
+    _remove(folder, [*folder.glob(f"{PRETRAINING}*"), *(folder / checkpoint_name(step) for step in doomed)])
 
 
 def kept_steps(steps: Sequence[int], steps_per_epoch: int) -> set[int]:
@@ -160,18 +161,14 @@ def kept_steps(steps: Sequence[int], steps_per_epoch: int) -> set[int]:
     return set(steps[-NEWEST_KEPT:]) | {step for step in steps if step % stride == 0}
 
 
-def _remove_preparations(folder: Path, but: Path | None = None) -> None:
-    for leftover in folder.glob(f".{PREPARATION}*"):
+def _remove(folder: Path, paths: Iterable[Path]) -> None:
+    """Remove what a killed process left, and these folders, each of which vanishes whole."""
+    for leftover in [*folder.glob(".step_*"), *folder.glob(f".{PRETRAINING}*")]:
         shutil.rmtree(leftover, ignore_errors=True)
-    for path in set(folder.glob(f"{PREPARATION}*")) - {but}:
-        _remove(path)
-
-
-def _remove(path: Path) -> None:
-    """Remove a folder, which vanishes whole, too."""
-    doomed = path.parent / f".{path.name}.removed"
-    os.replace(path, doomed)
-    shutil.rmtree(doomed)
+    for path in paths:
+        doomed = folder / f".{path.name}.removed"
+        os.replace(path, doomed)
+        shutil.rmtree(doomed)
 
 
 def _own_parameters(cells: Mapping[str, nn.Cell]) -> dict[str, list[Parameter]]:

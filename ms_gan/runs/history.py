@@ -12,55 +12,68 @@ from typing import Any
 
 import numpy as np
 
-from ms_gan.errors import UserError
+from ms_gan.errors import Setting, UserError
 from ms_gan.files import write_file
-from ms_gan.runs.diverged import diverged
 from ms_gan.runs.records import PUT_BACK
 
 STEPS_PER_ROW = 10
 
 
+def diverged(what: str) -> UserError:
+    """Return the error for a training whose numbers are no longer finite; `what` says which ones."""
+    return UserError(
+        f"training diverged: {what}",
+        "start again with another ",
+        Setting("seed"),
+        " or a lower learning rate; the checkpoints before it are sound",
+    )
+
+
+def read_rows(file: Path) -> list[list[str]]:
+    """Return the rows of a history, the header first; none where there is no file.
+
+    A last line that a crash cut short is left out.
+    """
+    text = file.read_text(encoding="utf-8", errors="replace") if file.exists() else ""
+    return list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
+
+
 class History:
     """The mean of each scalar over ten steps, appended to a CSV file as the run goes.
 
-    A scored step, one in every `every` steps, adds a row with the scores alone, behind the row of its scalars if there
-    is one. With `every` 0 no more scores come; rows of a file that exists stay.
+    A scored step adds a row with the scores alone, behind the row of its scalars if there is one.
 
     Args:
         path: the file.
         scalars: the names of the step's scalars.
         steps_per_epoch: how many steps make an epoch.
-        scores: the names of the scores.
-        every: how many steps are between two scores.
+        scores: the names of the scores; a file that exists keeps its own.
 
     Attributes:
+        scores: the names of the scores that the file has columns for.
         pending: the values of the steps since the last row, float32. It belongs into a checkpoint: with it a resumed
             run writes the rows of an undisturbed one.
     """
 
-    def __init__(
-        self, path: Path, scalars: Sequence[str], steps_per_epoch: int, scores: Sequence[str] = (), every: int = 0
-    ):
-        self.path = path
-        self.scalars, self.scores, self.every = tuple(scalars), tuple(scores), every
-        self.columns = ("step", "epoch", *scalars, *scores)
-        self.steps_per_epoch = steps_per_epoch
+    def __init__(self, path: Path, scalars: Sequence[str], steps_per_epoch: int, scores: Sequence[str] = ()):
+        self.path, self.scalars, self.steps_per_epoch = path, tuple(scalars), steps_per_epoch
+        own = ("step", "epoch", *scalars)
+        header = tuple((read_rows(path) or [[]])[0])
+        self.scores = header[len(own) :] if header[: len(own)] == own else tuple(scores)
+        self.columns = (*own, *self.scores)
         self.pending: list[list[float]] = []
 
-    def start(self, step: int, pending: Sequence[Sequence[float]]) -> None:
+    def start(self, step: int, pending: Sequence[Sequence[float]], every: int = 0) -> None:
         """Begin the file, or cut it back to the rows up to `step`, and take over the pending values.
 
-        Raises UserError for a file that does not hold just the rows that lead to `step`.
+        Raises UserError for a file that lacks a row of scalars up to `step`, or the scores of one in `every` steps. 0
+        asks for no scores; more scores than that are those of earlier versions.
         """
-        steps = list(range(STEPS_PER_ROW, step + 1, STEPS_PER_ROW))
-        rows = self._rows() if self.path.exists() else []
-        if self.scores and self.every:
-            steps += range(self.every, step + 1, self.every)
-        elif self.scores:  # whichever there are
-            steps += [int(row[0]) for row in rows if row[0].isdecimal() and not row[2] and int(row[0]) <= step]
-        wanted = [str(row) for row in sorted(steps)]
-        rows = rows[: len(wanted)]
-        if [row[0] for row in rows] != wanted or len(pending) != step % STEPS_PER_ROW:
+        rows = [row for row in self._rows() if row[0].isdecimal() and int(row[0]) <= step]
+        means = [int(row[0]) for row in rows if row[2]]
+        scored = {int(row[0]) for row in rows if not row[2]}
+        whole = means == list(range(STEPS_PER_ROW, step + 1, STEPS_PER_ROW)) and len(pending) == step % STEPS_PER_ROW
+        if not whole or every and not scored.issuperset(range(every, step + 1, every)):
             raise UserError(
                 f"{self.path}: damaged or missing, the rows up to step {step:,} are not all there", PUT_BACK
             )
@@ -70,8 +83,12 @@ class History:
     def add(self, step: int, values: Sequence[float]) -> None:
         """Take the scalars of step number `step`, counted from 1; write a row when it completes one.
 
-        Raises UserError for a value that is not finite: such a run cannot recover.
+        Raises UserError for a value that is not finite, as such a run cannot recover, and for more or fewer scalars
+        than there are names.
         """
+        if len(values) != len(self.scalars):
+            fault = f"the step returns {len(values)} scalars and names {len(self.scalars)}: {', '.join(self.scalars)}"
+            raise UserError(fault, "let its `scalars` name each number that its `construct` returns")
         self.pending.append([float(value) for value in values])
         for column, value in zip(self.scalars, self.pending[-1]):
             if not math.isfinite(value):
@@ -85,21 +102,6 @@ class History:
         """Write a row of the scores after step number `step`, whose scalars were added; None is an empty cell."""
         numbers = ["" if value is None else f"{value:.7g}" for value in values]
         self._append(step, [*[""] * len(self.scalars), *numbers])
-
-    def recorded(self) -> tuple[tuple[str, ...] | None, int | None]:
-        """Return the names of the scores that the file has columns for, and the step of the first row of scores.
-
-        The names are None if there is no file, or if its header is damaged; the step is None if there is no such row.
-        """
-        if not self.path.exists():
-            return None, None
-        rows = list(csv.reader(io.StringIO(self.path.read_text(encoding="utf-8", errors="replace"))))
-        header = rows[0] if rows else []
-        known = len(self.scalars) + 2
-        names = tuple(header[known:]) if tuple(header[:known]) == self.columns[:known] else None
-        return names, next(
-            (int(row[0]) for row in rows[1:] if len(row) > 2 and row[0].isdecimal() and not row[2]), None
-        )
 
     def sync(self) -> None:
         """Put the rows on the disk: a checkpoint relies on those before it."""
@@ -118,10 +120,7 @@ class History:
             file.write(_csv([[step, f"{step / self.steps_per_epoch:.4f}", *values]]))
 
     def _rows(self) -> list[list[str]]:
-        """Return the whole rows; a last line that a crash cut short is left out."""
-        text = self.path.read_text(encoding="utf-8", errors="replace")
-        whole = text[: text.rfind("\n") + 1]
-        return [row for row in list(csv.reader(io.StringIO(whole)))[1:] if len(row) == len(self.columns)]
+        return [row for row in read_rows(self.path)[1:] if len(row) == len(self.columns)]
 
 
 def _csv(rows: Iterable[Iterable[Any]]) -> str:

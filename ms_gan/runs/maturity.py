@@ -53,25 +53,22 @@ class Maturity:
 
 def left_of(share: float, decay: float, start: int, end: int) -> float:
     """Return what is left at step `end` of a share of the EMA at step `start`; 0 without an EMA."""
-    for number in range(start, end if decay else start):
+    for number in range(start, end):
         share *= 1.0 - rate_of(decay, number)
         if share < 1e-9:
             return 0.0
     return share if decay else 0.0
 
 
-def maturity(recipe: Recipe, step: int, weights: float | None = None) -> Maturity:
+def maturity(recipe: Recipe, step: int, weights: float) -> Maturity:
     """Return what is left of the initial values after `step` steps of the recipe.
 
-    `weights` is the share in the EMA that its checkpoint recorded; None for a checkpoint of the time when an EMA had no
-    warm-up. With several BatchNorms the slowest counts. It is taken to update once a step, the fewest there can be.
+    `weights` is the share in the EMA that its checkpoint recorded. With several BatchNorms the slowest counts. It is
+    taken to update once a step, the fewest there can be.
     """
     decay, settings = recipe.ema.decay, recipe.settings()
-    momenta = [
-        settings[f"{network}.batch_norm.momentum"]
-        for network in LEAVING
-        if settings.get(f"{network}.batch_norm.place", "none") != "none"
-    ]
+    norms = [f"{network}.batch_norm" for network in LEAVING]
+    momenta = [settings[f"{norm}.momentum"] for norm in norms if settings.get(f"{norm}.place", "none") != "none"]
     momentum = max(momenta, default=0.0)
     statistics = now = 1.0 if momentum else 0.0
     for number in range(step if momentum else 0):
@@ -79,6 +76,4 @@ def maturity(recipe: Recipe, step: int, weights: float | None = None) -> Maturit
         statistics += rate_of(decay, number) * (now - statistics) if decay else now - statistics
         if statistics < 1e-6:  # and falls further
             break
-    if decay and weights is None:
-        return Maturity(step, decay**step, statistics, 0)
-    return Maturity(step, weights or 0.0, statistics, warm_up_steps(decay) if decay else 0)
+    return Maturity(step, weights, statistics, warm_up_steps(decay) if decay else 0)

@@ -8,12 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from ms_gan.data import ImageData
-from ms_gan.data.changes import what_changed
 from ms_gan.data.clusters import find_clusters
-from ms_gan.data.hold_out import split_validation
-from ms_gan.errors import Setting, UserError
-from ms_gan.evaluation.scores import Discriminate
+from ms_gan.data.description import ImageData
+from ms_gan.errors import UserError
+from ms_gan.evaluation.protocol import Discriminate
 from ms_gan.labels import LabelNames
 from ms_gan.nets.unit_range import UnitRangeEncoder, UnitRangeGenerator
 from ms_gan.recipes import registry
@@ -21,7 +19,7 @@ from ms_gan.recipes.build import build_discriminator, build_encoder, build_unit_
 from ms_gan.runs.checkpoints import load_cells, read_state
 from ms_gan.runs.maturity import Maturity, maturity
 from ms_gan.runs.provenance import Provenance
-from ms_gan.runs.run_folder import RunFolder, find_checkpoint, load_recorded
+from ms_gan.runs.run_folder import RunFolder, find_checkpoint, load_recorded, validation_split
 from ms_gan.runs.settings import RunSettings
 from ms_gan.sampling import Inputs, Sampler, draw_images, in_chunks, on_arrays
 from ms_gan.schema.recipe import Latent, Recipe
@@ -72,12 +70,6 @@ class Model(Sampler):
         """Whether the generator takes labels."""
         return self.settings.classes is not None
 
-    @property
-    def threshold(self) -> float | None:
-        """The logit above which D takes an image for real; None if only differences of its logits have a meaning."""
-        updates: Any = self.recipe.updates
-        return updates.threshold
-
     def draw(self, inputs: Inputs) -> np.ndarray:
         """Return the images of the generator's inputs, float32 in [0, 1], N×C×H×W."""
         return draw_images(self.generator, inputs)
@@ -123,20 +115,9 @@ class Model(Sampler):
         images are not those of the run.
         """
         train = self.load("train", data_path, skip_unreadable)
-        if train.sha256 != self.settings.data_sha256:
-            changed = what_changed(RunFolder(self.home).read_fingerprint(), train)
-            raise UserError(
-                f"{train.called}: not the images that the run was trained on: {changed}",
-                "scores need the run's own data: name them with ",
-                Setting("data_path"),
-            )
+        RunFolder(self.home).require_own(train, self.settings)
         test = self.load("test", data_path, skip_unreadable, rotate_and_mirror=False)
         return self.fitting(train).labelled(), self.fitting(test).labelled()
-
-    def held_out(self, train: ImageData) -> tuple[ImageData, ImageData | None]:
-        """Split the run's training images into those that it was trained on, and its validation images, if any."""
-        recipe = self.recipe
-        return split_validation(train, recipe.scores.held_out, self.settings.seed, keep_labels=recipe.data.classes > 0)
 
     def discriminator(self, train: ImageData) -> tuple[Discriminate | None, str | None]:
         """Load D, as a function of images, uint8, and their labels to logits, (N, 1); or say why there is none.
@@ -146,20 +127,22 @@ class Model(Sampler):
         """
         if "discriminator" not in self.recipe.networks:
             return None, "the model has no discriminator"
-        takes_labels = registry.family(self.recipe.family).label_conditioned
+        family = registry.family(self.recipe.family)
+        if not family.discriminator_logits:
+            return None, f"the discriminator of the family {family.name} gives no logits"
         clusters = None
         if self.recipe.clusters:
-            learned, _ = self.held_out(train)
+            learned, _ = validation_split(self.settings, train)
             clusters = find_clusters(learned.images, self.recipe.clusters)
             if not knows_clusters(self.generator.generator, clusters.of(learned.images), self.recipe):
                 return None, "on this machine the training images fall into other clusters than those of its training"
         network = build_discriminator(self.recipe)
-        load_cells(self.checkpoint, {"discriminator": network.discriminator})
+        load_cells(self.checkpoint, {"discriminator": network.network})
         logits = on_arrays(network)
 
         def discriminate(images: np.ndarray, labels: np.ndarray | None) -> np.ndarray:
             labels = labels if clusters is None else clusters.of(images)
-            inputs = (images, labels) if takes_labels and labels is not None else (images,)
+            inputs = (images, labels) if family.label_conditioned and labels is not None else (images,)
             return in_chunks(lambda some, *label: logits(np.float32(some) / 255, *label), inputs)[0]
 
         return discriminate, None
@@ -177,7 +160,10 @@ def load_model(place: str | Path | None) -> Model:
     load_cells(checkpoint, {leaving(recipe, "generator"): generator.generator})
     if "encoder" in recipe.networks:
         encoder = build_encoder(recipe)
-        load_cells(checkpoint, {leaving(recipe, "encoder"): encoder.encoder})
+        load_cells(checkpoint, {leaving(recipe, "encoder"): encoder.network})
     mature = maturity(recipe, state.step, state.initial_share)
-    provenance = RunFolder(home).provenance()
+    try:
+        provenance = RunFolder(home).read_provenance()
+    except FileNotFoundError:  # a checkpoint on its own
+        provenance = None
     return Model(generator, encoder, home, state.step, state.settings, provenance, checkpoint, mature)

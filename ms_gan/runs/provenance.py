@@ -4,17 +4,16 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ms_gan import runtime
-from ms_gan.errors import UserError
-from ms_gan.runs.records import FORMAT_VERSION, PUT_BACK, require_known_version, typed
+from ms_gan.errors import shown
+from ms_gan.runs.records import FORMAT_VERSION, damaged, typed
 
-if TYPE_CHECKING:
-    from ms_gan.data.description import ImageData
+FORMER_NAMES = {"held_out_up_to": "test_split_up_to", "held_out_but": "test_split_but"}  # in older records
 
 
 @dataclass(frozen=True)
@@ -26,23 +25,15 @@ class DataSource:
         skip_unreadable: whether images that cannot be read are left out.
         source: a sentence fragment, such as "the folder X".
         instead_of: the data set that these data replace because it could not be fetched.
-        held_out_up_to, held_out_but: which images of a folder are the test split; see `load_folder`.
+        test_split_up_to, test_split_but: which images of a folder are the test split; see `load_folder`.
     """
 
     path: str | None
     skip_unreadable: bool = False
     source: str = ""
     instead_of: str | None = None
-    held_out_up_to: str | None = None
-    held_out_but: tuple[str, ...] | None = None
-
-    @classmethod
-    def of(
-        cls, images: ImageData, path: str | Path | None, skip_unreadable: bool = False, instead_of: str | None = None
-    ) -> DataSource:
-        """Return the source of training images that were read at `path`."""
-        path = None if path is None else str(Path(path).absolute())
-        return cls(path, skip_unreadable, images.source, instead_of, images.held_out_up_to, tuple(images.held_out_but))
+    test_split_up_to: str | None = None
+    test_split_but: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -59,12 +50,6 @@ class Start:
     command: tuple[str, ...] = ()
     versions: Mapping[str, str] = field(default_factory=dict)
 
-    @classmethod
-    def now(cls, step: int, device: runtime.Device, command: Sequence[str]) -> Start:
-        """Return a start of this process, at this moment."""
-        when = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        return cls(when, step, str(device), os.getpid(), tuple(command), runtime.environment())
-
 
 @dataclass(frozen=True)
 class Provenance:
@@ -73,8 +58,10 @@ class Provenance:
     data: DataSource
     starts: tuple[Start, ...] = ()
 
-    def started(self, start: Start) -> Provenance:
-        """Return the provenance with one more start."""
+    def started(self, step: int, device: runtime.Device, command: tuple[str, ...]) -> Provenance:
+        """Return the provenance with one more start: by this process, at this moment."""
+        when = time.strftime("%Y-%m-%dT%H:%M:%S%z")
+        start = Start(when, step, str(device), os.getpid(), command, runtime.environment())
         return replace(self, starts=(*self.starts, start))
 
     def to_json(self) -> dict[str, Any]:
@@ -84,8 +71,9 @@ class Provenance:
     @classmethod
     def from_json(cls, content: dict[str, Any], file: Path) -> Provenance:
         """Return the provenance of a record, also of one of ms_gan 0.1. Raises UserError for a damaged record."""
-        require_known_version(content, file)
-        data, starts = content.get("data"), content.get("starts")
-        if not isinstance(data, dict) or not {"path", "skip_unreadable"} <= data.keys() or not isinstance(starts, list):
-            raise UserError(f"{file}: damaged (entries are missing)", PUT_BACK)
-        return cls(typed(DataSource, data), tuple(typed(Start, start) for start in starts))
+        found = typed(cls, content, file)
+        known = found.data if isinstance(found.data, dict) else {}
+        data = typed(DataSource, {FORMER_NAMES.get(key, key): value for key, value in known.items()}, file)
+        if not isinstance(data.path, (str, type(None))):
+            raise damaged(file, f"data.path is {shown(data.path)}")
+        return cls(data, tuple(typed(Start, start, file) for start in found.starts))

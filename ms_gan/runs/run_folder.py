@@ -10,12 +10,13 @@ from pathlib import Path
 from typing import IO, Any, Callable
 
 from ms_gan import data, recipes
+from ms_gan.data.changes import Fingerprint, what_changed
 from ms_gan.data.description import DataRequest, ImageData
 from ms_gan.data.hold_out import split_validation
-from ms_gan.errors import UserError
+from ms_gan.errors import Command, Setting, UserError
 from ms_gan.files import CHECKSUMS, new_folder
-from ms_gan.runs import commands
-from ms_gan.runs.checkpoints import STATE, checkpoint_name, checkpoint_steps, newest_saved, read_state
+from ms_gan.runs.checkpoints import STATE, checkpoint_name, newest_checkpoint, newest_saved, read_state
+from ms_gan.runs.history import read_rows
 from ms_gan.runs.provenance import Provenance
 from ms_gan.runs.records import read_json, write_json
 from ms_gan.runs.settings import RunSettings
@@ -51,7 +52,7 @@ class RunFolder:
         root: Path,
         settings: RunSettings,
         provenance: Provenance,
-        fingerprint: dict[str, Any],
+        fingerprint: Fingerprint,
         recipe_file: Path | None = None,
     ) -> RunFolder:
         """Make the next free number below `root/<recipe>`; two runs that start at once get two numbers.
@@ -70,7 +71,7 @@ class RunFolder:
                     run = cls(hidden)
                     run.samples.mkdir()
                     run.write(settings, provenance)
-                    write_json(run.fingerprint_file, fingerprint)
+                    write_json(run.fingerprint_file, fingerprint.to_json())
                     if recipe_file is not None:
                         recipes.keep(recipe_file, hidden)
             except OSError as error:
@@ -84,7 +85,7 @@ class RunFolder:
         """Open an existing run. Raises UserError if `path` is none."""
         run = cls(Path(path))
         _refuse_bundle(run.path)  # it holds a settings.json, too
-        if not run._settings_source().is_file():
+        if not run._or_old(run.settings_file, "recipe.json").is_file():
             raise UserError(f"{path}: not a run folder (no {run.settings_file.name} in it)")
         return run
 
@@ -111,29 +112,27 @@ class RunFolder:
 
     def read_settings(self) -> RunSettings:
         """Return the settings of the run. Raises UserError for a damaged file."""
-        file = self._settings_source()
+        file = self._or_old(self.settings_file, "recipe.json")
         return RunSettings.from_json(read_json(file), file)
 
     def read_provenance(self) -> Provenance:
-        """Return the provenance of the run. Raises UserError for a damaged file."""
-        file = self._provenance_source()
+        """Return the provenance of the run. Raises UserError for a damaged file, OSError where there is none."""
+        file = self._or_old(self.provenance_file, "environment.json")
         return Provenance.from_json(read_json(file), file)
 
-    def provenance(self) -> Provenance | None:
-        """Return the provenance of the run; None if this is only the folder around a checkpoint."""
-        return self.read_provenance() if self._provenance_source().is_file() else None
-
-    def read_fingerprint(self) -> dict[str, Any]:
-        """Return what identifies the data that the run began with; nothing where it has not been recorded."""
+    def require_own(self, images: ImageData, settings: RunSettings) -> None:
+        """Raise UserError, with what has changed, unless these are the training images of the run."""
+        if images.sha256 == settings.data_sha256:
+            return
         try:
-            return read_json(self.fingerprint_file)
+            before = Fingerprint.from_json(read_json(self.fingerprint_file))
         except (OSError, UserError):  # it only serves to say what changed
-            return {}
-
-    def newest_checkpoint(self) -> Path | None:
-        """Return the newest checkpoint's folder, or None if the run was stopped before there was any."""
-        steps = checkpoint_steps(self.checkpoints)
-        return self.checkpoints / checkpoint_name(steps[-1]) if steps else None
+            before = Fingerprint()
+        raise UserError(
+            f"{images.called}: not the images that the run was trained on: {what_changed(before, images)}",
+            "put them back, or name the run's own with ",
+            Setting("data_path"),
+        )
 
     def read_newest_state(self, settings: RunSettings) -> tuple[State, Path | None]:
         """Return where the run stands, and the folder of its weights; None if it has none yet and begins anew.
@@ -149,11 +148,8 @@ class RunFolder:
                 raise UserError(error.problem, *mend, f"remove {saved.name} to go on from the one before it") from error
         if settings.warm_start:
             raise UserError(f"{self.path}: stopped before its first checkpoint", "start it again from its warm start")
-        history = self.history_file
-        if history.exists() and len(history.read_text(errors="replace").splitlines()) > 1:
-            raise UserError(
-                f"{self.path}: its checkpoints are gone, so there is nothing to go on from", "put them back"
-            )
+        if len(read_rows(self.history_file)) > 1:
+            raise UserError(f"{self.path}: its checkpoints are gone", "put them back")
         return State.beginning(settings), None
 
     def mark_best(self, best: Best | None, say: Callable[[str], None]) -> None:
@@ -175,16 +171,10 @@ class RunFolder:
             said = error.strerror or error
             say(f"note: no link {self.best_checkpoint} ({said}); {self.best_file.name} names the best checkpoint")
 
-    def _source(self, file: Path, old_name: str) -> Path:
+    def _or_old(self, file: Path, old_name: str) -> Path:
         """Return a file, or the one that ms_gan 0.1 wrote in its place."""
         old = self.path / old_name
         return old if old.is_file() and not file.is_file() else file
-
-    def _settings_source(self) -> Path:
-        return self._source(self.settings_file, "recipe.json")
-
-    def _provenance_source(self) -> Path:
-        return self._source(self.provenance_file, "environment.json")
 
 
 def load_recorded(
@@ -209,33 +199,23 @@ def load_recorded(
     request = DataRequest.of(settings.recipe.data, class_names=settings.classes)
     if provenance is not None:
         known = provenance.data
-        request = replace(
-            request, held_out_up_to=known.held_out_up_to, held_out_but=known.held_out_but, verify_test=False
-        )
+        request = replace(request, test_split_up_to=known.test_split_up_to, test_split_but=known.test_split_but)
+        request = replace(request, verify_test=False)
         data_path, skip_unreadable = data_path or known.path, skip_unreadable or known.skip_unreadable
     return data.load(settings.dataset, split, data_path, replace(request, **other), skip_unreadable)
 
 
 def validation_split(settings: RunSettings, images: ImageData) -> tuple[ImageData, ImageData | None]:
-    """Return the images that a run trains on, and its validation images, None if it holds none out."""
+    """Split a run's training images into those that it trains on, and its validation images, None if there are none."""
     recipe = settings.recipe
     return split_validation(images, recipe.scores.held_out, settings.seed, keep_labels=recipe.data.classes > 0)
 
 
-def newest_run(root: Path) -> Path:
-    """Return the run below `root` whose checkpoints are newest. Raises UserError if there is none."""
-    runs = [path.parent.parent for path in Path(root).glob("*/*/checkpoints/step_*")]
-    if not runs:
-        raise UserError(f"no run with a checkpoint below {root}/", f"name one, or train first: {commands.TRAIN}")
-    return max(runs, key=lambda run: (run / "checkpoints").stat().st_mtime)
-
-
-def find_checkpoint(place: str | Path | None, root: Path = Path("runs")) -> tuple[Path, Path]:
+def find_checkpoint(place: str | Path | None) -> tuple[Path, Path]:
     """Return the checkpoint that is meant, and the folder that what is made of it belongs to.
 
     Args:
-        place: a run (its newest checkpoint), a checkpoint, or None (the newest run below `root`).
-        root: the folder of runs.
+        place: a run (its newest checkpoint), a checkpoint, or None (the run below runs/ whose checkpoints are newest).
 
     Returns:
         The checkpoint's folder, and its run; for a checkpoint on its own the folder that holds it.
@@ -243,22 +223,24 @@ def find_checkpoint(place: str | Path | None, root: Path = Path("runs")) -> tupl
     Raises:
         UserError: for a place that is neither, or has no checkpoint yet.
     """
-    path = newest_run(root) if place is None else Path(place)
+    if place is None:
+        folders = {path.parent for path in Path("runs").glob("*/*/checkpoints/step_*")}
+        if not folders:
+            raise UserError("no run with a checkpoint below runs/", "name one, or train first: ", Command("train"))
+        place = max(folders, key=lambda folder: folder.stat().st_mtime).parent
+    path = Path(place)
     _refuse_bundle(path)
     if any((path / name).exists() for name in (STATE, CHECKSUMS)):
         above = path.resolve().parent
         return path, (above.parent if above.name == "checkpoints" else above)
     if not path.is_dir():
         raise UserError(f"{path}: no such run or checkpoint folder")
-    checkpoint = RunFolder.open(path).newest_checkpoint()
+    checkpoint = newest_checkpoint(RunFolder.open(path).checkpoints)
     if checkpoint is None:
-        raise UserError(f"{path}: no checkpoint in it yet", f"go on with it first: {commands.resume(path)}")
+        raise UserError(f"{path}: no checkpoint in it yet", "go on with it first: ", Command("resume", path))
     return checkpoint, path
 
 
 def _refuse_bundle(path: Path) -> None:
     if (path / "contract.json").is_file():
-        raise UserError(
-            f"{path}: is a bundle, which export wrote, and no run or checkpoint",
-            f"draw from it: {commands.infer(path)}",
-        )
+        raise UserError(f"{path}: is a bundle, and no run or checkpoint", "draw from it: ", Command("load", path))

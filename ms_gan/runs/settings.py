@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from ms_gan import recipes
 from ms_gan.errors import UserError
 from ms_gan.labels import LabelNames
-from ms_gan.recipes import Recipe, UnknownFamily
-from ms_gan.runs.records import FORMAT_VERSION, PUT_BACK, require_known_version, typed
+from ms_gan.recipes import Recipe
+from ms_gan.runs.records import FORMAT_VERSION, typed
 
-LENGTHS = {"steps", "recipe.schedule.epochs"}  # all that a resumed run may change
-FIRST = ("recipe.name", "recipe.family")  # where these differ, the other differences follow from them
+LENGTHS = ("steps", "schedule.epochs")  # all that a resumed run may change
 
 
 @dataclass(frozen=True)
@@ -56,30 +55,29 @@ class RunSettings:
         epochs = epochs or self.recipe.schedule.epochs
         return replace(self, recipe=self.recipe.but({"schedule.epochs": epochs}), steps=epochs * steps_per_epoch)
 
+    def flat(self) -> dict[str, Any]:
+        """Return every setting by a dotted name, the recipe's name and family first."""
+        recipe, others = self.recipe, {name: value for name, value in vars(self).items() if name != "recipe"}
+        kinds = recipes.to_json(recipe)
+        networks = {f"{role}.network": kinds[role]["network"] for role in recipe.networks}
+        return {"recipe": recipe.name, "family": recipe.family, **networks, **others, **recipe.settings()}
+
     def to_json(self) -> dict[str, Any]:
         """Return the settings as they are recorded."""
-        values = {field.name: getattr(self, field.name) for field in fields(self)}
-        classes = None if self.classes is None else list(self.classes)
-        return {"format_version": FORMAT_VERSION, **values, "recipe": recipes.to_json(self.recipe), "classes": classes}
+        return {"format_version": FORMAT_VERSION, **vars(self), "recipe": recipes.to_json(self.recipe)}
 
     @classmethod
     def from_json(cls, content: dict[str, Any], file: Path) -> RunSettings:
         """Return the settings of a record, also of one of ms_gan 0.1; `file` is named in errors.
 
-        Raises UserError for a damaged record, and for a recipe that this version does not know.
+        A copy of the recipe's file in the run's folder is run. Raises UserError for a damaged record, and for a recipe
+        that this version does not know.
         """
-        require_known_version(content, file)
-        _learn_recipe(file)
-        missing = [field.name for field in fields(cls) if field.name not in content]
-        if missing:
-            raise _damaged(file, f"{missing[0]} is missing")
-        try:
-            recipe = recipes.from_json(content["recipe"])
-        except UnknownFamily as error:
-            raise UserError(f"{file}: {error.problem}", *error.mend) from error
-        except UserError as error:
-            raise _damaged(file, str(error)) from error
-        return typed(cls, {**content, "recipe": recipe})
+        found = typed(cls, content, file)
+        folder = file.parent.parent.parent if file.parent.parent.name == "checkpoints" else file.parent
+        if (folder / recipes.RECIPE_FILE).is_file():  # it registers what the recipe names
+            recipes.learn(folder / recipes.RECIPE_FILE)
+        return replace(found, recipe=recipes.from_json(found.recipe, f"{file}: "))
 
 
 def refuse_changes(before: RunSettings, now: RunSettings, whose: str) -> None:
@@ -87,34 +85,10 @@ def refuse_changes(before: RunSettings, now: RunSettings, whose: str) -> None:
 
     `whose` introduces the new value, such as "the command says".
     """
-    old, new = _flat(before), _flat(now)
-    rest = (old.keys() | new.keys()) - {*LENGTHS, *FIRST}
-    for key in (*FIRST, *sorted(rest)):
-        if old.get(key) != new.get(key):
+    old, new = before.flat(), now.flat()
+    for key in dict.fromkeys([*old, *new]):
+        if key not in LENGTHS and old.get(key) != new.get(key):
             raise UserError(
                 f"a resumed run keeps its settings, but {key} was {old.get(key)} and {whose} {new.get(key)}",
                 "start a new run for that",
             )
-
-
-def _flat(settings: RunSettings) -> dict[str, Any]:
-    flat = {field.name: getattr(settings, field.name) for field in fields(settings)}
-    recipe = flat.pop("recipe")
-    networks = {
-        f"{role}.network": kind["network"] for role, kind in recipes.to_json(recipe).items() if role in recipe.networks
-    }
-    own = {"name": recipe.name, "family": recipe.family, **networks, **recipe.settings()}
-    return {**flat, **{f"recipe.{key}": value for key, value in own.items()}}
-
-
-def _learn_recipe(file: Path) -> None:
-    """Run the copy of the recipe's file in the run's folder, if there is one: it registers what the recipe names."""
-    folder = file.parent.parent.parent if file.parent.parent.name == "checkpoints" else file.parent
-    if (folder / recipes.RECIPE_FILE).is_file():
-        recipes.learn(folder / recipes.RECIPE_FILE)
-
-
-def _damaged(file: Path, fault: str) -> UserError:
-    return UserError(
-        f"{file}: damaged, or written by another version of ms_gan ({fault})", f"use that version, or {PUT_BACK}"
-    )

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from ms_gan.errors import UserError
-from ms_gan.runs.records import FORMAT_VERSION, require_known_version, typed
+from ms_gan.runs.records import FORMAT_VERSION, typed
 from ms_gan.runs.settings import RunSettings
 
 
@@ -30,16 +29,15 @@ class State:
         pending: the scalars of the steps that are not in the history yet, one row each.
         best: the best checkpoint, if any was scored.
         settings: those of the run.
-        initial_share: how much of the EMA of the weights is as it was before the first step, from 0 to 1; None in
-            checkpoints of the time when an EMA had no warm-up.
-        prepared: how many updates of the preparation are done; None once it is over.
+        initial_share: how much of the EMA of the weights is as it was before the first step, from 0 to 1.
+        prepared: how many updates of the pretraining are done; None once it is over.
     """
 
     step: int
     pending: tuple[tuple[float, ...], ...]
     best: Best | None
     settings: RunSettings
-    initial_share: float | None = None
+    initial_share: float
     prepared: int | None = None
 
     @classmethod
@@ -49,28 +47,19 @@ class State:
 
     def to_json(self) -> dict[str, Any]:
         """Return the state as a checkpoint records it."""
-        content = {
-            "format_version": FORMAT_VERSION,
-            "step": self.step,
-            "pending": [list(row) for row in self.pending],
-            "best": self.best and asdict(self.best),
-            "settings": self.settings.to_json(),
-            "initial_share": self.initial_share,
-        }
-        return content if self.prepared is None else {**content, "prepared": self.prepared}
+        own = {name: value for name, value in vars(self).items() if (name, value) != ("prepared", None)}
+        best, settings = self.best and asdict(self.best), self.settings.to_json()
+        return {"format_version": FORMAT_VERSION, **own, "best": best, "settings": settings}
 
     @classmethod
     def from_json(cls, content: dict[str, Any], file: Path) -> State:
         """Return the state of a record, also of one of ms_gan 0.1. Raises UserError for one that lacks something."""
-        require_known_version(content, file)
-        if not {"step", "pending", "best", "settings"} <= content.keys():
-            raise UserError(f"{file}: written by another version of ms_gan", "use that version")
-        best = content["best"]
-        return cls(
-            content["step"],
-            tuple(map(tuple, content["pending"])),
-            None if best is None else typed(Best, best),
-            RunSettings.from_json(content["settings"], file),
-            content.get("initial_share"),
-            content.get("prepared"),
+        found = typed(cls, {"initial_share": None, **content}, file)
+        settings, share = RunSettings.from_json(content["settings"], file), found.initial_share
+        return replace(
+            found,
+            pending=tuple(map(tuple, found.pending)),
+            best=found.best and typed(Best, found.best, file),
+            settings=settings,
+            initial_share=settings.recipe.ema.decay**found.step if share is None else share,  # without a warm-up
         )

@@ -2,21 +2,23 @@
 
 from __future__ import annotations
 
-import csv
-import io
+import hashlib
 import json
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ms_gan import recipes
 from ms_gan.errors import UserError
 from ms_gan.evaluation.comparison import Compared, picture
 from ms_gan.runs.checkpoints import checkpoint_steps
+from ms_gan.runs.history import read_rows
 from ms_gan.runs.run_folder import RunFolder
 from ms_gan.runs.settings import RunSettings
 
-ON_THE_WAY = ("fd_ratio", "class_accuracy")  # the scores that a run records while it trains
+ON_THE_WAY = re.compile(r"fd_\w*ratio|class_accuracy")  # the scores that a run records while it trains
 METRICS = Path("eval") / "metrics.json"  # what `eval --metrics` writes
 
 
@@ -44,7 +46,7 @@ class Summary:
         run = RunFolder.open(path)
         steps = checkpoint_steps(run.checkpoints)
         curves = _curves(run.history_file)
-        scores = {name: values[-1] for name, (_, values) in curves.items() if name in ON_THE_WAY}
+        scores = {name: values[-1] for name, (_, values) in curves.items() if ON_THE_WAY.fullmatch(name)}
         return cls(run.path, run.read_settings(), steps[-1] if steps else 0, curves, {**scores, **_metrics(run.path)})
 
     @property
@@ -59,10 +61,10 @@ class Summary:
         return max(file.stat().st_mtime for file in (run.path, run.checkpoints, run.history_file) if file.exists())
 
     def flat(self) -> dict[str, Any]:
-        """Return every setting of the run by a dotted name; those of the recipe are called as `--set` calls them."""
-        found = {key: value for key, value in vars(self.settings).items() if key != "recipe"}
-        recipe = self.settings.recipe
-        return {"recipe": recipe.name, "family": recipe.family, **found, **recipe.settings()}
+        """Return every setting of the run by a dotted name, and a checksum of the code that came with its recipe."""
+        files = sorted([*self.path.glob(recipes.RECIPE_FILE), *self.path.glob("recipe_modules/**/*.py")])
+        code = hashlib.sha256(b"".join(file.read_bytes() for file in files)).hexdigest()[:12]
+        return {**self.settings.flat(), **({recipes.RECIPE_FILE: code} if files else {})}
 
 
 @dataclass(frozen=True)
@@ -96,8 +98,7 @@ class Comparison:
         rows += [(name, _said(one), _said(two)) for name, one, two in self.settings]
         rows += [("steps trained", *(f"{run.step:,}" for run in self.runs))]  # type: ignore[list-item]
         rows += [(name, _said(one), _said(two)) for name, one, two in self.scores]
-        widths = [max(len(row[column]) for row in rows) for column in range(3)]
-        return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows)
+        return "\n".join(aligned(rows))
 
 
 def compare(first: str | Path, second: str | Path) -> Comparison:
@@ -121,17 +122,20 @@ def all_runs(root: str | Path = "runs") -> Iterator[Summary | tuple[Path, UserEr
             yield path, error
 
 
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+    """Return the rows of a table as lines of text with straight columns."""
+    widths = [max(map(len, column)) for column in zip(*rows)]
+    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
 def _curves(file: Path) -> dict[str, tuple[list[int], list[float]]]:
-    """Read `history.csv`; a line that a crash cut short is left out, and so is a value that is none."""
-    if not file.exists():
-        return {}
-    text = file.read_text(encoding="utf-8", errors="replace")
-    header, *rows = list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1]))) or [[]]
+    """Return each column of `history.csv` that has values, without its empty cells."""
+    header, *rows = read_rows(file) or [[]]
     curves: dict[str, tuple[list[int], list[float]]] = {}
-    for number, name in enumerate(header):
-        known = [(int(row[0]), float(row[number])) for row in rows if len(row) == len(header) and row[number]]
-        if name not in ("step", "epoch") and known:
-            curves[name] = ([step for step, _ in known], [value for _, value in known])
+    for number, name in enumerate(header[2:], start=2):
+        known = [row for row in rows if len(row) == len(header) and row[number]]
+        if known:
+            curves[name] = ([int(row[0]) for row in known], [float(row[number]) for row in known])
     return curves
 
 

@@ -6,8 +6,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
-from mindspore import Tensor, nn
+import numpy as np
+from mindspore import Tensor, nn, ops
 
+from ms_gan.errors import Setting, UserError
 from ms_gan.randomness import random_stream
 from ms_gan.runtime import Device
 from ms_gan.steps.base import TrainingStep, on_device
@@ -32,7 +34,7 @@ class Observer:
 
 @dataclass(frozen=True)
 class Loop:
-    """Runs a step, or its preparation, on one batch after another.
+    """Runs a step, or its pretraining, on one batch after another.
 
     Attributes:
         step: draws the noise, and holds the data.
@@ -53,7 +55,7 @@ class Loop:
 
         Args:
             cell: has the step's signature.
-            purpose: "step" or "preparation": each has noise of its own.
+            purpose: "step", or "preparation" for the pretraining: each has noise of its own, by these very words.
             start, stop: numbers of steps.
             observers: look on after each step, in this order. Without any, each step is waited for.
         """
@@ -79,6 +81,17 @@ def run_cell(
     share = len(indices) // device.count
     indices = indices[device.rank * share : (device.rank + 1) * share]
     return cell(on_device(step.data.inputs(indices)), on_device(noise))
+
+
+def require_same(device: Device, sha256: str) -> None:
+    """Raise UserError unless all devices that train together have data of this checksum."""
+    if device.count == 1:
+        return
+    digits = np.array([int(sha256[start : start + 4], 16) for start in range(0, 64, 4)], np.float32)  # exact sums
+    if not np.array_equal(ops.AllReduce()(Tensor(digits)).asnumpy(), digits * device.count):
+        raise UserError(
+            "the processes of this run do not have the same data", "give each the same ", Setting("data_path")
+        )
 
 
 def across_devices(cell: nn.Cell, device: Device) -> nn.Cell:

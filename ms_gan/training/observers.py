@@ -15,17 +15,15 @@ from ms_gan.data.description import ImageData
 from ms_gan.evaluation import curves, plots
 from ms_gan.randomness import random_stream
 from ms_gan.recipes import Recipe
-from ms_gan.runs import commands
 from ms_gan.runs.checkpoints import save_checkpoint, thin_out
-from ms_gan.runs.diverged import diverged
-from ms_gan.runs.history import History
-from ms_gan.runs.maturity import Maturity, left_of, maturity
+from ms_gan.runs.history import History, diverged
+from ms_gan.runs.maturity import left_of, maturity
 from ms_gan.runs.run_folder import RunFolder
 from ms_gan.runs.state import State
 from ms_gan.sampling import Inputs, seeded_inputs
 from ms_gan.training.loop import Observer
 from ms_gan.training.progress import Progress
-from ms_gan.training.signals import StopSignals
+from ms_gan.training.stop_signals import StopSignals
 from ms_gan.training.validation import ValidationScorer
 
 if TYPE_CHECKING:
@@ -45,19 +43,26 @@ class Record:
     scorer: ValidationScorer
     signals: StopSignals
 
-    def picture(self, path: Path, draw: Callable[[], Any]) -> None:
-        """Draw a picture. If that fails, as on a full disk, there is a note, and training goes on."""
+    def picture(self, path: Path, draw: Callable[..., Any], *what: Any, **how: Any) -> None:
+        """Call `draw(path, …)`. If that fails, as on a full disk, there is a note, and training goes on."""
         try:
-            draw()
+            draw(path, *what, **how)
         except OSError as error:
             self.progress.say(f"note: {path} could not be drawn ({error.strerror or error}); training goes on")
+
+    def save(self, session: Session, state: State) -> None:
+        """Save a checkpoint, or how far the pretraining is, with the pending rows. Signals wait for that."""
+        with self.signals.saving:
+            self.history.sync()
+            state = replace(state, pending=tuple(map(tuple, self.history.pending)))
+            save_checkpoint(self.folder.checkpoints, session.step.saved(), state)
 
 
 class Recording(Observer):
     """An observer that writes something."""
 
     def __init__(self, session: Session):
-        self._session, self._record = session, session.record
+        self.session, self.record, self.recipe = session, session.record, session.settings.recipe
 
 
 def observers_of(session: Session) -> list[Observer]:
@@ -82,18 +87,17 @@ class Scalars(Recording):
         self._remark: str | None = None
 
     def begin(self, start: int, stop: int) -> None:
-        self._record.progress.begin(start, stop)
+        self.record.progress.begin(start, stop)
 
     def after_step(self, done: int, scalars: Tensor) -> None:
         self._waiting.append(scalars)
-        look = self._session.looks_at(done)
-        if look or self._record.progress.due():
+        look = self.session.looks_at(done)
+        if look or self.record.progress.due():
             self.catch_up(done, speak=look)
         if look:
-            means = dict(zip(self._session.step.scalars, np.mean(self._shown, axis=0)))
-            remark, before = self._session.step.remark(means), self._remark
-            if remark and remark != before:
-                self._record.progress.say(f"note: {remark}")
+            remark = self.session.step.remark(dict(zip(self.session.step.scalars, np.mean(self._shown, axis=0))))
+            if remark and remark != self._remark:
+                self.record.progress.say(f"note: {remark}")
             self._remark, self._shown = remark, []
 
     def catch_up(self, done: int, speak: bool = False) -> None:
@@ -103,9 +107,9 @@ class Scalars(Recording):
         values = [scalars.asnumpy() for scalars in self._waiting]
         self._waiting.clear()
         for step, row in enumerate(values, start=done - len(values) + 1):
-            self._record.history.add(step, row)
+            self.record.history.add(step, row)
         self._shown += values
-        self._record.progress.show(done, np.mean(self._shown, axis=0), speak)
+        self.record.progress.show(done, np.mean(self._shown, axis=0), speak)
 
 
 class Sheets(Recording):
@@ -113,31 +117,30 @@ class Sheets(Recording):
 
     def __init__(self, session: Session):
         super().__init__(session)
-        recipe, seed = session.settings.recipe, session.settings.seed
-        self._inputs, self._real = sheet_of(recipe, session.images, seed)
+        self._inputs, self._real = sheet_of(self.recipe, session.images, session.settings.seed)
 
     def at_start(self) -> None:
         self._draw(0)
 
     def after_step(self, done: int, scalars: Tensor) -> None:
-        if self._session.looks_at(done):
+        if self.session.looks_at(done):
             self._draw(done)
 
     def _draw(self, done: int) -> None:
-        images = self._session.draw(self._inputs, done)
-        epoch, beyond = divmod(done, self._session.steps_per_epoch)
-        when = f"{done / self._session.steps_per_epoch:.2f}" if beyond else epoch
-        path = self._record.folder.samples / (f"step_{done:08d}.png" if beyond else f"epoch_{epoch:04d}.png")
-        columns = self._session.settings.recipe.sheet.columns
-        title = f"{self._session.name} · epoch {when}"
+        images = self.session.draw(self._inputs, done)
+        epoch, beyond = divmod(done, self.session.steps_per_epoch)
+        when = f"{done / self.session.steps_per_epoch:.2f}" if beyond else epoch
+        path = self.record.folder.samples / (f"step_{done:08d}.png" if beyond else f"epoch_{epoch:04d}.png")
+        columns = self.recipe.sheet.columns
+        title = f"{self.recipe.name} · epoch {when}"
         caption = f"step {done:,} · the same {len(images)} latents each time"
         if self._real is None:
-            self._record.picture(path, lambda: plots.sheet(path, images, columns, title, caption))
+            self.record.picture(path, plots.sheet, images, columns, title, caption)
             return
         if len(self._inputs) > 1:
             caption += ", each with the label of one of these real images"
-        drawn, real = ("generated", images), ("real", self._real.astype(np.float32) / 255)
-        self._record.picture(path, lambda: plots.compare(path, drawn, real, columns, title, caption, above=True))
+        both = ("generated", images), ("real", self._real.astype(np.float32) / 255)
+        self.record.picture(path, plots.compare, *both, columns, title, caption, above=True)
 
 
 def sheet_of(recipe: Recipe, images: ImageData, seed: int) -> tuple[Inputs, np.ndarray | None]:
@@ -163,13 +166,13 @@ class Validation(Recording):
         self.best = session.state.best
 
     def after_step(self, done: int, scalars: Tensor) -> None:
-        scorer, say = self._record.scorer, self._record.progress.say
+        scorer, say = self.record.scorer, self.record.progress.say
         if not scorer.due(done):
             return
         self._scalars.catch_up(done)
-        with self._record.signals.busy("the scoring"):
-            values = scorer(lambda inputs: self._session.draw(inputs, done), say)
-        self._record.history.add_scores(done, values)
+        with self.record.signals.busy("the scoring"):
+            values = scorer(lambda inputs: self.session.draw(inputs, done), say)
+        self.record.history.add_scores(done, values)
         before, self.best = self.best, scorer.best_of(done, values[0], self.best)
         shown = ["–" if value is None else f"{value:.3f}" for value in values]
         named = ", ".join(f"{name} {value}" for name, value in zip(scorer.columns, shown))
@@ -182,31 +185,27 @@ class MaturityNotes(Recording):
     def __init__(self, session: Session):
         super().__init__(session)
         self._warned = False
-        state, decay = session.state, session.settings.recipe.ema.decay
-        self._at = state.step
-        self._share = decay**state.step if state.initial_share is None else state.initial_share
+        self._at, self._share = session.state.step, session.state.initial_share
 
     def after_step(self, done: int, scalars: Tensor) -> None:
-        if self._warned or not (self._session.looks_at(done) or self._record.scorer.due(done)):
-            return
-        found = self._maturity(done)
-        if found.mostly_initial:
-            self._record.progress.say(f"note: {found.note()}")
-            self._warned = True
+        if self.session.looks_at(done):
+            self._say(done, at_end=False)
 
     def at_end(self, done: int) -> None:
-        found = self._maturity(done)
-        if found.note() and not (found.mostly_initial and self._warned):
-            self._record.progress.say(f"note: {found.note()}")
+        self._say(done, at_end=True)
 
     def share_at(self, done: int) -> float:
         """Return how much of the EMA is as it was before the first step, from 0 to 1; 0 without an EMA."""
-        self._share = left_of(self._share, self._session.settings.recipe.ema.decay, self._at, done)
+        self._share = left_of(self._share, self.recipe.ema.decay, self._at, done)
         self._at = done
         return self._share
 
-    def _maturity(self, done: int) -> Maturity:
-        return maturity(self._session.settings.recipe, done, self.share_at(done))
+    def _say(self, done: int, at_end: bool) -> None:
+        """Say once where most is initial, and at the end also what else there is to note."""
+        found = maturity(self.recipe, done, self.share_at(done))
+        if found.note() and (not self._warned if found.mostly_initial else at_end):
+            self.record.progress.say(f"note: {found.note()}")
+            self._warned = True
 
 
 class Checkpoints(Recording):
@@ -223,11 +222,8 @@ class Checkpoints(Recording):
         self._save(0)
 
     def after_step(self, done: int, scalars: Tensor) -> None:
-        if (
-            self._session.looks_at(done)
-            or self._record.scorer.due(done)
-            or time.monotonic() - self._time >= SECONDS_BETWEEN_CHECKPOINTS
-        ):
+        late = time.monotonic() - self._time >= SECONDS_BETWEEN_CHECKPOINTS
+        if late or self.session.looks_at(done) or self.record.scorer.due(done):
             self._save(done)
 
     def at_end(self, done: int) -> None:
@@ -236,14 +232,10 @@ class Checkpoints(Recording):
 
     def _save(self, done: int) -> None:
         self._scalars.catch_up(done)
-        started, folder, best = time.monotonic(), self._record.folder, self._validation.best
-        state = State(done, (), best, self._session.settings, self._notes.share_at(done))
-        with self._record.signals.saving():
-            self._record.history.sync()
-            pending = tuple(map(tuple, self._record.history.pending))
-            save_checkpoint(folder.checkpoints, self._session.step.saved(), replace(state, pending=pending))
-            folder.mark_best(best, self._record.progress.say)
-            thin_out(folder.checkpoints, self._session.look_every, best.step if best is not None else None)
+        started, folder, best = time.monotonic(), self.record.folder, self._validation.best
+        self.record.save(self.session, State(done, (), best, self.session.settings, self._notes.share_at(done)))
+        folder.mark_best(best, self.record.progress.say)
+        thin_out(folder.checkpoints, self.session.look_every, best.step if best is not None else None)
         self.saved, self._time = done, time.monotonic()
         self._seconds = self._time - started
         self._tell()
@@ -251,9 +243,8 @@ class Checkpoints(Recording):
     def _tell(self) -> None:
         """Let the answer to a signal say what is on the disk, and how long a step and a save take, if that is known."""
         what = "what was saved before" if self.saved is None else f"step {self.saved:,}"
-        self._record.signals.kept = f"{what} is kept; to go on: {commands.resume(self._record.folder.path)}"
-        a_step = self._record.progress.seconds_a_step()
-        self._record.signals.seconds = self._seconds + a_step if a_step else None
+        a_step = self.record.progress.seconds_a_step
+        self.record.signals.know(f"{what} of {self.record.folder.path}", self._seconds + a_step if a_step else None)
 
 
 class Pictures(Recording):
@@ -269,27 +260,25 @@ class Pictures(Recording):
 
     def at_end(self, done: int) -> None:
         self._draw_curves()
-        sheets = {self._step_of(file): file for file in self._record.folder.samples.iterdir()}
+        sheets = {self._step_of(file): file for file in self.record.folder.samples.iterdir()}
         frames = [sheets[step] for step in sorted(sheets) if step >= 0]
-        path = self._record.folder.progress_gif
         if frames:
-            self._record.picture(path, lambda: plots.gif(path, frames))
+            self.record.picture(self.record.folder.progress_gif, plots.gif, frames)
 
     def _draw_curves(self) -> None:
         self._drawn = time.monotonic()
-        path, title = self._record.folder.losses_png, f"{self._session.name}: how the training went"
-        equilibrium, history = self._session.step.equilibrium, self._record.history
-        self._record.picture(path, lambda: curves.losses(path, history.read(), title, equilibrium))
+        history, title = self.record.history.read(), f"{self.recipe.name}: how the training went"
+        self.record.picture(self.record.folder.losses_png, curves.losses, history, title, self.session.step.equilibrium)
 
     def _step_of(self, file: Path) -> int:
         """Return the step of a sample sheet; -1 for somebody else's file."""
         found = re.fullmatch(r"(epoch|step)_(\d+)\.png", file.name)
         if found is None:
             return -1
-        return int(found[2]) * (self._session.steps_per_epoch if found[1] == "epoch" else 1)
+        return int(found[2]) * (self.session.steps_per_epoch if found[1] == "epoch" else 1)
 
 
-class Preparation(Recording):
+class PretrainingProgress(Recording):
     """Looks at the updates before the first step: they have no history, and what is saved is no checkpoint."""
 
     def __init__(self, session: Session):
@@ -298,17 +287,15 @@ class Preparation(Recording):
 
     def begin(self, start: int, stop: int) -> None:
         from_step = f", from step {start:,} on" if start else ""
-        self._record.progress.say(f"{stop:,} steps of preparation{from_step}")
-        self._record.progress.begin(start, stop)
+        self.record.progress.say(f"{stop:,} steps of pretraining{from_step}")
+        self.record.progress.begin(start, stop)
 
     def after_step(self, done: int, scalars: Tensor) -> None:
         if not np.isfinite(scalars.asnumpy()).all():
-            raise diverged(f"step {done:,} of the preparation gives numbers that are not finite")
-        stopping = self._record.signals.asked()
+            raise diverged(f"step {done:,} of the pretraining gives numbers that are not finite")
+        stopping = self.record.signals.asked()
         if stopping or time.monotonic() - self._time >= SECONDS_BETWEEN_CHECKPOINTS:
-            state = replace(self._session.state, settings=self._session.settings, prepared=done)
-            with self._record.signals.saving():
-                save_checkpoint(self._record.folder.checkpoints, self._session.step.saved(), state)
+            self.record.save(self.session, replace(self.session.state, settings=self.session.settings, prepared=done))
             self._time = time.monotonic()
-        if not stopping and self._record.progress.due():
-            self._record.progress.count(done)
+        if not stopping and self.record.progress.due():
+            self.record.progress.show(done, None)

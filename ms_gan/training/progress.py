@@ -17,16 +17,19 @@ SECONDS_BETWEEN_LOOKS = 0.5
 class Progress:
     """Shows steps, scalars, speed and time left; every line also goes into the log file.
 
-    On a terminal there is a tqdm bar, too. A line comes at each epoch's end and every 30 seconds.
+    On a terminal there is a tqdm bar, too. A line comes at each epoch's end and every 30 seconds. Call `begin` before
+    anything but `say` and `end`.
+
+    Attributes:
+        seconds_a_step: how long a step took in the mean since `begin`; 0 before the first was shown.
     """
 
     def __init__(self, log: Path, scalars: Sequence[str], steps_per_epoch: int):
         self._log = open(log, "a", encoding="utf-8", errors="backslashreplace")
         self._scalars = scalars
         self._steps_per_epoch = steps_per_epoch
-        self._bar = None
-        self._total = 0
-        self._seconds_a_step = 0.0
+        self.seconds_a_step = 0.0
+        self._bar = tqdm(disable=True)  # until `begin`
 
     def say(self, line: str) -> None:
         """Print a line and put it into the log with the time."""
@@ -36,70 +39,51 @@ class Progress:
         except OSError as error:  # a full disk: what matters more says so itself
             print(f"note: the log cannot be written ({error.strerror or error})", file=sys.stderr)
         try:
-            if self._bar is not None:
-                self._bar.write(line, file=sys.stdout)
-            else:
-                print(line, flush=True)
+            tqdm.write(line, file=sys.stdout)  # above a bar, if there is one
+            sys.stdout.flush()
         except OSError:  # nobody reads it any more, as after `| head` or a closed terminal: the log goes on
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def begin(self, done: int, total: int) -> None:
         """Start to count at step `done` of `total`."""
         self.end()
-        self._total = total
+        self._first, self._total = done, total
         self._started = self._spoken = self._looked = time.monotonic()
-        self._first = done
-        if sys.stderr.isatty():
-            self._bar = tqdm(
-                total=total,
-                initial=done,
-                unit=" steps",
-                dynamic_ncols=True,
-                smoothing=0.05,
-                bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left {rate_noinv_fmt}{postfix}",
-            )
-
-    def seconds_a_step(self) -> float:
-        """Return how long a step took in the mean since `begin`; 0 before the first was shown."""
-        return self._seconds_a_step
+        self._bar = tqdm(
+            total=total,
+            initial=done,
+            unit=" steps",
+            dynamic_ncols=True,
+            smoothing=0.05,
+            bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left {rate_noinv_fmt}{postfix}",
+            disable=None,  # where there is no terminal
+        )
 
     def due(self) -> bool:
         """Tell whether it is time to look at the values again: reading them waits for the device."""
         return time.monotonic() - self._looked >= SECONDS_BETWEEN_LOOKS
 
-    def count(self, step: int) -> None:
-        """Show how far a preparation is, without values; a line every 30 seconds."""
-        now = self._looked = time.monotonic()
-        if self._bar is not None:
-            self._bar.update(step - self._bar.n)
-        if now - self._spoken >= SECONDS_BETWEEN_LINES:
-            self._spoken = now
-            left = (self._total - step) * (now - self._started) / max(step - self._first, 1)
-            self.say(f"preparation: step {step:,} of {self._total:,}, {_duration(left)} left")
+    def show(self, step: int, values: Sequence[float] | None, speak: bool = False) -> None:
+        """Show the scalars' means since the epoch began, or, with None, how far the pretraining is.
 
-    def show(self, step: int, values: Sequence[float], speak: bool) -> None:
-        """Show the scalars' means since the epoch began; `speak` asks for a line even before the time for one."""
+        `speak` asks for a line even before the time for one.
+        """
         now = self._looked = time.monotonic()
-        self._seconds_a_step = (now - self._started) / max(step - self._first, 1)
-        named = [f"{name} {value:.3f}" for name, value in zip(self._scalars, values)]
-        if self._bar is not None:
+        self.seconds_a_step = max(now - self._started, 1e-9) / max(step - self._first, 1)
+        if values is not None:
             self._bar.set_postfix_str(" ".join(map(_short, self._scalars, values)), refresh=False)
-            self._bar.update(step - self._bar.n)
+        self._bar.update(step - self._bar.n)
         if speak or now - self._spoken >= SECONDS_BETWEEN_LINES:
             self._spoken = now
-            speed = (step - self._first) / max(now - self._started, 1e-9)
-            left = (self._total - step) / max(speed, 1e-9)
-            line = (
-                f"epoch {step / self._steps_per_epoch:.2f}, step {step:,} of {self._total:,}: {', '.join(named)}, "
-                f"{speed:.1f} steps/s, {_duration(left)} left"
-            )
-            self.say(line)
+            part = "pretraining" if values is None else f"epoch {step / self._steps_per_epoch:.2f}"
+            means = [f"{name} {value:.3f}" for name, value in zip(self._scalars, () if values is None else values)]
+            speed = f"{1 / self.seconds_a_step:.1f} steps/s"
+            left = f"{tqdm.format_interval((self._total - step) * self.seconds_a_step)} left"
+            self.say(f"{part}, step {step:,} of {self._total:,}: {', '.join([*means, speed, left])}")
 
     def end(self) -> None:
-        """Close the bar."""
-        if self._bar is not None:
-            self._bar.close()
-            self._bar = None
+        """Close the bar, if there is one."""
+        self._bar.close()
 
 
 def _short(name: str, value: float) -> str:
@@ -108,9 +92,3 @@ def _short(name: str, value: float) -> str:
     if kind == "accuracy" or name == "fool_rate":
         return f"{what if kind == 'accuracy' else kind} {value:.0%}"
     return f"{what or kind} {value:.2f}" if kind == "loss" else f"{name} {value:.2g}"
-
-
-def _duration(seconds: float) -> str:
-    hours, rest = divmod(int(round(seconds)), 3600)
-    minutes, seconds = divmod(rest, 60)
-    return f"{hours}:{minutes:02}:{seconds:02}" if hours else f"{minutes}:{seconds:02}"

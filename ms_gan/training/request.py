@@ -15,6 +15,42 @@ from ms_gan.schema.fields import Rule
 
 
 @dataclass(frozen=True)
+class DataChoice:
+    """Which data, and where they are.
+
+    Attributes:
+        dataset: the name of the data set; None is that of the run, or the recipe's, or the recipe's fallback if that
+            cannot be fetched.
+        path: where it is; None is where it was, or the cache.
+        skip_unreadable: leave out images of a folder that cannot be read.
+    """
+
+    dataset: str | None = None
+    path: str | None = None
+    skip_unreadable: bool = False
+
+    @property
+    def place(self) -> str | None:
+        """The path from the root, as it is recorded."""
+        return None if self.path is None else str(Path(self.path).absolute())
+
+
+@dataclass(frozen=True)
+class DeviceChoice:
+    """What to train on.
+
+    Attributes:
+        target: "Ascend", "GPU" or "CPU"; "auto" is that of the run, or the first that there is.
+        id: which of several.
+        count: how many train a run that exists; None is as many as before.
+    """
+
+    target: str = "auto"
+    id: int = 0
+    count: int | None = None
+
+
+@dataclass(frozen=True)
 class TrainRequest:
     """A new run.
 
@@ -22,45 +58,39 @@ class TrainRequest:
         recipe: with all that is asked for; only what depends on the images is open.
         recipe_file: the Python file that the recipe came from, if any; the run keeps a copy of it.
         said: the names of the recipe's settings that are asked for, and stay as they are.
+        data, device: what to train on.
         seed: what every random number of the run follows from.
         steps: how long the run is; None is the recipe's epochs.
-        dataset: the name of the data set; None is the recipe's, or its fallback if that cannot be fetched.
-        data_path: where the data set is.
-        skip_unreadable: leave out images of a folder that cannot be read.
         output_dir: the run is made in output_dir/<recipe>/<number>.
         warm_start: a run or a checkpoint whose networks, but not optimizers, the run begins with.
-        device_target, device_id: what it trains on.
         command: what was typed, for the record.
     """
 
     recipe: Recipe
     recipe_file: Path | None = None
     said: tuple[str, ...] = ()
+    data: DataChoice = DataChoice()
+    device: DeviceChoice = DeviceChoice()
     seed: int = 1
     steps: int | None = None
-    dataset: str | None = None
-    data_path: str | None = None
-    skip_unreadable: bool = False
     output_dir: Path = Path("runs")
     warm_start: str | None = None
-    device_target: str = "auto"
-    device_id: int = 0
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _require_length(self.steps, None)
+        _require("steps", self.steps, COUNTS)
         _require("seed", self.seed, SEEDS)
 
     def load_images(self) -> tuple[ImageData, str | None]:
         """Load the training images, and say which data set they replace because it could not be fetched."""
-        wanted, section = self.dataset or self.recipe.data.dataset, self.recipe.data
-        if self.skip_unreadable and wanted != "folder":
+        chosen, section = self.data, self.recipe.data
+        wanted, request = chosen.dataset or section.dataset, DataRequest.of(section)
+        if chosen.skip_unreadable and wanted != "folder":
             raise UserError("only images of a folder can be skipped", "leave out ", Setting("skip_unreadable"))
-        request = DataRequest.of(section)
-        if self.dataset is None and self.data_path is None:
+        if chosen.dataset is None and chosen.path is None:
             images = data.load_default(wanted, section.fallback, "train", print, request)
             return images, wanted if images.name != wanted else None
-        return data.load(wanted, "train", self.data_path, request, self.skip_unreadable), None
+        return data.load(wanted, "train", chosen.path, request, chosen.skip_unreadable), None
 
     def settings(self, images: ImageData) -> RunSettings:
         """Return the settings of the run without its device; its length is 0 unless `steps` are asked for."""
@@ -78,28 +108,25 @@ class ResumeRequest:
         path: the run's folder.
         recipe: the name of its recipe.
         changes: settings of its recipe, as `key=value`.
-        seed, dataset, device_num, device_target: of the run.
-        epochs, steps: the new length; only one of the two.
-        data_path: where the data are now, if they have moved.
-        device_id: which device it goes on with.
+        data, device: of the run; its data may have moved.
+        seed: of the run.
+        steps, epochs: the new length; only one of the two.
         command: what was typed, for the record.
     """
 
     path: Path
     recipe: str | None = None
     changes: tuple[str, ...] = ()
+    data: DataChoice = DataChoice()
+    device: DeviceChoice = DeviceChoice()
     seed: int | None = None
-    dataset: str | None = None
-    device_num: int | None = None
-    device_target: str | None = None
-    epochs: int | None = None
     steps: int | None = None
-    data_path: str | None = None
-    device_id: int = 0
+    epochs: int | None = None
     command: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        _require_length(self.steps, self.epochs)
+        _require("steps", self.steps, COUNTS)
+        _require("epochs", self.epochs, COUNTS)
 
     def applied_to(self, settings: RunSettings) -> RunSettings:
         """Return a run's settings with all that is asked for."""
@@ -108,18 +135,12 @@ class ResumeRequest:
             settings,
             recipe=recipes.override(recipe, self.changes),
             seed=settings.seed if self.seed is None else self.seed,
-            dataset=self.dataset or settings.dataset,
-            device_num=self.device_num or settings.device_num,
+            dataset=self.data.dataset or settings.dataset,
+            device_num=self.device.count or settings.device_num,
         )
 
 
-def _require_length(steps: int | None, epochs: int | None) -> None:
-    for name, value in (("steps", steps), ("epochs", epochs)):
-        if value is not None:
-            _require(name, value, COUNTS)
-
-
 def _require(name: str, value: object, rule: Rule) -> None:
-    fault = rule.fault(value)
+    fault = None if value is None else rule.fault(value)
     if fault:
         raise UserError(f"{name} must be {fault}, not {shown(value)}")
