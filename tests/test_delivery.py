@@ -14,11 +14,15 @@ import sys
 
 import numpy as np
 import pytest
-from helpers.commands import ROOT, SMALL, environment, here, refused_here, run, write_mnist
+from helpers.commands import ROOT, SMALL, here, python, refused_here, run, write_mnist
 from helpers.networks import ACGAN, BATCH
 
 from ms_gan.cli import export as cli_export
+from ms_gan.delivery.bundle import Bundle
+from ms_gan.files import write_checksums
 from ms_gan.labels import LabelNames
+from ms_gan.runs.model import load_model
+from ms_gan.sampling import seeded_inputs
 from ms_gan.schema.recipe import Latent
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -59,33 +63,14 @@ def conditional(device, random_data, tmp_path_factory):
         values = random.uniform(0.5, 2.0, parameter.shape) if positive else random.normal(0, 0.3, parameter.shape)
         parameter.set_data(Tensor(values.astype(np.float32)))
     settings = RunSettings(recipe, 1, "mnist", random_data.sha256, "CPU", 1, random_data.classes, 40)
-    return save_checkpoint(
-        tmp_path_factory.mktemp("conditional") / "checkpoints", step.saved(), State(40, (), None, settings)
-    )
+    state = State(40, (), None, settings, initial_share=0.0)
+    return save_checkpoint(tmp_path_factory.mktemp("conditional") / "checkpoints", step.saved(), state)
 
 
 @pytest.fixture(scope="module")
 def conditional_bundle(conditional):
     here("export", conditional)
     return conditional.parent.parent / "export"
-
-
-def test_a_run_leaves_what_the_readme_says(trained):
-    for name in (
-        "settings.json",
-        "provenance.json",
-        "train.log",
-        "real.png",
-        "history.csv",
-        "losses.png",
-        "progress.gif",
-        "samples/epoch_0000.png",
-        "samples/epoch_0002.png",
-    ):
-        assert (trained / name).stat().st_size > 0, name
-    header, *rows = (trained / "history.csv").read_text().splitlines()
-    assert header == "step,epoch,loss_d,loss_g,fool_rate,accuracy_real,accuracy_fake"
-    assert [row.split(",")[0] for row in rows] == ["10", "20"]
 
 
 def test_eval_draws_the_same_pictures_for_the_same_seed(trained, tmp_path):
@@ -125,15 +110,7 @@ def test_an_export_is_replaced_when_asked(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "stranger",
-    [
-        "generator/notes.txt",
-        "generator/1/notes.txt",
-        "generator/2/generator.onnx",
-        "encoder/1/encoder.onnx",
-        "thesis.txt",
-        "generator/empty/",
-    ],
+    "stranger", ["generator/1/notes.txt", "generator/2/generator.onnx", "thesis.txt", ".hidden", "generator/empty/"]
 )
 def test_what_an_export_did_not_write_it_does_not_replace(stranger, trained, bundle, tmp_path, capsys):
     shutil.copytree(bundle, tmp_path / "bundle")
@@ -146,28 +123,28 @@ def test_what_an_export_did_not_write_it_does_not_replace(stranger, trained, bun
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_folder_with_checksums_of_its_own_is_no_earlier_export(trained, tmp_path, capsys):
-    from ms_gan.files import write_checksums
-
-    (tmp_path / "thesis.txt").write_text("mine")
-    write_checksums(tmp_path)
+def test_a_folder_that_is_no_bundle_is_not_replaced(trained, tmp_path, capsys):
+    (tmp_path / "README.md").write_text("mine")
     refused = refused_here(capsys, "export", trained, "--output-dir", tmp_path, "--overwrite")
-    assert "holds thesis.txt, which this command did not write" in refused
-    (tmp_path / "thesis.txt").unlink()
-    (tmp_path / "SHA256SUMS").write_text("damaged")
-    assert "holds SHA256SUMS" in refused_here(capsys, "export", trained, "--output-dir", tmp_path, "--overwrite")
+    assert "holds README.md, which this command did not write" in refused
+    assert [file.name for file in tmp_path.iterdir()] == ["README.md"]
 
 
-def test_the_contract_says_what_the_file_does(bundle):
-    contract = json.loads((bundle / "contract.json").read_text())
-    assert contract["contract_version"] == 2 and set(contract["models"]) == {"generator"}
-    generator = contract["models"]["generator"]
-    (latent,), (image,) = generator["inputs"], generator["outputs"]
-    assert (latent["name"], latent["shape"], latent["type"]) == ("latent", ["batch", 100], "float32")
-    assert (image["name"], image["shape"], image["range"]) == ("image", ["batch", 1, 28, 28], [0.0, 1.0])
-    assert generator["files"] == {"mindir": "generator.mindir", "onnx": "generator/1/generator.onnx"}
-    assert_equal_to_the_checkpoint(contract)
-    assert contract["origin"]["step"] == 20 and contract["labels"] is None
+def test_the_contract_says_what_the_file_does(bundle, conditional_bundle):
+    for folder, recipe, step, labels in ((bundle, "mlp", 20, None), (conditional_bundle, "acgan", 40, [*"0123456789"])):
+        contract = json.loads((folder / "contract.json").read_text())
+        assert contract["contract_version"] == 2 and set(contract["models"]) == {"generator"}
+        assert (contract["recipe"], contract["origin"]["step"], contract["labels"]) == (recipe, step, labels)
+        generator = contract["models"]["generator"]
+        (latent, *label), (image,) = generator["inputs"], generator["outputs"]
+        assert (latent["name"], latent["shape"], latent["type"]) == ("latent", ["batch", 100], "float32")
+        assert (image["name"], image["shape"], image["range"]) == ("image", ["batch", 1, 28, 28], [0.0, 1.0])
+        for each in label:
+            told = (each["name"], each["shape"], each["type"], each["range"])
+            assert told == ("label", ["batch"], "int32", [0, 9])
+        assert len(label) == (labels is not None)
+        assert generator["files"] == {"mindir": "generator.mindir", "onnx": "generator/1/generator.onnx"}
+        assert_equal_to_the_checkpoint(contract)
 
 
 def test_inputs_of_a_mindir_have_the_names_of_the_contract(bundle, conditional_bundle):
@@ -182,11 +159,8 @@ def test_inputs_of_a_mindir_have_the_names_of_the_contract(bundle, conditional_b
 
 def assert_equal_to_the_checkpoint(contract):
     """The contract tells of each file against what it was proved, and how equal it is."""
-    assert (
-        set(contract["parity"])
-        == set(contract["files"])
-        == {file for facts in contract["models"].values() for file in facts["files"].values()}
-    )
+    files = {file for facts in contract["models"].values() for file in facts["files"].values()}
+    assert set(contract["parity"]) == set(contract["files"]) == files
     for name, facts in contract["parity"].items():
         assert facts["against"] == "the checkpoint's network on CPU" and facts["batches"] == [1, 7, 64]
         if name.endswith(".mindir"):
@@ -225,36 +199,32 @@ def test_a_bundle_holds_these_files_and_no_others(bundle):
     assert done.returncode == 0, done.stdout
 
 
-@pytest.mark.parametrize(
-    "asked, files",
-    [
-        ("mindir", BUNDLED - {"generator/1/generator.onnx", "generator/config.pbtxt"}),
-        ("onnx", BUNDLED - {"generator.mindir"}),
-    ],
-)
-def test_only_the_formats_that_are_asked_for_are_written(asked, files, trained, tmp_path):
-    here("export", trained, "--format", asked, "--output-dir", tmp_path / "bundle")
-    found = {str(path.relative_to(tmp_path / "bundle")) for path in (tmp_path / "bundle").rglob("*") if path.is_file()}
-    assert found == files
-    contract = json.loads((tmp_path / "bundle" / "contract.json").read_text())
-    assert set(contract["models"]["generator"]["files"]) == {asked}
-    assert_equal_to_the_checkpoint(contract)
-    settings = json.loads((tmp_path / "bundle" / "generator" / "model-settings.json").read_text())
-    assert settings["parameters"]["extra"]["format"] == asked
-
-
 def test_formats_are_written_in_one_order():
     assert cli_export.formats("onnx,mindir") == cli_export.formats("mindir,onnx") == ("mindir", "onnx")
     assert cli_export.formats("onnx") == ("onnx",)
 
 
-@pytest.mark.parametrize("held, absent", [("onnx", "mindir"), ("mindir", "onnx")])
-def test_infer_takes_the_format_that_a_bundle_holds(held, absent, trained, bundle, tmp_path, capsys):
-    here("export", trained, "--format", held, "--output-dir", tmp_path / "bundle")
-    asked = ("--num", 3, "--output")
-    refused = refused_here(capsys, "infer", tmp_path / "bundle", *asked, tmp_path / "x.png", "--format", absent)
+@pytest.mark.parametrize(
+    "held, absent, left_out",
+    [
+        ("mindir", "onnx", {"generator/1/generator.onnx", "generator/config.pbtxt"}),
+        ("onnx", "mindir", {"generator.mindir"}),
+    ],
+)
+def test_only_the_format_that_is_asked_for_is_written_and_drawn(
+    held, absent, left_out, trained, bundle, tmp_path, capsys
+):
+    folder, asked = tmp_path / "bundle", ("--num", 3, "--output")
+    here("export", trained, "--format", held, "--output-dir", folder)
+    assert {str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file()} == BUNDLED - left_out
+    contract = json.loads((folder / "contract.json").read_text())
+    assert set(contract["models"]["generator"]["files"]) == {held}
+    assert_equal_to_the_checkpoint(contract)
+    settings = json.loads((folder / "generator" / "model-settings.json").read_text())
+    assert settings["parameters"]["extra"]["format"] == held
+    refused = refused_here(capsys, "infer", folder, *asked, tmp_path / "x.png", "--format", absent)
     assert f"holds no {absent}, only {held}" in refused and f"--format {absent}" in refused
-    here("infer", tmp_path / "bundle", *asked, tmp_path / "alone.npy")
+    here("infer", folder, *asked, tmp_path / "alone.npy")
     for form in ("mindir", "onnx"):
         here("infer", bundle, *asked, tmp_path / f"{form}.npy", "--format", form)
     here("infer", bundle, *asked, tmp_path / "default.npy")
@@ -263,15 +233,19 @@ def test_infer_takes_the_format_that_a_bundle_holds(held, absent, trained, bundl
     np.testing.assert_allclose(images["onnx"], images["mindir"], atol=1e-5, rtol=0)
 
 
+PROGRAM = """
+import sys
+from ms_gan.cli import main
+assert main(sys.argv[1:]) == 0
+rooms = {name.split(".")[1] for name in sys.modules if name.startswith("ms_gan.")}
+print("mindspore" in sys.modules, sorted(rooms & {"training", "steps", "recipes", "losses"}))
+"""
+
+
 def test_infer_of_onnx_does_not_import_mindspore(bundle, tmp_path):
-    program = (
-        "import sys\nfrom ms_gan.cli import main\nassert main(sys.argv[1:]) == 0\nprint('mindspore' in sys.modules)\n"
-    )
-    arguments = ["infer", str(bundle), "--num", "2", "--format", "onnx", "--output", str(tmp_path / "images.png")]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], env=environment(), capture_output=True, text=True
-    )
-    assert done.stdout.splitlines()[-1] == "False", done.stderr
+    wanted = ("--num", 2, "--format", "onnx", "--output", tmp_path / "images.png")
+    done = python("-c", PROGRAM, "infer", bundle, *wanted)
+    assert done.stdout.splitlines()[-1] == "False []", done.stderr
 
 
 def test_without_the_packages_of_onnx_nothing_is_begun(trained, tmp_path, monkeypatch, capsys):
@@ -287,22 +261,9 @@ def test_without_the_packages_of_onnx_nothing_is_begun(trained, tmp_path, monkey
 
 
 def test_infer_draws_what_eval_draws_and_imports_nothing_of_training(bundle, trained, tmp_path):
-    program = (
-        "import sys\n"
-        "from ms_gan.cli import main\n"
-        "status = main(sys.argv[1:])\n"
-        "rooms = {name.split('.')[1] for name in sys.modules if name.startswith('ms_gan.')}\n"
-        "print(sorted(rooms & {'training', 'steps', 'recipes', 'losses'}))\n"
-        "sys.exit(status)\n"
-    )
-    lone = tmp_path / "elsewhere"
-    shutil.copytree(bundle, lone)
-    arguments = ["infer", str(lone), "--num", "70", "--seed", "9", "--output", str(tmp_path / "images.npy")]
-    done = subprocess.run(
-        [sys.executable, "-c", program, *arguments], env=environment(), capture_output=True, text=True
-    )
-    assert done.returncode == 0, done.stderr
-    assert done.stdout.splitlines()[-1] == "[]"
+    lone = shutil.copytree(bundle, tmp_path / "elsewhere")
+    done = python("-c", PROGRAM, "infer", lone, "--num", 70, "--seed", 9, "--output", tmp_path / "images.npy")
+    assert done.stdout.splitlines()[-1] == "True []", done.stderr
     images = np.load(tmp_path / "images.npy")
     assert images.dtype == np.float32 and images.shape == (70, 1, 28, 28)
     assert images.min() >= 0 and images.max() <= 1 and images.std() > 0.01
@@ -311,17 +272,6 @@ def test_infer_draws_what_eval_draws_and_imports_nothing_of_training(bundle, tra
     assert np.array_equal(np.load(tmp_path / "three.npy"), images[:3])
     here("infer", lone, "--num", 70, "--seed", 9, "--output", tmp_path / "images.png")
     assert (tmp_path / "images.png").read_bytes()[:4] == b"\x89PNG"
-
-
-def test_a_bundle_gives_the_pixels_of_its_checkpoint(bundle, trained):
-    from ms_gan.delivery.bundle import Bundle
-    from ms_gan.runs.model import load_model
-    from ms_gan.sampling import seeded_inputs
-
-    opened = Bundle(bundle)
-    assert opened.latent == Latent(size=100, distribution="normal") and opened.label_names is None
-    inputs = seeded_inputs(opened.latent, 100, 2)
-    assert np.array_equal(load_model(str(trained)).draw(inputs), opened.draw(inputs))
 
 
 def test_an_export_that_differs_fails_loudly_and_leaves_nothing(trained, tmp_path, monkeypatch, capsys):
@@ -372,20 +322,7 @@ def test_an_onnx_that_differs_fails_loudly_and_leaves_what_was_there(trained, bu
     "name, damage, named",
     [
         ("generator.mindir", lambda content: content[:1000] + bytes([content[1000] ^ 1]) + content[1001:], "damaged"),
-        ("generator.mindir", lambda content: content[:-10], "damaged"),
-        ("contract.json", lambda content: content[:-100], "damaged"),
-        (
-            "contract.json",
-            lambda content: content.replace(b'"contract_version": 2', b'"contract_version": 1'),
-            "which this program does not read",
-        ),
-        (
-            "contract.json",
-            lambda content: content.replace(b'"contract_version": 2', b'"contract_version": 9'),
-            "which this program does not read",
-        ),
         ("contract.json", lambda content: content.replace(b'"step": 20', b'"step": 21'), "damaged"),
-        ("contract.json", lambda content: b"[]", "damaged"),
     ],
 )
 def test_a_damaged_bundle_is_refused(name, damage, named, bundle, tmp_path, capsys):
@@ -396,30 +333,26 @@ def test_a_damaged_bundle_is_refused(name, damage, named, bundle, tmp_path, caps
     assert named in refused and name in refused
 
 
-def test_a_damaged_checkpoint_is_refused(trained, tmp_path, capsys):
-    checkpoint = tmp_path / "step_00000020"
-    shutil.copytree(trained / "checkpoints" / "step_00000020", checkpoint)
+def damaged(checkpoint):
     content = bytearray((checkpoint / "generator.ckpt").read_bytes())
     content[len(content) // 2] ^= 16
     (checkpoint / "generator.ckpt").write_bytes(content)
-    for command in ("eval", "export"):
-        refused = refused_here(capsys, command, checkpoint, "--output-dir", tmp_path / "out")
-        assert "generator.ckpt: damaged" in refused
-    assert not (tmp_path / "out").exists()
 
 
-def test_a_checkpoint_of_an_older_version_is_refused(trained, tmp_path, capsys):
-    from ms_gan.files import CHECKSUMS, write_checksums
-
-    checkpoint = tmp_path / "step_00000020"
-    shutil.copytree(trained / "checkpoints" / "step_00000020", checkpoint)
+def of_an_older_version(checkpoint):
     state = json.loads((checkpoint / "state.json").read_text())
     del state["settings"]["classes"]
     (checkpoint / "state.json").write_text(json.dumps(state))
-    (checkpoint / CHECKSUMS).unlink()
     write_checksums(checkpoint)
+
+
+@pytest.mark.parametrize("spoil, named", [(damaged, "generator.ckpt: damaged"), (of_an_older_version, "step_00000020")])
+def test_a_checkpoint_that_cannot_be_used_is_refused(spoil, named, trained, tmp_path, capsys):
+    checkpoint = shutil.copytree(trained / "checkpoints" / "step_00000020", tmp_path / "step_00000020")
+    spoil(checkpoint)
     for command in ("eval", "export"):
-        assert str(checkpoint) in refused_here(capsys, command, checkpoint, "--output-dir", tmp_path / "out")
+        assert named in refused_here(capsys, command, checkpoint, "--output-dir", tmp_path / "out")
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_checkpoint_alone_is_enough(trained, tmp_path):
@@ -428,12 +361,19 @@ def test_a_checkpoint_alone_is_enough(trained, tmp_path):
     assert (tmp_path / "export" / "generator.mindir").exists()
 
 
-@pytest.mark.parametrize("bundle, wanted", [("mlp", ()), ("rpgan", ("--label", 3, "--label", 8))])
-def test_a_released_bundle_draws_digits(bundle, wanted, tmp_path):
+@pytest.mark.parametrize(
+    "bundle, wanted, as_ever",
+    [
+        ("mlp", (), [0.0803, 0.1189, 0.1213, 0.0588]),
+        ("rpgan", ("--label", 3, "--label", 8), [0.1626, 0.1024, 0.1969, 0.174]),
+    ],
+)
+def test_a_released_bundle_draws_digits_of_a_seed_as_ever(bundle, wanted, as_ever, tmp_path):
     here("infer", ROOT / "ckpt" / bundle, "--num", 16, *wanted, "--output", tmp_path / "images.npy")
     images = np.load(tmp_path / "images.npy")
     ink = images.mean(axis=(1, 2, 3))
     assert ((0.03 < ink) & (ink < 0.35)).all(), "the share of ink in a digit"
+    np.testing.assert_allclose(ink[:4], as_ever, atol=2e-4, rtol=0, err_msg="of seed 1, when they were released")
     assert images[:, :, :, [0, -1]].mean() < 0.02, "nothing is drawn at the edges"
     assert np.unique(images.reshape(16, -1), axis=0).shape[0] == 16
     if wanted:
@@ -443,43 +383,31 @@ def test_a_released_bundle_draws_digits(bundle, wanted, tmp_path):
         assert (read == np.tile([3, 8], 8)).mean() > 0.9, "digits that were asked for, in turns"
 
 
-def test_the_contract_of_a_conditional_generator_says_what_the_labels_mean(conditional_bundle):
-    contract = json.loads((conditional_bundle / "contract.json").read_text())
-    generator = contract["models"]["generator"]
-    latent, label = generator["inputs"]
-    assert (latent["name"], latent["shape"], latent["type"]) == ("latent", ["batch", 100], "float32")
-    assert (label["name"], label["shape"], label["type"]) == ("label", ["batch"], "int32")
-    assert label["range"] == [0, 9] and contract["labels"] == list("0123456789")
-    assert generator["outputs"][0]["shape"] == ["batch", 1, 28, 28]
-    assert_equal_to_the_checkpoint(contract)
-    assert (contract["recipe"], contract["family"], contract["origin"]["step"]) == ("acgan", "acgan", 40)
-
-
-def test_a_conditional_bundle_gives_the_pixels_of_its_checkpoint_for_every_label(conditional, conditional_bundle):
-    from ms_gan.delivery.bundle import Bundle
-    from ms_gan.runs.model import load_model
-    from ms_gan.sampling import seeded_inputs
-
-    trained, opened = load_model(str(conditional)), Bundle(conditional_bundle)
-    assert trained.label_names == opened.label_names == LabelNames(tuple("0123456789"))
+def test_a_bundle_gives_the_pixels_of_its_checkpoint_for_every_label(trained, bundle, conditional, conditional_bundle):
+    model, opened = load_model(str(trained)), Bundle(bundle)
+    assert opened.latent == Latent(size=100, distribution="normal") and opened.label_names is None
+    inputs = seeded_inputs(opened.latent, 100, 2)
+    assert np.array_equal(model.draw(inputs), opened.draw(inputs))
+    model, opened = load_model(str(conditional)), Bundle(conditional_bundle)
+    assert model.label_names == opened.label_names == LabelNames(tuple("0123456789"))
     latents, labels = seeded_inputs(opened.latent, 70, 2, np.arange(70) % 10)
     images = opened.draw((latents, labels))
-    assert np.array_equal(trained.draw((latents, labels)), images)
+    assert np.array_equal(model.draw((latents, labels)), images)
     others = opened.draw((latents, (labels + 1) % 10))
     assert (images != others).any(axis=(1, 2, 3)).all(), "each image depends on its label"
+    for chosen in (None, ["7", "3"]):
+        found = opened.sample(20, 4, chosen)
+        assert found.shape == (20, 28, 28) and found.dtype == np.uint8
+        assert np.array_equal(found, model.sample(20, 4, chosen))
 
 
 def test_infer_draws_the_classes_that_are_named_in_turn(conditional_bundle, tmp_path):
-    from ms_gan.delivery.bundle import Bundle
-    from ms_gan.sampling import seeded_inputs
-
     bundle = Bundle(conditional_bundle)
-    for chosen, labels in (([], range(10)), ([5], [5]), ([7, 3], [7, 3])):
-        file = tmp_path / f"{chosen}.npy"
+    for chosen, labels in (([], range(10)), ([7, 3], [7, 3])):
         options = [word for label in chosen for word in ("--label", label)]
-        here("infer", conditional_bundle, "--num", 12, "--seed", 4, *options, "--output", file)
+        here("infer", conditional_bundle, "--num", 12, "--seed", 4, *options, "--output", tmp_path / f"{chosen}.npy")
         expected = bundle.draw(seeded_inputs(bundle.latent, 12, 4, np.resize(labels, 12)))
-        assert np.array_equal(np.load(file), expected), chosen
+        assert np.array_equal(np.load(tmp_path / f"{chosen}.npy"), expected), chosen
 
 
 def test_infer_refuses_labels_that_cannot_be_drawn(conditional_bundle, tmp_path, capsys):
@@ -490,12 +418,7 @@ def test_infer_refuses_labels_that_cannot_be_drawn(conditional_bundle, tmp_path,
 
 
 @pytest.mark.parametrize(
-    "options, rows, columns",
-    [
-        ([], "0123456789", 10),
-        (["--label", "7", "--label", "3"], "73", 10),
-        (["--label", "7", "--label", "3", "--grid", "3x2"], "737", 2),
-    ],
+    "options, rows, columns", [([], "0123456789", 10), (["--label", "7", "--label", "3", "--grid", "3x2"], "737", 2)]
 )
 def test_eval_draws_a_row_for_each_label(options, rows, columns, conditional, tmp_path, monkeypatch):
     from ms_gan.evaluation import plots
@@ -511,35 +434,15 @@ def test_eval_draws_a_row_for_each_label(options, rows, columns, conditional, tm
     assert pages["interpolation.png"] == (11, list(dict.fromkeys(rows)))
 
 
-def test_eval_that_refuses_a_label_leaves_nothing(conditional, tmp_path, capsys):
-    refused = refused_here(
-        capsys, "eval", conditional, "--interpolate", "--label", "cat", "--output-dir", tmp_path / "eval"
-    )
-    assert "no class 'cat'" in refused
-    assert list(tmp_path.iterdir()) == []
-
-
 @pytest.mark.parametrize(
     "spoil",
     [
         lambda listing: listing.unlink(),
-        lambda listing: listing.write_text("# made anew\n" + listing.read_text()),
         lambda listing: listing.write_text("".join(line for line in listing.open() if "contract.json" not in line)),
     ],
 )
 def test_a_list_of_checksums_that_says_nothing_of_the_contract_is_no_damage(spoil, conditional_bundle, tmp_path):
-    from ms_gan.delivery.bundle import Bundle
 
     shutil.copytree(conditional_bundle, tmp_path / "bundle")
     spoil(tmp_path / "bundle" / "SHA256SUMS")
     assert Bundle(tmp_path / "bundle").models.keys() == {"generator"}
-
-
-@pytest.mark.parametrize("labels", [None, ["3"], ["7", "3"]])
-def test_a_bundle_samples_the_bytes_of_its_checkpoint(labels, conditional, conditional_bundle):
-    from ms_gan.delivery.bundle import Bundle
-    from ms_gan.runs.model import load_model
-
-    found = Bundle(conditional_bundle).sample(20, 4, labels)
-    assert found.shape == (20, 28, 28) and found.dtype == np.uint8
-    assert np.array_equal(found, load_model(str(conditional)).sample(20, 4, labels))

@@ -2,31 +2,18 @@
 
 from __future__ import annotations
 
-import json
 import signal
-import subprocess
-import sys
 import threading
 import time
-import urllib.error
-import urllib.request
-from types import SimpleNamespace
 
 import pytest
-from helpers.bundles import write_conditional
-from helpers.commands import HANGS, environment
-from helpers.servers import INFER, end, free_ports, serving, tensor, wait_until
+from helpers.commands import HANGS
+from helpers.servers import INFER, free_ports, serve_command, serving, started, tensor, wait_until
 
 pytestmark = pytest.mark.usefixtures("device")
 
 INT, TERM, QUIT = signal.SIGINT, signal.SIGTERM, signal.SIGQUIT
 QUICK, LATER, AFTER_PATIENCE = 0.0, 1.0, 3.5  # seconds between signals
-
-
-@pytest.fixture(scope="module")
-def folder(device, tmp_path_factory):
-    """A bundle of ten classes."""
-    return write_conditional(tmp_path_factory.mktemp("conditional") / "bundle")
 
 
 def send(process, numbers, gap):
@@ -38,42 +25,34 @@ def send(process, numbers, gap):
 
 
 class Asking(threading.Thread):
-    """A request that is under way; `status` is how it was answered."""
+    """A request that is under way; `answer` is its status, and what it says."""
 
     def __init__(self, server, count):
         super().__init__()
-        body = json.dumps({"inputs": [tensor("num", "INT32", [count])]}).encode()
-        self.request = urllib.request.Request(server.url + INFER, body)
-        self.status = None
+        self.server, self.count = server, count
         self.start()
 
     def run(self):
-        try:
-            with urllib.request.urlopen(self.request, timeout=HANGS) as answer:
-                self.status = answer.status
-                answer.read()
-        except urllib.error.HTTPError as error:
-            self.status, self.told = error.code, error.read()
+        self.answer = self.server.ask(INFER, {"inputs": [tensor("num", "INT32", [self.count])]})
 
 
 @pytest.mark.parametrize(
-    "numbers",
-    [(INT, INT), (TERM, TERM), (INT, TERM), (TERM, INT), (INT,) * 5, (QUIT, QUIT)],
-    ids=lambda numbers: " ".join(number.name for number in numbers),
+    "numbers, gap, form",
+    [
+        ((INT,), QUICK, "onnx"),
+        ((TERM, INT), QUICK, "onnx"),
+        ((INT,) * 5, QUICK, "onnx"),
+        ((QUIT, QUIT), QUICK, "onnx"),
+        ((INT, TERM, INT, TERM), 0.02, "mindir"),
+        ((INT, TERM, INT, TERM), 0.2, "onnx"),
+        ((INT, TERM, INT, TERM), LATER, "mindir"),
+    ],
+    ids=str,
 )
-def test_however_many_signals_come_it_ends_with_status_0(numbers, folder, tmp_path):
-    with serving(folder, tmp_path / "log", "--format", "onnx") as server:
-        send(server.process, numbers, QUICK)
-        assert server.process.wait(HANGS) == 0
-        assert "Traceback" not in server.log.read_text()
-
-
-@pytest.mark.parametrize("gap", [0.02, 0.2, LATER])
-@pytest.mark.parametrize("form", ["onnx", "mindir"])
-def test_signals_some_time_apart_end_it_with_status_0(form, gap, folder, tmp_path):
-    """Also those that come while the process is about to end."""
-    with serving(folder, tmp_path / "log", "--format", form) as server:
-        send(server.process, (INT, TERM, INT, TERM), gap)
+def test_however_many_signals_come_it_ends_with_status_0(numbers, gap, form, conditional_folder, tmp_path):
+    """Also where they come while the process is about to end."""
+    with serving(conditional_folder, tmp_path / "log", "--format", form) as server:
+        send(server.process, numbers, gap)
         assert server.process.wait(HANGS) == 0
         assert "Traceback" not in server.log.read_text()
 
@@ -82,28 +61,27 @@ SLOW = 20_000  # images, which take some seconds
 
 
 @pytest.mark.parametrize("gap", [QUICK, LATER])
-def test_what_is_under_way_is_answered_however_soon_the_next_signal_comes(gap, folder, tmp_path):
-    with serving(folder, tmp_path / "log", "--max-batch", SLOW) as server:
+def test_what_is_under_way_is_answered_however_soon_the_next_signal_comes(gap, conditional_folder, tmp_path):
+    with serving(conditional_folder, tmp_path / "log", "--max-batch", SLOW) as server:
         asking = Asking(server, 1000)
         time.sleep(0.3)
         send(server.process, (INT, TERM), gap)
         assert server.process.wait(HANGS) == 0
         asking.join()
-        assert asking.status == 200 and "Traceback" not in server.log.read_text()
+        assert asking.answer[0] == 200 and "Traceback" not in server.log.read_text()
 
 
-@pytest.mark.parametrize("first, second", [(INT, INT), (TERM, TERM)])
-def test_who_does_not_want_to_wait_signals_again(first, second, folder, tmp_path):
-    with serving(folder, tmp_path / "log", "--max-batch", SLOW) as server:
+@pytest.mark.parametrize("number", [INT, TERM])
+def test_who_does_not_want_to_wait_signals_again(number, conditional_folder, tmp_path):
+    with serving(conditional_folder, tmp_path / "log", "--max-batch", SLOW) as server:
         asking = Asking(server, SLOW)
         while server.ask("/v2/health/live", method="GET")[0] != 200:
             time.sleep(0.1)
         time.sleep(0.5)
-        send(server.process, (first, second), AFTER_PATIENCE)
+        send(server.process, (number, number), AFTER_PATIENCE)
         assert server.process.wait(HANGS) == 0
         asking.join()
-        assert asking.status in (200, 503), "200 where it was done by then"
-        assert asking.status == 200 or json.loads(asking.told) == {"error": "the server ends"}
+        assert asking.answer[0] == 200 or asking.answer == (503, {"error": "the server ends"}), "200 where it was done"
         assert "Traceback" not in server.log.read_text() and "terminate" not in server.log.read_text()
 
 
@@ -112,38 +90,15 @@ def test_who_does_not_want_to_wait_signals_again(first, second, folder, tmp_path
 
 @pytest.mark.parametrize(
     "numbers, statuses",
-    [
-        ((INT,), (130,)),
-        ((TERM,), (143,)),
-        ((INT, INT), (130,)),
-        ((TERM, TERM), (143,)),
-        ((INT, TERM), (130, 143)),
-        ((TERM, INT), (130, 143)),
-    ],
+    [((INT,), (130,)), ((TERM,), (143,)), ((TERM, TERM), (143,)), ((INT, TERM), (130, 143))],
     ids=str,
 )
 @pytest.mark.parametrize("wait", [0.0, 0.4])
-def test_a_signal_before_it_serves_ends_it_by_a_status_that_says_so(wait, numbers, statuses, folder, tmp_path):
-    http, remote = free_ports(2)
+def test_a_signal_before_it_serves_ends_it_by_a_status_that_says_so(
+    wait, numbers, statuses, conditional_folder, tmp_path
+):
     log = tmp_path / "log"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            [
-                sys.executable,
-                "-m",
-                "ms_gan",
-                "serve",
-                str(folder),
-                "--http-port",
-                str(http),
-                "--grpc-port",
-                str(remote),
-            ],
-            env=environment(),
-            stdout=output,
-            stderr=subprocess.STDOUT,
-        )
-    try:
+    with started(serve_command(conditional_folder, *free_ports(2)), log) as process:
         wait_until(lambda: "opening " in log.read_text(), process, log)
         time.sleep(wait)
         if "serving " in log.read_text():
@@ -152,8 +107,6 @@ def test_a_signal_before_it_serves_ends_it_by_a_status_that_says_so(wait, number
         status = process.wait(HANGS)
         assert status in statuses or status == 0 and "serving " in log.read_text(), log.read_text()
         assert "Traceback" not in log.read_text()
-    finally:
-        end(process, signal.SIGKILL)
 
 
 def test_the_handlers_are_those_of_before_where_it_refuses(tmp_path):
@@ -164,21 +117,25 @@ def test_the_handlers_are_those_of_before_where_it_refuses(tmp_path):
     assert [signal.getsignal(number) for number in (INT, TERM, QUIT)] == before
 
 
-def test_while_it_serves_signals_are_handed_on_and_then_ignored():
-    from ms_gan.delivery.stopping import Stopping
+def test_while_it_serves_signals_are_handed_on_and_then_ignored(monkeypatch):
+    from ms_gan import cli
+    from ms_gan.cli import serve
 
     before = {number: signal.getsignal(number) for number in (INT, TERM, QUIT)}
-    told = SimpleNamespace(times=0)
-    try:
-        with Stopping() as stopping:
-            stopping.serves(lambda: setattr(told, "times", told.times + 1))
-            for number in before:
-                signal.raise_signal(number)
-            assert told.times == 3
-        assert all(signal.getsignal(number) == signal.SIG_IGN for number in before)
+    told = []
+
+    def serves(_options, stopping):
+        stopping.serves(lambda: told.append(1))
         for number in before:
             signal.raise_signal(number)
-        assert told.times == 3
+
+    monkeypatch.setattr(serve, "_serve", serves)
+    try:
+        assert cli.main(["serve", "a bundle"]) == 0
+        for number in before:
+            assert signal.getsignal(number) == signal.SIG_IGN
+            signal.raise_signal(number)
+        assert len(told) == 3
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)

@@ -7,7 +7,7 @@ import time
 
 import numpy as np
 import pytest
-from helpers.bundles import INGREDIENTS, write_autoencoder, write_conditional
+from helpers.bundles import INGREDIENTS, write_autoencoder
 from helpers.commands import HANGS
 from helpers.servers import serving
 
@@ -26,18 +26,8 @@ pytestmark = [
     ),
 ]
 
-FLAGS = (
-    "--headless",
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-sync",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-dev-shm-usage",
-    "--window-size=1200,1400",
-)
+FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-sync --window-size=1200,1400"
+MORE_FLAGS = "--disable-background-networking --disable-component-update --disable-dev-shm-usage"
 PIXELS = """
 const canvases = [...document.querySelectorAll(arguments[0])];
 return canvases.map(canvas => [canvas.width, canvas.height,
@@ -54,10 +44,8 @@ class Page:
     def __init__(self, driver, url):
         self.driver = driver
         self.driver.get(url)
-        limit = time.monotonic() + HANGS
-        while not self.driver.execute_script("return [...document.querySelectorAll('button')].every(b => !b.disabled)"):
-            assert time.monotonic() < limit, self.text("#error")
-            time.sleep(0.05)
+        ready = "return [...document.querySelectorAll('button')].every(button => !button.disabled)"
+        self.until(lambda: self.driver.execute_script(ready), HANGS, lambda: self.text("#error"))
 
     def find(self, selector):
         return self.driver.find_element("css selector", selector)
@@ -84,23 +72,22 @@ class Page:
 
     def shows(self, selector, expected, seconds=HANGS):
         """Wait until canvases show these images, to half a step of a pixel's 255."""
-        limit = time.monotonic() + seconds
         expected = np.broadcast_to(expected, (len(expected), 3, *expected.shape[2:]))
-        while True:
-            found = self.pixels(selector)
-            if found.shape == (len(expected), 4, *expected.shape[2:]):
-                differs = np.abs(found[:, :3] - expected).max()
-                if differs <= 0.51 / 255 and (found[:, 3] == 1).all():
-                    return
-            else:
-                differs = found.shape
-            assert time.monotonic() < limit, f"{selector} still differs ({differs}); {self.text('#error')}"
-            time.sleep(0.1)
 
-    def says(self, selector, words, seconds=HANGS):
+        def agree():
+            found = self.pixels(selector)
+            right = found.shape == (len(expected), 4, *expected.shape[2:]) and (found[:, 3] == 1).all()
+            return right and np.abs(found[:, :3] - expected).max() <= 0.51 / 255
+
+        self.until(agree, seconds, lambda: f"{selector} still differs; {self.text('#error')}")
+
+    def says(self, selector, words):
+        self.until(lambda: words in self.text(selector), HANGS, lambda: self.text(selector))
+
+    def until(self, condition, seconds, told):
         limit = time.monotonic() + seconds
-        while words not in self.text(selector):
-            assert time.monotonic() < limit, self.text(selector)
+        while not condition():
+            assert time.monotonic() < limit, told()
             time.sleep(0.05)
 
     def complaints(self):
@@ -117,7 +104,7 @@ def driver(tmp_path_factory):
     webdriver = pytest.importorskip("selenium.webdriver", reason="the page is tested through selenium")
     options = webdriver.ChromeOptions()
     options.binary_location = BROWSER
-    for flag in (*FLAGS, f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
+    for flag in (*FLAGS.split(), *MORE_FLAGS.split(), f"--user-data-dir={tmp_path_factory.mktemp('browser')}"):
         options.add_argument(flag)
     options.set_capability("goog:loggingPrefs", {"browser": "ALL"})
     started = webdriver.Chrome(options, webdriver.ChromeService(DRIVER))
@@ -125,9 +112,16 @@ def driver(tmp_path_factory):
     started.quit()
 
 
+def opened(driver, server):
+    """A test's page, which leaves no complaint in the browser's console."""
+    page = Page(driver, server.url)
+    yield page
+    assert page.complaints() == []
+
+
 @pytest.fixture(scope="module")
-def bundle(device, tmp_path_factory):
-    return Bundle(write_conditional(tmp_path_factory.mktemp("conditional") / "bundle", formats=("onnx",)), "onnx")
+def bundle(conditional_folder):
+    return Bundle(conditional_folder, "onnx")
 
 
 @pytest.fixture(scope="module")
@@ -138,31 +132,25 @@ def server(bundle, tmp_path_factory):
 
 @pytest.fixture
 def page(driver, server):
-    opened = Page(driver, server.url)
-    yield opened
-    assert opened.complaints() == []
+    yield from opened(driver, server)
 
 
 @pytest.fixture(scope="module")
 def tagged(device, tmp_path_factory):
-    return Bundle(
-        write_autoencoder(tmp_path_factory.mktemp("tags") / "bundle", "latent.distribution=uniform", formats=("onnx",)),
-        "onnx",
-    )
+    folder = tmp_path_factory.mktemp("tags") / "bundle"
+    return Bundle(write_autoencoder(folder, "latent.distribution=uniform", formats=("onnx",)))
 
 
 @pytest.fixture(scope="module")
 def tagged_server(tagged, tmp_path_factory):
     log = tmp_path_factory.mktemp("tags_server") / "log"
-    with serving(tagged.folder, log, "--format", "onnx", "--max-batch", 4) as started:
+    with serving(tagged.folder, log, "--max-batch", 4) as started:
         yield started
 
 
 @pytest.fixture
 def tags_page(driver, tagged_server):
-    opened = Page(driver, tagged_server.url)
-    yield opened
-    assert opened.complaints() == []
+    yield from opened(driver, tagged_server)
 
 
 def images_of(bundle, seed, count, label):
@@ -197,18 +185,14 @@ def test_the_same_seed_and_label_show_the_same_images(page, bundle):
     assert not np.array_equal(images_of(bundle, 6, 3, 0), images_of(bundle, 6, 3, 7))
 
 
-def test_another_label_is_drawn_at_once(page, bundle):
+def test_another_label_and_another_seed_are_drawn_at_once(page, bundle):
     page.shows("#images canvas", images_of(bundle, 1, 16, 0))
     page.set(**{"class": 4})
     page.shows("#images canvas", images_of(bundle, 1, 16, 4))
-
-
-def test_another_seed_is_a_seed(page, bundle):
-    page.shows("#images canvas", images_of(bundle, 1, 16, 0))
     page.find("#another").click()
     seed = int(page.find("#seed").get_attribute("value"))
     assert seed != 1 and 0 <= seed < 2**32
-    page.shows("#images canvas", images_of(bundle, seed, 16, 0))
+    page.shows("#images canvas", images_of(bundle, seed, 16, 4))
 
 
 def test_the_walk_leads_from_one_seed_to_the_other(page, bundle):
@@ -262,15 +246,7 @@ def test_what_the_server_refuses_is_shown_and_goes_away(page, bundle):
 
 def test_what_cannot_be_asked_is_not_asked(page, bundle):
     page.shows("#images canvas", images_of(bundle, 1, 16, 0))
-    for name, value in (
-        ("seed", 2**32),
-        ("seed", -1),
-        ("seed", ""),
-        ("seed", 1.5),
-        ("num", 0),
-        ("num", 65),
-        ("num", ""),
-    ):
+    for name, value in (("seed", 2**32), ("seed", ""), ("seed", 1.5), ("num", 0), ("num", 65), ("num", "")):
         before = page.find(f"#{name}").get_attribute("value")
         page.set(**{name: value})
         for button in ("#ask button:not([type])", *(["#another"] if name == "num" else [])):
@@ -320,8 +296,8 @@ FETCH = """
 const fetched = window.fetch, late = arguments[0];
 let asked = 0;
 window.fetch = async (...given) => {
-  const isLate = asked++ < late.count, answer = late.status && isLate ? new Response("<p>", {status: late.status})
-                                                                       : await fetched(...given);
+  const isLate = asked++ < 1;
+  const answer = late.status && isLate ? new Response("<p>", {status: late.status}) : await fetched(...given);
   if (isLate) await new Promise(done => setTimeout(done, late.milliseconds || 0));
   return answer;
 };
@@ -330,7 +306,7 @@ window.fetch = async (...given) => {
 
 def test_an_answer_that_cannot_be_read_is_told_of(page, bundle):
     page.shows("#images canvas", images_of(bundle, 1, 16, 0))
-    page.driver.execute_script(FETCH, {"count": 1, "status": 502})
+    page.driver.execute_script(FETCH, {"status": 502})
     page.draw()
     page.says("#error", "The server's answer, of status 502, cannot be read.")
     page.shows("#images canvas", images_of(bundle, 1, 16, 0))
@@ -342,7 +318,7 @@ def test_an_answer_that_cannot_be_read_is_told_of(page, bundle):
 @pytest.mark.parametrize("status", [None, 502])
 def test_a_late_answer_does_not_overtake_a_newer_one(status, page, bundle):
     page.shows("#images canvas", images_of(bundle, 1, 16, 0))
-    page.driver.execute_script(FETCH, {"count": 1, "status": status, "milliseconds": 1500})
+    page.driver.execute_script(FETCH, {"status": status, "milliseconds": 1500})
     for seed in (5, 6):
         page.set(seed=seed, num=3)
         page.draw()
@@ -350,12 +326,11 @@ def test_a_late_answer_does_not_overtake_a_newer_one(status, page, bundle):
     time.sleep(2)
     page.shows("#images canvas", images_of(bundle, 6, 3, 0), seconds=0)
     assert page.text("#error") == ""
-    assert page.find("#images canvas").get_attribute("aria-label") == "image 1 of seed 6, 0"
 
 
 def test_a_late_walk_does_not_overtake_a_newer_one(page, bundle):
     page.shows("#images canvas", images_of(bundle, 1, 16, 0))
-    page.driver.execute_script(FETCH, {"count": 1, "milliseconds": 1500})
+    page.driver.execute_script(FETCH, {"milliseconds": 1500})
     for start in (5, 6):
         page.set(start=start)
         page.walk()

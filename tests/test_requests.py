@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import gc
+import sys
 import threading
 import time
+import weakref
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ms_gan.delivery.batcher import Batcher, Ended, compute
+from ms_gan.delivery.batcher import Batcher, compute
 from ms_gan.delivery.contract import ModelSpec, TensorSpec
-from ms_gan.delivery.inference_request import RequestError, Tensor, encoder_inputs, generator_inputs
+from ms_gan.delivery.inference_request import RequestError, Tensor, model_inputs
 from ms_gan.labels import LabelNames
 from ms_gan.sampling import seeded_inputs
 from ms_gan.schema.recipe import Latent
@@ -31,14 +34,17 @@ KINDS = {  # the labels, and what a model takes
 }
 
 
-def generator(tensors, kind="plain"):
+def inputs_of(spec, tensors, kind):
     labels, more = KINDS[kind]
-    return generator_inputs(tensors, ModelSpec("", (LATENT, *more), (), {}), labels, MOST)
+    return model_inputs(list(tensors.items()), ModelSpec("", (spec, *more), (), {}), labels, MOST)
+
+
+def generator(tensors, kind="plain"):
+    return inputs_of(LATENT, tensors, kind)
 
 
 def encoder(tensors, kind="plain"):
-    labels, more = KINDS[kind]
-    return encoder_inputs(tensors, ModelSpec("", (IMAGE, *more), (), {}), labels, MOST)
+    return inputs_of(IMAGE, tensors, kind)
 
 
 def floats(*shape):
@@ -76,13 +82,10 @@ def test_a_seed_stands_for_the_latents_that_infer_draws():
     for seed in (whole(7), Tensor("INT64", [], 7), Tensor("INT32", [1, 1], [[7]])):
         assert np.array_equal(generator({"seed": seed})[0], expected[:1]), "without a number, one"
     assert not np.array_equal(generator({"seed": whole(2**32 - 1)})[0], expected[:1])
-
-
-@pytest.mark.parametrize("distribution", ["uniform", "sphere"])
-def test_a_distribution_is_the_models(distribution):
-    spec = ModelSpec("", (TensorSpec("latent", (5,), "float32", distribution=distribution),), (), {})
-    (latents,) = generator_inputs({"seed": whole(3), "num": whole(6)}, spec, None, MOST)
-    assert np.array_equal(latents, of_seed(6, 3, distribution))
+    for distribution in ("uniform", "sphere"):
+        spec = TensorSpec("latent", (5,), "float32", distribution=distribution)
+        (latents,) = inputs_of(spec, {"seed": whole(3), "num": whole(6)}, "plain")
+        assert np.array_equal(latents, of_seed(6, 3, distribution)), "the distribution is the model's"
 
 
 def test_latents_are_taken_as_they_are_flat_or_nested():
@@ -115,21 +118,18 @@ def test_a_class_is_a_number_or_a_name(label, expected):
     assert labels.tolist() == expected, "one image for each label"
     assert np.array_equal(latents, of_seed(2, 4))
     assert generator({"num": whole(5), "label": label}, "classes")[1].tolist() == [2, 0, 2, 0, 2], "each in turn"
-    assert encoder({"image": floats(2, 1, 2, 3), "label": label}, "classes")[1].tolist() == expected
+    images, labels = encoder({"image": floats(2, 1, 2, 3), "label": label}, "classes")
+    assert images.dtype == np.float32 and images.min() == 0 and images.max() == 1 and labels.tolist() == expected
 
 
-@pytest.mark.parametrize(
-    "label, expected",
-    [
-        (Tensor("INT32", [2, 3], [1, 4, 0, 0, 0, 0]), [[1, 4, 0], [0, 0, 0]]),
-        (Tensor("INT64", [1, 3], [[2, 3, 4]]), [[2, 3, 4]]),
+def test_tags_are_numbers_in_rising_order_or_names():
+    for label, expected in (
+        (Tensor("INT64", [2, 3], [1, 4, 0, 0, 0, 0]), [[1, 4, 0], [0, 0, 0]]),
         (names("yak,cat", ""), [[1, 4, 0], [0, 0, 0]]),
         (names(" dog , owl,owl "), [[2, 3, 0]]),
-    ],
-)
-def test_tags_are_numbers_in_rising_order_or_names(label, expected):
-    labels = generator({"seed": whole(1), "label": label}, "tags")[1]
-    assert labels.tolist() == expected and labels.dtype == np.int32
+    ):
+        labels = generator({"seed": whole(1), "label": label}, "tags")[1]
+        assert labels.tolist() == expected and labels.dtype == np.int32
 
 
 def test_without_a_label_each_name_has_its_turn():
@@ -138,95 +138,57 @@ def test_without_a_label_each_name_has_its_turn():
     assert generator({"num": whole(5)}, "tags")[1].tolist() == [[1, 0, 0], [2, 0, 0], [3, 0, 0], [4, 0, 0], [1, 0, 0]]
 
 
-def test_an_encoder_takes_images():
-    (images,) = encoder({"image": floats(2, 1, 2, 3)})
-    assert images.shape == (2, 1, 2, 3) and images.dtype == np.float32 and images.min() == 0 and images.max() == 1
-
-
 # what is refused
 
 LATENTS = {"latent": floats(2, 5)}
-REFUSED = {
+REFUSED = {  # the model, what is sent, the labels, and what the sentence names
     "nothing": (generator, {}, "plain", "no inputs"),
     "an unknown input": (generator, {"noise": floats(1, 5)}, "plain", "no input 'noise'"),
-    "a name of two lines": (generator, {"a\nb": floats(1, 5)}, "plain", "no input"),
     "a label for no labels": (generator, {**LATENTS, "label": whole(1, 1)}, "plain", "no input 'label'"),
     "a latent and a seed": (generator, {**LATENTS, "seed": whole(1)}, "plain", "not both"),
-    "a latent and a number": (generator, {**LATENTS, "num": whole(2)}, "plain", "not both"),
     "a latent too short": (generator, {"latent": floats(2, 4)}, "plain", "must have the shape [n, 5], not [2, 4]"),
-    "a latent too deep": (generator, {"latent": floats(2, 5, 1)}, "plain", "must have the shape [n, 5]"),
     "a latent without batch": (generator, {"latent": floats(5)}, "plain", "must have the shape [n, 5], not [5]"),
-    "a scalar latent": (generator, {"latent": Tensor("FP32", [], 1.0)}, "plain", "must have the shape"),
     "no rows": (generator, {"latent": Tensor("FP32", [0, 5], [])}, "plain", "no images"),
     "too many rows": (generator, {"latent": floats(9, 5)}, "plain", "asks for 9 images; this server takes at most 8"),
     "another type": (generator, {"latent": Tensor("FP64", [1, 5], [0.0] * 5)}, "plain", "must be FP32, not FP64"),
-    "whole latents": (generator, {"latent": Tensor("INT32", [1, 5], [0] * 5)}, "plain", "must be FP32"),
     "too few elements": (generator, {"latent": Tensor("FP32", [2, 5], [0.0] * 9)}, "plain", "9 elements"),
-    "too many elements": (generator, {"latent": Tensor("FP32", [2, 5], [0.0] * 11)}, "plain", "11 elements"),
     "a ragged latent": (generator, {"latent": Tensor("FP32", [2, 5], [[0.0], [0.0, 1.0]])}, "plain", "elements"),
     "words": (generator, {"latent": Tensor("FP32", [1, 5], ["a"] * 5)}, "plain", "elements that are not FP32"),
-    "nothing for numbers": (generator, {"latent": Tensor("FP32", [1, 5], [None] * 5)}, "plain", ""),
-    "a dictionary": (generator, {"latent": Tensor("FP32", [1, 5], {"a": 1})}, "plain", "elements"),
     "not a number": (generator, {"latent": Tensor("FP32", [1, 5], [0, 0, float("nan"), 0, 0])}, "plain", "not finite"),
-    "infinite": (generator, {"latent": Tensor("FP32", [1, 5], [0, 0, 0, 0, float("-inf")])}, "plain", "not finite"),
     "more than FP32": (generator, {"latent": Tensor("FP32", [1, 5], [0, 0, 0, 0, 1e39])}, "plain", "not finite"),
     "far more": (generator, {"latent": Tensor("FP32", [1, 5], [0, 0, 0, 0, 10**400])}, "plain", "not FP32"),
     "a negative shape": (generator, {"latent": Tensor("FP32", [-1, 5], [0.0] * 5)}, "plain", "[-1, 5]"),
-    "two negative sizes": (generator, {"latent": Tensor("FP32", [-1, -5], [0.0] * 5)}, "plain", "[-1, -5]"),
     "an enormous shape": (generator, {"latent": Tensor("FP32", [2**62, 5], [0.0] * 5)}, "plain", "elements"),
-    "a shape beyond 64 bits": (generator, {"latent": Tensor("FP32", [2**64 + 1, 5], [0.0] * 5)}, "plain", "elements"),
     "a negative seed": (generator, {"seed": whole(-1)}, "plain", "seed must be from 0 to 4294967295, not -1"),
     "a seed too large": (generator, {"seed": whole(2**32)}, "plain", "seed must be from 0 to 4294967295"),
     "two seeds": (generator, {"seed": whole(1, 2)}, "plain", "seed must be one whole number"),
     "no seed": (generator, {"seed": whole()}, "plain", "seed must be one whole number"),
     "a real seed": (generator, {"seed": Tensor("FP32", [1], [1.0])}, "plain", "seed must be a whole number's type"),
     "half a seed": (generator, {"seed": Tensor("INT64", [1], [1.5])}, "plain", "seed must be one whole number"),
-    "a word as seed": (generator, {"seed": Tensor("INT64", [1], ["one"])}, "plain", "seed must be one whole number"),
     "no images": (generator, {"num": whole(0)}, "plain", "num must be from 1"),
-    "fewer than none": (generator, {"num": whole(-3)}, "plain", "num must be from 1"),
-    "too many images": (generator, {"num": whole(9)}, "plain", "asks for 9 images; this server takes at most 8"),
-    "a billion images": (generator, {"num": whole(10**9)}, "plain", "asks for 1,000,000,000 images"),
-    "beyond all numbers": (generator, {"num": whole(2**63)}, "plain", "num must be from 1"),
     "a latent without label": (generator, LATENTS, "classes", "label is missing; the names are cat, dog, owl"),
     "too few labels": (generator, {**LATENTS, "label": whole(1)}, "classes", "latent has 2 rows and label 1"),
-    "too many labels": (generator, {**LATENTS, "label": whole(1, 1, 1)}, "classes", "latent has 2 rows and label 3"),
     "more labels than images": (generator, {"num": whole(1), "label": whole(1, 1)}, "classes", "label has 2 rows"),
-    "more labels than rows": (generator, {"label": whole(*[1] * 9)}, "classes", "asks for 9 images"),
-    "a label too large": (generator, {"label": whole(3)}, "classes", "label must be from 0 to 2, not 3; the names are"),
-    "a negative label": (generator, {"label": whole(-1)}, "classes", "label must be from 0 to 2, not -1"),
-    "a label beyond int32": (generator, {"label": whole(2**32)}, "classes", "label must be from 0 to 2"),
+    "a label too large": (generator, {"label": whole(3)}, "classes", "numbers from 0 to 2, not 3; the names are cat"),
+    "a negative label": (generator, {"label": whole(-1)}, "classes", "whole numbers from 0 to 2, not -1"),
+    "a label beyond int32": (generator, {"label": whole(2**32)}, "classes", "whole numbers from 0 to 2"),
     "no label": (generator, {"label": whole()}, "classes", "label is empty"),
-    "no name": (generator, {"label": names()}, "classes", "label is empty"),
-    "a label as scalar": (generator, {"label": Tensor("INT32", [], 1)}, "classes", "label must have the shape [n]"),
     "labels side by side": (generator, {"label": Tensor("INT32", [1, 2], [1, 1])}, "classes", "shape [n]"),
     "a real label": (generator, {"label": Tensor("FP32", [1], [1.0])}, "classes", "a whole number's type"),
-    "half a label": (generator, {"label": Tensor("INT32", [1], [0.5])}, "classes", "not whole numbers"),
-    "an unknown name": (
-        generator,
-        {"label": names("cta")},
-        "classes",
-        "there is no class 'cta' (did you mean cat?); send one of cat, dog, owl",
-    ),
-    "a name of two lines as label": (generator, {"label": names("a\nb")}, "classes", "there is no class"),
+    "half a label": (generator, {"label": Tensor("INT32", [1], [0.5])}, "classes", "from 0 to 2, not 0.5"),
+    "an unknown name": (generator, {"label": names("cta")}, "classes", "no class 'cta' (did you mean cat?); send one"),
     "bytes that are no text": (generator, {"label": names(b"\xff\xfe")}, "classes", "label"),
     "an unknown tag": (generator, {"label": names("cat,cow")}, "tags", "there is no tag 'cow'"),
     "too many tags": (generator, {"label": names("cat,dog,owl,yak")}, "tags", "4 tags, but an image has at most 3"),
-    "too many tags on two lines": (generator, {"label": names("cat,dog,\nowl,yak")}, "tags", "4 tags"),
     "tags without places": (generator, {"label": whole(1, 2, 3)}, "tags", "label must have the shape [n, 3], not [3]"),
     "tags that fall": (generator, {"label": Tensor("INT32", [1, 3], [2, 1, 0])}, "tags", "in rising order, then zeros"),
     "a tag twice": (generator, {"label": Tensor("INT32", [1, 3], [1, 1, 0])}, "tags", "each once"),
     "a zero before a tag": (generator, {"label": Tensor("INT32", [1, 3], [0, 1, 2])}, "tags", "then zeros"),
     "a tag too large": (generator, {"label": Tensor("INT32", [1, 3], [1, 5, 0])}, "tags", "from 0 to 4, not 5"),
-    "no image": (encoder, {}, "plain", "image is missing"),
-    "an image without label": (encoder, {"image": floats(1, 1, 2, 3)}, "classes", "label is missing"),
+    "no image": (encoder, {"label": whole(1)}, "classes", "image is missing"),
     "a latent for an encoder": (encoder, {"latent": floats(1, 5)}, "plain", "no input 'latent'"),
-    "a seed for an encoder": (encoder, {"seed": whole(1)}, "plain", "no input 'seed'"),
     "an image of another size": (encoder, {"image": floats(1, 1, 3, 2)}, "plain", "not [1, 1, 3, 2]"),
     "pixels too bright": (encoder, {"image": Tensor("FP32", [1, 1, 2, 3], [255.0] * 6)}, "plain", "outside 0 to 1"),
-    "pixels too dark": (encoder, {"image": Tensor("FP32", [1, 1, 2, 3], [-0.01] * 6)}, "plain", "outside 0 to 1"),
-    "pixels that are none": (encoder, {"image": Tensor("FP32", [1, 1, 2, 3], [float("nan")] * 6)}, "plain", "finite"),
-    "too many pictures": (encoder, {"image": floats(9, 1, 2, 3)}, "plain", "asks for 9 images"),
-    "no pictures": (encoder, {"image": Tensor("FP32", [0, 1, 2, 3], [])}, "plain", "no images"),
     "fewer labels than images": (encoder, {"image": floats(2, 1, 2, 3), "label": whole(1)}, "classes", "has 2 rows"),
 }
 
@@ -240,17 +202,9 @@ def test_what_cannot_be_answered_is_refused_in_one_sentence(what):
 
 
 DATATYPES = st.sampled_from(["BOOL", "UINT8", "UINT64", "INT8", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"])
-SCALARS = st.one_of(
-    st.integers(-3, 10),
-    st.integers(-(2**63), 2**64 - 1),
-    st.floats(),
-    st.booleans(),
-    st.none(),
-    st.text(max_size=5),
-    st.binary(max_size=5),
-    st.sampled_from(["cat", b"dog", "cat,owl", "nan", "1"]),
-    st.dictionaries(st.text(max_size=2), st.integers(), max_size=1),
-)
+NUMBERS = st.one_of(st.integers(-3, 10), st.integers(-(2**63), 2**64 - 1), st.floats(), st.booleans(), st.none())
+TEXTS = st.one_of(st.text(max_size=5), st.binary(max_size=5), st.sampled_from(["cat", b"dog", "cat,owl", "nan", "1"]))
+SCALARS = st.one_of(NUMBERS, TEXTS, st.dictionaries(st.text(max_size=2), st.integers(), max_size=1))
 NESTED = st.recursive(SCALARS, lambda inner: st.lists(inner, max_size=6), max_leaves=20)
 
 
@@ -294,20 +248,13 @@ def test_whatever_is_sent_is_either_refused_in_a_sentence_or_fits_the_model(kind
 @settings(deadline=None, max_examples=100)
 @given(data=st.data(), rows=st.integers(1, MOST), tags=st.booleans())
 def test_every_request_that_is_right_is_taken(data, rows, tags):
-    latents = data.draw(
-        st.lists(st.floats(width=32, allow_nan=False, allow_infinity=False), min_size=5 * rows, max_size=5 * rows)
-    )
-    chosen = data.draw(
-        st.lists(st.sets(st.integers(1, 4), max_size=3) if tags else st.integers(0, 2), min_size=rows, max_size=rows)
-    )
+    numbers = st.floats(width=32, allow_nan=False, allow_infinity=False)
+    latents = data.draw(st.lists(numbers, min_size=5 * rows, max_size=5 * rows))
+    label = st.sets(st.integers(1, 4), max_size=3) if tags else st.integers(0, 2)
+    chosen = data.draw(st.lists(label, min_size=rows, max_size=rows))
     labels = [sorted(row) + [0] * (3 - len(row)) for row in chosen] if tags else chosen
-    by_number = Tensor("INT32", list(np.shape(labels)), np.ravel(labels).tolist())
-    by_name = names(
-        *(",".join(TAGS.names[tag - 1] for tag in row) for row in chosen)
-        if tags
-        else (ANIMALS.names[label] for label in chosen)
-    )
-    for label in (by_number, by_name):
+    texts = [",".join(TAGS.names[tag - 1] for tag in row) if tags else ANIMALS.names[row] for row in chosen]
+    for label in (Tensor("INT32", list(np.shape(labels)), np.ravel(labels).tolist()), names(*texts)):
         found = generator({"latent": Tensor("FP32", [rows, 5], latents), "label": label}, "tags" if tags else "classes")
         assert np.array_equal(found[0].ravel(), np.float32(latents)) and found[1].tolist() == labels
 
@@ -434,16 +381,6 @@ def test_a_cancelled_request_is_skipped(staying):
     asyncio.run(ask())
 
 
-@pytest.mark.parametrize("failure", [ValueError("no such file"), SystemExit(3), KeyboardInterrupt()])
-def test_a_model_that_cannot_be_opened_raises_at_once(failure):
-    def open_model():
-        raise failure
-
-    with pytest.raises(type(failure)) as caught:
-        asyncio.run(compute(open_model))
-    assert caught.value is failure
-
-
 def test_abandoned_requests_are_answered_at_once_also_while_the_rows_are_computed():
     async def ask():
         model = Recording(opened=False)
@@ -453,13 +390,26 @@ def test_abandoned_requests_are_answered_at_once_also_while_the_rows_are_compute
         await model.busy()
         batcher.abandon()
         for task in (*tasks[:-1], *await asked(batcher, rows_of(9, 1))):
-            with pytest.raises(Ended):
+            with pytest.raises(RequestError, match="the server ends"):
                 await task
         model.held.set()
         await compute(lambda: None)  # behind what is computed
         assert len(model.rows) == 1, "what nobody waits for is not computed"
 
     asyncio.run(ask())
+
+
+def test_what_was_answered_is_not_kept():
+    async def ask():
+        batcher, arrays = Batcher(Recording(), MOST), rows_of(1, 1)
+        sent = weakref.ref(arrays[0])
+        await batcher.submit(arrays)
+        await asyncio.sleep(0.01)
+        del arrays
+        gc.collect()
+        return sent() is None
+
+    assert asyncio.run(ask())
 
 
 def test_of_several_models_one_at_a_time_computes():
@@ -481,12 +431,14 @@ def test_of_several_models_one_at_a_time_computes():
     assert together == [1] * 60
 
 
-def test_a_model_is_opened_in_the_thread_that_runs_it():
+def test_a_model_is_opened_in_the_thread_that_runs_it_and_what_it_raises_is_raised():
     model = Recording()
 
     async def ask():
         opened_in = await compute(threading.get_ident)
         await Batcher(model, MOST).submit(rows_of(1, 1))
+        with pytest.raises(SystemExit):
+            await compute(sys.exit, 3)
         return {opened_in}
 
     assert asyncio.run(ask()) == model.threads

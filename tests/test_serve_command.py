@@ -7,57 +7,41 @@ import importlib.util
 import json
 import re
 import shutil
-import signal
 import socket
 import subprocess
 import sys
 import time
 
 import mindspore  # noqa: F401  before tritonclient: it needs a protobuf of its own choice
-import numpy as np
 import pytest
 from helpers.bundles import write_conditional
 from helpers.commands import HANGS, environment, refused_here, run
-from helpers.servers import INFER, end, free_ports, serving, tensor, wait_until
+from helpers.servers import INFER, end, free_ports, serve_command, serving, tensor
 from starlette.datastructures import Headers
 
 from ms_gan.cli import serve
-from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.inference_request import RequestError
 from ms_gan.files import write_checksums
-from ms_gan.sampling import seeded_inputs
 
 pytestmark = pytest.mark.usefixtures("device")
 
 
-@pytest.fixture(scope="module")
-def bundle(conditional_folder):
-    return Bundle(conditional_folder)
-
-
-@pytest.mark.parametrize("number", [signal.SIGTERM, pytest.param(signal.SIGINT, marks=pytest.mark.slow)])
-def test_a_signal_ends_it_with_status_0_and_frees_its_ports(number, conditional_folder, tmp_path):
-    with serving(conditional_folder, tmp_path / "log", "--format", "onnx") as server:
-        server.draw(tensor("seed", "INT64", [1]))
-        assert end(server.process, number) == 0, server.log.read_text()
-    for port in (server.http, server.grpc):
-        with socket.socket() as probe:
-            assert probe.connect_ex((server.host, port)) != 0
-    assert "Traceback" not in server.log.read_text(), "who stops it on purpose wants no stack"
-
-
 @pytest.mark.parametrize(
     "sent",
-    ["POST ", f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"],
-    ids=["half a head", "half a body"],
+    ["", "POST ", f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{"],
+    ids=["nothing", "half a head", "half a body"],
 )
-def test_a_client_that_stalls_does_not_keep_it_from_ending(sent, conditional_folder, tmp_path):
+def test_a_signal_ends_it_with_status_0_and_frees_its_ports_whatever_a_client_does(sent, conditional_folder, tmp_path):
     with serving(conditional_folder, tmp_path / "log", "--format", "onnx") as server:
+        server.draw(tensor("seed", "INT64", [1]))
         with socket.create_connection((server.host, server.http)) as connection:
             connection.sendall(sent.encode())
             time.sleep(0.5)
             assert end(server.process) == 0, server.log.read_text()
-    assert "Traceback" not in server.log.read_text()
+    for port in (server.http, server.grpc):
+        with socket.socket() as probe:
+            assert probe.connect_ex((server.host, port)) != 0
+    assert "Traceback" not in server.log.read_text(), "who stops it on purpose wants no stack"
 
 
 def test_a_body_that_stops_on_its_way_gets_408_and_a_sentence(monkeypatch):
@@ -87,32 +71,26 @@ class Failing:
 FAILED = "the server failed at this request; its log says how"
 
 
-def test_where_the_server_itself_fails_it_says_so_and_its_log_says_how(tmp_path):
+def test_where_the_server_itself_fails_it_says_so_and_its_log_says_how(tmp_path, caplog):
+    import grpc
+    from tritonclient.grpc import service_pb2, service_pb2_grpc
+
+    from ms_gan.delivery.grpc_service import grpc_server
     from ms_gan.delivery.rest import rest_app
     from ms_gan.delivery.served_model import ServedModels
 
-    sent, app = [], rest_app(tmp_path, ServedModels([Failing()]), 100)
+    sent, models, (port,) = [], ServedModels([Failing()]), free_ports(1)
     scope = {"type": "http", "method": "GET", "path": "/v2/models/generator", "query_string": b"", "headers": []}
 
     async def send(message):
         sent.append(message)
 
     with pytest.raises(ArithmeticError):  # which the HTTP server writes into the log
-        asyncio.run(app(scope, None, send))
+        asyncio.run(rest_app(tmp_path, models, 100)(scope, None, send))
     assert sent[0]["status"] == 500 and json.loads(sent[1]["body"]) == {"error": FAILED}
 
-
-def test_over_grpc_too(caplog):
-    import grpc
-    from tritonclient.grpc import service_pb2, service_pb2_grpc
-
-    from ms_gan.delivery.grpc_service import grpc_server
-    from ms_gan.delivery.served_model import ServedModels
-
-    (port,) = free_ports(1)
-
     async def ask():
-        server = grpc_server(ServedModels([Failing()]), "127.0.0.1", port, 1000)
+        server = grpc_server(models, "127.0.0.1", port, 1000)
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
@@ -151,7 +129,7 @@ def test_a_name_or_an_address_of_ipv6_is_served(host, url, conditional_folder, t
         ports = ("--http-port", server.http, "--grpc-port", *free_ports(1))
         taken = run("serve", conditional_folder, "--host", host, *ports, status=2).stderr
         assert taken.startswith(f"error: {url}:{server.http} cannot be listened on (")
-        assert taken.endswith("); choose another port with --http-port\n") and taken.count("\n") == 1
+        assert taken.endswith("); choose another port with --http-port, or another address with --host\n")
 
 
 def test_without_a_format_it_serves_what_the_bundle_holds(tmp_path):
@@ -164,14 +142,6 @@ def test_without_a_format_it_serves_what_the_bundle_holds(tmp_path):
 
 MODEL_FILES = ("generator.mindir", "encoder.mindir", "generator/1/generator.onnx", "encoder/1/encoder.onnx")
 CHECKED = ("contract.json", *MODEL_FILES)
-COVERED = (
-    *CHECKED,
-    "README.md",
-    "samples.png",
-    "settings.json",
-    *(f"{model}/config.pbtxt" for model in ("generator", "encoder")),
-    *(f"{model}/model-settings.json" for model in ("generator", "encoder")),
-)
 
 
 def wrong_byte(name, place):
@@ -190,7 +160,7 @@ def contract_with(change, part=lambda contract: contract["models"]):
         contract = json.loads((folder / "contract.json").read_text())
         change(part(contract))
         (folder / "contract.json").write_text(json.dumps(contract))
-        write_checksums(folder, COVERED)
+        write_checksums(folder)
 
     return rewrite
 
@@ -199,23 +169,15 @@ def of_tensor(model, side, which, **change):
     return lambda models: models[model][side][which].update(change)
 
 
-def longer_latents(models):
-    for output in models["encoder"]["outputs"]:
-        output["shape"] = ["batch", 7]
-
-
 DISAGREEING = {
     "a smaller latent": of_tensor("generator", "inputs", 0, shape=["batch", 5]),
-    "a larger latent": of_tensor("generator", "inputs", 0, shape=["batch", 7]),
     "larger images": of_tensor("generator", "outputs", 0, shape=["batch", 3, 32, 32]),
-    "grey images": of_tensor("generator", "outputs", 0, shape=["batch", 1, 16, 16]),
-    "fewer tags": of_tensor("generator", "inputs", 1, shape=["batch", 2]),
     "more tags": lambda models: [facts["inputs"][1].update(shape=["batch", 4]) for facts in models.values()],
     "an encoder of larger images": of_tensor("encoder", "inputs", 0, shape=["batch", 3, 32, 32]),
-    "an encoder of longer latents": longer_latents,
+    "an encoder of longer latents": of_tensor("encoder", "outputs", 1, shape=["batch", 7]),
     "an encoder that is the generator": lambda models: models["encoder"].update(files=models["generator"]["files"]),
 }
-SLOW_TO_OPEN = ("a larger latent", "larger images", "an encoder of longer latents")  # of MindIR these are enough
+SLOW_TO_OPEN = ("larger images", "an encoder of longer latents")  # of MindIR these are enough
 
 
 def with_labels(names):
@@ -229,12 +191,15 @@ def with_labels(names):
     return contract_with(change, lambda contract: contract)
 
 
-COUNTS = {6: lambda names: [*names, "salt"], 4: lambda names: names[:-1], 2: lambda names: names[:-3]}
+def nothing(folder):
+    """Leave the bundle as it is: what is wrong is said by the options."""
+
+
 REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what the line names
     **{
         f"{name}: a wrong byte near its {where}": (wrong_byte(name, place), [], name)
         for name in CHECKED
-        for where, place in (("start", 0.05), ("middle", 0.5), ("end", 0.95))
+        for where, place in (("start", 0.05), ("end", 0.95))
     },
     **{f"no {name}": (lambda folder, name=name: (folder / name).unlink(), [], name) for name in CHECKED},
     **{
@@ -244,13 +209,11 @@ REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what
         if form == "onnx" or what in SLOW_TO_OPEN
     },
     **{
-        f"{count} labels, {form}": (
-            with_labels(names),
-            ["--format", form],
-            f"knows another number of labels than the {count}",
+        f"{what}, {form}": (with_labels(names), ["--format", form], "knows another number of labels than the ")
+        for what, names, form in (
+            ("more labels", lambda labels: [*labels, "one more"], "mindir"),
+            ("fewer labels", lambda labels: labels[:-1], "onnx"),
         )
-        for count, names in COUNTS.items()
-        for form in ("mindir", "onnx")
     },
     "a wrong field": (
         contract_with(of_tensor("encoder", "inputs", 0, range=[1.0, 0.0])),
@@ -262,25 +225,16 @@ REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what
         ["--format", "onnx"],
         "holds no onnx, only mindir; export it again with --format onnx",
     ),
+    "batches too large": (nothing, ["--max-batch", "86999"], "set --max-batch for this bundle to at most 86998"),
+    "one port for two": (nothing, ["--http-port", "{free}", "--grpc-port", "{free}"], "choose two"),
     **{
-        f"batches of {size}": (
-            lambda folder: None,
-            ["--max-batch", size],
-            "set --max-batch for this bundle to at most 86998",
-        )
-        for size in ("86999", "9" * 200)
-    },
-    "one port for two": (lambda folder: None, ["--http-port", "{free}", "--grpc-port", "{free}"], "choose two"),
-    **{
-        f"{host} that is not here": (lambda folder: None, ["--host", host], "give --host an address of this machine")
+        f"{host} that is not here": (nothing, ["--host", host], "or another address with --host")
         for host in ("203.0.113.1", "2001:db8::1")
     },
     **{
-        f"{host} that is none": (lambda folder: None, ["--host", host], "no name or address that this machine knows")
-        for host in ("no such host", "", "1.2.3.4.5", "::g", "a" * 300)
+        f"{host[:20]} that is none": (nothing, ["--host", host], "no name or address that this machine knows")
+        for host in ("no such host", "", "::g", "a" * 300)
     },
-    "no folder, and a format": (shutil.rmtree, ["--format", "onnx"], "not a bundle"),
-    "an empty folder": (lambda folder: [shutil.rmtree(folder), folder.mkdir()], [], "not a bundle"),
     "no folder": (shutil.rmtree, [], "not a bundle"),
 }
 OPENING = r"opening [^\n]+ as (?:mindir|onnx)\n"  # what takes seconds is announced
@@ -312,25 +266,10 @@ def lines(autoencoder_folder, tmp_path_factory):
         shutil.copytree(autoencoder_folder, folders / str(number))
         spoil(folders / str(number))
         http, remote = free_ports(2)
-        commands.append(
-            [
-                "serve",
-                str(folders / str(number)),
-                "--http-port",
-                str(http),
-                "--grpc-port",
-                str(remote),
-                *(option.format(free=http) for option in options),
-            ]
-        )
-    done = subprocess.run(
-        [sys.executable, "-c", SERVE],
-        input=json.dumps(commands),
-        env=environment(),
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-    )
+        command = serve_command(folders / str(number), http, remote, *(option.format(free=http) for option in options))
+        commands.append(list(map(str, command[3:])))
+    asked = {"input": json.dumps(commands), "env": environment(), "capture_output": True, "text": True}
+    done = subprocess.run([sys.executable, "-c", SERVE], timeout=HANGS, **asked)
     assert done.returncode == 0, done.stderr
     return dict(zip(REFUSED_BUNDLES, map(json.loads, done.stdout.splitlines())))
 
@@ -345,7 +284,7 @@ def test_an_unusable_bundle_is_refused_in_one_line(what, lines):
 
 def test_a_process_that_refuses_says_nothing_else(autoencoder_folder, tmp_path):
     shutil.copytree(autoencoder_folder, tmp_path / "bundle")
-    contract_with(DISAGREEING["a larger latent"])(tmp_path / "bundle")
+    contract_with(DISAGREEING["a smaller latent"])(tmp_path / "bundle")
     done = run("serve", tmp_path / "bundle", status=2)
     assert re.fullmatch(rf"{OPENING}error: [^\n]+\n", done.stderr), done.stderr
 
@@ -356,40 +295,3 @@ def test_without_a_package_one_line_says_so(package, conditional_folder, monkeyp
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == package else find(name))
     line = refused_here(capsys, "serve", conditional_folder)
     assert re.fullmatch(rf"error: {package} is not installed; [^\n]*requirements-serve.txt\n", line)
-
-
-@pytest.mark.slow
-def test_mlservers_own_command_serves_a_bundle_too(conditional_folder, bundle, tmp_path):
-    line = re.search(r"^.*mlserver start \.$", (conditional_folder / "README.md").read_text(encoding="utf-8"), re.M)[0]
-    http, remote, metrics = free_ports(3)
-    log = tmp_path / "log"
-    with open(log, "wb") as output:
-        process = subprocess.Popen(
-            ["bash", "-c", line],
-            cwd=conditional_folder,
-            stdout=output,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-            env=environment(
-                MLSERVER_HTTP_PORT=str(http),
-                MLSERVER_GRPC_PORT=str(remote),
-                MLSERVER_METRICS_PORT=str(metrics),
-                MLSERVER_HOST="127.0.0.1",
-            ),
-        )
-    try:
-        wait_until(lambda: "Loaded model" in log.read_text(), process, log)
-        body = json.dumps({"inputs": [tensor("seed", "INT64", [3]), tensor("label", "BYTES", ["4"])]})
-        done = subprocess.run(
-            ["curl", "-s", "-H", "Content-Type: application/json", "-d", body, f"http://127.0.0.1:{http}{INFER}"],
-            capture_output=True,
-            text=True,
-            timeout=HANGS,
-        )
-        (output,) = json.loads(done.stdout)["outputs"]
-        expected = bundle.draw(seeded_inputs(bundle.latent, 1, 3, np.int32([4])))
-        assert np.array_equal(np.float32(output["data"]), expected.ravel())
-        assert end(process, group=True) in (0, -signal.SIGTERM)
-    finally:
-        if process.poll() is None:
-            end(process, signal.SIGKILL, group=True)

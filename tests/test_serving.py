@@ -41,6 +41,11 @@ def bundle(conditional_folder):
 
 
 @pytest.fixture(scope="module")
+def autoencoder(autoencoder_folder):
+    return Bundle(autoencoder_folder)
+
+
+@pytest.fixture(scope="module")
 def server(conditional_folder, tmp_path_factory):
     with serving(conditional_folder, tmp_path_factory.mktemp("server") / "log") as started:
         yield started
@@ -51,11 +56,6 @@ def onnx_server(conditional_folder, tmp_path_factory):
     options = ("--format", "onnx", "--max-batch", 16)
     with serving(conditional_folder, tmp_path_factory.mktemp("onnx") / "log", *options, host="127.0.0.2") as started:
         yield started
-
-
-@pytest.fixture(scope="module")
-def autoencoder(autoencoder_folder):
-    return Bundle(autoencoder_folder)
 
 
 @pytest.fixture(scope="module")
@@ -171,15 +171,12 @@ def test_the_index_lists_models_with_their_versions(server, stub):
     assert [(each.name, each.version, each.state) for each in listed] == [("generator", "1", "READY")]
 
 
-def test_it_listens_where_it_is_told_to_and_nowhere_else(server, onnx_server):
+def test_it_listens_where_it_is_told_to_and_says_so(server, onnx_server):
     for each in (server, onnx_server):
         for host in ("127.0.0.1", "127.0.0.2"):
             for port in (each.http, each.grpc):
                 with socket.socket() as probe:
                     assert (probe.connect_ex((host, port)) == 0) == (host == each.host), (host, port)
-
-
-def test_the_line_that_says_where_it_serves(server):
     line = next(line for line in server.log.read_text().splitlines() if line.startswith("serving "))
     assert line == (
         f"serving acgan, step 1,234, as mindir: page and REST at http://127.0.0.1:{server.http}/, "
@@ -268,13 +265,13 @@ def test_a_packed_request_is_unpacked(server, bundle):
         ("gzip", gzip.compress(body)),
         ("GZIP", b"".join(map(gzip.compress, halves))),
         ("deflate", zlib.compress(body)),
-        ("deflate", b"".join(map(zlib.compress, halves))),
         ("identity", body),
+        ("", body),
     ):
         status, answer = server.ask(INFER, packed, Content_Encoding=name)
         assert status == 200, answer
         assert np.array_equal(np.float32(answer["outputs"][0]["data"]), seeded(bundle, 3, [4])[1].ravel())
-    for name in ("br", "gzip, gzip", "", "x" * 5000):
+    for name in ("br", "gzip, gzip", "x" * 5000):
         status, answer = server.ask(INFER, body, Content_Encoding=name)
         assert status == 415 and "gzip or deflate" in one_sentence(answer["error"])
 
@@ -317,26 +314,22 @@ def test_from_an_image_through_its_latent_to_an_image_with_other_tags(kind, auto
 
 # what it refuses; that everything wrong with tensors is found, test_requests.py proves
 
-REFUSED = {  # inputs, and what the sentence names
-    "no inputs": ([], "no inputs"),
-    "an input twice": ([SEED, SEED], "twice"),
-    "an input twice, of two lines": ([tensor("a\nb", "INT64", [1])] * 2, "twice"),
-    "latent and seed": ([SEED, LABEL, tensor("latent", "FP32", [0.0] * 100, [1, 100])], "not both"),
-    "a latent of another size": ([LABEL, tensor("latent", "FP32", [0.0] * 99, [1, 99])], "shape [n, 100], not [1, 99]"),
-    "a negative shape": ([LABEL, tensor("latent", "FP32", [0.0] * 100, [-1, 100])], "latent"),
-    "an enormous shape": ([LABEL, tensor("latent", "FP32", [0.0] * 100, [2**62, 100])], "latent has 100 elements"),
-    "too many images": ([tensor("num", "INT32", [65])], "asks for 65 images; this server takes at most 64"),
-    "no such name": ([tensor("label", "BYTES", ["cat"])], "there is no class 'cat'; send one of 0, 1"),
-    "numbers that overflow": ([LABEL, tensor("latent", "FP32", [3e38, -3e38] * 50, [1, 100])], "not finite"),
-}
+REFUSED = [  # inputs, and what the sentence names
+    ([], "no inputs"),
+    ([SEED, SEED], "twice"),
+    ([LABEL, tensor("latent", "FP32", [0.0] * 99, [1, 99])], "must have the shape [n, 100], not [1, 99]"),
+    ([LABEL, tensor("latent", "FP32", [0.0] * 100, [2**62, 100])], "latent has 100 elements"),
+    ([tensor("num", "INT32", [65])], "asks for 65 images; this server takes at most 64"),
+    ([tensor("label", "BYTES", ["cat"])], "there is no class 'cat'; send one of 0, 1"),
+    ([LABEL, tensor("latent", "FP32", [3e38, -3e38] * 50, [1, 100])], "not finite"),
+]
 
 
-@pytest.mark.parametrize("what", REFUSED)
-def test_a_request_that_cannot_be_answered_gets_the_same_sentence_over_rest_and_grpc(what, server, stub, goes_on):
-    inputs, named = REFUSED[what]
-    status, answer = server.ask(INFER, {"inputs": inputs})
-    assert (status, list(answer)) == (400, ["error"]) and named in one_sentence(answer["error"])
-    assert refused(stub.ModelInfer, request_of(inputs)) == answer["error"]
+def test_a_request_that_cannot_be_answered_gets_the_same_sentence_over_rest_and_grpc(server, stub, goes_on):
+    for inputs, named in REFUSED:
+        status, answer = server.ask(INFER, {"inputs": inputs})
+        assert (status, list(answer)) == (400, ["error"]) and named in one_sentence(answer["error"])
+        assert refused(stub.ModelInfer, request_of(inputs)) == answer["error"]
 
 
 def test_an_encoder_tells_of_itself_and_refuses(autoencoder_server):
@@ -344,81 +337,9 @@ def test_an_encoder_tells_of_itself_and_refuses(autoencoder_server):
     assert [each["name"] for each in told["inputs"]] == ["image", "label"]
     assert [each["name"] for each in told["outputs"]] == ["mean", "log_variance"]
     image = tensor("image", "FP32", [0.0] * 768, [1, 3, 16, 16])
-    for inputs, named in (
-        ([SEED], "no input 'seed'"),
-        ([image], "label is missing"),
-        ([image, tensor("label", "BYTES", ["basil,basli"])], "did you mean basil?"),
-    ):
+    for inputs, named in (([image], "label is missing"), ([image, tensor("label", "BYTES", ["basli"])], "mean basil?")):
         status, answer = autoencoder_server.ask("/v2/models/encoder/infer", {"inputs": inputs})
         assert status == 400 and named in one_sentence(answer["error"])
-
-
-BODIES = {  # what is no request at all
-    "nothing": b"",
-    "no JSON": b"x",
-    "half of it": b'{"inputs": [',
-    "not a number": b'{"inputs": [NaN]}',
-    "no text": b"\xff\xfe\x00",
-    "a list": [],
-    "a number": 3,
-    "an empty one": {},
-    "inputs that are none": {"inputs": 3},
-    "an input that is none": {"inputs": [3]},
-    "an input without anything": {"inputs": [{}]},
-    "no shape": {"inputs": [{"name": "seed", "datatype": "INT64", "data": [1]}]},
-    "no data": {"inputs": [{"name": "seed", "datatype": "INT64", "shape": [1]}]},
-    "an unknown type": {"inputs": [tensor("seed", "INT65", [1])]},
-    "a shape of words": {"inputs": [tensor("seed", "INT64", [1], ["one"])]},
-    "a shape of halves": {"inputs": [tensor("seed", "INT64", [1], [0.5])]},
-    "a shape beyond 64 bits": {"inputs": [tensor("seed", "INT64", [1], [10**30])]},
-    "no numbers": {"inputs": [tensor("seed", "INT64", None, [1])]},
-    "words for numbers": {"inputs": [tensor("seed", "INT64", ["one"])]},
-    "words for latents": {"inputs": [LABEL, tensor("latent", "FP32", ["one"] * 100, [1, 100])]},
-    "a dictionary for numbers": {"inputs": [tensor("seed", "INT64", {"one": 1}, [1])]},
-    "a seed beyond 64 bits": {"inputs": [tensor("seed", "INT64", [10**30])]},
-    "a deep nest": b'{"inputs": [{"name": "seed", "datatype": "INT64", "shape": [1], "data": ['
-    + b"[" * 900
-    + b"]" * 900
-    + b"]}]}",
-    "a deeper nest": b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
-    "an unknown output": {"inputs": [SEED], "outputs": [{"name": "sound"}]},
-    "an output without a name": {"inputs": [SEED], "outputs": [{}]},
-    "an output again and again": {"inputs": [SEED], "outputs": [{"name": "latent"}] * 300},
-    "an id that is a number": b'{"id": 3, "inputs": [%s]}' % json.dumps(SEED).encode(),
-    "an id that is a list": b'{"id": [], "inputs": [%s]}' % json.dumps(SEED).encode(),
-    "an id that is no text": b'{"id": "\\ud800", "inputs": [%s]}' % json.dumps(SEED).encode(),
-}
-
-
-@pytest.mark.parametrize("what", BODIES)
-def test_what_is_no_request_gets_400_and_a_sentence(what, server, goes_on):
-    status, answer = server.ask(INFER, BODIES[what])
-    assert (status, list(answer)) == (400, ["error"]) and one_sentence(answer["error"])
-
-
-RAW = {  # of one seed, int64: how its bytes may be wrong
-    "too few bytes": ([SEED], [b"abc"]),
-    "too many bytes": ([SEED], [bytes(24)]),
-    "no bytes": ([SEED], [b""]),
-    "fewer than inputs": ([SEED, LABEL], [bytes(8)]),
-    "more than inputs": ([SEED], [bytes(8), bytes(8)]),
-    "a text cut off": ([tensor("label", "BYTES", ["1"])], [b"\5\0\0\0ab"]),
-    "a text of 4 GB": ([tensor("label", "BYTES", ["1"])], [b"\xff\xff\xff\xff"]),
-    "a length cut off": ([tensor("label", "BYTES", ["1"])], [b"\1\0"]),
-    "no text": ([tensor("label", "BYTES", ["1"])], [b"\2\0\0\0\xff\xfe"]),
-    "an enormous shape": ([tensor("latent", "FP32", [], [2**62, 100])], [bytes(400)]),
-    "a negative shape": ([tensor("latent", "FP32", [], [-1, 100])], [bytes(400)]),
-    "half precision": ([tensor("latent", "FP16", [], [1, 100])], [bytes(200)]),
-    "truth": ([tensor("seed", "BOOL", [], [1])], [b"\1"]),
-    "an unknown type": ([tensor("seed", "INT65", [], [1])], [bytes(8)]),
-    "no type": ([tensor("seed", "", [], [1])], [bytes(8)]),
-    "not a number": ([LABEL, tensor("latent", "FP32", [], [1, 100])], [bytes(4), b"\0\0\xc0\x7f" * 100]),
-}
-
-
-@pytest.mark.parametrize("what", RAW)
-def test_raw_contents_that_do_not_fit_get_invalid_argument_and_a_sentence(what, stub, goes_on):
-    refused(stub.ModelInfer, request_of(*RAW[what]))
 
 
 def binary(datatype, size, name="seed", shape=(1,)):
@@ -427,45 +348,68 @@ def binary(datatype, size, name="seed", shape=(1,)):
     return json.dumps({"inputs": [given]}).encode()
 
 
+NEST = b'{"inputs": [{"name": "seed", "datatype": "INT64", "shape": [1], "data": [%s]}]}' % (b"[" * 900 + b"]" * 900)
+BODIES = {  # what is no request at all
+    "nothing": b"",
+    "no JSON": b"x",
+    "not a number": b'{"inputs": [NaN]}',
+    "a list": [],
+    "an empty one": {},
+    "an input that is none": {"inputs": [3]},
+    "no shape": {"inputs": [{"name": "seed", "datatype": "INT64", "data": [1]}]},
+    "no data": {"inputs": [{"name": "seed", "datatype": "INT64", "shape": [1]}]},
+    "a shape beyond 64 bits": {"inputs": [tensor("seed", "INT64", [1], [10**30])]},
+    "a deep nest": NEST,
+    "a deeper nest": b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
+    "an unknown output": {"inputs": [SEED], "outputs": [{"name": "sound"}]},
+    "an output without a name": {"inputs": [SEED], "outputs": [{}]},
+    "an id that is a number": b'{"id": 3, "inputs": [%s]}' % json.dumps(SEED).encode(),
+    "an id that is no text": b'{"id": "\\ud800", "inputs": [%s]}' % json.dumps(SEED).encode(),
+}
 EIGHT = bytes(8)
 BINARY = {  # JSON, what lies behind it, and how long the JSON is said to be where that is not true
     "nothing behind": (binary("INT64", 8), b""),
-    "less than it says": (binary("INT64", 8), b"abc"),
     "more than it says": (binary("INT64", 8), bytes(16)),
     "no multiple of its type": (binary("INT64", 6), bytes(6)),
-    "more than its shape": (binary("INT64", 16), bytes(16)),
     "less than its shape": (binary("INT64", 8, shape=(2,)), EIGHT),
     "a size below zero": (binary("INT64", -1), EIGHT),
-    "half a size": (binary("INT64", 0.5), EIGHT),
-    "a size of words": (binary("INT64", "8"), EIGHT),
-    "a size beyond all": (binary("INT64", 10**30), EIGHT),
-    "no type": (binary("INT65", 8), EIGHT),
     "a list as type": (binary([], 8), EIGHT),
-    "truth": (binary("BOOL", 1), b"\1"),
     "a text cut off": (binary("BYTES", 5, "label"), b"\2\0\0\0" + b"1"),
-    "a length cut off": (binary("BYTES", 2, "label"), b"\1\0"),
-    "no text": (binary("BYTES", 6, "label"), b"\2\0\0\0\xff\xfe"),
-    "not a number": (binary("FP32", 400, "latent", (1, 100)), b"\0\0\xc0\x7f" * 100),
-    "no JSON": (b"x" * 9, EIGHT),
-    "a list": (b"[]", b""),
-    "a deep nest": (b"[" * 100_000, b""),
+    "binary, and not a number": (binary("FP32", 400, "latent", (1, 100)), b"\0\0\xc0\x7f" * 100),
     "a nest that can just be read": (b'{"inputs": [], "x": ' + b"[" * 980 + b"]" * 980 + b"}", b""),
-    "inputs that are none": (b'{"inputs": [3]}', b""),
-    "no inputs": (b"{}", EIGHT),
-    "parameters that are none": (binary("INT64", 8).replace(b'{"binary_data_size": 8}', b"3"), EIGHT),
-    **{f"a length of {length[:8]!r}": (binary("INT64", 8), EIGHT, length) for length in ("x", "", "0", "-8", "1.5")},
-    **{f"a length of {length[:8]!r}": (binary("INT64", 8), EIGHT, length) for length in ("100000", "1" * 5000)},
+    **{f"a length of {length[:8]!r}": (binary("INT64", 8), EIGHT, length) for length in ("x", "-8", "1" * 5000)},
 }
 
 
-@pytest.mark.parametrize("what", BINARY)
-def test_binary_tensors_that_do_not_fit_get_400_and_a_sentence(what, server, goes_on):
-    head, rest, *length = BINARY[what]
-    status, answer = server.ask(INFER, head + rest, Inference_Header_Content_Length=(length or [str(len(head))])[0])
+@pytest.mark.parametrize("what", [*BODIES, *BINARY])
+def test_what_is_no_request_gets_400_and_a_sentence(what, server, goes_on):
+    if what in BODIES:
+        status, answer = server.ask(INFER, BODIES[what])
+    else:
+        head, rest, *length = BINARY[what]
+        status, answer = server.ask(INFER, head + rest, Inference_Header_Content_Length=(length or [str(len(head))])[0])
     assert (status, list(answer)) == (400, ["error"]) and one_sentence(answer["error"])
 
 
-@pytest.mark.parametrize("version", ["2", "0", "01", "-1", "latest", "1.0"])
+RAW = [  # of one seed, int64: how its bytes may be wrong
+    ([SEED], b"abc"),
+    ([SEED], b""),
+    ([SEED], bytes(8), bytes(8)),
+    ([tensor("label", "BYTES", ["1"])], b"\5\0\0\0ab"),
+    ([tensor("label", "BYTES", ["1"])], b"\1\0"),
+    ([tensor("latent", "FP32", [], [2**62, 100])], bytes(400)),
+    ([tensor("seed", "BOOL", [], [1])], b"\1"),
+    ([tensor("seed", "", [], [1])], bytes(8)),
+    ([LABEL, tensor("latent", "FP32", [], [1, 100])], bytes(4), b"\0\0\xc0\x7f" * 100),
+]
+
+
+def test_raw_contents_that_do_not_fit_get_invalid_argument_and_a_sentence(stub, goes_on):
+    for inputs, *raw in RAW:
+        refused(stub.ModelInfer, request_of(inputs, raw))
+
+
+@pytest.mark.parametrize("version", ["2", "01", "latest"])
 def test_another_version_is_not_there(version, server, stub):
     for path, method in (("", "GET"), ("/ready", "GET"), ("/infer", "POST")):
         body = {"inputs": [SEED]} if method == "POST" else None
@@ -482,7 +426,6 @@ def test_another_version_is_not_there(version, server, stub):
         ("/v2/models/absent/infer", "POST", 404),
         ("/v2/models/generator/infer", "GET", 405),
         ("/v2/models/generator/infer_stream", "POST", 404),
-        ("/v2/models/generator/generate_stream", "POST", 404),
         ("/absent", "GET", 404),
         ("/../contract.json", "GET", 404),
         ("/generator.mindir", "GET", 404),
@@ -496,7 +439,7 @@ def test_what_is_not_there_is_not_served(path, method, status, server):
 def test_over_grpc_too_what_is_not_there_is_refused(stub, goes_on):
     assert "absent" in refused(stub.ModelInfer, request_of([SEED], model="absent"), GONE)
     assert "no output 'sound'" in refused(stub.ModelInfer, request_of([SEED], outputs=["sound"]))
-    assert "image is asked for twice" in refused(stub.ModelInfer, request_of([SEED], outputs=["image"] * 300))
+    assert "the output image is there twice" in refused(stub.ModelInfer, request_of([SEED], outputs=["image"] * 300))
     refused(stub.ModelInfer, request_of(model=""), GONE, INVALID)
     mixed = request_of([SEED])
     mixed.inputs[0].contents.fp32_contents.append(1.0)
@@ -509,35 +452,18 @@ def test_over_grpc_too_what_is_not_there_is_refused(stub, goes_on):
 
 
 LONG = "long\n" * 2000  # longer than an error over gRPC may be
-LONG_REQUESTS = (  # inputs, and outputs
-    ([tensor(LONG, "INT64", [1])], []),
-    ([tensor(LONG, "INT64", [1])] * 2, []),
-    ([tensor("seed", LONG, [1])], []),
-    ([SEED, tensor("label", "BYTES", [LONG])], []),
-    ([SEED], [LONG]),
-)
 
 
 def test_a_long_name_is_not_repeated_whole(server, stub):
-    for inputs, outputs in LONG_REQUESTS:
+    named = [SEED, tensor("label", "BYTES", [LONG])]
+    for inputs, outputs in (([tensor(LONG, "INT64", [1])], []), ([tensor("seed", LONG, [1])], []), (named, [LONG])):
         status, answer = server.ask(INFER, {"inputs": inputs, "outputs": [{"name": name} for name in outputs]})
         assert status == 400 and len(one_sentence(answer["error"])) < 500
         assert len(refused(stub.ModelInfer, request_of(inputs, outputs=outputs))) < 500
-    status, answer = server.ask(INFER, {"inputs": [tensor("seed", "INT64", [1], [10**18] * 32)]})
-    assert status == 400 and len(one_sentence(answer["error"])) < 900
-    for path, method in (
-        (f"/v2/models/{'long' * 200}/infer", "POST"),
-        (f"/{'long' * 200}", "GET"),
-        (f"/v2/models/generator/versions/{'long' * 200}/ready", "GET"),
-    ):
-        status, answer = server.ask(path, {"inputs": [SEED]} if method == "POST" else None, method)
+    for path in (f"/{'long' * 200}", f"/v2/models/{'long' * 200}", f"/v2/models/generator/versions/{'long' * 200}"):
+        status, answer = server.ask(path, method="GET")
         assert status == 404 and len(one_sentence(answer["error"])) < 300
-    for method, request in (
-        (stub.ModelInfer, request_of([SEED], model=LONG)),
-        (stub.ModelReady, service_pb2.ModelReadyRequest(name=LONG)),
-        (stub.ModelMetadata, service_pb2.ModelMetadataRequest(name=LONG)),
-    ):
-        assert len(refused(method, request, GONE)) < 300
+    assert len(refused(stub.ModelInfer, request_of([SEED], model=LONG), GONE)) < 300
 
 
 @pytest.mark.parametrize("kind", ["http", "grpc"])
@@ -550,17 +476,13 @@ def test_nobody_can_load_or_unload_what_is_served(kind, server, goes_on):
     client.close()
 
 
-@pytest.mark.parametrize(
-    "name",
-    ["", "one", "☃", "a\nb", "a\r\nSet-Cookie: b", "\0", "x" * 20_000],
-    ids=["empty", "short", "snowman", "two lines", "a header", "zero", "long"],
-)
-def test_the_id_of_a_request_comes_back_as_it_is(name, server, stub):
-    status, answer = server.ask(INFER, {"id": name, "inputs": [SEED, LABEL]})
-    assert (status, answer["id"]) == (200, name)
-    request = request_of([SEED, LABEL])
-    request.id = name
-    assert stub.ModelInfer(request, timeout=HANGS).id == name
+def test_the_id_of_a_request_comes_back_as_it_is(server, stub):
+    for name in ("", "☃", "a\r\nSet-Cookie: b", "\0", "x" * 20_000):
+        status, answer = server.ask(INFER, {"id": name, "inputs": [SEED, LABEL]})
+        assert (status, answer["id"]) == (200, name)
+        request = request_of([SEED, LABEL])
+        request.id = name
+        assert stub.ModelInfer(request, timeout=HANGS).id == name
 
 
 def test_a_body_of_100_megabytes_is_refused(server, stub, goes_on):
@@ -584,10 +506,12 @@ def test_a_small_body_that_unpacks_to_much_is_refused(server, goes_on):
         ("deflate", zlib.compress(bytes(100_000_000)), 413),
         ("gzip", b"no gzip", 400),
         ("gzip", gzip.compress(b"{}")[:-9], 400),
+        ("deflate", zlib.compress(b'{"inputs": []}')[:-4], 400),
     ):
         status, answer = server.ask(INFER, body, Content_Encoding=coding)
         assert status == expected and one_sentence(answer["error"])
-        assert status == 400 or re.search(r"more than [\d,]+ bytes", answer["error"])
+        told = "more than [0-9,]+ bytes" if status == 413 else f"the body is not packed as {coding}"
+        assert re.search(told, answer["error"])
     assert most_memory(server) < before + 200_000, "it was never unpacked whole"
 
 

@@ -40,7 +40,8 @@ def run(options: argparse.Namespace) -> int:
     from ms_gan import runtime
 
     runtime.import_mindspore()
-    from ms_gan.delivery.export import Exported, ParityError, export_bundle, files_of_earlier
+    from ms_gan.delivery.contract import CONTRACT
+    from ms_gan.delivery.export import WRITES, Exported, ParityError, export_bundle
     from ms_gan.delivery.formats import require_packages
     from ms_gan.runs.model import load_model
 
@@ -48,7 +49,8 @@ def run(options: argparse.Namespace) -> int:
     device = runtime.set_up(options.device_target or "auto", options.device_id or 0)
     model = load_model(options.checkpoint)
     folder = Path(options.output_dir) if options.output_dir else model.home / "export"
-    folder = free_folder(folder, files_of_earlier(folder), options.overwrite)
+    own = WRITES if (folder / CONTRACT).is_file() else ()  # only a bundle is replaced
+    folder = free_folder(folder, own, options.overwrite)
     note = model.maturity.note()
     origin = {
         "step": model.step,

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import argparse
 import shutil
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ms_gan.cli.options import add_device, add_format, add_label, chosen_labels, positive, seed
+from ms_gan.cli.options import add_device, add_format, add_label, add_seed, chosen_labels, positive
 from ms_gan.errors import Setting, UserError
 
 if TYPE_CHECKING:
@@ -25,13 +26,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     command.add_argument("bundle", metavar="BUNDLE", help="a folder that `export` wrote")
     command.add_argument("--num", type=positive, required=True, metavar="N", help="how many images")
-    command.add_argument(
-        "--seed",
-        type=seed,
-        default=1,
-        metavar="S",
-        help="which latents; the same seed draws the same images (default: 1)",
-    )
+    add_seed(command, "which latents; the same seed draws the same images")
     add_label(command)
     add_format(command)
     command.add_argument(
@@ -83,16 +78,26 @@ def run(options: argparse.Namespace) -> int:
 
 
 def _drawn(bundle: Bundle, count: int, seed: int, labels: np.ndarray | None) -> Iterator[np.ndarray]:
-    """Yield the images some at a time, float32 in [0, 1], N×C×H×W, and say on stderr how many are drawn."""
-    from ms_gan.delivery.progress import counting
+    """Yield the images some at a time, float32 in [0, 1], N×C×H×W, and say on stderr how many there are."""
+    from tqdm import tqdm
+
     from ms_gan.sampling import require_finite, seeded_chunks
 
-    with counting(count, "images") as add:
+    with tqdm(
+        total=count,
+        unit=" images",
+        delay=1,
+        mininterval=0.1 if sys.stderr.isatty() else 30,  # seconds
+        maxinterval=60,
+        leave=False,
+        dynamic_ncols=True,
+        bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left {rate_noinv_fmt}",
+    ) as bar:
         for inputs in seeded_chunks(bundle.latent, count, seed, labels):
             images = bundle.draw(inputs)
             require_finite(images, f"{bundle.folder}: the generator")
             yield images
-            add(len(images))
+            bar.update(len(images))
 
 
 def _require_room(output: Path, shape: tuple[int, ...], as_array: bool, columns: int, captioned: bool) -> None:

@@ -6,11 +6,15 @@ import argparse
 import importlib.util
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from ms_gan import runtime
+from ms_gan import runtime, signals
 from ms_gan.cli.faults import one_line
 from ms_gan.cli.options import add_device, add_format, port, positive
 from ms_gan.errors import UserError
+
+if TYPE_CHECKING:
+    from ms_gan.delivery.stopping import Stopping
 
 PACKAGES = ("fastapi", "grpc", "orjson", "tritonclient", "uvicorn")  # that only a server needs
 
@@ -42,27 +46,33 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def run(options: argparse.Namespace) -> int:
     """Serve until a signal ends it; return the exit status."""
-    from ms_gan.delivery.stopping import Stopping
+    from ms_gan.delivery.stopping import ASKING, Stopping
 
-    with Stopping() as stopping:
-        missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
-        if missing:
-            raise UserError(f"{missing[0]} is not installed", runtime.install_command(serving=True))
-        from ms_gan.delivery.address import listening_address
-        from ms_gan.delivery.contract import read_contract
-        from ms_gan.delivery.inference_request import most_body_bytes
-
-        # what can be refused at once comes before what takes seconds
-        folder = Path(options.bundle)
-        contract = read_contract(folder)
-        most_body_bytes(contract, options.max_batch)
-        file_format = options.format or contract.held_format
-        address = listening_address(options.host, {"http_port": options.http_port, "grpc_port": options.grpc_port})
-        print(one_line(f"opening {folder} as {file_format}"), file=sys.stderr, flush=True)
-        if file_format == "mindir":  # MindSpore comes before tritonclient: it needs the protobuf that it chooses itself
-            runtime.set_up(options.device_target or "auto", options.device_id or 0)
-        from ms_gan.delivery.server import serve
-
-        ports = options.http_port, options.grpc_port
-        serve(folder, file_format, address, *ports, options.max_batch, stopping)
+    stopping = Stopping()
+    with signals.handled(stopping.note, ASKING):
+        _serve(options, stopping)
+    signals.ignore(ASKING)  # this process is about to end
     return 0
+
+
+def _serve(options: argparse.Namespace, stopping: Stopping) -> None:
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UserError(f"{missing[0]} is not installed", runtime.install_command(serving=True))
+    from ms_gan.delivery.address import listening_address
+    from ms_gan.delivery.contract import read_contract
+    from ms_gan.delivery.inference_request import most_body_bytes
+
+    # what can be refused at once comes before what takes seconds
+    folder = Path(options.bundle)
+    contract = read_contract(folder)
+    most_body_bytes(contract, options.max_batch)
+    file_format = options.format or contract.held_format
+    address = listening_address(options.host, {"http_port": options.http_port, "grpc_port": options.grpc_port})
+    print(one_line(f"opening {folder} as {file_format}"), file=sys.stderr, flush=True)
+    if file_format == "mindir":  # MindSpore comes before tritonclient: it needs the protobuf that it chooses itself
+        runtime.set_up(options.device_target or "auto", options.device_id or 0)
+    from ms_gan.delivery.server import serve
+
+    ports = options.http_port, options.grpc_port
+    serve(folder, file_format, address, *ports, options.max_batch, stopping)

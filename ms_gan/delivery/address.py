@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import socket
 from collections.abc import Mapping
 
@@ -20,8 +19,8 @@ def listening_address(host: str, ports: Mapping[str, int]) -> str:
     try:
         found = socket.getaddrinfo(host.strip("[]"), None, type=socket.SOCK_STREAM)
     except (socket.gaierror, UnicodeError) as error:
-        use = "use 127.0.0.1 for this machine alone, or 0.0.0.0 for all its networks"
-        raise UserError(f"{shown(host)}: no name or address that this machine knows", use) from error
+        wrong = f"{shown(host)}: no name or address that this machine knows"
+        raise UserError(wrong, "use 127.0.0.1 for this machine alone, or 0.0.0.0 for all its networks") from error
     family, _, _, _, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     address = socket.getnameinfo(place, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
     for setting, port in ports.items():
@@ -30,14 +29,9 @@ def listening_address(host: str, ports: Mapping[str, int]) -> str:
                 probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind((place[0], port, *place[2:]))
         except OSError as error:
-            known: dict[int | None, list[str | Setting]] = {
-                errno.EADDRNOTAVAIL: ["give ", Setting("host"), " an address of this machine, such as 127.0.0.1"],
-                errno.EAFNOSUPPORT: ["give ", Setting("host"), " an address of IPv4, such as 127.0.0.1"],
-                errno.EACCES: ["choose a port from 1024 with ", Setting(setting)],
-            }
             wrong = f"{in_url(address)}:{port} cannot be listened on ({error.strerror or error})"
-            other: list[str | Setting] = ["choose another port with ", Setting(setting)]
-            raise UserError(wrong, *known.get(error.errno, other)) from error
+            other = ("choose another port with ", Setting(setting), ", or another address with ", Setting("host"))
+            raise UserError(wrong, *other) from error
     return address
 
 

@@ -14,14 +14,12 @@ from typing import Any, Callable
 import numpy as np
 
 from ms_gan.delivery.formats import ArrayFunction
+from ms_gan.delivery.inference_request import ENDS, RequestError
 
 Rows = tuple[np.ndarray, ...]
+Waiting = tuple[Rows, "asyncio.Future[Rows]"]
 
 _COMPUTING = ThreadPoolExecutor(1, thread_name_prefix="ms_gan")
-
-
-class Ended(RuntimeError):
-    """The model is no longer served."""
 
 
 async def compute(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -34,31 +32,30 @@ class Batcher:
 
     def __init__(self, model: ArrayFunction, most_rows: int):
         self.model, self.most_rows, self.ended = model, most_rows, False
-        self._waiting: deque[tuple[Rows, asyncio.Future[Rows]]] = deque()
-        self._unanswered: set[asyncio.Future[Rows]] = set()
+        self._waiting: deque[Waiting] = deque()
+        self._computed: list[Waiting] = []
         self._work: asyncio.Task[None] | None = None
 
     async def submit(self, arrays: Rows) -> Rows:
-        """Return the model's outputs for these rows, at most `most_rows`. Raises Ended, and what the model raises."""
+        """Return the model's outputs for these rows, at most `most_rows`. Raises what the model raises."""
         if self.ended:
-            raise Ended
+            raise RequestError(*ENDS)
         answer: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
         self._waiting.append((arrays, answer))
-        self._unanswered.add(answer)
-        answer.add_done_callback(self._unanswered.discard)
         if self._work is None or self._work.done():
             self._work = asyncio.ensure_future(self._answer_all())
         return await answer
 
     def abandon(self) -> None:
-        """Answer all that waits, and what is being computed, with Ended."""
+        """Answer all that waits, and what is being computed, with the status 503."""
         self.ended = True
-        for answer in list(self._unanswered):
+        for _, answer in (*self._computed, *self._waiting):
             if not answer.done():
-                answer.set_exception(Ended())
+                answer.set_exception(RequestError(*ENDS))
 
     async def _answer_all(self) -> None:
         while batch := self._next_batch():
+            self._computed = batch
             try:
                 outputs = await compute(self.model, *map(np.concatenate, zip(*(arrays for arrays, _ in batch))))
             except Exception as error:
@@ -70,10 +67,11 @@ class Batcher:
             for start, end, (_, answer) in zip([0, *ends], ends, batch):
                 if not answer.done():
                     answer.set_result(tuple(output[start:end] for output in outputs))
+        self._computed = []
 
-    def _next_batch(self) -> list[tuple[Rows, asyncio.Future[Rows]]]:
+    def _next_batch(self) -> list[Waiting]:
         """Return the requests that have waited longest, as many as fit; those that nobody waits for are left out."""
-        batch: list[tuple[Rows, asyncio.Future[Rows]]] = []
+        batch: list[Waiting] = []
         rows = 0
         while self._waiting:
             arrays, answer = self._waiting[0]

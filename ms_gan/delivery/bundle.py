@@ -8,15 +8,13 @@ from pathlib import Path
 
 import numpy as np
 
-from ms_gan.delivery.contract import CONTRACT, example_inputs, read_contract
+from ms_gan.delivery.contract import ANOTHER_COPY, CONTRACT, example_inputs, read_contract
 from ms_gan.delivery.formats import READERS, ArrayFunction
 from ms_gan.errors import Setting, UserError
 from ms_gan.files import CHECKSUMS, read_checksums, sha256_of_file
 from ms_gan.labels import LabelNames
 from ms_gan.sampling import Inputs, Sampler, in_chunks
 from ms_gan.schema.recipe import Latent
-
-ANOTHER_COPY = "use another copy of the bundle"
 
 
 class Bundle(Sampler):
@@ -45,7 +43,7 @@ class Bundle(Sampler):
     @property
     def latent(self) -> Latent:
         """What its latents are."""
-        return self.contract.latent
+        return self.contract.generator.inputs[0].latent
 
     @property
     def label_names(self) -> LabelNames | None:
@@ -98,8 +96,8 @@ class Bundle(Sampler):
         try:
             model = READERS[self.format](file, spec)
             inputs = example_inputs(spec, known, 2, 0)
-            found = [(len(output), *output.shape[1:]) for output in model(*inputs)]
-            counts_agree = known is None or _counts_labels(model, inputs, len(known.names) - (not known.max_tags))
+            found = [output.shape for output in model(*inputs)]
+            counts_agree = known is None or _knows_labels(model, inputs, len(known.names) - (not known.max_tags))
         except UserError:
             raise
         except Exception as error:  # each runtime has its own ways to say that an input does not fit
@@ -108,15 +106,13 @@ class Bundle(Sampler):
         if found != promised:
             raise UserError(f"{file}: gives {found}, where {CONTRACT} promises {promised}", ANOTHER_COPY)
         if not counts_agree:
-            raise UserError(
-                f"{file}: knows another number of labels than the {len(self.contract.labels or ())} of {CONTRACT}",
-                ANOTHER_COPY,
-            )
+            count = len(self.contract.labels or ())
+            raise UserError(f"{file}: knows another number of labels than the {count} of {CONTRACT}", ANOTHER_COPY)
         return model
 
 
-def _counts_labels(model: ArrayFunction, inputs: Inputs, highest: int) -> bool:
-    """Return whether a model knows labels up to `highest` and no higher ones, which its one-hot turns into zeros."""
+def _knows_labels(model: ArrayFunction, inputs: Inputs, highest: int) -> bool:
+    """Tell whether a model knows labels up to `highest` and no higher ones, which its one-hot turns into zeros."""
     first, label = inputs[0], np.zeros_like(inputs[1])
     found = []
     for number in (highest, highest + 1, highest + 2):

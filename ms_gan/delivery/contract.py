@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import MISSING, asdict, dataclass, field, fields, replace
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
-from ms_gan.delivery.mistaken import CONTRACT, why_no_bundle
-from ms_gan.errors import UserError, shown
+from ms_gan.errors import Command, UserError, quoted, shown
 from ms_gan.files import stays_below
 from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
@@ -19,14 +19,26 @@ from ms_gan.randomness import random_stream
 from ms_gan.sampling import Inputs, seeded_inputs
 from ms_gan.schema.recipe import Latent
 
+CONTRACT = "contract.json"
 CONTRACT_VERSION = 2
-MODELS = ("generator", "encoder")  # what makes images is always called the generator, the decoder of a CVAE too
-FIRST_INPUT = {"generator": "latent", "encoder": "image"}
-OUTPUTS = {"generator": ["image"], "encoder": ["mean", "log_variance"]}
-DIMENSIONS = {"latent": 1, "image": 3, "mean": 1, "log_variance": 1}  # behind the batch
+TENSORS = {  # beside labels, by model
+    "generator": {"inputs": ["latent"], "outputs": ["image"]},
+    "encoder": {"inputs": ["image"], "outputs": ["mean", "log_variance"]},
+}
+SIZES = {"image": (3,), "label": (0, 1)}  # how many behind the batch; of all others there is one
+MODELS = tuple(TENSORS)  # what makes images is always called the generator, the decoder of a CVAE too
 FORMATS = ("mindir", "onnx")
-TYPES = {"float32": np.float32, "int32": np.int32}
 BATCH = "batch"  # the first size of every shape in the file
+Record = TypeVar("Record")
+# the files by which folders are known; the last is of ms_gan 0.1
+MARKS = {"state.json": "checkpoint", "provenance.json": "run", "recipe.json": "run"}
+ANOTHER_COPY = "use another copy of the bundle"
+# Fields of the dataclasses below, by what they are in JSON; _record asks for that.
+TEXT: Any = partial(field, metadata={"json": (str, "text")})
+WHOLE: Any = partial(field, metadata={"json": (int, "a whole number")})
+NUMBER: Any = partial(field, metadata={"json": ((int, float), "a number")})
+LIST: Any = partial(field, metadata={"json": (list, "a list")})
+OBJECT: Any = partial(field, metadata={"json": (dict, "an object")})
 
 
 @dataclass(frozen=True)
@@ -36,21 +48,21 @@ class TensorSpec:
     Args:
         name: "latent", "label", "image", "mean" or "log_variance".
         shape: sizes behind the batch.
-        type: a key of TYPES.
+        type: "float32" or "int32".
         meaning: what the numbers stand for, for readers.
         range: least and greatest value; None for any finite number.
         layout, channels: of images.
         distribution: of latents, a key of DISTRIBUTIONS.
     """
 
-    name: str
-    shape: tuple[int, ...]
-    type: str
-    meaning: str = ""
-    range: tuple[float, float] | None = None
-    layout: str | None = None
-    channels: str | None = None
-    distribution: str | None = None
+    name: str = TEXT()
+    shape: tuple[int, ...] = LIST()
+    type: str = TEXT()
+    meaning: str = TEXT(default="")
+    range: tuple[float, float] | None = LIST(default=None)
+    layout: str | None = TEXT(default=None)
+    channels: str | None = TEXT(default=None)
+    distribution: str | None = TEXT(default=None)
 
     def batch_of(self, rows: Any) -> list[Any]:
         """Return the whole shape, of `rows` rows."""
@@ -61,26 +73,15 @@ class TensorSpec:
         """What latents are drawn from, where this is one."""
         return Latent(size=self.shape[0], distribution=self.distribution or "normal")
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the tensor as the contract's file holds it."""
-        content = {key: value for key, value in asdict(self).items() if value is not None}
-        content["shape"] = self.batch_of(BATCH)
-        return {**content, "range": [None, None]} if self.name == "latent" else content
-
 
 @dataclass(frozen=True)
 class ModelSpec:
     """One model: its tensors, and its file in each format, relative to the bundle."""
 
-    meaning: str
-    inputs: tuple[TensorSpec, ...]
-    outputs: tuple[TensorSpec, ...]
-    files: Mapping[str, str]
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the model as the contract's file holds it."""
-        tensors = {side: [tensor.to_json() for tensor in getattr(self, side)] for side in ("inputs", "outputs")}
-        return {"meaning": self.meaning, **tensors, "files": dict(self.files)}
+    meaning: str = TEXT()
+    inputs: tuple[TensorSpec, ...] = LIST()
+    outputs: tuple[TensorSpec, ...] = LIST()
+    files: Mapping[str, str] = OBJECT()
 
 
 @dataclass(frozen=True)
@@ -90,19 +91,19 @@ class Proof:
     `greatest_difference` is max |difference| over all outputs at the batch sizes `batches`.
     """
 
-    against: str
-    runtime: str
-    batches: tuple[int, ...]
-    greatest_difference: float
-    tolerance: float
+    against: str = TEXT()
+    runtime: str = TEXT()
+    batches: tuple[int, ...] = LIST()
+    greatest_difference: float = NUMBER()
+    tolerance: float = NUMBER()
 
 
 @dataclass(frozen=True)
 class ModelFile:
     """A model's file as it was exported."""
 
-    sha256: str
-    bytes: int
+    sha256: str = TEXT()
+    bytes: int = WHOLE()
 
 
 @dataclass(frozen=True)
@@ -117,72 +118,51 @@ class Contract:
         parity, files: by the file's path relative to the bundle.
     """
 
-    recipe: str
-    family: str
-    models: Mapping[str, ModelSpec]
-    labels: tuple[str, ...] | None
-    origin: Mapping[str, Any]
-    versions: Mapping[str, Any]
-    parity: Mapping[str, Proof]
-    files: Mapping[str, ModelFile]
+    recipe: str = TEXT()
+    family: str = TEXT()
+    models: Mapping[str, ModelSpec] = OBJECT()
+    labels: tuple[str, ...] | None = LIST()
+    origin: Mapping[str, Any] = OBJECT()
+    versions: Mapping[str, Any] = OBJECT()
+    parity: Mapping[str, Proof] = OBJECT()
+    files: Mapping[str, ModelFile] = OBJECT()
 
     @classmethod
     def from_json(cls, document: Any) -> Contract:
-        """Return the contract that a file holds. Raises WrongField, which names the field that is wrong."""
-        whole = _Part(document)
-        labels = whole.get("labels", None if whole.holds("labels", None) else list)
-        if labels is not None:
-            whole.require("labels", bool(labels) and all(isinstance(name, str) for name in labels), "names")
-            whole.require("labels", len(set(labels)) == len(labels), "names that differ")
-        parity = {name: _proof(part) for name, part in whole.part("parity").parts().items()}
-        files = {
-            name: ModelFile(part.get("sha256", str), part.get("bytes", int, 0))
-            for name, part in whole.part("files").parts().items()
-        }
-        for name in files:
-            whole.require("files", stays_below(name), f"files inside the bundle, not {shown(name)}")
-        models = {}
-        for name, part in whole.part("models").parts().items():
-            whole.require("models", name in MODELS, f"{' and '.join(MODELS)}, not {shown(name)}")
-            models[name] = _model(name, part, labels)
-            for file in models[name].files.values():
-                part.require("files", file in files and file in parity, "listed under the contract's files and parity")
-        whole.part("models").part("generator")
-        whole.part("origin").get("step", int)
-        return cls(
-            recipe=whole.get("recipe", str),
-            family=whole.get("family", str, ""),
-            models=models,
+        """Return the contract that a file holds. Raises UserError that names the field that is wrong."""
+        whole = _object(document, "")
+        labels, parts = whole.get("labels", ...), _object(whole.get("models"), "models")
+        names = labels if isinstance(labels, list) and all(isinstance(name, str) for name in labels) else []
+        _require(labels is None or 0 < len(set(names)) == len(names), "labels", "names that differ, or null")
+        _require("generator" in parts and set(parts) <= set(MODELS), "models", "generator, and perhaps encoder")
+        contract = _record(
+            cls,
+            whole,
+            "",
+            models={name: _model(name, part, labels) for name, part in parts.items()},
             labels=None if labels is None else tuple(labels),
-            origin=whole.get("origin", dict),
-            versions=whole.get("versions", dict, {}),
-            parity=parity,
-            files=files,
+            parity=_records(Proof, whole, "parity"),
+            files=_records(ModelFile, whole, "files"),
         )
+        _require(type(contract.origin.get("step")) is int, "origin.step", "a whole number")
+        _require(all(map(stays_below, contract.files)), "files", "inside the bundle")
+        for file, proof in contract.parity.items():
+            right = proof.greatest_difference <= proof.tolerance
+            _require(right, f"parity.{file}.greatest_difference", f"at most the tolerance, {proof.tolerance}")
+        proved = [file for file in contract.files if file in contract.parity]
+        for name, model in contract.models.items():
+            right = set(model.files) <= set(FORMATS) and all(file in proved for file in model.files.values())
+            _require(right and len(model.files) > 0, f"models.{name}.files", f"of {' or '.join(FORMATS)}, and proved")
+        return contract
 
     def to_json(self) -> dict[str, Any]:
         """Return the contract as its file holds it."""
-        return {
-            "contract_version": CONTRACT_VERSION,
-            "recipe": self.recipe,
-            "family": self.family,
-            "models": {name: model.to_json() for name, model in self.models.items()},
-            "labels": self.labels,
-            "origin": dict(self.origin),
-            "versions": dict(self.versions),
-            "parity": {name: asdict(proof) for name, proof in self.parity.items()},
-            "files": {name: asdict(file) for name, file in self.files.items()},
-        }
+        return {"contract_version": CONTRACT_VERSION, **asdict(self, dict_factory=_in_json)}
 
     @property
     def generator(self) -> ModelSpec:
         """The model that draws images."""
         return self.models["generator"]
-
-    @property
-    def latent(self) -> Latent:
-        """What the generator's latents are drawn from."""
-        return self.generator.inputs[0].latent
 
     @property
     def label_names(self) -> LabelNames | None:
@@ -200,32 +180,39 @@ class Contract:
         return "mindir" if all("mindir" in model.files for model in self.models.values()) else "onnx"
 
 
-class WrongField(ValueError):
-    """A field of a contract that is not what it must be: its dotted name, and what it must be."""
-
-    def __init__(self, field: str, must_be: str):
-        super().__init__(f"{field} must be {must_be}")
-
-
 def read_contract(folder: Path) -> Contract:
     """Read a bundle's contract. Raises UserError that names the field that is missing or wrong."""
     path = folder / CONTRACT
     if not path.is_file():
-        raise why_no_bundle(folder)
+        raise _no_bundle(folder)
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
-        version = document.get("contract_version") if isinstance(document, dict) else None
     except (ValueError, RecursionError) as error:
-        raise UserError(f"{path}: damaged (not JSON)", "use another copy of the bundle") from error
-    if version is not None and version != CONTRACT_VERSION:
-        raise UserError(
-            f"{path}: of version {shown(version)}, which this program does not read",
-            "use the version of ms_gan that wrote it",
-        )
+        raise UserError(f"{path}: damaged (not JSON)", ANOTHER_COPY) from error
+    version = document.get("contract_version") if isinstance(document, dict) else None
+    if version not in (None, CONTRACT_VERSION):
+        wrong = f"{path}: of version {shown(version)}, which this program does not read"
+        raise UserError(wrong, "use the version of ms_gan that wrote it")
     try:
         return Contract.from_json(document)
-    except WrongField as error:
-        raise UserError(f"{path}: damaged ({error})", "use another copy of the bundle") from error
+    except UserError as error:
+        raise UserError(f"{path}: damaged ({error})", ANOTHER_COPY) from error
+
+
+def _no_bundle(path: Path) -> UserError:
+    """Return the error for a path without a contract: what it is instead, and the path or command to use."""
+    wrong = f"{path}: not a bundle"
+    if not path.exists():
+        return UserError(f"{wrong}: there is no such file or folder")
+    if path.is_file():
+        return UserError(f"{wrong}, but a file", "name the folder that `export` wrote")
+    kind = next((kind for name, kind in MARKS.items() if (path / name).is_file()), None)
+    if kind is None:
+        return UserError(f"{wrong} (no {CONTRACT} in it)", "`export` writes one: ", Command("export", Path("RUN")))
+    bundle = (path.parent.parent if kind == "checkpoint" else path) / "export"
+    if (bundle / CONTRACT).is_file():
+        return UserError(f"{wrong}, but a {kind}", f"the run's bundle is {quoted(bundle)}")
+    return UserError(f"{wrong}, but a {kind}", "export it first: ", Command("export", path))
 
 
 def file_of(model: str, file_format: str) -> str:
@@ -254,85 +241,65 @@ def _labels_in_turn(label_names: LabelNames, shape: Sequence[int], count: int) -
     return rows
 
 
-class _Part:
-    """An object in a contract's JSON, and the dotted name of its place."""
-
-    def __init__(self, content: Any, place: str = ""):
-        if not isinstance(content, dict):
-            raise WrongField(place or "it", "an object")
-        self.content, self.place = content, place
-
-    def require(self, name: str, right: bool, must_be: str) -> None:
-        """Raise WrongField for the field `name` unless `right`."""
-        if not right:
-            raise WrongField(f"{self.place}{name}", must_be)
-
-    def holds(self, name: str, value: Any) -> bool:
-        """Return whether the field is there and has this value."""
-        return self.content.get(name, ...) is value
-
-    def get(self, name: str, kind: Any, default: Any = ...) -> Any:
-        """Return a field of this type (None for null); `default` where it is left out."""
-        value = self.content.get(name, default)
-        kinds = {str: "text", int: "a whole number", list: "a list", dict: "an object", (int, float): "a number"}
-        right = value is None if kind is None else isinstance(value, kind) and not isinstance(value, bool)
-        self.require(name, value is not ... and right, f"there, and be {kinds.get(kind, 'null')}")
-        return value
-
-    def part(self, name: str) -> _Part:
-        """Return the object in a field."""
-        return _Part(self.get(name, dict), f"{self.place}{name}.")
-
-    def parts(self, name: str | None = None) -> dict[str, _Part]:
-        """Return the objects in this object, or in the list in a field, by name or index."""
-        items = self.content.items() if name is None else enumerate(self.get(name, list))
-        before = self.place if name is None else f"{self.place}{name}."
-        return {str(key): _Part(item, f"{before}{key}.") for key, item in items}
+def _in_json(fields_of_one: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return a dataclass as the contract's file holds it: of a tensor the whole shape, and nothing that is not said."""
+    content = dict(fields_of_one)
+    if "shape" in content:
+        content = {key: value for key, value in content.items() if value is not None}
+        content["shape"] = [BATCH, *content["shape"]]
+        content.update({"range": [None, None]} if content["name"] == "latent" else {})
+    return content
 
 
-def _model(name: str, part: _Part, labels: Sequence[str] | None) -> ModelSpec:
-    inputs = tuple(_tensor(one, labels) for one in part.parts("inputs").values())
-    outputs = tuple(_tensor(one, labels) for one in part.parts("outputs").values())
-    expected = [FIRST_INPUT[name], *([] if labels is None else ["label"])]
-    part.require("inputs", [tensor.name for tensor in inputs] == expected, f"named {', '.join(expected)}")
-    part.require(
-        "inputs", name != "generator" or inputs[0].distribution in DISTRIBUTIONS, f"of {', '.join(DISTRIBUTIONS)}"
-    )
-    part.require("outputs", [tensor.name for tensor in outputs] == OUTPUTS[name], f"named {', '.join(OUTPUTS[name])}")
-    files = part.get("files", dict)
-    part.require("files", bool(files) and set(files) <= set(FORMATS), f"of {' and '.join(FORMATS)}")
-    return ModelSpec(part.get("meaning", str, ""), inputs, outputs, files)
+def _require(right: bool, name: str, must_be: str) -> None:
+    if not right:
+        raise UserError(f"{name} must be {must_be}")
 
 
-def _tensor(part: _Part, labels: Sequence[str] | None) -> TensorSpec:
-    name, shape = part.get("name", str), part.get("shape", list)
-    right = shape[:1] == [BATCH] and all(type(size) is int and size > 0 for size in shape[1:])
-    part.require("shape", right, f'"{BATCH}" and then whole numbers')
-    dimensions = DIMENSIONS.get(name, len(shape) - 1)
-    right = len(shape) == 1 + dimensions and (name != "label" or dimensions < 2)
-    part.require("shape", right, f"of {DIMENSIONS.get(name, 'at most 1')} sizes behind the batch")
-    kind = "int32" if name == "label" else "float32"
-    part.require("type", part.holds("type", kind) or part.get("type", str) == kind, kind)
-    limits = part.content.get("range", ...)
-    if name == "label" and labels is not None:
-        expected = [0, len(labels) - (len(shape) == 1)]
-        part.require("range", limits == expected, f"{expected}, as there are {len(labels)} labels")
-    if name in FIRST_INPUT.values() or limits is not ...:
-        part.require("range", _is_range(limits), "two numbers, the smaller first, or [null, null]")
-    texts = {key: part.get(key, str) for key in ("layout", "channels", "distribution") if key in part.content}
-    limits = None if limits in (..., [None, None]) else tuple(limits)
-    return TensorSpec(name, tuple(shape[1:]), kind, part.get("meaning", str, ""), limits, **texts)
+def _object(content: Any, place: str) -> dict[str, Any]:
+    _require(isinstance(content, dict), place.rstrip(".") or "it", "an object")
+    return content
 
 
-def _is_range(limits: Any) -> bool:
-    if not isinstance(limits, list) or len(limits) != 2:
-        return False
-    low, high = limits
-    return low is high is None or (isinstance(low, (int, float)) and isinstance(high, (int, float)) and low <= high)
+def _record(kind: type[Record], content: Any, place: str, **known: Any) -> Record:
+    """Return a dataclass of what an object in JSON holds, each field of its type; `known` fields were read before."""
+    found = dict(known)
+    for each in fields(kind):  # type: ignore[arg-type]
+        if each.name not in known:
+            value = _object(content, place).get(each.name, each.default)
+            of, called = each.metadata["json"]
+            right = value is each.default or isinstance(value, of) and not isinstance(value, bool)
+            _require(right and value is not MISSING, f"{place}{each.name}", called)
+            found[each.name] = tuple(value) if isinstance(value, list) else value
+    return kind(**found)
 
 
-def _proof(part: _Part) -> Proof:
-    difference, tolerance = (part.get(name, (int, float)) for name in ("greatest_difference", "tolerance"))
-    part.require("greatest_difference", difference <= tolerance, f"at most the tolerance, {tolerance}")
-    against, runtime = (part.get(name, str, "") for name in ("against", "runtime"))
-    return Proof(against, runtime, tuple(part.get("batches", list, [])), difference, tolerance)
+def _records(kind: type[Record], content: Any, name: str) -> dict[str, Record]:
+    """Return the dataclasses in an object of a contract, by their names."""
+    return {key: _record(kind, value, f"{name}.{key}.") for key, value in _object(content.get(name), name).items()}
+
+
+def _model(name: str, content: Any, labels: Sequence[str] | None) -> ModelSpec:
+    place, tensors = f"models.{name}.", {}
+    for side, names in TENSORS[name].items():
+        names = [*names, "label"] if side == "inputs" and labels is not None else names
+        found: Any = _object(content, place).get(side)
+        right = isinstance(found, list) and [isinstance(one, dict) and one.get("name") for one in found] == names
+        _require(right, f"{place}{side}", f"a list of {', '.join(names)}")
+        tensors[side] = tuple(_tensor(one, f"{place}{side}.{at}.", labels or ()) for at, one in enumerate(found))
+    return _record(ModelSpec, content, place, **tensors)
+
+
+def _tensor(content: Any, place: str, labels: Sequence[str]) -> TensorSpec:
+    spec = _record(TensorSpec, content, place)
+    (batch, *sizes), possible = spec.shape or (None,), SIZES.get(spec.name, (1,))
+    right = batch == BATCH and len(sizes) in possible and all(type(size) is int and size > 0 for size in sizes)
+    _require(right, f"{place}shape", f'"{BATCH}" and then {" or ".join(map(str, possible))} whole numbers')
+    kind = "int32" if spec.name == "label" else "float32"
+    _require(spec.type == kind, f"{place}type", kind)
+    ranges = {"latent": (None, None), "image": (0, 1), "label": (0, len(labels) - (not sizes))}
+    expected = ranges.get(spec.name)
+    _require(spec.range == expected, f"{place}range", json.dumps(expected))
+    known = spec.name != "latent" or spec.distribution in DISTRIBUTIONS
+    _require(known, f"{place}distribution", f"one of {', '.join(DISTRIBUTIONS)}")
+    return replace(spec, shape=tuple(sizes), range=None if spec.name == "latent" else spec.range)

@@ -22,10 +22,9 @@ from ms_gan.delivery.contract import (
     file_of,
 )
 from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, ArrayFunction, runtime_of
-from ms_gan.delivery.server_settings import README, SERVER_SETTINGS, write_server_files
-from ms_gan.errors import UserError
+from ms_gan.delivery.server_settings import MODEL_SETTINGS, README, SERVER_SETTINGS, TRITON_SETTINGS, write_server_files
 from ms_gan.evaluation.sheets import Sheets
-from ms_gan.files import CHECKSUMS, new_folder, read_checksums, sha256_of_file, write_checksums
+from ms_gan.files import CHECKSUMS, new_folder, sha256_of_file, write_checksums
 from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
 from ms_gan.nets.unit_range import UnitRangeEncoder, UnitRangeGenerator
@@ -36,16 +35,37 @@ from ms_gan.schema.recipe import Recipe
 
 PARITY_BATCHES = (1, 7, 64)
 SAMPLES = "samples.png"
-MANY = {"image": "images", "mean": "means", "log_variance": "variances"}  # what several of an output are called
-WRITES = (
+PIXELS = "pixels of 8 bits, divided by 255"
+RESIZED = (
+    f"{PIXELS}; an image of another shape is first cropped at the centre to a square and, still of 8 bits, "
+    "resized as the training images were: by area (INTER_AREA in OpenCV), or, being smaller, by INTER_CUBIC"
+)
+CLASS = "index into `labels` of what the image is to show; any other number is not checked by the graph"
+TAGS = (
+    "up to {} tags of the image: 1 + their indices into `labels`, each once, in rising order, then zeros; "
+    "zeros alone say that it has none. The graph does not check this, and tags in another order are another label "
+    "to it"
+)
+ENCODER = "from images to the distributions of their latents"
+LABELLED_ENCODER = (
+    "from images and their own labels to the distributions of their latents; from the mean and another label, the "
+    "generator draws the image as if it were of that label"
+)
+OF_LATENT = "of the normal distribution of the image's latent, number by number"
+ENCODED = {
+    "mean": f"mean {OF_LATENT}; as the generator's latent it gives the reconstruction",
+    "log_variance": f"natural logarithm of the variance {OF_LATENT}; a latent is drawn as mean + "
+    "exp(log_variance / 2) · standard normal",
+}
+WRITES = {  # every file of a bundle, in whatever formats it is
     CONTRACT,
     CHECKSUMS,
     SAMPLES,
     SERVER_SETTINGS,
     README,
-    *MODELS,  # directly in the folder
-    *(file_of(name, "mindir") for name in MODELS),
-)
+    *(file_of(name, form) for name in MODELS for form in FORMATS),
+    *(f"{name}/{settings}" for name in MODELS for settings in (MODEL_SETTINGS, TRITON_SETTINGS)),
+}
 
 
 class ParityError(Exception):
@@ -69,12 +89,6 @@ class Exported:
     device: Device
     origin: Mapping[str, Any]
 
-    @property
-    def networks(self) -> dict[str, Any]:
-        """The networks that leave, Cells in inference mode, by the names of the contract's models."""
-        networks = {"generator": self.generator, "encoder": self.encoder}
-        return {name: network.set_train(False) for name, network in networks.items() if network is not None}
-
 
 def export_bundle(
     folder: Path, exported: Exported, formats: Sequence[str] = FORMATS, overwrite: bool = False
@@ -85,15 +99,10 @@ def export_bundle(
     everything as it was, if a file's outputs differ from its network's: those of a MindIR at all, those of an ONNX by
     more than its tolerance. Raises UserError for a network that gives numbers that are not finite.
     """
-    specs = models_of(exported.recipe, exported.label_names, with_encoder=exported.encoder is not None)
+    models = models_of(exported.recipe, exported.label_names, exported.encoder is not None, formats)
     with new_folder(folder, overwrite) as hidden:
-        models: dict[str, ModelSpec] = {}
-        parity: dict[str, Proof] = {}
-        opened: dict[str, ArrayFunction] = {}
-        for name, spec in specs.items():
-            models[name] = replace(spec, files={form: file_of(name, form) for form in formats})
-            proofs, opened[name] = _write_model(hidden, name, models[name], exported)
-            parity.update(proofs)
+        written = {name: _write_model(hidden, name, spec, exported) for name, spec in models.items()}
+        parity = {file: proof for proofs, _ in written.values() for file, proof in proofs.items()}
         contract = Contract(
             recipe=exported.recipe.name,
             family=exported.recipe.family,
@@ -105,9 +114,9 @@ def export_bundle(
             files={file: ModelFile(sha256_of_file(hidden / file), (hidden / file).stat().st_size) for file in parity},
         )
         write_json(hidden / CONTRACT, contract.to_json())
-        _draw_samples(hidden / SAMPLES, opened["generator"], exported)
+        _draw_samples(hidden / SAMPLES, written["generator"][1], exported)
         write_server_files(hidden, contract, SAMPLES)
-        write_checksums(hidden, [str(file.relative_to(hidden)) for file in hidden.rglob("*") if file.is_file()])
+        write_checksums(hidden)
     return contract
 
 
@@ -118,12 +127,12 @@ def _write_model(
 
     Return the proofs by file, and the model in its first format.
     """
-    network, proofs, opened = exported.networks[name], {}, []
+    network, proofs, opened = getattr(exported, name).set_train(False), {}, []
     expected = on_arrays(network)
     batches = [example_inputs(spec, exported.label_names, size, seed) for seed, size in enumerate(PARITY_BATCHES)]
     for batch in batches:
         for output, tensor in zip(expected(*batch), spec.outputs):
-            require_finite(output, f"the {name} at step {exported.origin['step']:,}", MANY[tensor.name])
+            require_finite(output, f"the {name} at step {exported.origin['step']:,}", f"{tensor.name}s")
     for form, file in spec.files.items():
         WRITERS[form](network, spec, folder / file)
         opened.append(READERS[form](folder / file, spec))
@@ -139,90 +148,47 @@ def _write_model(
     return proofs, opened[0]
 
 
-def files_of_earlier(folder: Path) -> set[str]:
-    """Return the paths, relative to a folder, of the files that an earlier export wrote there.
-
-    Files listed in SHA256SUMS whose names an export can produce. The list alone is no proof: anyone may write one.
-    """
-    try:
-        listed = read_checksums(folder)
-    except UserError:  # nothing says who wrote the files
-        return set()
-    return {name for name in (CHECKSUMS, *listed) if name.split("/")[0] in WRITES}
-
-
 def greatest_difference(expected: ArrayFunction, found: ArrayFunction, batches: Sequence[Inputs]) -> float:
     """Return max |expected − found| over every number of the outputs for these inputs; NaN counts as infinite."""
     greatest = 0.0
     for batch in batches:
         ones, others = expected(*batch), found(*batch)
-        if len(ones) != len(others):
-            raise ParityError(f"the file gives {len(others)} outputs, the checkpoint's network {len(ones)}")
-        for one, other in zip(ones, others):
-            if one.shape != other.shape:
-                raise ParityError(f"the file gives {other.shape}, the checkpoint's network {one.shape}")
-            difference = float(np.max(np.abs(one - other)))
-            greatest = max(greatest, difference if np.isfinite(difference) else float("inf"))
+        if [one.shape for one in ones] != [other.shape for other in others]:
+            raise ParityError("the file gives other outputs than the checkpoint's network")
+        differences = [np.max(np.abs(one - other)) for one, other in zip(ones, others)]
+        greatest = float(np.max(np.nan_to_num([greatest, *differences], nan=np.inf, posinf=np.inf)))
     return greatest
 
 
-def models_of(recipe: Recipe, label_names: LabelNames | None, with_encoder: bool) -> dict[str, ModelSpec]:
-    """Return what goes into each model and comes out, tensor by tensor; the models have no files yet."""
+def models_of(
+    recipe: Recipe, label_names: LabelNames | None, with_encoder: bool, formats: Sequence[str] = FORMATS
+) -> dict[str, ModelSpec]:
+    """Return what goes into each model and comes out, tensor by tensor, and its files."""
     data, latent = recipe.data, recipe.latent
-    image = TensorSpec(
-        "image",
-        (data.channels, data.size, data.size),
-        "float32",
-        "pixels of 8 bits, divided by 255",
-        (0.0, 1.0),
-        layout="NCHW",
-        channels="RGB" if data.channels == 3 else "grey, 1 is white",
-    )
+    channels = "RGB" if data.channels == 3 else "grey, 1 is white"
+    shape = (data.channels, data.size, data.size)
+    image = TensorSpec("image", shape, "float32", PIXELS, (0.0, 1.0), layout="NCHW", channels=channels)
     meaning = DISTRIBUTIONS[latent.distribution]
     if data.clusters:
         meaning += f"; the first number chooses one of {data.clusters} clusters of images"
     latents = TensorSpec("latent", (latent.size,), "float32", meaning, distribution=latent.distribution)
     labels = () if label_names is None else (_label_spec(label_names),)
-    labelled = "" if label_names is None else " and labels"
-    models = {"generator": ModelSpec(f"from latents{labelled} to images", (latents, *labels), (image,), {})}
+    meaning = f"from latents{' and labels' if labels else ''} to images"
+    files = {name: {form: file_of(name, form) for form in formats} for name in MODELS}
+    models = {"generator": ModelSpec(meaning, (latents, *labels), (image,), files["generator"])}
     if with_encoder:
-        models["encoder"] = _encoder_spec(image, latent.size, labels)
+        meaning = LABELLED_ENCODER if labels else ENCODER
+        outputs = tuple(TensorSpec(name, (latent.size,), "float32", text) for name, text in ENCODED.items())
+        seen = replace(image, meaning=RESIZED)
+        models["encoder"] = ModelSpec(meaning, (seen, *labels), outputs, files["encoder"])
     return models
-
-
-def _encoder_spec(image: TensorSpec, size: int, labels: tuple[TensorSpec, ...]) -> ModelSpec:
-    own, relabelled = "", ""
-    if labels:
-        own = " and their own labels"
-        relabelled = "; from the mean and another label, the generator draws the image as if it were of that label"
-    resized = (
-        f"{image.meaning}; an image of another shape is first cropped at the centre to a square and, still of 8 bits, "
-        "resized as the training images were: by area (INTER_AREA in OpenCV), or, being smaller, by INTER_CUBIC"
-    )
-    of = "of the normal distribution of the image's latent, number by number"
-    mean = f"mean {of}; as the generator's latent it gives the reconstruction"
-    variance = (
-        f"natural logarithm of the variance {of}; a latent is drawn as mean + exp(log_variance / 2) · standard normal"
-    )
-    return ModelSpec(
-        f"from images{own} to the distributions of their latents{relabelled}",
-        (replace(image, meaning=resized), *labels),
-        (TensorSpec("mean", (size,), "float32", mean), TensorSpec("log_variance", (size,), "float32", variance)),
-        {},
-    )
 
 
 def _label_spec(label_names: LabelNames) -> TensorSpec:
     known, most = len(label_names.names), label_names.max_tags
-    if not most:
-        meaning = "index into `labels` of what the image is to show; any other number is not checked by the graph"
-        return TensorSpec("label", (), "int32", meaning, (0, known - 1))
-    meaning = (
-        f"up to {most} tags of the image: 1 + their indices into `labels`, each once, in rising order, then zeros; "
-        "zeros alone say that it has none. The graph does not check this, and tags in another order are another label "
-        "to it"
-    )
-    return TensorSpec("label", (most,), "int32", meaning, (0, known))
+    if most:
+        return TensorSpec("label", (most,), "int32", TAGS.format(most), (0, known))
+    return TensorSpec("label", (), "int32", CLASS, (0, known - 1))
 
 
 def _draw_samples(file: Path, generator: ArrayFunction, exported: Exported) -> None:
@@ -234,5 +200,4 @@ def _draw_samples(file: Path, generator: ArrayFunction, exported: Exported) -> N
         sheets.one_of_each(file, len(names.names), 7, names.each())
     else:
         each = None if names is None else names.each()[:10]
-        rows, columns = (5, 5) if each is None else (len(each), 10)
-        sheets.samples(file, rows, columns, each)
+        sheets.samples(file, *((5, 5) if each is None else (len(each), 10)), each)

@@ -6,17 +6,16 @@ imported where they are needed: to run ONNX nothing of MindSpore is imported, th
 
 from __future__ import annotations
 
-import contextlib
 import importlib
 import os
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
 
-from ms_gan.delivery.contract import TYPES, ModelSpec
+from ms_gan.delivery.contract import ModelSpec
 from ms_gan.errors import Setting, UserError
 from ms_gan.runtime import install_command
 from ms_gan.sampling import on_arrays
@@ -47,10 +46,6 @@ def read_mindir(file: Path, spec: ModelSpec) -> ArrayFunction:
     import mindspore as ms
     from mindspore import nn
 
-    try:
-        str(file).encode("utf-8")
-    except UnicodeEncodeError as error:
-        raise UserError(f"{file}: MindSpore opens no file whose path is not UTF-8", "rename its folders") from error
     graph = nn.GraphCell(ms.load(str(file)))
     graph.set_inputs(*_any_batch(spec))
     return on_arrays(graph)
@@ -67,7 +62,7 @@ def write_onnx(network: Any, spec: ModelSpec, file: Path) -> None:
 
     onnx = _package("onnx")
     _package("onnx.version_converter")
-    example = [ms.Tensor(np.zeros(tensor.batch_of(3), TYPES[tensor.type])) for tensor in spec.inputs]
+    example = [ms.Tensor(np.zeros(tensor.batch_of(3), tensor.type)) for tensor in spec.inputs]
     file.parent.mkdir(parents=True, exist_ok=True)
     model = onnx.load_model_from_string(_exported(network, example, "ONNX", file.parent))
     for tensors, described in ((model.graph.input, spec.inputs), (model.graph.output, spec.outputs)):
@@ -84,11 +79,9 @@ def write_onnx(network: Any, spec: ModelSpec, file: Path) -> None:
 
 def read_onnx(file: Path, spec: ModelSpec) -> ArrayFunction:
     """Load an ONNX file for onnxruntime on the CPU."""
-    onnxruntime = _package("onnxruntime")
-    session = onnxruntime.InferenceSession(file.read_bytes(), providers=["CPUExecutionProvider"])
-    names = [tensor.name for tensor in spec.inputs]
-    outputs = [tensor.name for tensor in spec.outputs]
-
+    options = {"providers": ["CPUExecutionProvider"]}
+    session = _package("onnxruntime").InferenceSession(file.read_bytes(), **options)
+    names, outputs = ([tensor.name for tensor in side] for side in (spec.inputs, spec.outputs))
     return lambda *arrays: tuple(session.run(outputs, dict(zip(names, arrays))))
 
 
@@ -107,9 +100,7 @@ def runtime_of(file_format: str, device: str) -> str:
     """Return what a format was proved on."""
     if file_format == "onnx":
         return f"onnxruntime {_package('onnxruntime').__version__}, CPU"
-    import mindspore as ms
-
-    return f"MindSpore {ms.__version__}, {device}"
+    return f"MindSpore {_package('mindspore').__version__}, {device}"
 
 
 def _exported(network: Any, inputs: Sequence[Any], file_format: str, place: Path) -> bytes:
@@ -119,30 +110,21 @@ def _exported(network: Any, inputs: Sequence[Any], file_format: str, place: Path
     """
     import mindspore as ms
 
+    name, before = f"network.{file_format.lower()}", os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
     with tempfile.TemporaryDirectory(dir=place) as folder:
-        name = f"network.{file_format.lower()}"
-        with _working_in(folder):
+        try:
+            os.chdir(folder)
             ms.export(network, *inputs, file_name=name, file_format=file_format)
+        finally:
+            os.fchdir(before)  # also where its path is gone
+            os.close(before)
         return (Path(folder) / name).read_bytes()
-
-
-@contextlib.contextmanager
-def _working_in(folder: str) -> Iterator[None]:
-    """Make a folder the working directory until the block ends, even if the previous one has lost its path."""
-    before = os.open(".", getattr(os, "O_PATH", os.O_RDONLY))
-    try:
-        os.chdir(folder)
-        yield
-    finally:
-        os.fchdir(before)
-        os.close(before)
 
 
 def _any_batch(spec: ModelSpec) -> list[Any]:
     import mindspore as ms
 
-    types = {"float32": ms.float32, "int32": ms.int32}
-    return [ms.Tensor(shape=tensor.batch_of(None), dtype=types[tensor.type]) for tensor in spec.inputs]
+    return [ms.Tensor(shape=tensor.batch_of(None), dtype=getattr(ms, tensor.type)) for tensor in spec.inputs]
 
 
 def _package(name: str) -> Any:
@@ -162,19 +144,15 @@ def _rename(graph: Any, old: str, new: str) -> None:
             tensor.name = new
     for node in graph.node:
         for names in (node.input, node.output):
-            for index, name in enumerate(names):
-                if name == old:
-                    names[index] = new
+            names[:] = [new if name == old else name for name in names]
 
 
 def _pad_plainly(node: Any, helper: Any) -> None:
     """Replace the output's size by the padding that gives it; an odd padding is larger at the end."""
     attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    begins, ends = [], []
-    for size, kernel, stride in zip(attributes["output_shape"][-2:], attributes["kernel_shape"], attributes["strides"]):
-        total = (-(-size // stride) - 1) * stride + kernel - size
-        begins.append(total // 2)
-        ends.append(total - total // 2)
+    sizes = zip(attributes["output_shape"][-2:], attributes["kernel_shape"], attributes["strides"])
+    totals = [(-(-size // stride) - 1) * stride + kernel - size for size, kernel, stride in sizes]
+    pads = [total // 2 for total in totals] + [total - total // 2 for total in totals]
     kept = [attribute for attribute in node.attribute if attribute.name not in ("output_shape", "auto_pad")]
     del node.attribute[:]
-    node.attribute.extend([*kept, helper.make_attribute("pads", begins + ends)])
+    node.attribute.extend([*kept, helper.make_attribute("pads", pads)])

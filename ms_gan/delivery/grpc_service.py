@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import inspect
 import logging
 from collections.abc import Awaitable
 from typing import Any, Callable
@@ -11,8 +12,7 @@ from tritonclient.grpc import service_pb2 as messages
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceServicer, add_GRPCInferenceServiceServicer_to_server
 
 from ms_gan.delivery.address import in_url
-from ms_gan.delivery.inference_request import RequestError, Tensor
-from ms_gan.delivery.raw_tensors import from_bytes
+from ms_gan.delivery.inference_request import RequestError, Tensor, from_bytes
 from ms_gan.delivery.served_model import FAILED, ServedModels
 
 CODES = {
@@ -35,12 +35,29 @@ def grpc_server(models: ServedModels, address: str, port: int, most_bytes: int) 
     return server
 
 
-def _call(answer: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+def _answers(models: ServedModels) -> dict[str, Callable[[Any], Any]]:
+    """Return what answers each call of the protocol, by its name."""
+    return {
+        "ServerLive": lambda _: messages.ServerLiveResponse(live=True),
+        "ServerReady": lambda _: messages.ServerReadyResponse(ready=True),
+        "ServerMetadata": lambda _: messages.ServerMetadataResponse(**models.metadata()),
+        "RepositoryIndex": lambda _: messages.RepositoryIndexResponse(models=models.index()),
+        "RepositoryModelLoad": lambda asked: models.refuse_to_load(asked.model_name),
+        "RepositoryModelUnload": lambda asked: models.refuse_to_load(asked.model_name),
+        "ModelReady": lambda asked: messages.ModelReadyResponse(ready=bool(models.find(asked.name, asked.version))),
+        "ModelMetadata": lambda asked: _metadata(models, asked),
+        "ModelInfer": lambda asked: _infer(models, asked),
+        "ModelStreamInfer": lambda _: _refuse_to_stream(),
+    }
+
+
+def _call(answer: Callable[[Any], Any]) -> Callable[[Any, Any], Awaitable[Any]]:
     """Return a call of the service: its answer, or, where that raises, a status and a sentence."""
 
     async def call(request: Any, context: Any) -> Any:
         try:
-            return await answer(request)
+            found = answer(request)
+            return await found if inspect.isawaitable(found) else found
         except RequestError as error:
             code, told = CODES[error.status], str(error)
         except Exception:
@@ -51,74 +68,39 @@ def _call(answer: Callable[[Any], Awaitable[Any]]) -> Callable[[Any, Any], Await
     return call
 
 
-def _answers(models: ServedModels) -> dict[str, Callable[[Any], Awaitable[Any]]]:
-    """Return how each call of the protocol is answered, by its name."""
-
-    async def live(_request: Any) -> Any:
-        return messages.ServerLiveResponse(live=True)
-
-    async def ready(_request: Any) -> Any:
-        return messages.ServerReadyResponse(ready=True)
-
-    async def metadata(_request: Any) -> Any:
-        return messages.ServerMetadataResponse(**models.metadata())
-
-    async def index(_request: Any) -> Any:
-        return messages.RepositoryIndexResponse(models=models.index())
-
-    async def model_ready(request: Any) -> Any:
-        models.find(request.name, request.version)
-        return messages.ModelReadyResponse(ready=True)
-
-    async def model_metadata(request: Any) -> Any:
-        told = models.find(request.name, request.version).metadata()
-        for tensor in (*told["inputs"], *told["outputs"]):
-            del tensor["parameters"]  # the protocol carries them over HTTP alone
-        return messages.ModelMetadataResponse(**told)
-
-    async def load(request: Any) -> Any:
-        models.refuse_to_load(request.model_name)
-
-    async def stream(_requests: Any) -> Any:
-        raise RequestError("this server does not stream; ask with ModelInfer", 501)
-
-    async def infer(request: Any) -> Any:
-        model = models.find(request.model_name, request.model_version)
-        raw = bool(request.raw_input_contents)
-        found = await model.infer(_tensors(request), [output.name for output in request.outputs])
-        answer = messages.ModelInferResponse(model_name=model.name, model_version=models.version, id=request.id)
-        for name, array in found.items():
-            output = answer.outputs.add(name=name, datatype="FP32", shape=array.shape)
-            output.parameters["content_type"].string_param = "np"
-            if raw:
-                answer.raw_output_contents.append(array.astype("<f4").tobytes())
-            else:
-                output.contents.fp32_contents.extend(array.ravel())
-        return answer
-
-    return {
-        "ServerLive": live,
-        "ServerReady": ready,
-        "ServerMetadata": metadata,
-        "ModelReady": model_ready,
-        "ModelMetadata": model_metadata,
-        "ModelInfer": infer,
-        "ModelStreamInfer": stream,
-        "RepositoryIndex": index,
-        "RepositoryModelLoad": load,
-        "RepositoryModelUnload": load,
-    }
+def _metadata(models: ServedModels, asked: Any) -> Any:
+    told = models.find(asked.name, asked.version).metadata()
+    for tensor in (*told["inputs"], *told["outputs"]):
+        del tensor["parameters"]  # the protocol carries them over HTTP alone
+    return messages.ModelMetadataResponse(**told)
 
 
-def _tensors(request: Any) -> list[tuple[str, Tensor]]:
-    """Return a request's inputs, whose elements are all raw bytes or all beside them."""
-    raw, tensors = list(request.raw_input_contents), []
-    if raw and len(raw) != len(request.inputs):
-        raise RequestError(f"raw_input_contents has {len(raw)} entries for {len(request.inputs)} inputs")
-    for number, given in enumerate(request.inputs):
-        filled = given.contents.ListFields()
-        data: Any = list(filled[0][1]) if filled else []
+def _refuse_to_stream() -> Any:
+    raise RequestError("this server does not stream; ask with ModelInfer", 501)
+
+
+async def _infer(models: ServedModels, asked: Any) -> Any:
+    model = models.find(asked.model_name, asked.model_version)
+    raw = bool(asked.raw_input_contents)
+    found = await model.infer(_tensors(asked), [output.name for output in asked.outputs])
+    answer = messages.ModelInferResponse(model_name=model.name, model_version=models.version, id=asked.id)
+    for name, array in found.items():
+        output = answer.outputs.add(name=name, datatype="FP32", shape=array.shape)
+        output.parameters["content_type"].string_param = "np"
         if raw:
-            data = from_bytes(given.name, given.datatype, raw[number])
+            answer.raw_output_contents.append(array.astype("<f4").tobytes())
+        else:
+            output.contents.fp32_contents.extend(array.ravel())
+    return answer
+
+
+def _tensors(asked: Any) -> list[tuple[str, Tensor]]:
+    """Return a request's inputs, whose elements are all raw bytes or all beside them."""
+    raw, tensors = asked.raw_input_contents, []
+    if raw and len(raw) != len(asked.inputs):
+        raise RequestError(f"raw_input_contents has {len(raw)} entries for {len(asked.inputs)} inputs")
+    for number, given in enumerate(asked.inputs):
+        filled = [list(elements) for _, elements in given.contents.ListFields()]
+        data = from_bytes(given.name, given.datatype, raw[number]) if raw else (filled or [[]])[0]
         tensors.append((given.name, Tensor(given.datatype, list(given.shape), data)))
     return tensors

@@ -3,22 +3,23 @@
 from __future__ import annotations
 
 import math
+import struct
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ms_gan.delivery.contract import TYPES, Contract, ModelSpec, TensorSpec
+from ms_gan.delivery.contract import Contract, ModelSpec, TensorSpec
 from ms_gan.errors import Setting, UserError, shown
 from ms_gan.labels import LabelNames
 from ms_gan.sampling import Inputs, seeded_inputs
 
 WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 PROTOCOL_TYPES = {"float32": "FP32", "int32": "INT32"}  # of the Open Inference Protocol
-ACCEPTED = {"float32": ("FP32",), "int32": WHOLE}
 BYTES_PER_NUMBER = 32  # as JSON writes it, with room to spare
 BYTES_BESIDE = 1 << 20
 MOST_BYTES = 2**31 - 1  # of a message over gRPC
+ENDS = ("the server ends", 503)  # what is answered to requests that are under way then
 MOST_NAMED = 40  # labels in a message
 
 
@@ -38,47 +39,58 @@ class Tensor(NamedTuple):
     data: Any
 
 
-def generator_inputs(
-    tensors: Mapping[str, Tensor], model: ModelSpec, label_names: LabelNames | None, most_rows: int
+def model_inputs(
+    tensors: Sequence[tuple[str, Tensor]], model: ModelSpec, label_names: LabelNames | None, most_rows: int
 ) -> Inputs:
-    """Return latents, float32 (n, size), and where the generator takes them labels, int32, (n,) or (n, max_tags).
+    """Return latents or images, float32, N×size or N×C×H×W, and where the model takes them labels, int32.
 
-    A request holds `latent` itself, or `seed` and `num`: the images that `infer` draws of the seed. `label` holds
-    numbers or names, one for each latent; with a seed, each label in turn. Raises RequestError.
+    A request to a generator holds `latent` itself, or `seed` and `num`: the images that `infer` draws of the seed.
+    `label` holds numbers or names, one for each row; with a seed, each label in turn. Raises RequestError.
     """
-    spec = model.inputs[0]
-    allowed = ["latent", "seed", "num"] + (["label"] if label_names is not None else [])
-    _require_known(tensors, allowed)
-    labels = _labels(tensors["label"], model.inputs[1], label_names) if label_names and "label" in tensors else None
-    if "latent" in tensors:
-        if "seed" in tensors or "num" in tensors:
-            raise RequestError("send latent, or seed and num, not both")
-        return _with_labels("latent", _numbers(tensors["latent"], spec), labels, label_names, most_rows)
-    if not tensors:
+    given, spec = dict(tensors), model.inputs[0]
+    more = ("seed", "num") if spec.name == "latent" else ()
+    allowed = [*(each.name for each in model.inputs), *more]
+    require_names("input", [name for name, _ in tensors], allowed)
+    if not given:
         raise RequestError(f"there are no inputs; this model takes {', '.join(allowed)}")
-    count = _scalar("num", tensors["num"], 1, 2**31) if "num" in tensors else (1 if labels is None else len(labels))
-    seed = _scalar("seed", tensors["seed"], 0, 2**32) if "seed" in tensors else 1
-    _require_rows(count, most_rows)
-    if labels is not None and len(labels) > count:
-        raise RequestError(f"label has {len(labels)} rows, and num asks for {count} images; send at most one for each")
-    if label_names is not None:
-        labels = label_names.each() if labels is None else labels
-        labels = labels[np.arange(count) % len(labels)]
-    return seeded_inputs(spec.latent, count, seed, labels)
+    labels = _labels(given["label"], model.inputs[1], label_names) if label_names and "label" in given else None
+    if spec.name not in given:
+        if spec.name != "latent":
+            raise RequestError(f"{spec.name} is missing; this model takes {', '.join(allowed)}")
+        return _seeded(given, spec, labels, label_names, most_rows)
+    if "seed" in given or "num" in given:
+        raise RequestError("send latent, or seed and num, not both")
+    rows = _numbers(given[spec.name], spec)
+    _require_rows(len(rows), most_rows)
+    if label_names is None:
+        return (rows,)
+    if labels is None:
+        raise RequestError(f"label is missing; the names are {_listed(label_names)}")
+    if len(labels) != len(rows):
+        raise RequestError(f"{spec.name} has {len(rows)} rows and label {len(labels)}; send one label for each")
+    return rows, labels
 
 
-def encoder_inputs(
-    tensors: Mapping[str, Tensor], model: ModelSpec, label_names: LabelNames | None, most_rows: int
-) -> Inputs:
-    """Return images, float32 (n, C, H, W), and where the encoder takes them labels. Raises RequestError."""
-    needed = [spec.name for spec in model.inputs]
-    _require_known(tensors, needed)
-    for name in needed:
-        if name not in tensors:
-            raise RequestError(f"{name} is missing; this model takes {', '.join(needed)}")
-    images = _numbers(tensors["image"], model.inputs[0])
-    labels = None if label_names is None else _labels(tensors["label"], model.inputs[1], label_names)
-    return _with_labels("image", images, labels, label_names, most_rows)
+def from_bytes(name: str, datatype: str, content: bytes) -> np.ndarray:
+    """Return what bytes hold, as Triton's clients send them: flat numbers, or bytes objects for the datatype BYTES."""
+    from tritonclient.utils import deserialize_bytes_tensor, triton_to_np_dtype  # MLServer's own command goes without
+
+    try:
+        if datatype == "BYTES":
+            return deserialize_bytes_tensor(content)
+        return np.frombuffer(content, triton_to_np_dtype(datatype))
+    except (ValueError, struct.error) as error:
+        told = f"{shown(name)} has {len(content):,} bytes, which are no elements of {shown(datatype)}"
+        raise RequestError(told) from error
+
+
+def require_names(kind: str, names: Sequence[str], allowed: Sequence[str]) -> None:
+    """Raise RequestError for the name of an input or output that the model does not have, or that comes twice."""
+    for name in names:
+        if name not in allowed:
+            raise RequestError(f"there is no {kind} {shown(name)}; this model has {', '.join(allowed)}")
+        if names.count(name) > 1:
+            raise RequestError(f"the {kind} {name} is there twice")
 
 
 def most_body_bytes(contract: Contract, most_rows: int) -> int:
@@ -93,19 +105,27 @@ def most_body_bytes(contract: Contract, most_rows: int) -> int:
     )
     most = (MOST_BYTES - BYTES_BESIDE) // bytes_per_row
     if most_rows > most:
-        raise UserError(
-            f"{shown(most_rows)} images in one request make a message larger than gRPC carries",
-            "set ",
-            Setting("max_batch"),
-            f" for this bundle to at most {most}",
-        )
+        wrong = f"{shown(most_rows)} images in one request make a message larger than gRPC carries"
+        raise UserError(wrong, "set ", Setting("max_batch"), f" for this bundle to at most {most}")
     return BYTES_BESIDE + most_rows * bytes_per_row
 
 
-def _require_known(tensors: Mapping[str, Tensor], allowed: Sequence[str]) -> None:
-    for name in tensors:
-        if name not in allowed:
-            raise RequestError(f"there is no input {shown(name)}; this model takes {', '.join(allowed)}")
+def _seeded(
+    given: Mapping[str, Tensor],
+    spec: TensorSpec,
+    labels: np.ndarray | None,
+    label_names: LabelNames | None,
+    most_rows: int,
+) -> Inputs:
+    count = _scalar("num", given["num"], 1, 2**31) if "num" in given else (1 if labels is None else len(labels))
+    seed = _scalar("seed", given["seed"], 0, 2**32) if "seed" in given else 1
+    _require_rows(count, most_rows)
+    if labels is not None and len(labels) > count:
+        raise RequestError(f"label has {len(labels)} rows, and num asks for {count} images; send at most one for each")
+    if label_names is not None:
+        labels = label_names.each() if labels is None else labels
+        labels = labels[np.arange(count) % len(labels)]
+    return seeded_inputs(spec.latent, count, seed, labels)
 
 
 def _require_rows(rows: int, most_rows: int) -> None:
@@ -115,25 +135,11 @@ def _require_rows(rows: int, most_rows: int) -> None:
         raise RequestError(f"the request asks for {rows:,} images; this server takes at most {most_rows:,} at once")
 
 
-def _with_labels(
-    name: str, rows: np.ndarray, labels: np.ndarray | None, label_names: LabelNames | None, most_rows: int
-) -> Inputs:
-    _require_rows(len(rows), most_rows)
-    if label_names is None:
-        return (rows,)
-    if labels is None:
-        raise RequestError(f"label is missing; the names are {_listed(label_names)}")
-    if len(labels) != len(rows):
-        raise RequestError(f"{name} has {len(rows)} rows and label {len(labels)}; send one label for each {name}")
-    return rows, labels
-
-
 def _array(name: str, tensor: Tensor, datatypes: Sequence[str], dtype: Any) -> np.ndarray:
     """Return a tensor's elements in its own shape."""
     if tensor.datatype not in datatypes:
         kinds = "a whole number's type, such as INT32" if datatypes == WHOLE else " or ".join(datatypes)
-        found = shown(tensor.datatype).strip("'")
-        raise RequestError(f"{name} must be {kinds}, not {found}")
+        raise RequestError(f"{name} must be {kinds}, not {shown(tensor.datatype)[1:-1]}")
     try:
         array = np.array(tensor.data, object) if dtype is object else np.array(tensor.data)
         if dtype is not object and array.dtype.kind not in "fiu" and array.size:  # text and truth are no numbers
@@ -158,7 +164,7 @@ def _require_shape(array: np.ndarray, spec: TensorSpec) -> None:
 
 
 def _numbers(tensor: Tensor, spec: TensorSpec) -> np.ndarray:
-    array = _array(spec.name, tensor, ACCEPTED[spec.type], TYPES[spec.type])
+    array = _array(spec.name, tensor, ("FP32",), np.float32)
     _require_shape(array, spec)
     if not np.isfinite(array).all():
         raise RequestError(f"{spec.name} has elements that are not finite numbers")
@@ -191,11 +197,9 @@ def _labels(tensor: Tensor, spec: TensorSpec, label_names: LabelNames) -> np.nda
     _require_shape(array, spec)
     low, high = spec.range or (0, 0)
     for number in array.ravel():
-        if type(number) is not int:
-            raise RequestError("label has elements that are not whole numbers")
-        if not low <= number <= high:
-            names = _listed(label_names)
-            raise RequestError(f"label must be from {low} to {high}, not {shown(number)}; the names are {names}")
+        if type(number) is not int or not low <= number <= high:
+            told = f"label must be whole numbers from {low} to {high}, not {shown(number)}"
+            raise RequestError(f"{told}; the names are {_listed(label_names)}")
     array = array.astype(np.int32)
     for row in array if spec.shape else ():
         tags = sorted(set(row[row > 0].tolist()))
@@ -206,9 +210,7 @@ def _labels(tensor: Tensor, spec: TensorSpec, label_names: LabelNames) -> np.nda
 
 def _named(text: Any, label_names: LabelNames) -> np.ndarray:
     try:
-        return label_names.label(text.decode("utf-8") if isinstance(text, bytes) else str(text))
-    except UnicodeDecodeError as error:
-        raise RequestError("label is not UTF-8") from error
+        return label_names.label(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))
     except UserError as error:
         how = "some of {}, joined by commas" if label_names.max_tags else "one of {}"
         raise RequestError(f"label: {error.problem}; send {how.format(_listed(label_names))}") from error

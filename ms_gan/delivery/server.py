@@ -35,26 +35,26 @@ def serve(
     models = ServedModels(
         [ServedModel(model, name, contract, file_format, most_rows) for name, model in bundle.models.items()]
     )
+    config = uvicorn.Config(
+        rest_app(folder, models, most_bytes),
+        host=address,
+        port=http_port,
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        timeout_graceful_shutdown=MOST_AT_THE_END + ANSWERING,
+    )
+    host = in_url(address)
+    told = (
+        f"serving {contract.title}, as {file_format}: page and REST at http://{host}:{http_port}/, "
+        f"gRPC at {host}:{grpc_port}; Ctrl-C ends it"
+    )
 
-    async def serve_until_ended() -> None:
-        config = uvicorn.Config(
-            rest_app(folder, models, most_bytes),
-            host=address,
-            port=http_port,
-            lifespan="off",
-            log_config=None,
-            access_log=False,
-            timeout_graceful_shutdown=MOST_AT_THE_END + ANSWERING,
-        )
-        server = Server(config, grpc_server(models, address, grpc_port, most_bytes), models)
-        host = in_url(address)
-        told = (
-            f"serving {contract.title}, as {file_format}: page and REST at http://{host}:{http_port}/, "
-            f"gRPC at {host}:{grpc_port}; Ctrl-C ends it"
-        )
-        await server.listen(told, stopping)
+    async def listen() -> None:
+        remote = grpc_server(models, address, grpc_port, most_bytes)  # which has to be made while its loop runs
+        await Server(config, remote, models).listen(told, stopping)
 
-    asyncio.run(serve_until_ended())
+    asyncio.run(listen())
 
 
 class Server(uvicorn.Server):
@@ -92,5 +92,6 @@ class Server(uvicorn.Server):
             self._ends.append(asyncio.ensure_future(self.remote.stop(MOST_AT_THE_END)))
             loop.call_later(MOST_AT_THE_END, self.end)
         elif loop.time() >= self._patient_until:
-            self.models.abandon()
+            for model in self.models.by_name.values():
+                model.abandon()
             self._ends.append(asyncio.ensure_future(self.remote.stop(ANSWERING)))

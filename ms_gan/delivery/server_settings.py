@@ -2,62 +2,58 @@
 
 from __future__ import annotations
 
-import dataclasses
+import json
+import math
+import re
+import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Callable
+from typing import Any
 
 from ms_gan.delivery.contract import FORMATS, Contract, ModelSpec, TensorSpec
-from ms_gan.delivery.readme import readme
 from ms_gan.errors import UserError, shown
 from ms_gan.runs.records import write_json
 from ms_gan.runtime import DEVICE_TARGETS
+from ms_gan.schema.fields import REQUIRED, Settings, WrongSetting, choice, rules, whole
 
 SERVER_SETTINGS, MODEL_SETTINGS, TRITON_SETTINGS = "settings.json", "model-settings.json", "config.pbtxt"
 README = "README.md"
-RUNTIMES = {
-    "generator": "ms_gan.delivery.serving.GeneratorRuntime",
-    "encoder": "ms_gan.delivery.serving.EncoderRuntime",
-}
 MOST_ROWS = 64  # images in one request, where nothing else is said
 MODEL_VERSION = "1"  # the folder in which Triton finds a model
 TRITON_TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32"}
 
+TEMPLATE = Path(__file__).with_name("README.template")
+SECTION = re.compile(r"<!-- if (\w+) -->\n(.*?)<!-- end \1 -->\n", re.S)
+NORMAL = 'latent = numpy.random.standard_normal({shape}).astype("float32")'
+DRAWN = {  # how NumPy draws four latents of each distribution
+    "normal": NORMAL,
+    "uniform": 'latent = numpy.random.uniform(-1, 1, {shape}).astype("float32")',
+    "sphere": f"{NORMAL}\nlatent /= numpy.linalg.norm(latent, axis=1, keepdims=True)",
+}
+CLASSES = 'label = (numpy.arange(4) % {known}).astype("int32")'  # of four images
+TAGS = 'label = numpy.zeros({shape}, "int32")\nlabel[:, 0] = 1 + numpy.arange(4) % {known}'  # one tag each
+
 
 @dataclass(frozen=True)
-class ModelSettings:
-    """How MLServer's own command serves a model: what it calls `parameters.extra`.
+class ModelSettings(Settings):
+    """How MLServer's own command serves a model: what it calls `parameters.extra`."""
 
-    Args:
-        format: "mindir" or "onnx".
-        max_batch: the most rows in one request, and in one batch of requests.
-        device_target, device_id: where a MindIR runs.
-    """
-
-    format: str
-    max_batch: int = MOST_ROWS
-    device_target: str = "auto"
-    device_id: int = 0
-
-
-MUST_BE: dict[str, tuple[Callable[[Any], bool], str]] = {  # of each setting
-    "format": (lambda value: value in FORMATS, " or ".join(FORMATS)),
-    "max_batch": (lambda value: type(value) is int and value >= 1, "a whole number from 1"),
-    "device_target": (lambda value: value in DEVICE_TARGETS, f"one of {', '.join(DEVICE_TARGETS)}"),
-    "device_id": (lambda value: type(value) is int and value >= 0, "a whole number from 0"),
-}
+    format: str = choice(REQUIRED, FORMATS)
+    max_batch: int = whole(MOST_ROWS, "the most rows in one request, and in one batch of requests", least=1)
+    device_target: str = choice("auto", DEVICE_TARGETS, "where a MindIR runs")
+    device_id: int = whole(0, least=0)
 
 
 def model_settings(extra: Mapping[str, Any], contract: Contract, where: str) -> ModelSettings:
     """Return the settings of `extra`, completed by defaults. Raises UserError, which names `where`, if one is wrong."""
-    for name, value in extra.items():
-        if name not in MUST_BE:
-            raise UserError(f"{where}: there is no parameters.extra {shown(name)}", f"it takes {', '.join(MUST_BE)}")
-        right, must_be = MUST_BE[name]
-        if not right(value):
-            raise UserError(f"{where}: parameters.extra.{name} must be {must_be}, not {shown(value)}")
-    return ModelSettings(**{"format": contract.held_format, **extra})
+    known = rules(ModelSettings)
+    for name in extra.keys() - known.keys():
+        raise UserError(f"{where}: there is no parameters.extra {shown(name)}", f"it takes {', '.join(known)}")
+    try:
+        return ModelSettings(**{"format": contract.held_format, **extra})
+    except WrongSetting as error:
+        raise UserError(f"{where}: parameters.extra.{error}") from error
 
 
 def write_server_files(folder: Path, contract: Contract, samples: str) -> None:
@@ -67,11 +63,10 @@ def write_server_files(folder: Path, contract: Contract, samples: str) -> None:
     write_json(folder / SERVER_SETTINGS, {"parallel_workers": 0})
     for name, model in contract.models.items():
         (folder / name).mkdir(exist_ok=True)
-        extra = dataclasses.asdict(ModelSettings(contract.held_format))
-        del extra["device_id"]
+        extra = {"format": contract.held_format, "max_batch": MOST_ROWS, "device_target": "auto"}
         settings = {
             "name": name,
-            "implementation": RUNTIMES[name],
+            "implementation": f"ms_gan.delivery.serving.{name.title()}Runtime",
             "platform": f"ms_gan_{contract.held_format}",
             "parameters": {"version": MODEL_VERSION, "extra": extra},
         }
@@ -97,9 +92,72 @@ def triton_settings(name: str, model: ModelSpec) -> str:
 def _triton_tensors(specs: tuple[TensorSpec, ...]) -> str:
     lines = []
     for spec in specs:
-        shape, reshape = spec.shape, ""
-        if not shape:  # Triton wants a size behind the batch: clients send (N, 1), the model sees (N,)
-            shape, reshape = (1,), " reshape: { shape: [ ] }"
+        # Triton wants a size behind the batch: of a label clients send (N, 1), the model sees (N,)
+        shape, reshape = (spec.shape, "") if spec.shape else ((1,), " reshape: { shape: [ ] }")
         dims = ", ".join(map(str, shape))
         lines.append(f'  {{ name: "{spec.name}" data_type: {TRITON_TYPES[spec.type]} dims: [ {dims} ]{reshape} }}')
     return ",\n".join(lines)
+
+
+def readme(contract: Contract, samples: str) -> str:
+    """Return the README: what the bundle holds, and commands that use it. `samples` is the name of its picture."""
+    image, *label = (contract.generator.outputs[0], *contract.generator.inputs[1:])
+    has = {form: form in contract.generator.files for form in FORMATS}
+    has["encoder"] = "encoder" in contract.models
+    has["labels"], has["note"] = bool(label), "note" in contract.origin
+    text = TEMPLATE.read_text(encoding="utf-8")
+    while SECTION.search(text):
+        text = SECTION.sub(lambda section: section[2] if has[section[1]] else "", text)
+    first_label = {"name": "label", "shape": [1], "datatype": "BYTES", "data": list(contract.labels or ())[:1]}
+    request = f", {json.dumps(first_label, ensure_ascii=False)}" if label else ""
+    return string.Template(text).substitute(
+        title=contract.title,
+        dataset=contract.origin["dataset"],
+        version=contract.versions["ms_gan"],
+        samples=samples,
+        note=contract.origin.get("note", ""),
+        proofs=_proofs(contract),
+        tensors=_tensors(contract),
+        image_channels=image.channels,
+        image_layout=image.layout,
+        image_meaning=image.meaning,
+        image_shape=[1, *image.shape],
+        image_numbers=math.prod(image.shape),
+        label_meaning=label[0].meaning if label else "",
+        labels=", ".join(contract.labels or ()),
+        onnx_label=', "label": label' if label else "",
+        mindspore_label=", mindspore.Tensor(label)" if label else "",
+        label_request=request.replace("'", "'\\''"),  # as it stands between a shell's single quotation marks
+        # MindSpore 2.8 needs the variable, and says so itself too late
+        mlserver_variables="PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python " if has["mindir"] else "",
+        format_setting="`format` (mindir or onnx), " if has["mindir"] and has["onnx"] else "",
+        device_settings=", `device_target`, `device_id`" if has["mindir"] else "",
+        example_arrays="\n".join(_example(spec, len(contract.labels or ())) for spec in contract.generator.inputs),
+    )
+
+
+def _proofs(contract: Contract) -> str:
+    return "\n".join(
+        f"- `{file}`: equal to {proof.against} to {proof.greatest_difference:g} (at most {proof.tolerance:g}) at "
+        f"batches of {', '.join(map(str, proof.batches))}, on {proof.runtime}"
+        for file, proof in contract.parity.items()
+    )
+
+
+def _tensors(contract: Contract) -> str:
+    return "\n".join(
+        f"| `{name}` | {side} | `{spec.name}` | {spec.type} | {_tuple(spec.batch_of('batch'))} |"
+        for name, model in contract.models.items()
+        for side, specs in (("inputs", model.inputs), ("outputs", model.outputs))
+        for spec in specs
+    )
+
+
+def _example(spec: TensorSpec, known: int) -> str:
+    """Return Python that makes four rows of an input of the generator; `known` is how many labels there are."""
+    text = DRAWN[spec.distribution or "normal"] if spec.name == "latent" else TAGS if spec.shape else CLASSES
+    return text.format(shape=_tuple(spec.batch_of(4)), known=known)
+
+
+def _tuple(sizes: list[Any]) -> str:
+    return f"({', '.join(map(str, sizes))}{',' if len(sizes) == 1 else ''})"

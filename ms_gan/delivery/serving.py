@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
+from google.protobuf.internal import api_implementation
 from mlserver import MLModel, ModelSettings
 from mlserver.codecs import NumpyCodec
 from mlserver.errors import MLServerError
@@ -13,6 +14,7 @@ from mlserver.settings import ModelParameters
 from mlserver.types import InferenceRequest, InferenceResponse, MetadataModelResponse
 from starlette.responses import HTMLResponse, JSONResponse
 
+from ms_gan import runtime
 from ms_gan.delivery import refusals
 from ms_gan.delivery.batcher import compute
 from ms_gan.delivery.bundle import Bundle
@@ -36,30 +38,28 @@ class BundleRuntime(MLModel):
     async def load(self) -> bool:
         """Check settings and bundle, and open the model in the thread that will compute."""
         try:
-            self.served = await self._open()
+            self.served = await compute(self._open)
         except (UserError, OSError) as error:
-            reason = str(error) if isinstance(error, UserError) else f"{error.filename}: {error.strerror}"
-            refusals.reasons[self.name] = reason
-            raise UserError(reason) from error
+            refusals.reasons[self.name] = str(error)
+            raise
         refusals.reasons.pop(self.name, None)
         return True
 
-    async def _open(self) -> ServedModel:
+    def _open(self) -> ServedModel:
         place = Path(self.settings.parameters.uri)
         self.folder = place if (place / CONTRACT).is_file() else place.parent  # all of it, or the model's own folder
         contract = read_contract(self.folder)
         settings = model_settings(self.settings.parameters.extra or {}, contract, f"the settings of {self.name}")
-
-        def open_served() -> ServedModel:
-            if settings.format == "mindir":
-                from ms_gan import runtime
-
-                _require_protobuf_of_mindspore()
-                runtime.set_up(settings.device_target, settings.device_id)
-            model = Bundle(self.folder, settings.format, [self.model_name]).models[self.model_name]
-            return ServedModel(model, self.model_name, contract, settings.format, settings.max_batch)
-
-        return await compute(open_served)
+        if settings.format == "mindir":
+            if "mindspore" not in sys.modules and api_implementation.Type() != "python":
+                raise UserError(  # MLServer came first, and with it a protobuf with which MindSpore cannot be imported
+                    "MindSpore needs protobuf in Python",
+                    "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python MLSERVER_HOST=127.0.0.1 mlserver start .; "
+                    "`python -m ms_gan serve` does it by itself, and ONNX does not need it",
+                )
+            runtime.set_up(settings.device_target, settings.device_id)
+        model = Bundle(self.folder, settings.format, [self.model_name]).models[self.model_name]
+        return ServedModel(model, self.model_name, contract, settings.format, settings.max_batch)
 
     async def metadata(self) -> MetadataModelResponse:
         """Return what the protocol tells about the model."""
@@ -102,15 +102,3 @@ class EncoderRuntime(BundleRuntime):
     """The encoder of an autoencoder."""
 
     model_name = "encoder"
-
-
-def _require_protobuf_of_mindspore() -> None:
-    """Raise UserError where MLServer came first, and with it a protobuf with which MindSpore cannot be imported."""
-    from google.protobuf.internal import api_implementation
-
-    if "mindspore" not in sys.modules and api_implementation.Type() != "python":
-        raise UserError(
-            "MindSpore needs protobuf in Python",
-            "PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION=python MLSERVER_HOST=127.0.0.1 mlserver start .; "
-            "`python -m ms_gan serve` does it by itself, and ONNX does not need it",
-        )

@@ -86,27 +86,11 @@ def write_bundle(
 
 def write_conditional(folder: Path, *settings: str, **more) -> Path:
     """A bundle of ten classes, 28x28 grey."""
-    return write_bundle(
-        folder,
-        "acgan",
-        "generator.start_channels=4",
-        "generator.widths=[4]",
-        "generator.strides=[2, 2]",
-        *settings,
-        **more,
-    )
+    small = ("generator.start_channels=4", "generator.widths=[4]", "generator.strides=[2, 2]")
+    return write_bundle(folder, "acgan", *small, *settings, **more)
 
 
 def write_autoencoder(folder: Path, *settings: str, **more) -> Path:
     """A bundle with an encoder, up to three of five tags, 16x16 colour."""
-    return write_bundle(
-        folder,
-        "cvae_early",
-        *AUTOENCODER,
-        *TAGS,
-        "encoder.widths=[4]",
-        "generator.widths=[4]",
-        "data.size=16",
-        *settings,
-        **more,
-    )
+    small = (*AUTOENCODER, *TAGS, "encoder.widths=[4]", "generator.widths=[4]", "data.size=16")
+    return write_bundle(folder, "cvae_early", *small, *settings, **more)

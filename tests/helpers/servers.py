@@ -12,7 +12,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,15 +43,9 @@ class Server(NamedTuple):
         `body` is sent as it is when it is bytes, else as JSON.
         """
         body = body if body is None or isinstance(body, bytes) else json.dumps(body).encode()
-        request = urllib.request.Request(
-            self.url + path,
-            body,
-            method=method,
-            headers={
-                "Content-Type": "application/json",
-                **{name.replace("_", "-"): value for name, value in headers.items()},
-            },
-        )
+        own = {name.replace("_", "-"): value for name, value in headers.items()}
+        headers = {"Content-Type": "application/json", **own}
+        request = urllib.request.Request(self.url + path, body, method=method, headers=headers)
         try:
             with urllib.request.urlopen(request, timeout=HANGS) as answer:
                 status, text = answer.status, answer.read().decode()
@@ -63,9 +57,8 @@ class Server(NamedTuple):
 
     def draw(self, *inputs: dict, outputs: tuple[str, ...] = ("image",), model: str = "generator") -> list[np.ndarray]:
         """Return these outputs of a request over REST that is answered."""
-        status, answer = self.ask(
-            f"/v2/models/{model}/infer", {"inputs": inputs, "outputs": [{"name": name} for name in outputs]}
-        )
+        body = {"inputs": inputs, "outputs": [{"name": name} for name in outputs]}
+        status, answer = self.ask(f"/v2/models/{model}/infer", body)
         assert status == 200, answer
         assert [output["name"] for output in answer["outputs"]] == list(outputs)
         return [np.reshape(np.float32(output["data"]), output["shape"]) for output in answer["outputs"]]
@@ -88,32 +81,50 @@ def free_ports(count: int) -> list[int]:
 
 
 @contextlib.contextmanager
+def started(command: Sequence[object], log: Path, **variables: str) -> Iterator[subprocess.Popen]:
+    """Start a program that writes into `log`, with these variables; what is left of it behind the block is killed."""
+    with open(log, "wb") as output:
+        said: dict[str, Any] = {"stdout": output, "stderr": subprocess.STDOUT, "start_new_session": True}
+        process = subprocess.Popen(list(map(str, command)), env=environment(**variables), **said)
+    try:
+        yield process
+    finally:
+        if process.poll() is None:
+            end(process, signal.SIGKILL, group=True)
+
+
+def serve_command(bundle: Path, http: int, grpc: int, *options: object) -> list[object]:
+    """Return the command that serves a bundle on these ports."""
+    return [sys.executable, "-m", "ms_gan", "serve", bundle, "--http-port", http, "--grpc-port", grpc, *options]
+
+
+@contextlib.contextmanager
 def serving(bundle: Path, log: Path, *options: object, host: str = "127.0.0.1") -> Iterator[Server]:
     """Serve a bundle until the block ends; the server then has to end as it should."""
     http, grpc = free_ports(2)
-    command = [
-        sys.executable,
-        "-m",
-        "ms_gan",
-        "serve",
-        str(bundle),
-        "--http-port",
-        str(http),
-        "--grpc-port",
-        str(grpc),
-        "--host",
-        host,
-        *map(str, options),
-    ]
-    with open(log, "wb") as output:
-        process = subprocess.Popen(command, env=environment(), stdout=output, stderr=subprocess.STDOUT)
-    try:
+    with started(serve_command(bundle, http, grpc, "--host", host, *options), log) as process:
         wait_until(lambda: "serving " in log.read_text(errors="replace"), process, log)
         yield Server(process, host, http, grpc, log)
         assert end(process) == 0, log.read_text(errors="replace")
-    finally:
-        process.kill()
-        process.wait()
+
+
+def mlserver_variables(host: str = "127.0.0.1") -> dict[str, str]:
+    """Return the variables that tell MLServer where to listen."""
+    names = ("HTTP", "GRPC", "METRICS")
+    ports = {f"MLSERVER_{name}_PORT": str(port) for name, port in zip(names, free_ports(len(names)))}
+    return {"MLSERVER_HOST": host, **ports}
+
+
+MLSERVER = (sys.executable, "-m", "mlserver.cli.main", "start")
+
+
+@contextlib.contextmanager
+def mlserver(folder: Path, log: Path, models: int = 2, host: str = "127.0.0.1", **variables: str) -> Iterator[Server]:
+    """Serve a bundle with MLServer's own command, from the moment when so many models are loaded."""
+    places = {**mlserver_variables(host), **variables}
+    with started([*MLSERVER, folder], log, **places) as process:
+        wait_until(lambda: log.read_text().count("Loaded model") == models, process, log)
+        yield Server(process, host, int(places["MLSERVER_HTTP_PORT"]), int(places["MLSERVER_GRPC_PORT"]), log)
 
 
 def wait_until(condition, process: subprocess.Popen, log: Path, seconds: float = HANGS) -> None:
