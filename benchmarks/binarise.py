@@ -17,7 +17,7 @@ FILES = {"train": "train", "test": "t10k"}
 
 
 def main() -> None:
-    from ms_gan.data.mnist import load_mnist
+    from ms_gan.data.mnist import load_mnist  # the API reads no files of images
     from ms_gan.randomness import random_stream
 
     output = Path(sys.argv[2])

@@ -5,14 +5,12 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-import ms_gan  # noqa: F401 - before MindSpore, whose log level it sets
+import ms_gan  # before MindSpore, whose log level it sets
 
 
 def run(main):
     """Run a program; what the user can fix ends it with status 1 and one line."""
-    from ms_gan.errors import UserError
-
     try:
         main()
-    except UserError as error:
+    except ms_gan.UserError as error:
         sys.exit(f"error: {error}")

@@ -56,7 +56,7 @@ class Discriminator(nn.Module):
 
 def main() -> None:
     torch.manual_seed(1)
-    images, labels = timing.images_and_labels()
+    images, labels = timing.mnist()
     images, labels = torch.from_numpy(images).view(-1, 1, 28, 28), torch.from_numpy(labels).long()
     g, d = Generator(), Discriminator()
     if sys.argv[3:] == ["channels_last"]:

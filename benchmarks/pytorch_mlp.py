@@ -55,7 +55,7 @@ def gathered(images: torch.Tensor):
 
 def main() -> None:
     torch.manual_seed(1)
-    images = torch.from_numpy(timing.images())
+    images = torch.from_numpy(timing.mnist()[0])
     batches = loaded(images) if sys.argv[3:] == ["dataloader"] else gathered(images)
     g, d = generator(), discriminator()
     adam_g = torch.optim.Adam(g.parameters(), lr=2e-4, betas=(0.5, 0.999))

@@ -20,6 +20,8 @@ import cv2
 import numpy as np
 from bounds import ImportanceWeight, importance_bound, log_weights
 
+import ms_gan
+
 SEED = 1
 
 
@@ -36,43 +38,37 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=1500)
     parser.add_argument("--samples", type=int, default=64)
     parser.add_argument("--forget-label", action="store_true")
-    parser.add_argument("places", nargs="+", metavar="RUN_OR_CHECKPOINT")
+    parser.add_argument("runs", nargs="+", metavar="RUN_OR_CHECKPOINT")
     options = parser.parse_args()
     if options.samples < 2:
         parser.error("--samples: takes 2 or more, since their spread is the standard error")
-
-    from ms_gan import runtime
-
-    runtime.set_up("CPU")
-    for place in options.places:
-        score(place, options)
+    for run in options.runs:
+        score(run, options)
 
 
-def score(place: str, options: argparse.Namespace) -> None:
+def score(run: str, options: argparse.Namespace) -> None:
     """Print the scores of one run or checkpoint."""
-    from ms_gan.errors import UserError
-    from ms_gan.evaluation.sheets import some_of
-    from ms_gan.runs.model import load_model
+    from ms_gan.evaluation.sheets import some_of  # the images and latents of `ms_gan eval`, which the API does not give
     from ms_gan.sampling import seeded_inputs
 
-    model = load_model(place)
+    model = ms_gan.load(run)
     loss, names = getattr(model.recipe.updates, "reconstruction", None), model.label_names
     if model.encoder is None:
-        raise UserError(f"{place}: {model.name} is no autoencoder", "name one that is")
+        raise ms_gan.UserError(f"{run}: {model.name} is no autoencoder", "name one that is")
     if options.forget_label and (names is None or names.max_tags or loss is None):
-        raise UserError(f"{place}: --forget-label sums the bound over classes", "name a CVAE that has them")
+        raise ms_gan.UserError(f"{run}: --forget-label sums the bound over classes", "name a CVAE that has them")
     test = model.fitting(model.load("test", options.data_path, False, rotate_and_mirror=False))
     images, labels = some_of(test, options.images, SEED, model.conditional)
     reconstructed = model.draw((model.encode((images, *labels)), *labels))
     sampled = model.draw(seeded_inputs(model.latent, len(images), SEED, *labels))
     real = sharpness(images)
-    print(f"{place}: {model.name}, step {model.step:,}, {len(images):,} test images")
+    print(f"{run}: {model.name}, step {model.step:,}, {len(images):,} test images")
     print(
         f"  squared_error {((images - reconstructed) ** 2).sum((1, 2, 3)).mean():.2f}, sharpness: reconstructed "
         f"{sharpness(reconstructed) / real:.3f}, sampled {sharpness(sampled) / real:.3f} of real ({real:.4f})"
     )
     variance = model.recipe.updates.kl_weight / 2 if loss == "squared" else None
-    weight = ImportanceWeight(model.encoder.encoder, model.generator.generator, variance)
+    weight = ImportanceWeight(model.encoder.network, model.generator.generator, variance)
     weights, prior_to_posterior, kl = log_weights(weight, images, labels, model.latent.size, options.samples, SEED)
     by_chance = -prior_to_posterior.mean(1)
     error = by_chance.std(ddof=1) / len(by_chance) ** 0.5

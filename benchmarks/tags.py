@@ -15,6 +15,8 @@ import argparse
 import clone
 import numpy as np
 
+import ms_gan
+
 SEED, DRAWN = 1, 200
 
 
@@ -42,42 +44,31 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("places", nargs="+", metavar="RUN_OR_CHECKPOINT")
-    options = parser.parse_args()
-
-    from ms_gan import runtime
-    from ms_gan.errors import UserError
-    from ms_gan.latents import draw_latents
-    from ms_gan.randomness import random_stream
-    from ms_gan.runs.model import load_model
-
-    runtime.set_up("CPU")
-    for place in options.places:
-        model = load_model(place)
+    parser.add_argument("runs", nargs="+", metavar="RUN_OR_CHECKPOINT")
+    for run in parser.parse_args().runs:
+        model = ms_gan.load(run)
         if model.label_names is None or not model.label_names.max_tags:
-            raise UserError(f"{place}: {model.name} takes no tags", "name a model that does")
-        names, latent = model.label_names.names, model.latent
+            raise ms_gan.UserError(f"{run}: {model.name} takes no tags", "name a model that does")
+        names = model.label_names.names
         real = model.fitting(model.load("train", rotate_and_mirror=False))
         has = indicators(real.labels, len(names))
         meaning = meanings(np.float64(real.images) / 255, has)
         responses = np.empty(len(names))
-        for tag in range(len(names)):
+        for tag, name in enumerate(names):
             free = np.flatnonzero((has[:, tag] == 0) & (real.labels[:, -1] == 0))
             if not len(free):
-                raise UserError(
-                    f"{place}: no image has room for the tag {names[tag]!r}", "train with more data.max_tags"
+                raise ms_gan.UserError(
+                    f"{run}: no image has room for the tag {name!r}", "train with more data.max_tags"
                 )
-            without = real.labels[random_stream(SEED, "tags", tag).choice(free, DRAWN)]
-            added = without.copy()
-            added[:, -1] = tag + 1
-            # a label's tags stand in rising order, before zeros
-            added = np.sort(np.where(added == 0, len(names) + 1, added), 1) % (len(names) + 1)
-            latents = draw_latents(latent.distribution, DRAWN, latent.size, random_stream(SEED, "latents", tag))
-            change = (model.draw((latents, added.astype(np.int32))) - model.draw((latents, without))).mean(0)
-            responses[tag] = change.ravel() @ meaning[tag] / (meaning[tag] @ meaning[tag])
+            chosen = real.labels[np.random.default_rng((SEED, tag)).choice(free, DRAWN)]
+            without = [",".join(names[other - 1] for other in label if other) for label in chosen]
+            added = [f"{label},{name}" for label in without]
+            drawn = [np.float64(model.sample(DRAWN, seed=tag, labels=labels)) for labels in (added, without)]
+            change = (drawn[0] - drawn[1]).mean(0).ravel() / 255
+            responses[tag] = change @ meaning[tag] / (meaning[tag] @ meaning[tag])
         shares = has.mean(0)
         print(
-            f"{place}: {model.name}, step {model.step:,}: mean response {responses.mean():.2f}; rank "
+            f"{run}: {model.name}, step {model.step:,}: mean response {responses.mean():.2f}; rank "
             f"correlation with how frequent a tag is {rank_correlation(shares, responses):+.2f}"
         )
         for tag in np.argsort(-shares):

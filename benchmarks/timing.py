@@ -11,21 +11,11 @@ WARM_UP = 5
 BATCH, LATENT = 128, 100
 
 
-def data():
-    """The training split named on the command line, an ImageData."""
-    from ms_gan.data.mnist import load_mnist
+def mnist():
+    """The training images in the folder that the command line names, uint8, (N, 784), and their labels, int32, (N,)."""
+    from ms_gan.data.mnist import load_mnist  # the API reads no files of images
 
-    return load_mnist("train", sys.argv[1])
-
-
-def images():
-    """Its images: uint8, (N, 784)."""
-    return data().images.reshape(-1, 784)
-
-
-def images_and_labels():
-    """Its images, uint8, (N, 784), and its labels, int32, (N,)."""
-    split = data()
+    split = load_mnist("train", sys.argv[1])
     return split.images.reshape(-1, 784), split.labels
 
 

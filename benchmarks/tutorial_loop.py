@@ -51,7 +51,7 @@ def main() -> None:
 
     with tempfile.TemporaryDirectory() as folder:
         # its reader takes plain IDX files only
-        pixels = timing.images()
+        pixels, _ = timing.mnist()
         with open(os.path.join(folder, "train-images-idx3-ubyte"), "wb") as file:
             file.write(np.array([2051, len(pixels), 28, 28], ">i4").tobytes() + pixels.tobytes())
         with open(os.path.join(folder, "train-labels-idx1-ubyte"), "wb") as file:

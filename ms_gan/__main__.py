@@ -1,10 +1,10 @@
 """`python -m ms_gan COMMAND …`."""
 
 import os
-import signal
 import sys
 import time
 
+from ms_gan import signals
 from ms_gan.cli import main
 from ms_gan.runtime import LAUNCHER, rank
 
@@ -12,8 +12,7 @@ from ms_gan.runtime import LAUNCHER, rank
 def run() -> None:
     """Run the command, and exit with its status, which no signal on the way out may change."""
     status = main()
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    signals.ignore()
     if LAUNCHER in os.environ:
         _leave(status, int(os.environ[LAUNCHER]))
     sys.exit(status)

@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -79,37 +79,26 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
 
     Yields the hidden folder. On leaving, every file is made readable to others and flushed to disk, and the folder is
     renamed to `path`. That must not exist or be empty, unless `replace`. Where a folder cannot be renamed over, since a
-    disk is mounted there or it is a shell's working folder, the files are moved into it one by one. If the body raises,
+    disk is mounted there or it is the working folder, the files are moved into it one by one. If the body raises,
     nothing is left, not even parents that were made for it, and what was at `path` is untouched.
     """
     path = Path(path)
     there = path.is_dir()
     inside = there and (os.path.ismount(path) or not os.access(path.parent, os.W_OK))
-    fill = inside or there and _is_working_folder(path)
-    home = path if inside else path.parent
-    made = [] if there else [parent for parent in path.parents if not parent.exists()]
+    fixed = inside or there and _is_working_folder(path)
+    made = [parent for parent in path.parents if not parent.exists()]
     hidden: Path | None = None
     try:
         with _errors_name(path):
             if there and not replace and any(path.iterdir()):
                 raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
             path.parent.mkdir(parents=True, exist_ok=True)
-            hidden = Path(tempfile.mkdtemp(dir=home, prefix=_hidden(path), suffix=".part"))
+            hidden = _hidden_folder(path if inside else path.parent, path, ".part")
         yield hidden
         with _errors_name(path):
             _make_readable(hidden)
-            if fill:
-                _move_into(hidden, path, replace)
-            elif replace and there:
-                old = Path(tempfile.mkdtemp(dir=path.parent, prefix=_hidden(path), suffix=".old"))
-                os.replace(path, old)
-                try:
-                    os.replace(hidden, path)
-                except BaseException:
-                    os.replace(old, path)
-                    raise
-                shutil.rmtree(old)
-                _sync_folder(path.parent)
+            if there and (fixed or replace):
+                _exchange(hidden, path, replace, fixed)
             else:
                 os.replace(hidden, path)
                 _sync_folder(path.parent)
@@ -120,6 +109,13 @@ def new_folder(path: Path, replace: bool = False) -> Iterator[Path]:
             with contextlib.suppress(OSError):  # somebody else uses it already
                 folder.rmdir()
         raise
+
+
+def _is_working_folder(path: Path) -> bool:
+    try:
+        return os.path.samefile(path, os.curdir)
+    except OSError:  # the working folder was deleted
+        return False
 
 
 def _make_readable(folder: Path) -> None:
@@ -135,34 +131,37 @@ def _make_readable(folder: Path) -> None:
         _sync_folder(Path(place))
 
 
-def _move_into(hidden: Path, path: Path, replace: bool) -> None:
-    """Replace all that is in `path` with what is in `hidden`, a folder in or beside it; all or nothing."""
+def _exchange(hidden: Path, path: Path, replace: bool, fixed: bool) -> None:
+    """Put what is in `hidden` in the place of the folder `path`, or, where that is `fixed`, of what is in it.
+
+    If that fails, everything is as it was.
+    """
     before = [entry for entry in path.iterdir() if entry.name != hidden.name]
     if before and not replace:
         raise OSError(errno.ENOTEMPTY, os.strerror(errno.ENOTEMPTY))
-    old = Path(tempfile.mkdtemp(dir=hidden.parent, prefix=_hidden(path), suffix=".old"))
-    moved: list[Sequence[Path]] = []
-    try:
-        for source, target in [(entry, old / entry.name) for entry in before] + [
-            (entry, path / entry.name) for entry in hidden.iterdir()
-        ]:
+    old = _hidden_folder(hidden.parent, path, ".old")
+    moves = [(path, old), (hidden, path)]
+    if fixed:
+        moves = [(entry, old / entry.name) for entry in before]
+        moves += [(entry, path / entry.name) for entry in hidden.iterdir()]
+    with contextlib.ExitStack() as undo:
+        undo.callback(_remove_if_there, old)
+        for source, target in moves:
             os.replace(source, target)
-            moved.append((source, target))
-        _sync_folder(path)
-    except BaseException:
-        for source, target in reversed(moved):
-            os.replace(target, source)
-        old.rmdir()
-        raise
-    hidden.rmdir()
+            undo.callback(os.replace, target, source)
+        _sync_folder(path if fixed else path.parent)
+        undo.pop_all()
+    shutil.rmtree(hidden, ignore_errors=True)
     shutil.rmtree(old)
 
 
-def _is_working_folder(path: Path) -> bool:
-    try:
-        return os.path.samefile(path, os.getcwd())
-    except OSError:  # the working folder was deleted
-        return False
+def _remove_if_there(folder: Path) -> None:
+    if folder.is_dir():
+        folder.rmdir()
+
+
+def _hidden_folder(home: Path, path: Path, suffix: str) -> Path:
+    return Path(tempfile.mkdtemp(dir=home, prefix=_hidden(path), suffix=suffix))
 
 
 def _hidden(path: Path) -> str:
@@ -176,12 +175,11 @@ def stays_below(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def write_checksums(folder: Path, names: Sequence[str] | None = None) -> None:
-    """Write `SHA256SUMS`, which covers these files below `folder`, or every other one directly in it."""
-    if names is None:
-        names = [entry.name for entry in Path(folder).iterdir() if entry.name != CHECKSUMS]
-    lines = [f"{sha256_of_file(Path(folder) / name)}  {name}\n" for name in sorted(names)]
-    (Path(folder) / CHECKSUMS).write_text("".join(lines))
+def write_checksums(folder: Path) -> None:
+    """Write `SHA256SUMS`, which covers every other file below a folder."""
+    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    lines = [f"{sha256_of_file(folder / name)}  {name}\n" for name in sorted(names) if name != CHECKSUMS]
+    (folder / CHECKSUMS).write_text("".join(lines))
 
 
 def read_checksums(folder: Path) -> dict[str, str]:

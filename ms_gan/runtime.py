@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ms_gan.errors import Setting, UserError, quoted
+from ms_gan.signals import ASKING
 
 DEVICE_TARGETS = ("auto", "Ascend", "GPU", "CPU")
 
@@ -55,11 +56,9 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False) -> 
     target, count = _available(target)
     if together:
         device_id = 0 if target == "CPU" else max(rank(), 0)
-        if device_id >= count:
-            raise UserError(f"this machine has {count} {target} device(s)", "give a smaller ", Setting("device_num"))
     if not 0 <= device_id < count:
-        plural = "" if count == 1 else "s"
-        raise UserError(f"there is no {target} {device_id}: this machine has {count} device{plural}, counted from 0")
+        mend = ("give a smaller ", Setting("device_num")) if together else ("they are counted from 0",)
+        raise UserError(f"there is no {target} {device_id}: this machine has {count} in all", *mend)
     chosen = Device(target, device_id)
     if _device is None:
         if target == "CPU":
@@ -107,7 +106,7 @@ def launched() -> bool:
 
 def import_mindspore() -> None:
     """Import MindSpore while signals wait: an exception within its import would bring the process down."""
-    waiting = signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM, signal.SIGHUP))
+    waiting = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)
     try:
         importlib.import_module("mindspore")
     finally:
@@ -147,19 +146,9 @@ def slow_convolutions(device: Device, version: str) -> str | None:
 
 def environment() -> dict[str, str]:
     """Return the versions that a result may depend on."""
-    import cv2
-    import mindspore as ms
-    import numpy as np
-    import PIL
-
-    import ms_gan
-
+    packages = {"ms_gan": "ms_gan", "mindspore": "mindspore", "numpy": "numpy", "opencv": "cv2", "pillow": "PIL"}
     return {
-        "ms_gan": ms_gan.__version__,
-        "mindspore": ms.__version__,
-        "numpy": np.__version__,
-        "opencv": cv2.__version__,
-        "pillow": PIL.__version__,
+        **{name: importlib.import_module(module).__version__ for name, module in packages.items()},
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
         "cores": str(os.cpu_count()),
@@ -187,15 +176,11 @@ def install_command(serving: bool = False) -> str:
         what = f"-r {quoted(listing.name if clone == Path.cwd() else listing)}"
     else:
         try:
-            wanted = metadata.requires("ms_gan") or []
+            wanted = [line.partition(";") for line in metadata.requires("ms_gan") or []]
         except metadata.PackageNotFoundError:
             return "install the packages that the pyproject.toml of ms_gan's clone lists"
-        what = " ".join(
-            quoted(line.partition(";")[0].strip())
-            for line in wanted
-            if "extra" not in line.partition(";")[2] or (serving and "serve" in line.partition(";")[2])
-        )
+        needed = [name for name, _, when in wanted if "extra" not in when or (serving and "serve" in when)]
+        what = " ".join(quoted(name.strip()) for name in needed)
     own = clone / ".venv" / "bin" / "python"
     instead = f", or use {quoted(own)}" if own.is_file() and sys.prefix != str(own.parent.parent) else ""
-    this = "python" if shutil.which("python") == sys.executable else quoted(sys.executable)
-    return f"{this} -m pip install {what}{instead}"
+    return f"{python()} -m pip install {what}{instead}"

@@ -24,26 +24,28 @@ Draw = Callable[[Inputs], np.ndarray]  # to images, float32 in [0, 1], N×C×H×
 
 
 def seeded_inputs(latent: Latent, count: int, seed: int, labels: np.ndarray | None = None) -> Inputs:
-    """Return `count` latents drawn from the seed, the same ones in every picture, followed by the labels, if any."""
+    """Return `count` latents drawn from the seed, the same ones in every picture, followed by the labels, if any.
+
+    Raises ValueError unless there are `count` labels.
+    """
     latents = draw_latents(latent.distribution, count, latent.size, random_stream(seed, "sample"))
-    return (latents,) if labels is None else (latents, np.asarray(labels, np.int32))
+    if labels is None:
+        return (latents,)
+    if len(labels) != count:
+        raise ValueError(f"{len(labels)} labels for {count} latents")
+    return latents, np.asarray(labels, np.int32)
 
 
 def seeded_chunks(
     latent: Latent, count: int, seed: int, labels: np.ndarray | None = None, rows: int = 16 * CHUNK
 ) -> Iterator[Inputs]:
-    """Yield what `seeded_inputs` returns, `rows` at a time, to save memory.
-
-    `labels` are repeated, in turn, until there are `count` of them.
-    """
+    """Yield what `seeded_inputs` returns, `rows` at a time, to save memory; labels are repeated, in turn."""
     stream = random_stream(seed, "sample")
+    labels = None if labels is None else np.asarray(labels, np.int32)
     for start in range(0, count, rows):
         here = min(rows, count - start)
         latents = draw_latents(latent.distribution, here, latent.size, stream)
-        if labels is None:
-            yield (latents,)
-        else:
-            yield latents, np.asarray(labels[np.arange(start, start + here) % len(labels)], np.int32)
+        yield (latents,) if labels is None else (latents, labels[np.arange(start, start + here) % len(labels)])
 
 
 def require_finite(images: np.ndarray, what: str, things: str = "images") -> None:
@@ -62,13 +64,9 @@ def draw_images(generator: Callable, inputs: Inputs) -> np.ndarray:
 
 
 def draw_bytes(draw: Draw, latent: Latent, count: int, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
-    """Return the images of `count` latents drawn from the seed, rounded to uint8, N×C×H×W."""
-    inputs = seeded_inputs(latent, count, seed, labels)
-    parts = []
-    for start in range(0, count, DRAWN_AT_ONCE):  # float32 takes four times the memory
-        images = draw(tuple(array[start : start + DRAWN_AT_ONCE] for array in inputs))
-        parts.append(np.rint(images * 255).astype(np.uint8))
-    return np.concatenate(parts)
+    """Return the images of `seeded_chunks`, rounded to uint8, N×C×H×W."""
+    chunks = seeded_chunks(latent, count, seed, labels, DRAWN_AT_ONCE)  # float32 takes four times the memory
+    return np.concatenate([np.rint(draw(inputs) * 255).astype(np.uint8) for inputs in chunks])
 
 
 class Sampler(Protocol):
@@ -77,21 +75,17 @@ class Sampler(Protocol):
     @property
     def name(self) -> str:
         """What it is called in errors."""
-        raise NotImplementedError
 
     @property
     def latent(self) -> Latent:
         """What its latents are."""
-        raise NotImplementedError
 
     @property
     def label_names(self) -> LabelNames | None:
         """The names of a conditional generator's labels; None for a generator without labels."""
-        raise NotImplementedError
 
     def draw(self, inputs: Inputs) -> np.ndarray:
         """Return the images of the generator's inputs, float32 in [0, 1], N×C×H×W."""
-        raise NotImplementedError
 
     def sample(self, count: int, seed: int = 1, labels: str | Sequence[object] | None = None) -> np.ndarray:
         """Return `count` images, uint8, N×H×W if grey, else N×C×H×W. They do not depend on what else is drawn.
@@ -113,7 +107,6 @@ class Sampler(Protocol):
         numbers = None
         if self.label_names is not None:
             numbers = self.label_names.chosen([str(label) for label in asked])
-            numbers = numbers[np.arange(count) % len(numbers)]
         elif asked:
             raise UserError(f"{self.name} takes no labels", "leave out ", Setting("labels"))
         images = draw_bytes(self.draw, self.latent, count, seed, numbers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.util
-import re
 import signal
 
 import numpy as np
@@ -15,34 +14,17 @@ from helpers import bundles, commands, networks  # noqa: E402
 
 # The files that take ten seconds or more, the longest first.
 LONG = [
-    f"test_{name}.py"
-    for name in (
-        "resume",
-        "photographs",
-        "judges",
-        "serve_command",
-        "clusters",
-        "onnx",
-        "delivery",
-        "scores",
-        "serving",
-        "parallel",
-        "recipes",
-        "added_recipes",
-        "training_folders",
-        "average",
-        "training_scores",
-        "scripts",
-        "autoencoder_procedures",
-        "command_line",
-        "signals",
-        "page",
-        "rpgan",
-        "procedures",
-        "autoencoders",
-    )
+    *("resume", "photographs", "judges", "serve_command", "clusters", "onnx", "delivery", "scores", "serving"),
+    *("parallel", "recipes", "added_recipes", "training_folders", "average", "training_scores", "scripts"),
+    *("autoencoder_procedures", "command_line", "signals", "page", "rpgan", "procedures", "autoencoders"),
 ]
-NOT_NEEDED = ("tritonclient", "selenium")  # by anything but the files that import them
+without_tritonclient = importlib.util.find_spec("tritonclient") is None
+collect_ignore = ["test_onnx.py", "test_serving.py"] if without_tritonclient else []
+
+
+def pytest_terminal_summary(terminalreporter):
+    if without_tritonclient:
+        terminalreporter.write_line(f"left out: {', '.join(collect_ignore)}: tritonclient is not installed")
 
 
 def pytest_addoption(parser):
@@ -60,31 +42,8 @@ def pytest_collection_modifyitems(config, items):
         for item in items:
             if item.get_closest_marker("slow"):
                 item.add_marker(pytest.mark.skip(reason="slow: runs with --slow"))
-    items.sort(key=lambda item: LONG.index(item.path.name) + 1 if item.path.name in LONG else 0)
-
-
-class Without(pytest.Module):
-    """A file of tests that import what is not installed."""
-
-    def collect(self):
-        pytest.skip(f"needs {self.missing}, which is not installed (requirements-test.txt)", allow_module_level=True)
-
-
-def installed(name):
-    try:
-        return importlib.util.find_spec(name) is not None
-    except ImportError:
-        return False
-
-
-def pytest_pycollect_makemodule(module_path, parent):
-    source = module_path.read_text(encoding="utf-8")
-    for name in NOT_NEEDED:
-        if re.search(rf"^(import|from) {name}\b", source, re.M) and not installed(name):
-            module = Without.from_parent(parent, path=module_path)
-            module.missing = name
-            return module
-    return None
+    place = {f"test_{name}.py": place for place, name in enumerate(LONG, 1)}
+    items.sort(key=lambda item: place.get(item.path.name, 0))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -106,11 +65,10 @@ def own_cache(tmp_path, monkeypatch):
 @pytest.fixture(autouse=True)
 def usual_signals():
     """Let signals do what they do in a terminal, also where the tests were started with some of them ignored."""
-    usually = {signal.SIGINT: signal.default_int_handler, signal.SIGHUP: signal.SIG_DFL, signal.SIGQUIT: signal.SIG_DFL}
-    before = {number: signal.getsignal(number) for number in usually}
-    for number, usual in usually.items():
-        if before[number] is signal.SIG_IGN:
-            signal.signal(number, usual)
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGHUP, signal.SIGQUIT)}
+    for number, handler in before.items():
+        if handler is signal.SIG_IGN:
+            signal.signal(number, signal.default_int_handler if number == signal.SIGINT else signal.SIG_DFL)
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

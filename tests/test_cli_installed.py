@@ -9,29 +9,19 @@ import subprocess
 import sys
 
 import pytest
-from helpers.commands import ROOT, environment
+from helpers.commands import NEEDED, ROOT, python
 
 from ms_gan import cli, data, runtime
 from ms_gan.errors import quoted
 from ms_gan.evaluation.judge import load_judge
 
-NEEDED = {
-    "judge": ("--output-dir", "x"),
-    "infer": ("x", "--num", "1", "--output", "x.png"),
-    "serve": ("x",),
-    "compare": ("x", "y"),
-}
+WITHOUT_CACHES = shutil.ignore_patterns("__pycache__")
+NO_PACKAGE = r"error: \w+ is not installed; "
 
 
-def bare(place, *arguments, packages=ROOT, **more):
+def bare(place, *arguments, packages=ROOT):
     """Run a command in a Python without any package but this one."""
-    return subprocess.run(
-        [sys.executable, "-S", "-m", "ms_gan", *arguments],
-        cwd=place,
-        capture_output=True,
-        text=True,
-        env=environment(PYTHONPATH=str(packages), **more),
-    )
+    return python("-m", "ms_gan", *arguments, cwd=place, bare=True, PYTHONPATH=str(packages))
 
 
 @pytest.fixture(scope="module")
@@ -42,38 +32,20 @@ def installed(tmp_path_factory):
         pytest.skip("this Python has no pip, or no setuptools from 77 on")
     clone, target = tmp_path_factory.mktemp("my clone"), tmp_path_factory.mktemp("packages")
     for name in ("ms_gan", "ckpt/judges"):
-        shutil.copytree(ROOT / name, clone / name, ignore=shutil.ignore_patterns("__pycache__"))
+        shutil.copytree(ROOT / name, clone / name, ignore=WITHOUT_CACHES)
     for name in ("pyproject.toml", "README.md"):
         shutil.copy(ROOT / name, clone)
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-m",
-            "pip",
-            "install",
-            "--no-deps",
-            "--no-build-isolation",
-            "--no-index",
-            "--quiet",
-            "--disable-pip-version-check",
-            "--no-compile",
-            "--target",
-            str(target),
-            str(clone),
-        ],
-        capture_output=True,
-        text=True,
-    )
+    options = "--no-deps --no-build-isolation --no-index --quiet --disable-pip-version-check --no-compile".split()
+    done = python("-m", "pip", "install", *options, "--target", target, clone)
     assert done.returncode == 0, done.stderr
     return target
 
 
-@pytest.mark.parametrize(
-    "arguments", [("--help",), ("--version",), *((name, "--help") for name in cli.COMMANDS)], ids=" ".join
-)
-def test_help_needs_no_package(tmp_path, arguments):
-    done = bare(tmp_path, *arguments)
+@pytest.mark.parametrize("command", ["", *cli.COMMANDS])
+def test_help_needs_no_package_and_names_every_data_set(tmp_path, command):
+    done = bare(tmp_path, *command.split(), "--help")
     assert (done.returncode, done.stderr) == (0, "") and done.stdout
+    assert command not in ("train", "judge") or all(name in done.stdout for name in data.DATASETS)
 
 
 def test_mistakes_of_typing_need_no_package(tmp_path):
@@ -82,20 +54,12 @@ def test_mistakes_of_typing_need_no_package(tmp_path):
         assert done.returncode == 2 and re.fullmatch(r"error: [^\n]+ --help\)\n", done.stderr)
 
 
-def test_help_names_every_data_set(tmp_path):
-    for command in ("train", "judge"):
-        assert all(name in bare(tmp_path, command, "--help").stdout for name in data.DATASETS)
-
-
 @pytest.mark.parametrize("command", [name for name in cli.COMMANDS if name != "recipes"])  # which needs none
 def test_a_command_without_its_packages_says_how_to_install_them(tmp_path, command):
     done = bare(tmp_path, command, *NEEDED.get(command, ()))
     assert done.returncode == 2
-    assert re.fullmatch(
-        r"error: \w+ is not installed; [^\n]+ -m pip install -r [^\n]*requirements(-serve)?\.txt(, or use [^\n]+)?\n",
-        done.stderr,
-    )
-    assert ("requirements-serve.txt" in done.stderr) == (command == "serve")
+    listing = "requirements-serve.txt" if command == "serve" else "requirements.txt"
+    assert re.fullmatch(rf"{NO_PACKAGE}[^\n]+ -m pip install -r [^\n]*{listing}(, or use [^\n]+)?\n", done.stderr)
     stack = bare(tmp_path, command, "--debug", *NEEDED.get(command, ()))
     assert stack.returncode == 2 and stack.stderr.startswith("Traceback") and stack.stderr.endswith(done.stderr)
 
@@ -103,39 +67,28 @@ def test_a_command_without_its_packages_says_how_to_install_them(tmp_path, comma
 def test_the_command_that_installs_can_be_copied(tmp_path, monkeypatch):
     monkeypatch.setenv("PATH", "")
     monkeypatch.chdir(tmp_path)
-    install = f"{quoted(sys.executable)} -m pip install -r "
-    assert runtime.install_command() == install + quoted(ROOT / "requirements.txt")
+    assert runtime.install_command() == f"{runtime.python()} -m pip install -r {quoted(ROOT / 'requirements.txt')}"
     monkeypatch.chdir(ROOT)
-    assert runtime.install_command(serving=True) == f"{install}requirements-serve.txt"
+    assert runtime.install_command(serving=True).endswith(" -m pip install -r requirements-serve.txt")
     monkeypatch.setattr(runtime.shutil, "which", lambda name: sys.executable)
     assert runtime.install_command() == "python -m pip install -r requirements.txt"
 
 
 def test_an_installed_package_names_what_it_needs_and_no_file_of_a_clone(tmp_path, installed):
     said = bare(tmp_path, "eval", packages=installed).stderr
-    wanted = re.fullmatch(r"error: \w+ is not installed; [^\n]+ -m pip install ([^\n]+)\n", said)[1]
+    wanted = re.fullmatch(rf"{NO_PACKAGE}[^\n]+ -m pip install ([^\n]+)\n", said)[1]
     for package in ("mindspore", "numpy", "matplotlib", "opencv-python-headless", "tqdm"):
         assert f"'{package}" in wanted
     assert "fastapi" not in wanted and "requirements" not in wanted and "extra" not in wanted
-    program = "from ms_gan import runtime; print(runtime.install_command(serving=True))"
-    done = subprocess.run(
-        [sys.executable, "-S", "-c", program],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        env=environment(PYTHONPATH=str(installed)),
-    )
-    assert "'fastapi<" in done.stdout and "'mindspore<" in done.stdout
+    wanted = bare(tmp_path, "serve", "x", packages=installed).stderr
+    assert "'fastapi<" in wanted and "'mindspore<" in wanted
 
 
 def test_a_package_that_was_copied_without_its_metadata_names_where_they_are_listed(tmp_path):
-    shutil.copytree(ROOT / "ms_gan", tmp_path / "ms_gan", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "ms_gan", tmp_path / "ms_gan", ignore=WITHOUT_CACHES)
+    (tmp_path / "requirements.txt").write_text("of somebody else\n")
     said = bare(tmp_path, "eval", packages=tmp_path).stderr
-    assert re.fullmatch(
-        r"error: \w+ is not installed; install the packages that the pyproject\.toml of ms_gan's clone "
-        r"lists\n",
-        said,
-    )
+    assert re.fullmatch(rf"{NO_PACKAGE}install the packages that the pyproject\.toml of ms_gan's clone lists\n", said)
 
 
 def test_every_file_of_the_package_is_installed(installed):
@@ -156,15 +109,9 @@ def test_every_file_of_the_package_is_installed(installed):
 
 def test_an_installed_package_brings_its_judges(installed):
     home = installed / "ms_gan" / "judges"
-    assert load_judge(home / "mnist").about["data"]["name"] == "mnist"
+    assert load_judge(home / "mnist").data.name == "mnist"
     program = "from ms_gan.evaluation import judge_training; print(*judge_training.SHIPPED, sep='\\n')"
-    done = subprocess.run(
-        [sys.executable, "-c", program],
-        cwd=installed.parent,
-        capture_output=True,
-        text=True,
-        env=environment(PYTHONPATH=str(installed)),
-    )
+    done = python("-c", program, cwd=installed.parent, PYTHONPATH=str(installed))
     assert str(home) in done.stdout.splitlines()
 
 

@@ -84,31 +84,12 @@ def test_binary_cross_entropy_and_gradient_are_the_formula(logits, targets):
     np.testing.assert_allclose(gradient, (sigmoid(logits) - targets) / len(logits), rtol=1e-5, atol=1e-7)
 
 
-def test_binary_cross_entropy_stays_finite_far_out():
-    # Logit 1000, target 1/4: 3/4 of 1000; logit -1000, target 1/2: half of 1000; logit 0: ln 2
-    value, gradient = value_and_gradient(binary_cross_entropy, FAR, [[0.25], [0.5], [1.0]])
-    assert float(value) == pytest.approx((750 + 500 + math.log(2)) / 3, rel=1e-6)
-    np.testing.assert_allclose(gradient, [[0.75 / 3], [-0.5 / 3], [-0.5 / 3]], rtol=1e-6)
-
-
 def test_binary_cross_entropy_is_half_the_minimax_loss():
     """With as many real as generated images, and targets of 1 and 0."""
     value, _ = value_and_gradient(binary_cross_entropy, NEAR + OTHERS, REAL + FAKE)
     of_real, of_fake = (1 / (1 + np.exp(-np.array(logits))) for logits in (NEAR, OTHERS))
     minimax = -np.log(of_real).mean() - np.log(1 - of_fake).mean()
     np.testing.assert_allclose(value, minimax / 2, rtol=1e-6)
-
-
-def test_non_saturating_loss_by_hand():
-    # softplus of 1, 0, -3 is 1.313262, 0.693147, 0.048587
-    value, _ = value_and_gradient(non_saturating_generator_loss, OTHERS)
-    assert float(value) == pytest.approx(0.684999, abs=1e-6)
-
-
-def test_saturating_loss_by_hand():
-    # softplus of -1, 0, 3 is 0.313262, 0.693147, 3.048587
-    value, _ = value_and_gradient(saturating_generator_loss, OTHERS)
-    assert float(value) == pytest.approx(-1.351665, abs=1e-6)
 
 
 @pytest.mark.parametrize("fake", [NEAR, OTHERS, FAR])
@@ -124,14 +105,6 @@ def test_generator_losses_and_gradients_are_the_formula(loss, formula, slope, fa
     fake = np.array(fake)
     np.testing.assert_allclose(value, formula(fake).mean(), rtol=1e-6)
     np.testing.assert_allclose(gradient, slope(fake) / len(fake), rtol=1e-5, atol=1e-12)
-
-
-def test_only_the_saturating_loss_teaches_nothing_while_d_rejects_every_fake():
-    rejected = [[-30.0]] * 3
-    _, of_saturating = value_and_gradient(saturating_generator_loss, rejected)
-    _, of_non_saturating = value_and_gradient(non_saturating_generator_loss, rejected)
-    assert np.abs(of_saturating).max() < 1e-12
-    np.testing.assert_allclose(of_non_saturating, -1 / 3, rtol=1e-6)
 
 
 @pytest.mark.parametrize("targets", [REAL, FAKE, SOFT])
@@ -176,14 +149,6 @@ def test_relativistic_losses_by_hand():
     assert value == pytest.approx(softplus(-1.0), rel=3e-6)
     value, _ = value_and_gradient(relativistic_average_loss, [[2.0], [0.0]], [[1.0], [-1.0]])
     assert value == pytest.approx((softplus(-2.0) + softplus(0.0) + softplus(0.0) + softplus(-2.0)) / 4, rel=3e-6)
-
-
-def test_class_cross_entropy_by_hand():
-    # The logits are logarithms: the softmax is 1/6 2/6 3/6, 1/4 1/4 2/4, 1/3 1/3 1/3, 8/10 1/10 1/10.
-    logits = np.log([[1.0, 2.0, 3.0], [1.0, 1.0, 2.0], [1.0, 1.0, 1.0], [8.0, 1.0, 1.0]])
-    value, _ = value_and_gradient(class_cross_entropy, logits, [2, 0, 1, 0])
-    # (ln 2 + ln 4 + ln 3 + ln 1.25) / 4 = ln(2 * 4 * 3 * 1.25) / 4 = ln(30) / 4
-    assert float(value) == pytest.approx(math.log(30) / 4, rel=1e-6)
 
 
 @pytest.mark.parametrize("scale", [1.0, 250.0])
@@ -231,24 +196,6 @@ def test_mindspores_logsigmoid_is_not_finite_far_out(of_the_pinned_version):
     value, gradient = of_mindspore(ops.logsigmoid, [-20.0, -87.0, -89.0, -1e4])
     np.testing.assert_allclose(value[:2], [-20, -87], rtol=1e-6)
     assert (value[2:] == -np.inf).all() and np.isnan(gradient[2:]).all()
-
-
-def test_mindspores_other_ways_are_right_far_out(of_the_pinned_version):
-    ones = np.ones_like(BOTH_WAYS)
-    for target in (0.0, 1.0):
-        value, gradient = of_mindspore(
-            lambda logits, targets, one: ops.binary_cross_entropy_with_logits(logits, targets, one, one, "none"),
-            BOTH_WAYS,
-            target * ones,
-            ones,
-        )
-        np.testing.assert_allclose(
-            value, target * softplus(-BOTH_WAYS) + (1 - target) * softplus(BOTH_WAYS), rtol=1e-6, atol=1e-8
-        )
-        np.testing.assert_allclose(gradient, sigmoid(BOTH_WAYS) - target, rtol=1e-6, atol=1e-6)
-    value, gradient = of_mindspore(ops.softplus, BOTH_WAYS)
-    np.testing.assert_allclose(value, softplus(BOTH_WAYS), rtol=1e-6, atol=1e-8)
-    np.testing.assert_allclose(gradient, sigmoid(BOTH_WAYS), rtol=1e-6, atol=1e-7)
 
 
 def test_a_number_is_rounded_alike_wherever_it_lies(of_the_pinned_version):

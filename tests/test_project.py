@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import re
 import shlex
@@ -15,6 +14,7 @@ from helpers.commands import ROOT
 from ms_gan import cli, recipes
 
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "ckpt" / "README.md"])
+each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
 @pytest.fixture(scope="module")
@@ -64,9 +64,7 @@ def commands(page: Path) -> list[list[str]]:
         if not line.startswith(("bash scripts/", "python -m ms_gan")):
             continue
         words = shlex.split(line, comments=True)
-        script = re.fullmatch(
-            r"scripts/run_(?:standalone_|distribute_)?(train|eval|export|serve)\.sh", "".join(words[1:2])
-        )
+        script = re.fullmatch(r"scripts/run_(?:[a-z]+_)?(train|eval|export|serve)\.sh", "".join(words[1:2]))
         if script:
             found.append([script[1], *words[2:]])
         elif words[1:3] == ["-m", "ms_gan"]:
@@ -74,7 +72,7 @@ def commands(page: Path) -> list[list[str]]:
     return found
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@each_page
 def test_commands_of_the_pages_exist_with_their_options_and_settings(page):
     for command, *arguments in commands(page):
         with contextlib.redirect_stdout(io.StringIO()) as help_text, pytest.raises(SystemExit):
@@ -89,7 +87,7 @@ def test_commands_of_the_pages_exist_with_their_options_and_settings(page):
             assert name.endswith((".py", ".json"))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@each_page
 def test_settings_that_the_pages_name_exist(page):
     known = {key for name in recipes.names() for key in recipes.load(name).settings()}
     assert set(re.findall(r"--set\s+'?([a-z][\w.]*)=", page.read_text(encoding="utf-8"))) <= known
@@ -110,7 +108,7 @@ def anchors(page: Path) -> set[str]:
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
+@each_page
 def test_links_lead_somewhere(page):
     broken = []
     for link in re.findall(r"\]\(([^)\s]+)\)", page.read_text(encoding="utf-8")):
@@ -121,7 +119,3 @@ def test_links_lead_somewhere(page):
         if not target.exists() or (anchor and target.suffix == ".md" and anchor not in anchors(target)):
             broken.append(link)
     assert not broken
-
-
-def test_the_type_marker_is_there():
-    assert (Path(importlib.util.find_spec("ms_gan").origin).parent / "py.typed").is_file()

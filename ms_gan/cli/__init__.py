@@ -7,6 +7,7 @@ import contextlib
 import importlib
 import os
 import select
+import signal
 import sys
 from typing import Any
 
@@ -57,7 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
     With --debug, or MS_GAN_DEBUG in the environment, the stack comes first. What is not foreseen is raised.
     """
     _open_streams()
-    options = _parser().parse_args(arguments)
+    parser = _parser()
+    options, unknown = parser.parse_known_args(arguments)
+    if unknown:
+        parser.prog = f"{parser.prog} {options.command}"  # whose help has the right ones
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
     options.arguments = sys.argv[1:] if arguments is None else arguments
     options.debug |= os.environ.get("MS_GAN_DEBUG", "").lower() not in ("", "0", "false", "no", "off")
     try:
@@ -69,24 +74,19 @@ def main(arguments: list[str] | None = None) -> int:
     except BrokenPipeError:
         if not _output_is_closed():
             raise
-        _drop_output()  # whoever read our output has seen enough
-        return 0
-    except faults.Ended as ended:
-        print(f"stopped by {ended.name}", file=sys.stderr)
-        return 128 + ended.number
-    except KeyboardInterrupt:
-        print("stopped by Ctrl-C", file=sys.stderr)
-        return 130
+        _flush_output()
+        return 0  # whoever read our output has seen enough
+    except KeyboardInterrupt as stop:
+        number = stop.signal if isinstance(stop, faults.Ended) else signal.SIGINT
+        print(f"stopped by {'Ctrl-C' if number == signal.SIGINT else number.name}", file=sys.stderr)
+        return 128 + number
     except Exception as error:
         text = faults.told(error)
         if text is None:
             raise
         with contextlib.suppress(OSError):  # stderr may be what is full
             faults.report(error, text, options.debug)
-        try:
-            sys.stdout.flush()
-        except OSError:
-            _drop_output()
+        _flush_output()
         return 2
 
 
@@ -112,6 +112,9 @@ def _output_is_closed() -> bool:
         return False
 
 
-def _drop_output() -> None:
-    """Let what stdout still holds vanish, and not fail again when Python ends."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def _flush_output() -> None:
+    """Print all that waits. Where that fails, let it vanish, and not fail again when Python ends."""
+    try:
+        sys.stdout.flush()
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

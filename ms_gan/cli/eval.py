@@ -3,27 +3,33 @@
 from __future__ import annotations
 
 import argparse
-from dataclasses import dataclass
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from ms_gan.cli import faults
-from ms_gan.cli.options import add_checkpoint, add_device, add_label, chosen_labels, free_folder, grid, seed
+from ms_gan.cli.options import add_checkpoint, add_device, add_label, add_seed, chosen_labels, free_folder, grid
 from ms_gan.errors import UserError
 
 if TYPE_CHECKING:
     import numpy as np
 
-    from ms_gan.data import ImageData
-    from ms_gan.evaluation.sheets import Sheets
+    from ms_gan.data.description import ImageData
     from ms_gan.runs.model import Model
     from ms_gan.runs.score_report import ScoredData, ScoreRequest
 
 SAMPLES, INTERPOLATION, BESIDE_REAL = "samples.png", "interpolation.png", "generated_beside_real.png"
 RECONSTRUCTIONS, TRANSFER = "reconstructions.png", "transfer.png"
+PICTURES = {  # besides samples.png: the option that asks for each, and what it shows
+    INTERPOLATION: ("interpolate", "walks from one latent to another"),
+    BESIDE_REAL: ("compare_real", "samples beside images of the test split"),
+    RECONSTRUCTIONS: ("reconstruct", "test images, and what an autoencoder makes of them"),
+    TRANSFER: ("transfer", "test images encoded with their own labels, decoded with others"),
+}
+OF_LATENTS = {SAMPLES, INTERPOLATION}  # that need no real images
 METRICS, METRICS_JSON = "metrics.png", "metrics.json"
-FILES = (SAMPLES, INTERPOLATION, BESIDE_REAL, RECONSTRUCTIONS, TRANSFER, METRICS, METRICS_JSON)
-OF_REAL = {BESIDE_REAL, RECONSTRUCTIONS, TRANSFER, METRICS}  # files that need real images
+FILES = (SAMPLES, *PICTURES, METRICS, METRICS_JSON)
 MOST_WALKS = 10  # of interpolation.png, if no label was named
 
 
@@ -38,14 +44,14 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "picture for each tag)",
     )
     add_label(command)
-    command.add_argument(
-        "--seed",
-        type=seed,
-        default=1,
-        metavar="S",
-        help="of the latents; the same seed gives the same pictures (default: 1)",
+    add_seed(command, "of the latents; the same seed gives the same pictures")
+    pictures = command.add_argument_group(
+        "pictures",
+        "samples.png is always drawn. If neither one of these nor --metrics is named, every picture that the model "
+        "supports is drawn.",
     )
-    _add_pictures(command)
+    for file, (option, shows) in PICTURES.items():
+        pictures.add_argument(f"--{option.replace('_', '-')}", action="store_true", help=f"draw {file}: {shows}")
     _add_scores(command)
     command.add_argument(
         "--data-path", metavar="DIR", help="where the run's data set is now (default: as the run recorded)"
@@ -58,21 +64,6 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument("--output-dir", metavar="DIR", help="where the files go (default: eval/ in the run)")
     command.add_argument("--overwrite", action="store_true", help="replace the files of an earlier eval there")
     add_device(command)
-
-
-def _add_pictures(command: argparse.ArgumentParser) -> None:
-    pictures = command.add_argument_group(
-        "pictures",
-        "samples.png is always drawn. If neither one of these nor --metrics is named, every picture that the model "
-        "supports is drawn.",
-    )
-    for option, text in (
-        ("--interpolate", "draw interpolation.png: walks from one latent to another"),
-        ("--compare-real", "draw generated_beside_real.png: samples beside images of the test split"),
-        ("--reconstruct", "draw reconstructions.png: test images, and what an autoencoder makes of them"),
-        ("--transfer", "draw transfer.png: test images encoded with their own labels, decoded with others"),
-    ):
-        pictures.add_argument(option, action="store_true", help=text)
 
 
 def _add_scores(command: argparse.ArgumentParser) -> None:
@@ -109,14 +100,6 @@ def _add_scores(command: argparse.ArgumentParser) -> None:
     )
 
 
-@dataclass(frozen=True)
-class RealImages:
-    """The images that pictures show, and, for scores, the data that are compared."""
-
-    pictured: ImageData
-    scored: ScoredData | None = None
-
-
 def run(options: argparse.Namespace) -> int:
     """Draw the pictures, and score the model; return the exit status."""
     from ms_gan import runtime
@@ -130,111 +113,93 @@ def run(options: argparse.Namespace) -> int:
     if model.maturity.note() and not options.metrics:  # the scores have the same note
         print(f"note: {model.maturity.note()}")
     labels = chosen_labels(options.labels, model.label_names)
-    _refuse_impossible(options, model)
+    asked = {file for file, (option, _) in PICTURES.items() if getattr(options, option)}
+    possible = _possible(asked, model)
+    pictures = {SAMPLES, *(asked if asked or options.metrics else possible)}
     folder = Path(options.output_dir) if options.output_dir else model.home / "eval"
     folder = free_folder(folder, FILES, options.overwrite)
-    pictures = wanted_pictures(options, model.encoder is not None, model.conditional)
-    real = _real_images(options, model, pictures) if pictures & OF_REAL else None
-    if real is None:
-        pictures -= OF_REAL
+    real = scored = None
+    if options.metrics or pictures - OF_LATENTS:
+        try:
+            real, scored = _real_images(options, model)
+        except UserError as error:
+            if asked or options.metrics or options.data_path:
+                raise
+            print(f"note: no {', '.join(sorted(pictures - OF_LATENTS))}: {faults.told(error)}")
+            pictures &= OF_LATENTS
     folder.mkdir(parents=True, exist_ok=True)
-    _draw(options, model, labels, folder, pictures, real)
-    if real is not None and real.scored is not None:
-        _score(options, model, real.scored, folder)
+    for file, draw in _drawing(options, model, labels, real).items():
+        if file in pictures:
+            draw(folder / file)
+            print(folder / file)
+    if scored is not None:
+        _score(options, model, scored, folder)
     return 0
 
 
-def wanted_pictures(options: argparse.Namespace, has_encoder: bool, has_labels: bool) -> set[str]:
-    """Return which files the options ask for besides samples.png; without such options, all that the model supports."""
-    asked = {
-        INTERPOLATION: options.interpolate,
-        BESIDE_REAL: options.compare_real,
-        RECONSTRUCTIONS: options.reconstruct,
-        TRANSFER: options.transfer,
-        METRICS: options.metrics,
-    }
-    if any(asked.values()):
-        return {picture for picture, wanted in asked.items() if wanted}
-    of_encoder = {RECONSTRUCTIONS, TRANSFER} if has_labels else {RECONSTRUCTIONS}
-    return {INTERPOLATION, BESIDE_REAL} | (of_encoder if has_encoder else set())
+def _possible(asked: set[str], model: Model) -> set[str]:
+    """Return the pictures that the model supports. Raises UserError for others that were asked for."""
+    lacks = {}
+    if not model.conditional:
+        lacks[TRANSFER] = "takes no labels, so there is nothing to transfer"
+    if model.encoder is None:
+        lacks[RECONSTRUCTIONS] = lacks[TRANSFER] = "has no encoder, so it can neither reconstruct nor transfer"
+    for picture in asked & lacks.keys():
+        raise UserError(f"{model.name} {lacks[picture]}")
+    return PICTURES.keys() - lacks.keys()
 
 
-def _refuse_impossible(options: argparse.Namespace, model: Model) -> None:
-    if (options.reconstruct or options.transfer) and model.encoder is None:
-        raise UserError(f"{model.name} has no encoder, so it can neither reconstruct nor transfer")
-    if options.transfer and not model.conditional:
-        raise UserError(f"{model.name} takes no labels, so there is nothing to transfer")
+def _real_images(options: argparse.Namespace, model: Model) -> tuple[ImageData, ScoredData | None]:
+    """Load the images that pictures show, and, for scores, the data that are compared."""
+    if not options.metrics:
+        return _test_images(options, model), None
+    from ms_gan.runs.score_report import ScoredData
 
-
-def _real_images(options: argparse.Namespace, model: Model, pictures: set[str]) -> RealImages | None:
-    """Load what the pictures and scores need; None, with a note, if that fails and nobody asked for it by name."""
-    try:
-        if not options.metrics:
-            return RealImages(_test_images(options, model))
-        from ms_gan.runs.score_report import ScoredData
-
-        train, test = model.own_data(options.data_path, options.skip_unreadable)
-        return RealImages(test, ScoredData.choose(model, train, test, _request(options, model)))
-    except UserError as error:
-        if options.compare_real or options.reconstruct or options.transfer or options.metrics or options.data_path:
-            raise
-        print(f"note: no {', '.join(sorted(pictures & OF_REAL))}: {faults.told(error)}")
-        return None
+    train, test = model.own_data(options.data_path, options.skip_unreadable)
+    return test, ScoredData.choose(model, train, test, _request(options, model))
 
 
 def _test_images(options: argparse.Namespace, model: Model) -> ImageData:
-    """Return the test split at the model's size; all images of a folder that holds none out."""
-    from ms_gan.data.description import NothingHeldOut
+    """Return the test split at the model's size; all images of a folder that has none."""
+    from ms_gan.data.description import NoTestSplit
 
     def load(split: str) -> ImageData:
         return model.fitting(model.load(split, options.data_path, options.skip_unreadable, rotate_and_mirror=False))
 
     try:
         return load("test")
-    except NothingHeldOut as error:
+    except NoTestSplit as error:
         print(f"note: the pictures may show images that were trained on: {error.problem}")
         return load("train")
 
 
-def _draw(
-    options: argparse.Namespace,
-    model: Model,
-    labels: np.ndarray | None,
-    folder: Path,
-    pictures: set[str],
-    real: RealImages | None,
-) -> None:
-    """Draw samples.png, and the other pictures; print where each is."""
+def _drawing(
+    options: argparse.Namespace, model: Model, labels: np.ndarray | None, real: ImageData | None
+) -> dict[str, Callable[[Path], None]]:
+    """Return what draws each picture into a file; `real` may be None where none of them needs real images."""
     from ms_gan.evaluation.sheets import Sheets
 
     about = f"{model.name} · step {model.step:,} · seed {options.seed}"
     sheets = Sheets(model.draw, model.latent, options.seed, about, model.label_names, model.encode)
-    _draw_samples(options, sheets, folder / SAMPLES, labels)
-    if INTERPOLATION in pictures:
-        walks = labels if labels is None or options.labels else labels[:MOST_WALKS]
-        sheets.interpolation(folder / INTERPOLATION, walks)
-        print(folder / INTERPOLATION)
-    if real is None:
-        return
+
+    def samples(path: Path) -> None:
+        if labels is not None and labels.ndim == 2 and not options.labels:  # tags
+            rows, columns = options.grid or (None, 7)
+            sheets.one_of_each(path, rows * columns if rows else len(labels), columns, labels)
+        else:
+            rows, columns = options.grid or ((5, 5) if labels is None else (len(labels), 10))
+            sheets.samples(path, rows, columns, labels)
+
+    walks = labels if labels is None or options.labels else labels[:MOST_WALKS]
     named = labels if options.labels else None
-    for picture, draw in (
-        (BESIDE_REAL, sheets.generated_beside_real),
-        (RECONSTRUCTIONS, sheets.reconstructions),
-        (TRANSFER, lambda path, images: sheets.transfer(path, images, named)),
-    ):
-        if picture in pictures:
-            draw(folder / picture, real.pictured)
-            print(folder / picture)
-
-
-def _draw_samples(options: argparse.Namespace, sheets: Sheets, path: Path, labels: np.ndarray | None) -> None:
-    if labels is not None and labels.ndim == 2 and not options.labels:  # tags
-        rows, columns = options.grid or (None, 7)
-        sheets.one_of_each(path, rows * columns if rows else len(labels), columns, labels)
-    else:
-        rows, columns = options.grid or ((5, 5) if labels is None else (len(labels), 10))
-        sheets.samples(path, rows, columns, labels)
-    print(path)
+    images = cast("ImageData", real)
+    return {
+        SAMPLES: samples,
+        INTERPOLATION: lambda path: sheets.interpolation(path, walks),
+        BESIDE_REAL: lambda path: sheets.generated_beside_real(path, images),
+        RECONSTRUCTIONS: lambda path: sheets.reconstructions(path, images),
+        TRANSFER: lambda path: sheets.transfer(path, images, named),
+    }
 
 
 def _request(options: argparse.Namespace, model: Model) -> ScoreRequest:
@@ -251,8 +216,6 @@ def _request(options: argparse.Namespace, model: Model) -> ScoreRequest:
 
 def _score(options: argparse.Namespace, model: Model, scored: ScoredData, folder: Path) -> None:
     """Score the model; print the report, and write it as JSON and as a picture."""
-    import time
-
     from ms_gan.runs.score_report import score
 
     def say(line: str) -> None:

@@ -6,8 +6,7 @@ import argparse
 from pathlib import Path
 
 from ms_gan import data
-from ms_gan.cli.options import add_device, free_folder, positive, seed
-from ms_gan.errors import Setting, UserError
+from ms_gan.cli.options import LARGEST_SEED, add_device, add_seed, free_folder, positive
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -30,13 +29,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         default=1,
         help="1 for grey, 3 for colour images of a folder (default: 1)",
     )
-    command.add_argument(
-        "--seed",
-        type=seed,
-        default=1,
-        metavar="S",
-        help="of the first network; the second network takes the next seed (default: 1)",
-    )
+    add_seed(command, "of the first network; the second network takes the next seed", LARGEST_SEED - 1)
     command.add_argument("--output-dir", required=True, metavar="DIR", help="the judge's folder, which must be new")
     add_device(command)
 
@@ -45,11 +38,9 @@ def run(options: argparse.Namespace) -> int:
     """Train the judge and write its folder; return the exit status."""
     from ms_gan import runtime
 
-    if options.seed == 2**32 - 1:
-        raise UserError("the second network takes the next seed, and there is none", "give a smaller ", Setting("seed"))
     folder = free_folder(Path(options.output_dir), (), overwrite=False)
     runtime.set_up(options.device_target or "auto", options.device_id or 0)
-    request = data.DataRequest(size=options.size, channels=options.channels, classes=2)
+    request = {"size": options.size, "channels": options.channels, "classes": 2}
     train, test = (data.load(options.dataset, split, options.data_path, request) for split in ("train", "test"))
 
     from ms_gan.evaluation.judge import TRUSTED, save_judge
@@ -60,7 +51,7 @@ def run(options: argparse.Namespace) -> int:
     command += f" --seed {options.seed} --output-dir DIR"
     judge = train_judge(train, test, options.seed, command, lambda line: print(line, flush=True))
     save_judge(judge, folder)
-    for kind, share in judge.about["accuracy_test"].items():
+    for kind, share in vars(judge.accuracy).items():
         if share < TRUSTED:
             print(f"note: the network of {kind} reads only {share:.2%} of the test images; scores by it say little")
     print(folder)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -16,40 +16,33 @@ if TYPE_CHECKING:
     from ms_gan.labels import LabelNames
 
 
-def positive(text: str) -> int:
-    """A whole number from 1."""
-    if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1, not {text!r}")
-    return int(text)
+LARGEST_SEED = 2**32 - 1  # that MindSpore takes
 
 
-def seed(text: str) -> int:
-    """A whole number from 0 to 2^32 − 1, which is what MindSpore takes as a seed."""
-    if not text.isdigit() or int(text) >= 2**32:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0 to {2**32 - 1}, not {text!r}")
-    return int(text)
+def whole(least: int, most: int | None = None) -> Callable[[str], int]:
+    """Return an argument's type: a whole number from `least` on, up to and with `most`."""
+
+    def number(text: str) -> int:
+        if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+            limits = f"from {least}" if most is None else f"from {least} to {most}"
+            raise argparse.ArgumentTypeError(f"must be a whole number {limits}, not {text!r}")
+        return int(text)
+
+    return number
 
 
-def device_id(text: str) -> int:
-    """A whole number from 0."""
-    if not text.isdigit():
-        raise argparse.ArgumentTypeError(f"must be a whole number from 0, not {text!r}")
-    return int(text)
-
-
-def port(text: str) -> int:
-    """A TCP port, from 1 to 65535."""
-    if not text.isdigit() or not 1 <= int(text) <= 65535:
-        raise argparse.ArgumentTypeError(f"must be a whole number from 1 to 65535, not {text!r}")
-    return int(text)
+positive = whole(1)
+seed = whole(0, LARGEST_SEED)
+port = whole(1, 65535)
 
 
 def grid(text: str) -> tuple[int, int]:
     """ROWSxCOLUMNS, each from 1 to 100."""
-    rows, _, columns = text.lower().partition("x")
-    if not (rows.isdigit() and columns.isdigit() and 1 <= int(rows) <= 100 and 1 <= int(columns) <= 100):
-        raise argparse.ArgumentTypeError(f"must be ROWSxCOLUMNS, each from 1 to 100, not {text!r}")
-    return int(rows), int(columns)
+    try:
+        rows, columns = map(whole(1, 100), text.lower().split("x"))
+    except (ValueError, argparse.ArgumentTypeError):
+        raise argparse.ArgumentTypeError(f"must be ROWSxCOLUMNS, each from 1 to 100, not {text!r}") from None
+    return rows, columns
 
 
 def add_device(command: argparse.ArgumentParser) -> None:
@@ -59,7 +52,12 @@ def add_device(command: argparse.ArgumentParser) -> None:
         choices=DEVICE_TARGETS,
         help="where to run; auto takes Ascend, else GPU, else CPU (default: auto)",
     )
-    command.add_argument("--device-id", type=device_id, metavar="I", help="which of several devices (default: 0)")
+    command.add_argument("--device-id", type=whole(0), metavar="I", help="which of several devices (default: 0)")
+
+
+def add_seed(command: argparse.ArgumentParser, text: str, most: int = LARGEST_SEED) -> None:
+    """Add --seed, up to and with `most`, 1 when not said; `text` says what it is for."""
+    command.add_argument("--seed", type=whole(0, most), default=1, metavar="S", help=f"{text} (default: 1)")
 
 
 def add_format(command: argparse.ArgumentParser) -> None:
@@ -73,7 +71,7 @@ def add_format(command: argparse.ArgumentParser) -> None:
 
 
 def add_checkpoint(command: argparse.ArgumentParser) -> None:
-    """Add the place of a trained generator."""
+    """Add a run or a checkpoint; None when not said."""
     command.add_argument(
         "checkpoint",
         nargs="?",
@@ -97,7 +95,7 @@ def add_label(command: argparse.ArgumentParser) -> None:
 def chosen_labels(wanted: Sequence[str] | None, names: LabelNames | None) -> np.ndarray | None:
     """Return the labels that --label names, one for each name when it was not said; None for a model without labels.
 
-    int32, (n,) or (n, places). Raises UserError for a name that there is not, and for labels where there are none.
+    int32, (n,) or (n, max_tags). Raises UserError for a name that there is not, and for labels where there are none.
     """
     if names is None:
         if wanted:

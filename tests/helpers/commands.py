@@ -19,20 +19,16 @@ from ms_gan import cli
 ROOT = Path(__file__).resolve().parent.parent.parent
 HANGS = 600  # seconds, the only limit in the tests: what takes as long as that hangs. How quick it is decides nothing
 started: list[subprocess.Popen] = []  # by the test that runs
-PUBLISHED = {  # the recipes of the project; a folder may hold others, which somebody adds for himself
-    "mlp",
-    "keras_mlp",
-    "slim_mlp",
-    "slim_mlp_fixed",
-    "acgan",
-    "dcgan",
-    "rpgan",
-    "stacked_mnist",
-    "cvae_late",
-    "cvae_early",
-    "cvae_gan",
-}
+PUBLISHED = set(  # the recipes of the project; a folder may hold others, which somebody adds for himself
+    "mlp keras_mlp slim_mlp slim_mlp_fixed acgan dcgan rpgan stacked_mnist cvae_late cvae_early cvae_gan".split()
+)
 SMALL = networks.options(networks.MLP)
+NEEDED = {  # the arguments without which a command is refused
+    "judge": ("--output-dir", "x"),
+    "infer": ("x", "--num", "1", "--output", "x.png"),
+    "serve": ("x",),
+    "compare": ("x", "y"),
+}
 
 
 def environment(**more: str) -> dict:
@@ -41,16 +37,16 @@ def environment(**more: str) -> dict:
     return {**os.environ, "PYTHONPATH": str(ROOT), "PATH": path, **more}
 
 
+def python(*arguments: object, cwd: Path | None = None, bare: bool = False, **more: str):
+    """Run Python to its end, if `bare` without any installed package; return its status and what it printed."""
+    command = [sys.executable, *(["-S"] if bare else []), *map(str, arguments)]
+    captured = {"capture_output": True, "text": True, "errors": "backslashreplace"}
+    return subprocess.run(command, cwd=cwd, env=environment(**more), timeout=HANGS, **captured)
+
+
 def run(*arguments: object, cwd: Path | None = None, status: int = 0, **more: str):
     """Run `python -m ms_gan …` to its end; check its exit status; return what it printed."""
-    done = subprocess.run(
-        [sys.executable, "-m", "ms_gan", *map(str, arguments)],
-        cwd=cwd,
-        env=environment(**more),
-        capture_output=True,
-        text=True,
-        timeout=HANGS,
-    )
+    done = python("-m", "ms_gan", *arguments, cwd=cwd, **more)
     assert done.returncode == status, f"status {done.returncode}, expected {status}\n{done.stdout}\n{done.stderr}"
     return done
 
