@@ -26,6 +26,7 @@ CONTENDERS = {
     },
     "acgan": {
         "ms_gan": ("ms_gan_loop.py", "acgan"),
+        "ms_gan_mindspore_kernels": ("ms_gan_loop.py", "acgan", "mindspore_kernels"),
         "pytorch": ("pytorch_acgan.py",),
         "pytorch_channels_last": ("pytorch_acgan.py", "channels_last"),
     },
@@ -36,7 +37,7 @@ def milliseconds_per_step(recipe: str, contender: str, data_path: str, steps: in
     """Run one contender in a fresh process; return the median time of a step after the warm-up."""
     script, *arguments = CONTENDERS[recipe][contender]
     command = [sys.executable, str(HERE / script), data_path, str(steps), *arguments]
-    if contender == "ms_gan":
+    if contender.startswith("ms_gan"):
         command = ["bash", "-c", 'source "$0" && exec "$@"', str(HERE.parent / "scripts" / "environment.sh"), *command]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:

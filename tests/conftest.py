@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import shutil
 import signal
 
 import numpy as np
@@ -52,7 +53,23 @@ def cache(tmp_path_factory):
     folder = tmp_path_factory.mktemp("cache")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MS_GAN_CACHE", str(folder))
+        patch.setenv("MS_GAN_KERNELS", "0")  # but where a test is about them: see own_kernels
         yield folder
+
+
+@pytest.fixture(scope="module")
+def own_kernels(cache):
+    """Let this module use the project's kernels; return the path of their library. Skips where there is no compiler."""
+    from ms_gan.kernels.build import COMPILERS, library
+
+    if not any(map(shutil.which, COMPILERS)):
+        pytest.skip("no C++ compiler here")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("MS_GAN_KERNELS", "1")
+        library.cache_clear()
+        assert library().path is not None, library().reason
+        yield library().path
+    library.cache_clear()
 
 
 @pytest.fixture

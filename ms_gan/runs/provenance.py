@@ -9,7 +9,6 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from ms_gan import runtime
 from ms_gan.errors import shown
 from ms_gan.runs.records import FORMAT_VERSION, damaged, typed
 
@@ -58,10 +57,10 @@ class Provenance:
     data: DataSource
     starts: tuple[Start, ...] = ()
 
-    def started(self, step: int, device: runtime.Device, command: tuple[str, ...]) -> Provenance:
+    def started(self, step: int, device: str, command: tuple[str, ...], versions: Mapping[str, str]) -> Provenance:
         """Return the provenance with one more start: by this process, at this moment."""
         when = time.strftime("%Y-%m-%dT%H:%M:%S%z")
-        start = Start(when, step, str(device), os.getpid(), command, runtime.environment())
+        start = Start(when, step, device, os.getpid(), command, versions)
         return replace(self, starts=(*self.starts, start))
 
     def to_json(self) -> dict[str, Any]:

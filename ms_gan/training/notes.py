@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from mindspore import nn
-
 from ms_gan import runtime
 from ms_gan.data.description import ImageData
 from ms_gan.errors import UserError
 from ms_gan.evaluation.protocol import enough
+from ms_gan.training.convolutions import MINDSPORE, RECORD
 
 if TYPE_CHECKING:
     from ms_gan.training.session import Session
@@ -52,7 +51,7 @@ def of_resumed_run(session: Session) -> Iterator[str]:
     """Give the lines with which a run goes on."""
     state, settings = session.state, session.settings
     yield f"resumed {session.run.path} at step {state.step:,} of {settings.steps:,}, {session.device}"
-    starts, now = session.provenance.starts, runtime.environment()
+    starts, now = session.provenance.starts, {**runtime.environment(), **session.kernels}
     for name, before in (starts[-1].versions if starts else {}).items():
         if now.get(name) != before:
             yield f"note: {name} was {before} and is now {now.get(name)}; the bytes may differ from here on"
@@ -63,6 +62,7 @@ def _of_every_run(session: Session) -> Iterator[str]:
     why_none = session.record.scorer.why_none
     if why_none:
         yield f"note: no scores on the way: {why_none}"
-    warning = runtime.slow_convolutions(session.device, runtime.environment()["mindspore"])
-    if warning and any(isinstance(cell, nn.Conv2d) for _, cell in session.step.cells_and_names()):
-        yield f"note: {warning}"
+    kernels = session.kernels.get(RECORD, "")
+    if kernels.startswith(MINDSPORE):
+        slow = runtime.slow_convolutions(session.device, runtime.environment()["mindspore"])
+        yield f"note: convolutions by {kernels}; {slow or 'a step takes up to three times as long'}"

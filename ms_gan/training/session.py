@@ -24,6 +24,7 @@ from ms_gan.runs.state import State
 from ms_gan.sampling import Inputs, draw_images
 from ms_gan.steps.ema import begin_ema, with_ema
 from ms_gan.training import notes
+from ms_gan.training.convolutions import choose_kernels
 from ms_gan.training.loop import Loop, Observer, across_devices, require_same
 from ms_gan.training.observers import PretrainingProgress, Record, observers_of
 from ms_gan.training.progress import Progress
@@ -54,6 +55,7 @@ class Session:
         device: what it trains on.
         images, held_out: the images to train on, and the validation images, if any.
         step, batches: what trains, and which images each step sees.
+        kernels: what computes the step's convolutions, as it is recorded.
         steps_per_epoch: how many steps make an epoch.
         look_every: after how many steps there is a sample sheet, a line and a checkpoint.
         sampler: the generator, whose images are in [0, 1].
@@ -79,6 +81,7 @@ class Session:
         if device.rank == 0 and recipe.clusters:  # it takes some seconds
             print(f"finding {recipe.clusters} clusters of {len(self.images.images):,} images", flush=True)
         self.step = build_step(recipe, self.images, seed, device.count)
+        self.kernels = choose_kernels(self.step, device, provenance.starts)
         images_per_step = self.step.images_per_step * device.count
         self.batches, self.steps_per_epoch = build_sampler(recipe, self.step.data.count, images_per_step, seed)
         self.settings = settings.lasting(self.steps_per_epoch)
@@ -209,7 +212,8 @@ class Session:
             signals.ignore()  # the end of the first device's process ends the others
             self._run(Loop(self.step, self.batches, self.device, self.settings.seed), [], [])
             return
-        self.provenance = self.provenance.started(self.state.step, self.device, self.command)
+        versions = {**runtime.environment(), **self.kernels}
+        self.provenance = self.provenance.started(self.state.step, str(self.device), self.command, versions)
         self.run.write(self.settings, self.provenance)
         try:
             self._train_watched()

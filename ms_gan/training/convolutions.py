@@ -1,0 +1,30 @@
+"""What computes the convolutions of a training on CPU: this project's kernels, or MindSpore's."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from mindspore import nn
+
+from ms_gan.kernels.build import library
+from ms_gan.kernels.layers import has_convolutions, use_own
+from ms_gan.runs.provenance import Start
+from ms_gan.runtime import Device
+
+RECORD = "convolutions"  # among the versions of a start
+MINDSPORE = "MindSpore's kernels"
+
+
+def choose_kernels(step: nn.Cell, device: Device, starts: Sequence[Start]) -> dict[str, str]:
+    """Let this project's kernels compute a step's convolutions, where they can; return what a start records of it.
+
+    A run that began with MindSpore's kernels goes on with them, to the same bytes. So does one on another device than a
+    CPU, which has kernels of its own.
+    """
+    if device.target != "CPU" or not has_convolutions(step):
+        return {}
+    before = starts[-1].versions.get(RECORD, f"{MINDSPORE}, as when the run began") if starts else ""
+    if before.startswith(MINDSPORE):
+        return {RECORD: before}
+    use_own(step)
+    return {RECORD: str(library())}

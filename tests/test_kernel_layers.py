@@ -1,0 +1,219 @@
+"""Layers whose convolutions are the compiled ones, against MindSpore's own, in static graph mode."""
+
+from __future__ import annotations
+
+import os
+
+import mindspore as ms
+import numpy as np
+import pytest
+from mindspore import Tensor, nn, ops
+
+from ms_gan.kernels.layers import Convolution, use_own, use_stock
+
+pytestmark = pytest.mark.usefixtures("device", "own_kernels")
+
+
+class Gradients(nn.Cell):
+    """Output, and the gradients of a penalty of it with respect to the input and the weights."""
+
+    def __init__(self, layer):
+        super().__init__(auto_prefix=False)
+        self.layer = layer
+        weights = ms.ParameterTuple(layer.trainable_params())
+        self.gradient = ms.value_and_grad(self.loss, 0, weights)
+
+    def loss(self, x):
+        y = self.layer(x)
+        return (y * y * y).mean() + ops.sin(y).mean()
+
+    def construct(self, x):
+        loss, (dx, dweights) = self.gradient(x)
+        return (self.layer(x), loss, dx, *dweights)
+
+
+class Slopes(nn.Cell):
+    """The squared slopes at the input, as R1 and R2 penalise them, and their gradients."""
+
+    def __init__(self, layer):
+        super().__init__(auto_prefix=False)
+        self.layer = layer
+        self.slopes = ms.grad(self.total, 0)
+        self.gradient = ms.value_and_grad(self.penalty, 0, ms.ParameterTuple(layer.trainable_params()))
+
+    def total(self, x):
+        y = self.layer(x)
+        return (ops.sin(y) + 0.1 * y * y).sum()
+
+    def penalty(self, x):
+        slopes = self.slopes(x)
+        return (slopes * slopes).mean()
+
+    def construct(self, x):
+        value, (dx, dweights) = self.gradient(x)
+        return (value, dx, *dweights)
+
+
+def both(make, measure, shape, seed=0):
+    """What a measure finds with MindSpore's operators and with the own ones, from the same weights."""
+    stream = np.random.default_rng(seed)
+    x = Tensor(stream.standard_normal(shape).astype(np.float32))
+    found, weights = [], None
+    for own in (False, True):
+        layer = make()
+        weights = weights or [
+            stream.standard_normal(p.shape).astype(np.float32) * 0.2 for p in layer.trainable_params()
+        ]
+        for parameter, weight in zip(layer.trainable_params(), weights):
+            parameter.set_data(Tensor(weight))
+        if own:
+            assert use_own(layer) > 0
+        found.append([value.asnumpy() for value in measure(layer)(x)])
+    return found
+
+
+def close(found, tolerance=2e-5):
+    for stock, own in zip(*found):
+        assert stock.shape == own.shape
+        assert np.abs(stock - own).max() <= tolerance * np.abs(stock).max()
+
+
+LAYERS = {
+    "same 5": (lambda: nn.Conv2d(3, 9, 5, pad_mode="same", has_bias=True), (3, 3, 9, 10)),
+    "same 5, stride 2, even": (lambda: nn.Conv2d(3, 9, 5, 2, pad_mode="same", has_bias=True), (3, 3, 14, 12)),
+    "same 5, stride 2, odd": (lambda: nn.Conv2d(8, 9, 5, 2, pad_mode="same", has_bias=True), (5, 8, 7, 9)),
+    "same 3": (lambda: nn.Conv2d(17, 20, 3, pad_mode="same"), (8, 17, 8, 7)),
+    "same 4, stride 3": (lambda: nn.Conv2d(2, 3, 4, 3, pad_mode="same"), (2, 2, 11, 10)),
+    "same 1, stride 2": (lambda: nn.Conv2d(4, 8, 1, 2, pad_mode="same"), (2, 4, 7, 8)),
+    "valid 4, stride 2": (lambda: nn.Conv2d(4, 6, 4, 2, pad_mode="valid", has_bias=True), (3, 4, 11, 12)),
+    "valid 2 x 3": (lambda: nn.Conv2d(4, 6, (2, 3), (1, 2), pad_mode="valid"), (3, 4, 6, 9)),
+    "pad 4, stride 2": (lambda: nn.Conv2d(4, 6, 4, 2, pad_mode="pad", padding=1), (3, 4, 16, 16)),
+    "pad uneven": (lambda: nn.Conv2d(4, 6, 3, pad_mode="pad", padding=(0, 1, 2, 3)), (3, 4, 6, 5)),
+    "transposed same 5, stride 2": (
+        lambda: nn.Conv2dTranspose(8, 5, 5, 2, pad_mode="same", has_bias=True),
+        (5, 8, 7, 7),
+    ),
+    "transposed same 4, stride 2": (lambda: nn.Conv2dTranspose(4, 6, 4, 2, pad_mode="same"), (3, 4, 3, 5)),
+    "transposed same 3, stride 1": (lambda: nn.Conv2dTranspose(4, 6, 3, 1, pad_mode="same"), (3, 4, 5, 5)),
+    "transposed valid 3, stride 2": (lambda: nn.Conv2dTranspose(4, 6, 3, 2, pad_mode="valid"), (3, 4, 5, 4)),
+    "transposed valid 2, stride 3": (lambda: nn.Conv2dTranspose(4, 6, 2, 3, pad_mode="valid"), (3, 4, 5, 4)),
+    "transposed pad 4, stride 2": (lambda: nn.Conv2dTranspose(4, 6, 4, 2, pad_mode="pad", padding=1), (3, 4, 5, 6)),
+    "transposed pad 2, stride 3": (lambda: nn.Conv2dTranspose(4, 6, 2, 3, pad_mode="pad", padding=0), (3, 4, 5, 4)),
+    "transposed pad, one row more": (
+        lambda: nn.Conv2dTranspose(4, 6, 5, 2, pad_mode="pad", padding=2, output_padding=1),
+        (3, 4, 5, 6),
+    ),
+}
+
+
+@pytest.mark.parametrize("make, shape", LAYERS.values(), ids=LAYERS.keys())
+def test_output_and_gradients_are_those_of_mindspore(make, shape):
+    close(both(make, Gradients, shape))
+
+
+@pytest.mark.parametrize(
+    "name", ["same 5", "same 5, stride 2, odd", "transposed same 5, stride 2", "transposed pad 4, stride 2"]
+)
+def test_second_derivatives_are_those_of_mindspore(name):
+    make, shape = LAYERS[name]
+    close(both(make, Slopes, shape), 1e-4)
+
+
+def discriminator():
+    return nn.SequentialCell(
+        nn.Conv2d(2, 8, 5, 2, pad_mode="same", has_bias=True),
+        nn.Tanh(),
+        nn.Conv2d(8, 9, 3, pad_mode="same", has_bias=True),
+        nn.Tanh(),
+        nn.Conv2dTranspose(9, 3, 4, 2, pad_mode="same", has_bias=True),
+    )
+
+
+def test_second_derivatives_through_several_layers():
+    close(both(discriminator, Slopes, (5, 2, 9, 9)), 1e-4)
+
+
+def test_second_derivatives_are_what_small_steps_show():
+    stream = np.random.default_rng(3)
+    layer = discriminator()
+    for parameter in layer.trainable_params():
+        parameter.set_data(Tensor(stream.standard_normal(parameter.shape).astype(np.float32) * 0.2))
+    assert use_own(layer) == 3
+    measure = Slopes(layer)
+    x = ms.Parameter(Tensor(stream.standard_normal((4, 2, 8, 8)).astype(np.float32)), name="x")
+    _, *gradients = (value.asnumpy() for value in measure(x))
+    for moved, gradient in zip([x, *layer.trainable_params()], gradients):
+        start, steepness = moved.asnumpy().copy(), np.sqrt((gradient.astype(np.float64) ** 2).sum())
+        values = []
+        for step in (0.02, -0.02):
+            moved.set_data(Tensor((start + step * gradient / (steepness + 1e-9)).astype(np.float32)))
+            values.append(float(measure(x)[0]))
+        moved.set_data(Tensor(start))
+        assert (values[0] - values[1]) / 0.04 == pytest.approx(steepness, rel=5e-3, abs=1e-4)
+
+
+def test_parameters_keep_their_names_and_order():
+    before, after = discriminator(), discriminator()
+    use_own(after)
+    names = [[(p.name, p.shape) for p in layer.get_parameters()] for layer in (before, after)]
+    assert names[0] == names[1]
+
+
+def test_what_is_not_covered_stays():
+    for layer in (
+        nn.Conv2d(4, 4, 3, group=2),
+        nn.Conv2d(4, 4, 3, dilation=2),
+        nn.Conv2dTranspose(4, 4, 3, dilation=2),
+        nn.Dense(4, 4),
+    ):
+        assert use_own(layer) == 0
+
+
+def test_other_types_go_to_mindspore():
+    layer = nn.Conv2d(3, 4, 3, has_bias=True, dtype=ms.float16)
+    assert use_own(layer) == 1
+    assert layer(Tensor(np.ones((1, 3, 4, 4), np.float16))).dtype == ms.float16
+
+
+def test_wrong_channels_are_refused():
+    layer = nn.Conv2d(3, 4, 3)
+    use_own(layer)
+    with pytest.raises(ValueError, match="a convolution of 3 channels was given 2"):
+        layer(Tensor(np.ones((1, 2, 4, 4), np.float32)))
+
+
+def test_replaced_once_and_taken_out_again():
+    layer = discriminator()
+    assert (use_own(layer), use_own(layer)) == (3, 0)
+    assert isinstance(layer[0].conv2d, Convolution)
+    use_stock(layer)
+    assert isinstance(layer[0].conv2d, ops.Conv2D) and isinstance(layer[4].conv2d_transpose, ops.Conv2DTranspose)
+
+
+def test_export_after_taking_them_out(tmp_path):
+    layer = discriminator()
+    use_own(layer)
+    x = Tensor(np.random.default_rng(0).standard_normal((2, 2, 8, 8)).astype(np.float32))
+    own = layer(x).asnumpy()
+    use_stock(layer)
+    ms.export(layer, x, file_name=os.fspath(tmp_path / "net"), file_format="MINDIR")
+    found = nn.GraphCell(ms.load(os.fspath(tmp_path / "net.mindir")))(x).asnumpy()
+    assert np.abs(found - own).max() < 1e-5
+
+
+def test_several_batch_sizes_and_one_that_is_not_known():
+    layer = discriminator()
+    use_own(layer)
+    x = np.random.default_rng(0).standard_normal((7, 2, 8, 8)).astype(np.float32)
+    whole = layer(Tensor(x)).asnumpy()
+    for count in (1, 3):
+        assert np.abs(layer(Tensor(x[:count])).asnumpy() - whole[:count]).max() < 1e-5
+    layer.set_inputs(Tensor(shape=[None, 2, 8, 8], dtype=ms.float32))
+    for count in (2, 5):
+        assert np.abs(layer(Tensor(x[:count])).asnumpy() - whole[:count]).max() < 1e-5
+
+
+def test_layers_that_double_sizes():
+    from ms_gan.nets.autoencoder import DoublingConv2d
+
+    close(both(lambda: DoublingConv2d(8, 6, 3), Gradients, (3, 8, 6, 6)))

@@ -1,0 +1,232 @@
+"""The compiled convolutions themselves, against NumPy in float64; and how they are built."""
+
+from __future__ import annotations
+
+import multiprocessing
+from pathlib import Path
+
+import numpy as np
+import pytest
+from helpers.commands import python
+
+from ms_gan.kernels import reference
+from ms_gan.kernels.compiled import Functions
+from ms_gan.kernels.reference import Geometry
+
+NAMES = "ms_gan_convolution", "ms_gan_convolution_to_input", "ms_gan_convolution_to_weight"
+WAYS = {"": "the faster way", "d": "directly", "w": "by Winograd"}
+
+
+@pytest.fixture(scope="module")
+def functions(own_kernels):
+    return Functions(str(own_kernels))
+
+
+def tensors(stream, x, weight, y):
+    return [stream.standard_normal(shape).astype(np.float32) for shape in (x, weight, y)]
+
+
+def computed(functions, geometry, x, weight, dy):
+    numbers = geometry.array()
+    return (
+        functions(NAMES[0], (x, weight, numbers), dy.shape),
+        functions(NAMES[1], (dy, weight, numbers), x.shape),
+        functions(NAMES[2], (x, dy, numbers), weight.shape),
+    )
+
+
+def expected(geometry, x, weight, dy):
+    x, weight, dy = (array.astype(np.float64) for array in (x, weight, dy))
+    return (
+        reference.convolution(x, weight, geometry, dy.shape[2:]),
+        reference.to_input(dy, weight, geometry, x.shape[2:]),
+        reference.to_weight(x, dy, geometry, weight.shape[2:]),
+    )
+
+
+def drawn(stream):
+    """Sizes of any kind: (geometry, shapes of x, weight and y)."""
+    while True:
+        images, inputs, outputs = (
+            int(stream.choice(c))
+            for c in ((1, 2, 3, 5, 7, 8, 9, 16, 17, 25, 33), (1, 2, 3, 8, 17, 33), (1, 2, 4, 7, 8, 9, 17, 40))
+        )
+        kernel, stride = stream.integers(1, 7, 2), stream.integers(1, 4, 2)
+        size, pads = stream.integers(1, 19, 2), stream.integers(0, 4, (2, 2))
+        if stream.random() < 0.7:
+            kernel[1], stride[1] = kernel[0], stride[0]
+        if stream.random() < 0.5:  # pad_mode "same"
+            missing = np.maximum((-(-size // stride) - 1) * stride + kernel - size, 0)
+            pads = np.stack([missing // 2, missing - missing // 2], 1)
+        out = (size + pads.sum(1) - kernel) // stride + 1
+        if (out > 0).all():
+            geometry = Geometry(int(stride[0]), int(stride[1]), int(pads[0, 0]), int(pads[1, 0]))
+            return geometry, (images, inputs, *size), (outputs, inputs, *kernel), (images, outputs, *out)
+
+
+@pytest.mark.parametrize("way", WAYS, ids=WAYS.values())
+def test_any_sizes(functions, monkeypatch, way):
+    if way:
+        monkeypatch.setenv("MS_GAN_KERNELS_WAY", way)
+    stream = np.random.default_rng(7)
+    for _ in range(60):
+        geometry, *shapes = drawn(stream)
+        arrays = tensors(stream, *shapes)
+        for name, found, right in zip(NAMES, computed(functions, geometry, *arrays), expected(geometry, *arrays)):
+            error = np.abs(found - right).max() / max(np.abs(right).max(), 1e-3)
+            assert error < 1e-5, (name, geometry, shapes, error)
+
+
+# Layers of the recipes: acgan, dcgan, cvae_early. Summing directly in float32 is wrong by about 1e-6, too.
+LAYERS = [
+    (128, 80, 80, 14, 5, 1),
+    (128, 80, 40, 14, 5, 2),
+    (128, 1, 80, 28, 5, 2),
+    (64, 35, 70, 7, 5, 2),
+    (8, 64, 256, 8, 5, 1),
+    (64, 33, 16, 16, 3, 1),
+]
+
+
+@pytest.mark.parametrize("sizes", LAYERS, ids=str)
+def test_sizes_of_recipes(functions, sizes):
+    images, inputs, outputs, size, kernel, stride = sizes
+    out = -(-size // stride)
+    pad = max((out - 1) * stride + kernel - size, 0) // 2
+    geometry = Geometry(stride, stride, pad, pad)
+    shapes = (images, inputs, size, size), (outputs, inputs, kernel, kernel), (images, outputs, out, out)
+    arrays = tensors(np.random.default_rng(1), *shapes)
+    for found, right in zip(computed(functions, geometry, *arrays), expected(geometry, *arrays)):
+        assert np.abs(found - right).max() < 4e-6 * np.abs(right).max()
+
+
+def test_what_the_gradients_are(functions):
+    """<dy, conv(x, w)> = <x, to_input(dy, w)> = <w, to_weight(x, dy)>: each is linear in both of its tensors."""
+    stream = np.random.default_rng(2)
+    for _ in range(20):
+        geometry, *shapes = drawn(stream)
+        x, weight, dy = tensors(stream, *shapes)
+        y, dx, dw = (array.astype(np.float64) for array in computed(functions, geometry, x, weight, dy))
+        products = (y * dy).sum(), (dx * x).sum(), (dw * weight).sum()
+        assert np.ptp(products) <= 1e-5 * np.sqrt((y**2).sum() * (dy.astype(float) ** 2).sum())
+
+
+def test_padding_same_is_found_from_the_sizes(functions):
+    x, weight, y = tensors(np.random.default_rng(3), (2, 3, 7, 8), (4, 3, 5, 4), (2, 4, 4, 4))
+    found = functions(NAMES[0], (x, weight, Geometry(2, 2, -1, -1).array()), y.shape)
+    assert np.array_equal(found, functions(NAMES[0], (x, weight, Geometry(2, 2, 2, 1).array()), y.shape))
+
+
+@pytest.mark.parametrize("way", WAYS, ids=WAYS.values())
+def test_nan_stays_in_its_image(functions, monkeypatch, way):
+    if way:
+        monkeypatch.setenv("MS_GAN_KERNELS_WAY", way)
+    stream = np.random.default_rng(4)
+    for stride in (1, 2):
+        out = -(-9 // stride)
+        x, weight, dy = tensors(stream, (7, 8, 9, 9), (8, 8, 5, 5), (7, 8, out, out))
+        geometry = Geometry(stride, stride, 2, 2)
+        clean = computed(functions, geometry, x, weight, dy)
+        x[3, 5, 4, 4] = dy[3, 5, 2, 2] = np.nan
+        for before, after in zip(clean[:2], computed(functions, geometry, x, weight, dy)[:2]):
+            assert np.isnan(after[3]).any()
+            assert np.array_equal(np.delete(before, 3, 0), np.delete(after, 3, 0))
+
+
+BYTES = """
+import hashlib, sys
+import numpy as np
+from ms_gan.kernels.compiled import Functions
+from ms_gan.kernels.reference import Geometry
+functions, digest = Functions(sys.argv[1]), hashlib.sha256()
+for n, i, o, size, k, s in ((37, 12, 20, 9, 5, 1), (8, 40, 24, 8, 5, 2), (16, 1, 9, 28, 5, 2), (5, 16, 16, 8, 3, 1)):
+    stream, out = np.random.default_rng(0), -(-size // s)
+    x, w, dy = (stream.standard_normal(t).astype("f") for t in ((n, i, size, size), (o, i, k, k), (n, o, out, out)))
+    g = Geometry(s, s, -1, -1).array()
+    calls = (("", (x, w), dy.shape), ("_to_input", (dy, w), x.shape), ("_to_weight", (x, dy), w.shape))
+    for name, inputs, shape in 3 * calls:
+        digest.update(functions("ms_gan_convolution" + name, (*inputs, g), shape).tobytes())
+print(digest.hexdigest())
+"""
+
+
+def test_bytes_do_not_depend_on_threads(own_kernels):
+    found = {python("-c", BYTES, own_kernels, MS_GAN_KERNELS_THREADS=threads).stdout for threads in "1232"}
+    assert len(found) == 1 and len(found.pop().strip()) == 64
+
+
+def _in_child(path, results):
+    x, weight, y = tensors(np.random.default_rng(5), (40, 8, 9, 9), (8, 8, 3, 3), (40, 8, 9, 9))
+    results.put(Functions(path)(NAMES[0], (x, weight, Geometry(1, 1, 1, 1).array()), y.shape).sum())
+
+
+def test_a_forked_process_has_threads_of_its_own(own_kernels):
+    context = multiprocessing.get_context("fork")
+    results = context.Queue()
+    _in_child(str(own_kernels), results)
+    child = context.Process(target=_in_child, args=(str(own_kernels), results))
+    child.start()
+    child.join(30)
+    assert child.exitcode == 0
+    assert results.get() == results.get()
+
+
+def test_other_types_and_shapes_are_refused(functions):
+    x, weight, y = tensors(np.random.default_rng(6), (1, 1, 3, 3), (1, 1, 3, 3), (1, 1, 3, 3))
+    with pytest.raises(RuntimeError, match="returned 1"):
+        functions(NAMES[0], (x.astype(np.float16), weight, Geometry(1, 1, 1, 1).array()), y.shape)
+    with pytest.raises(RuntimeError, match="returned 1"):
+        functions(NAMES[0], (x.repeat(2, 1), weight, Geometry(1, 1, 1, 1).array()), y.shape)
+
+
+def described(tmp_path, **environment):
+    """What `library` says in a process of its own, with its own cache."""
+    program = "from ms_gan.kernels.build import library; print(library())"
+    variables = {"MS_GAN_CACHE": str(tmp_path / "cache"), "MS_GAN_KERNELS": "1", **environment}
+    done = python("-c", program, **variables)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()[-1]
+
+
+def compiler(folder, script):
+    folder.mkdir()
+    for name in ("c++", "g++", "clang++"):
+        (folder / name).write_text(f"#!/bin/sh\n{script}\n")
+        (folder / name).chmod(0o755)
+    return f"{folder}:/usr/bin:/bin"
+
+
+def test_switched_off(tmp_path):
+    assert described(tmp_path, MS_GAN_KERNELS="0") == "MindSpore's kernels (MS_GAN_KERNELS=0)"
+
+
+def test_no_compiler(tmp_path):
+    assert "no C++ compiler" in described(tmp_path, PATH=str(tmp_path))
+
+
+def test_a_compiler_that_fails(tmp_path):
+    path = compiler(tmp_path / "bin", "echo 'x.cc:1:2: error: cannot do this' >&2; exit 1")
+    assert described(tmp_path, PATH=path) == "MindSpore's kernels (c++ failed: x.cc:1:2: error: cannot do this)"
+    assert not list((tmp_path / "cache").rglob("*.so"))
+
+
+def test_a_library_that_computes_wrongly_is_not_kept(tmp_path):
+    script = f'for last; do :; done\nexec cc -x c -shared -fPIC -o "$last" {tmp_path}/wrong.c'
+    names = "\n".join(f"int {name}() {{ return 0; }}" for name in NAMES)
+    (tmp_path / "wrong.c").write_text(names)
+    assert "wrong when checked" in described(tmp_path, PATH=compiler(tmp_path / "bin", script))
+    assert not list((tmp_path / "cache").rglob("*.so"))
+
+
+def test_a_cache_that_cannot_be_written(tmp_path):
+    (tmp_path / "cache").write_text("a file")
+    assert described(tmp_path).startswith("MindSpore's kernels (")
+
+
+def test_a_damaged_library_is_built_anew(tmp_path):
+    assert described(tmp_path).startswith("ms_gan's kernels, compiled by ")
+    (built,) = Path(tmp_path, "cache").rglob("*.so")
+    size = built.stat().st_size
+    built.write_bytes(b"damaged")
+    assert described(tmp_path).startswith("ms_gan's kernels, compiled by ")
+    assert built.stat().st_size == size

@@ -1,0 +1,100 @@
+"""A training whose convolutions are compiled on this machine: the same as MindSpore's, and as exact."""
+
+from __future__ import annotations
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from helpers.commands import kill_when, run, start, steps_saved, write_mnist
+from helpers.networks import ACGAN, options
+from helpers.resuming import ENDLESS, result, steps_to_resume_to
+
+from ms_gan.runs.run_folder import RunFolder
+
+STEPS = 20
+OWN, MINDSPORE = {"MS_GAN_KERNELS": "1"}, {"MS_GAN_KERNELS": "0"}
+
+pytestmark = pytest.mark.usefixtures("own_kernels")  # which have to be there; the processes find them in the cache
+
+
+@pytest.fixture(scope="module")
+def data(tmp_path_factory):
+    return write_mnist(tmp_path_factory.mktemp("data") / "mnist", 64)
+
+
+def arguments(data, output, steps=STEPS):
+    small = ("--batch-size", 8, *options(ACGAN), "--set", "schedule.steps_per_epoch=7")
+    return ("train", "--recipe", "acgan", "--data-path", data, *small, "--steps", steps, "--output-dir", output)
+
+
+@pytest.fixture(scope="module")
+def runs(data, tmp_path_factory):
+    """Two runs by the two kinds of kernels: the folder of each, and what its process printed."""
+    found = {}
+    for kind, variables in (("own", OWN), ("mindspore", MINDSPORE)):
+        folder = tmp_path_factory.mktemp(kind)
+        found[kind] = (folder / "acgan" / "1", run(*arguments(data, folder), **variables).stdout)
+    return found
+
+
+def recorded(run_folder):
+    return [start.versions.get("convolutions") for start in RunFolder.open(run_folder).read_provenance().starts]
+
+
+def test_a_run_says_what_computed_its_convolutions(runs):
+    (own,), (stock,) = (recorded(runs[kind][0]) for kind in ("own", "mindspore"))
+    assert own.startswith("ms_gan's kernels, compiled by ")
+    assert stock == "MindSpore's kernels (MS_GAN_KERNELS=0)"
+    assert f"note: convolutions by {stock}; " in runs["mindspore"][1] and "note: convolutions" not in runs["own"][1]
+
+
+def test_losses_are_those_of_mindspores_kernels(runs):
+    own, stock = (np.genfromtxt(runs[kind][0] / "history.csv", delimiter=",")[1:] for kind in ("own", "mindspore"))
+    np.testing.assert_allclose(own, stock, rtol=1e-4)
+    own, stock = (result(runs[kind][0], STEPS)["generator.ckpt"] for kind in ("own", "mindspore"))
+    assert own != stock, "they add up in another order"
+
+
+def test_a_killed_run_resumes_to_the_same_bytes(data, runs, tmp_path, monkeypatch):
+    monkeypatch.setenv("MS_GAN_KERNELS", "1")
+    run_folder = tmp_path / "killed" / "acgan" / "1"
+    kill_when(lambda: steps_saved(run_folder) > 0, start(*arguments(data, tmp_path / "killed", ENDLESS)))
+    steps = steps_to_resume_to(run_folder, STEPS)
+    run("train", "--resume", run_folder, "--steps", steps)
+    run(*arguments(data, tmp_path / "whole", steps))
+    assert result(run_folder, steps) == result(tmp_path / "whole" / "acgan" / "1", steps)
+
+
+def test_a_run_goes_on_with_the_kernels_that_it_began_with(runs, data, tmp_path):
+    """Where it can: one that began with our own says when these are gone."""
+    folders = {kind: shutil.copytree(runs[kind][0], tmp_path / kind / "acgan" / "1") for kind in runs}
+    run("train", "--resume", folders["mindspore"], "--steps", 2 * STEPS, **OWN)
+    run(*arguments(data, tmp_path / "whole", 2 * STEPS), **MINDSPORE)
+    assert result(folders["mindspore"], 2 * STEPS) == result(tmp_path / "whole" / "acgan" / "1", 2 * STEPS)
+    assert len(set(recorded(folders["mindspore"]))) == 1
+    told = run("train", "--resume", folders["own"], "--steps", 2 * STEPS, **MINDSPORE).stdout
+    assert (
+        "note: convolutions was ms_gan's kernels, compiled by " in told and "the bytes may differ from here on" in told
+    )
+
+
+def test_what_leaves_a_run_is_computed_by_mindspores_kernels(runs, tmp_path):
+    run_folder = shutil.copytree(runs["own"][0], tmp_path / "run")
+    files = {}
+    for variables in (OWN, MINDSPORE):
+        run("eval", run_folder, "--overwrite", **variables)
+        files[variables["MS_GAN_KERNELS"]] = (run_folder / "eval" / "samples.png").read_bytes()
+    assert files["1"] == files["0"]
+    run("export", run_folder, **OWN)
+    contract = json.loads((run_folder / "export" / "contract.json").read_text())
+    assert contract["parity"]["generator.mindir"]["greatest_difference"] == 0
+
+
+def test_without_a_compiler_mindspores_kernels_are_used(data, tmp_path):
+    empty = tmp_path / "bin"
+    empty.mkdir()
+    told = run(*arguments(data, tmp_path, 2), **OWN, PATH=str(empty), MS_GAN_CACHE=str(tmp_path / "cache")).stdout
+    (stock,) = recorded(tmp_path / "acgan" / "1")
+    assert stock.startswith("MindSpore's kernels (") and f"note: convolutions by {stock}" in told and "install" in stock
