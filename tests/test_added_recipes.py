@@ -398,7 +398,7 @@ def test_a_step_that_is_none_is_refused_where_it_is_built(own, device):
         step.scalars = "loss"
         return step
 
-    for step in (lambda parts, updates: object(), unnamed):
+    for step in (lambda parts, updates: object(), unnamed, type("NoStep", (), {})):
         recipes.register(replace(family, step=step))
         message = refused(build_step, recipe, noise_for(recipe, 8), 1)
         assert "the step of the family own must be a TrainingStep with networks = ('generator',)" in message

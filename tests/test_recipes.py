@@ -120,7 +120,7 @@ def test_another_network_keeps_the_settings_that_it_knows(mlp):
     assert (changed.start_channels, changed.slope, changed.batch_norm.place) == (8, 0.0, "none")
     assert recipes.override(mlp, ["generator.network=mlp_generator"]) == mlp
     for assignments, message in (
-        (["generator.network=conv_generator"], "generator.start_channels is missing"),
+        (["generator.network=conv_generator"], "generator.start_channels, strides are missing"),
         (["generator.network=mlp_discriminator"], "generator.network 'mlp_discriminator' is not registered"),
         (["encoder.network=conv_encoder"], "no setting 'encoder.network'"),
         (["generator.network=conv_decoder", "generator.slope=0.1"], "no setting 'generator.slope'"),

@@ -54,7 +54,8 @@ def as_labels(array: np.ndarray | None, count: int, where: str = "labels") -> np
         return None
     array = np.asarray(array)
     if array.shape not in ((count,), (count, 1)) or array.dtype.kind not in "iu" or array.min(initial=0) < 0:
-        shape = f"not {array.dtype} {array.shape}"
+        least = f" from {array.min()}" if array.dtype.kind in "iu" and array.size else ""
+        shape = f"not {array.dtype} {array.shape}{least}"
         problem = f"{where}: must be whole numbers from 0, one for each of the {count} images, {shape}"
         raise DataFault(problem, "number the classes from 0")
     return array.reshape(count).astype(np.int32)

@@ -114,18 +114,18 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
         ema=_averages(recipe, networks),
         ema_decay=recipe.ema.decay,
     )
-    step = registry.resolved(FAMILIES[recipe.family].step)(parts, recipe.updates)
-    _check_step(step, recipe)
-    return step
+    return _step(parts, recipe)
 
 
-def _check_step(step: Any, recipe: Recipe) -> None:
-    """Raise UserError for what is no step of the recipe's family."""
-    networks = FAMILIES[recipe.family].networks
-    right = isinstance(step, TrainingStep) and set(step.networks) == set(networks) and isinstance(step.scalars, tuple)
-    if not right:
-        wanted = f"a TrainingStep with networks = {networks} and a tuple of scalars"
-        raise fault(recipe, f"the step of the family {recipe.family} must be {wanted}")
+def _step(parts: StepParts, recipe: Recipe) -> TrainingStep:
+    """Build the step of the recipe's family. Raises UserError for what is none."""
+    networks, make = FAMILIES[recipe.family].networks, registry.resolved(FAMILIES[recipe.family].step)
+    right = not isinstance(make, type) or issubclass(make, TrainingStep)  # others may fail before they can be looked at
+    step = make(parts, recipe.updates) if right else None
+    if isinstance(step, TrainingStep) and set(step.networks) == set(networks) and isinstance(step.scalars, tuple):
+        return step
+    wanted = f"a TrainingStep with networks = {networks} and a tuple of scalars"
+    raise fault(recipe, f"the step of the family {recipe.family} must be {wanted}")
 
 
 def match_cluster_shares(generator: nn.Cell, data: nn.Cell, recipe: Recipe) -> None:

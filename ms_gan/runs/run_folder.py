@@ -86,7 +86,8 @@ class RunFolder:
         run = cls(Path(path))
         _refuse_bundle(run.path)  # it holds a settings.json, too
         if not run._or_old(run.settings_file, "recipe.json").is_file():
-            raise UserError(f"{path}: not a run folder (no {run.settings_file.name} in it)")
+            why = f"no {run.settings_file.name} in it" if run.path.is_dir() else "there is no such folder"
+            raise UserError(f"{path}: not a run folder ({why})")
         return run
 
     def lock(self) -> None:
@@ -234,7 +235,8 @@ def find_checkpoint(place: str | Path | None) -> tuple[Path, Path]:
         above = path.resolve().parent
         return path, (above.parent if above.name == "checkpoints" else above)
     if not path.is_dir():
-        raise UserError(f"{path}: no such run or checkpoint folder")
+        mend = ["it comes with the first scores of a run"] if path.name == "best" else []
+        raise UserError(f"{path}: no such run or checkpoint folder", *mend)
     checkpoint = newest_checkpoint(RunFolder.open(path).checkpoints)
     if checkpoint is None:
         raise UserError(f"{path}: no checkpoint in it yet", "go on with it first: ", Command("resume", path))
@@ -243,4 +245,5 @@ def find_checkpoint(place: str | Path | None) -> tuple[Path, Path]:
 
 def _refuse_bundle(path: Path) -> None:
     if (path / "contract.json").is_file():
-        raise UserError(f"{path}: is a bundle, and no run or checkpoint", "draw from it: ", Command("load", path))
+        mend = ("name the run that it came from; to draw from it: ", Command("load", path))
+        raise UserError(f"{path}: is a bundle, and no run or checkpoint", *mend)

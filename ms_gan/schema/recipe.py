@@ -249,15 +249,15 @@ def build_settings(kind: type, given: Mapping[str, Any], where: str) -> Any:
 def require_names(
     given: Collection[str], known: Collection[str], needed: Collection[str], where: str, what: str = "setting"
 ) -> None:
-    """Raise UserError for a name that is not known, and for one that is needed and not there."""
+    """Raise UserError for a name that is not known, and for those that are needed and not there."""
     for name in given:
         if name not in known:
             called = name if name.isidentifier() else shown(name)
             meant = nearest(name, known)
             raise UserError(f"{where}{called} is no {what}", *([f"did you mean {meant}?"] if meant else []))
-    for name in needed:
-        if name not in given:
-            raise UserError(f"{where}{name} is missing")
+    missing = [name for name in needed if name not in given]
+    if missing:
+        raise UserError(f"{where}{', '.join(missing)} {'is' if len(missing) == 1 else 'are'} missing")
 
 
 def require_title(name: Any, summary: Any) -> None:

@@ -55,6 +55,8 @@ def of_resumed_run(session: Session) -> Iterator[str]:
     for name, before in (starts[-1].versions if starts else {}).items():
         if now.get(name) != before:
             yield f"note: {name} was {before} and is now {now.get(name)}; the bytes may differ from here on"
+    if state.step == settings.steps:
+        yield "note: its schedule is at its end; more epochs or steps make it longer"
     yield from _of_every_run(session)
 
 
