@@ -177,6 +177,10 @@ def test_other_types_and_shapes_are_refused(functions):
         functions(NAMES[0], (x.astype(np.float16), weight, Geometry(1, 1, 1, 1).array()), y.shape)
     with pytest.raises(RuntimeError, match="returned 1"):
         functions(NAMES[0], (x.repeat(2, 1), weight, Geometry(1, 1, 1, 1).array()), y.shape)
+    with pytest.raises(RuntimeError, match="returned 1"):
+        functions(NAMES[2], (x, y[:, :, :0], Geometry(1, 1, 1, 1).array()), weight.shape)
+    with pytest.raises(RuntimeError, match="returned 1"):
+        functions(NAMES[0], (x, weight, Geometry(0, 1, 1, 1).array()), y.shape)
 
 
 def described(tmp_path, **environment):
@@ -224,9 +228,26 @@ def test_a_cache_that_cannot_be_written(tmp_path):
 
 
 def test_a_damaged_library_is_built_anew(tmp_path):
-    assert described(tmp_path).startswith("ms_gan's kernels, compiled by ")
+    """A part of one would end this process."""
+    first = described(tmp_path)
+    assert first.startswith("ms_gan's kernels, compiled by ")
     (built,) = Path(tmp_path, "cache").rglob("*.so")
-    size = built.stat().st_size
-    built.write_bytes(b"damaged")
-    assert described(tmp_path).startswith("ms_gan's kernels, compiled by ")
-    assert built.stat().st_size == size
+    whole = built.read_bytes()
+    built.write_bytes(whole[: len(whole) // 2])
+    assert described(tmp_path) == first
+    assert built.stat().st_size == len(whole)
+
+
+def test_a_path_that_mindspore_cannot_open_is_not_used(tmp_path):
+    folder = tmp_path / "a:b"
+    assert "no library from a path with a colon" in described(tmp_path, MS_GAN_CACHE=str(folder))
+    assert not folder.exists()
+
+
+def test_each_compiler_is_tried(tmp_path):
+    path = compiler(tmp_path / "bin", "exit 1")
+    for name in ("g++", "clang++"):
+        (tmp_path / "bin" / name).unlink()
+    if not any(Path(folder, name).exists() for folder in ("/usr/bin", "/bin") for name in ("g++", "clang++")):
+        pytest.skip("there is one compiler here")
+    assert described(tmp_path, PATH=path).startswith("ms_gan's kernels, compiled by ")

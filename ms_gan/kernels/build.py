@@ -12,13 +12,15 @@ import importlib.util
 import os
 import platform
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from ms_gan.files import cache_folder
+from ms_gan.files import cache_folder, sha256_of_file, write_file
 from ms_gan.kernels.check import check
 
 SOURCE = Path(__file__).with_name("convolution.cc")
@@ -28,7 +30,7 @@ ALLOWED = "MS_CUSTOM_AOT_WHITE_LIST"  # where MindSpore loads libraries from, if
 # for the whole process.
 FLAGS = ("-O3", "-std=c++17", "-ffp-contract=fast", "-shared", "-fPIC", "-fvisibility=hidden", "-s", "-pthread")
 COMPILERS = ("c++", "g++", "clang++")
-SECONDS = {"compile": 600, "check": 60}
+SECONDS = {"compile": 300, "check": 60}
 
 
 @dataclass(frozen=True)
@@ -53,31 +55,35 @@ def library() -> Library:
         return Library(None, f"{SWITCH}=0")
     if platform.system() != "Linux":
         return Library(None, "MindSpore takes own operators on Linux only")
-    try:
-        compiler = _compiler()
-        path = cache_folder() / "kernels" / f"convolution-{_key(compiler)}.so"
-        allowed = os.environ.get(ALLOWED)
-        if allowed is not None and os.path.realpath(allowed) not in os.path.realpath(path):
-            raise _Failure(f"{ALLOWED} does not allow {path.parent}")
-        if not _is_right(path):
-            print("compiling convolutions for this machine, once", flush=True)
-            _build(compiler, path)
-            if not _is_right(path):
-                raise _Failure(f"{path} does not load")
-        return Library(path, f"compiled by {_name(compiler)}")
-    except Exception as error:  # this is only about speed
-        return Library(None, " ".join((str(error) or type(error).__name__).split())[:200])
+    reasons = []
+    for compiler in _compilers():
+        try:
+            return _library_by(compiler)
+        except Exception as error:  # this is only about speed
+            reasons.append(" ".join((str(error) or type(error).__name__).split())[:200])
+    return Library(None, reasons[0] if reasons else "no C++ compiler: install g++, or ziglang with pip")
 
 
-def _compiler() -> tuple[str, ...]:
-    """Return how a C++ compiler is called."""
-    for name in COMPILERS:
-        found = shutil.which(name)
-        if found:
-            return (found,)
+def _library_by(compiler: tuple[str, ...]) -> Library:
+    key = _key(compiler)
+    path = (cache_folder() / "kernels" / f"convolution-{key}.so").absolute()
+    if ":" in str(path):
+        raise _Failure(f"MindSpore loads no library from a path with a colon, {path.parent}")
+    allowed = os.environ.get(ALLOWED)
+    if allowed is not None and os.path.realpath(allowed) not in os.path.realpath(path):
+        raise _Failure(f"{ALLOWED} does not allow {path.parent}")
+    if not _is_whole(path):
+        print("compiling convolutions for this machine, once", flush=True)
+        _build(compiler, path)
+    check(str(path))
+    return Library(path, f"compiled by {_name(compiler)}, {key}")
+
+
+def _compilers() -> Iterator[tuple[str, ...]]:
+    """Give each way to call a C++ compiler that is here."""
+    yield from ((found,) for found in map(shutil.which, COMPILERS) if found)
     if importlib.util.find_spec("ziglang"):
-        return (sys.executable, "-m", "ziglang", "c++")
-    raise _Failure("no C++ compiler: install g++, or ziglang with pip")
+        yield (sys.executable, "-m", "ziglang", "c++")
 
 
 def _name(compiler: tuple[str, ...]) -> str:
@@ -94,7 +100,14 @@ def _key(compiler: tuple[str, ...]) -> str:
         binary = os.path.realpath(compiler[0])
         facts = os.stat(binary)
         version = f"{binary} {facts.st_size} {facts.st_mtime_ns}"
-    parts = [SOURCE.read_text(), version, " ".join(FLAGS), platform.machine(), *_processor(), *platform.libc_ver()]
+    parts = [
+        SOURCE.read_text(encoding="utf-8"),
+        version,
+        " ".join(FLAGS),
+        platform.machine(),
+        *_processor(),
+        *platform.libc_ver(),
+    ]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
@@ -121,27 +134,42 @@ def _build(compiler: tuple[str, ...], path: Path) -> None:
         if checked.returncode != 0:
             lines = checked.stderr.splitlines()
             raise _Failure(f"wrong when checked: {lines[-1] if lines else checked.returncode}")
+        with open(made, "rb") as file:
+            os.fsync(file.fileno())
+        write_file(_digest_of(path), sha256_of_file(made).encode())
         os.replace(made, path)
 
 
 def _run(what: str, command: list[str]) -> subprocess.CompletedProcess:
     home = str(SOURCE.parents[2])  # of the package, which the check imports
     paths = os.pathsep.join(filter(None, (home, os.environ.get("PYTHONPATH"))))
-    variables, nothing = {**os.environ, "PYTHONPATH": paths}, subprocess.DEVNULL
+    process = subprocess.Popen(
+        command,
+        env={**os.environ, "PYTHONPATH": paths},
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,  # so that what it starts ends with it
+    )
     try:
-        return subprocess.run(
-            command, env=variables, stdin=nothing, capture_output=True, text=True, timeout=SECONDS[what], check=False
-        )
-    except subprocess.TimeoutExpired as error:
-        raise _Failure(f"{what} took more than {SECONDS[what]} s") from error
+        output, errors = process.communicate(timeout=SECONDS[what])
+    except BaseException as error:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+        if isinstance(error, subprocess.TimeoutExpired):
+            raise _Failure(f"{what} took more than {SECONDS[what]} s") from error
+        raise
+    return subprocess.CompletedProcess(command, process.returncode, output, errors)
 
 
-def _is_right(path: Path) -> bool:
-    """Load a library into this process and check it: a moment's work."""
-    if not path.is_file():
-        return False
+def _is_whole(path: Path) -> bool:
+    """Return whether a library is this user's, and has the bytes that were checked: it is run in this process."""
     try:
-        check(str(path))
-    except (OSError, AttributeError, RuntimeError, ArithmeticError):
+        return path.stat().st_uid == os.getuid() and _digest_of(path).read_text() == sha256_of_file(path)
+    except (OSError, ValueError):
         return False
-    return True
+
+
+def _digest_of(path: Path) -> Path:
+    return path.with_suffix(".sha256")

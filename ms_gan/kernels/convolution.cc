@@ -1125,9 +1125,13 @@ int padding(int given, int size, int out, int kernel, int stride) {
   return given >= 0 ? given : std::max((out - 1) * stride + kernel - size, 0) / 2;
 }
 
-// Whether three shapes belong together.
-bool fit(const int64_t *x, const int64_t *weight, const int64_t *y) {
-  return x[0] == y[0] && x[1] == weight[1] && y[1] == weight[0];
+// Whether three shapes and the strides belong together, and are of sizes that can be counted by int.
+bool fit(const int64_t *x, const int64_t *weight, const int64_t *y, const void *geometry) {
+  const int32_t *stride = static_cast<const int32_t *>(geometry);
+  for (const int64_t *shape : {x, weight, y})
+    for (int i = 0; i < 4; i++)
+      if (shape[i] < 1 || shape[i] >= (int64_t(1) << 27)) return false;
+  return stride[0] > 0 && stride[1] > 0 && x[0] == y[0] && x[1] == weight[1] && y[1] == weight[0];
 }
 
 Convolution sizes(const int64_t *x, const int64_t *weight, const int64_t *y, const void *geometry) {
@@ -1165,7 +1169,7 @@ int guarded(int count, const int *dimensions, const char **types, const std::fun
 OPERATOR(ms_gan_convolution) {  // x, weight -> y
   const int last = count - 1;
   return guarded(count, dimensions, types, [&] {
-    if (!fit(shapes[0], shapes[1], shapes[last])) return false;
+    if (!fit(shapes[0], shapes[1], shapes[last], data[2])) return false;
     const Convolution c = sizes(shapes[0], shapes[1], shapes[last], data[2]);
     correlate(c, forward_of(c), static_cast<float *>(data[0]), static_cast<float *>(data[1]),
               static_cast<float *>(data[last]));
@@ -1176,7 +1180,7 @@ OPERATOR(ms_gan_convolution) {  // x, weight -> y
 OPERATOR(ms_gan_convolution_to_input) {  // dy, weight -> dx
   const int last = count - 1;
   return guarded(count, dimensions, types, [&] {
-    if (!fit(shapes[last], shapes[1], shapes[0])) return false;
+    if (!fit(shapes[last], shapes[1], shapes[0], data[2])) return false;
     const Convolution c = sizes(shapes[last], shapes[1], shapes[0], data[2]);
     correlate(c, backward_of(c), static_cast<float *>(data[0]), static_cast<float *>(data[1]),
               static_cast<float *>(data[last]));
@@ -1187,7 +1191,7 @@ OPERATOR(ms_gan_convolution_to_input) {  // dy, weight -> dx
 OPERATOR(ms_gan_convolution_to_weight) {  // x, dy -> dw
   const int last = count - 1;
   return guarded(count, dimensions, types, [&] {
-    if (!fit(shapes[0], shapes[last], shapes[1])) return false;
+    if (!fit(shapes[0], shapes[last], shapes[1], data[2])) return false;
     const Convolution c = sizes(shapes[0], shapes[last], shapes[1], data[2]);
     weight_gradient(c, static_cast<float *>(data[0]), static_cast<float *>(data[1]), static_cast<float *>(data[last]));
     return true;

@@ -1,7 +1,7 @@
 """Convolutions of networks by the compiled functions, in place of MindSpore's operators.
 
-`use_own(cell)` puts them in, `use_stock(cell)` takes them out: an exported graph can only hold MindSpore's own. They
-can be differentiated any number of times.
+`use_own(cell)` puts them in. They can be differentiated any number of times. An exported graph can only hold
+MindSpore's own, so what is exported is built anew.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class Padding:
         return size * self.stride - self.before - self.after + self.kernel_size - self.stride
 
 
-class Functions:
+class Operators:
     """A convolution, its two gradients, and its transpose, as operators, each the gradient of the others.
 
     All are linear in each of their two tensors, so that a gradient of any of them is two others of them. They also take
@@ -55,9 +55,11 @@ class Functions:
     """
 
     def __init__(self, path: str, height: Padding, width: Padding):
-        def operator(name, shape, bprop):
+        def operator(name, shape, bprop, role=""):
             made = ops.Custom(f"{path}:ms_gan_convolution{name}", shape, _type_of_first, func_type="aot", bprop=bprop)
-            made.add_prim_attr("geometry", f"{height} {width}")  # two that differ in that only are not the same
+            made.add_prim_attr(
+                "which", f"{role}{name} {height} {width}"
+            )  # else MindSpore takes the gradient of another
             return made
 
         def of_forward(x, weight, geometry, y, dy):
@@ -84,23 +86,30 @@ class Functions:
 
         def forward_shape(x, weight, geometry):
             _require_channels(x[1], weight[1])
-            return x[0], weight[0], height.shrunk(x[2]), width.shrunk(x[3])
+            return _require_size((x[0], weight[0], height.shrunk(x[2]), width.shrunk(x[3])), x)
 
         def transposed_shape(x, weight, geometry):
             _require_channels(x[1], weight[0])
-            return x[0], weight[1], height.grown(x[2]), width.grown(x[3])
+            return _require_size((x[0], weight[1], height.grown(x[2]), width.grown(x[3])), x)
 
         forward = operator("", forward_shape, of_forward)
         to_input = operator("_to_input", _shape_of_last, of_to_input)
         to_weight = operator("_to_weight", _shape_of_last, of_to_weight)
         self.forward = forward
-        self.transposed = operator("_to_input", transposed_shape, of_transposed)
+        self.transposed = operator("_to_input", transposed_shape, of_transposed, role="transposed")
         self.geometry = Tensor(np.array([height.stride, width.stride, height.before, width.before], np.int32))
 
 
 def _require_channels(given: int, taken: int) -> None:
     if given != taken:
         raise ValueError(f"a convolution of {taken} channels was given {given}")
+
+
+def _require_size(found: tuple[int, ...], given: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that was found for a given one. Raises ValueError where nothing is left; -1 is not known yet."""
+    if any(size <= 0 <= least for size, least in zip(found, given)):
+        raise ValueError(f"nothing is left of maps of {given[2]}x{given[3]}: the kernel is larger")
+    return found
 
 
 def _type_of_first(*types):
@@ -114,11 +123,11 @@ def _shape_of_last(*shapes):
 class Convolution(nn.Cell):
     """What stands in place of `ops.Conv2D` (`transposed`: of `ops.Conv2DTranspose`), and calls it for other types."""
 
-    def __init__(self, stock: Any, functions: Functions, transposed: bool):
+    def __init__(self, stock: Any, operators: Operators, transposed: bool):
         super().__init__(auto_prefix=False)
         self.stock = stock
-        self.own = functions.transposed if transposed else functions.forward
-        self.geometry = functions.geometry
+        self.own = operators.transposed if transposed else operators.forward
+        self.geometry = operators.geometry
 
     def construct(self, x, weight, *size):
         known = F.isconstant(ops.shape(x))  # MindSpore cannot run own operators on sizes that it learns late
@@ -131,27 +140,19 @@ def use_own(cell: nn.Cell) -> int:
     """Let all convolutions in a Cell be computed by the compiled functions, before it is first called.
 
     Names and shapes of parameters stay as they are. Where there is no library, or no way to compute one of them by it,
-    it stays as it is, too: `_functions_for` decides.
+    it stays as it is, too: `_operators_for` decides.
 
     Returns:
         How many were replaced.
     """
     count = 0
     for owner, name, found in _convolutions(cell):
-        functions = None if isinstance(found, Convolution) else _functions_for(found)
-        if functions is not None:
+        operators = None if isinstance(found, Convolution) else _operators_for(found)
+        if operators is not None:
             delattr(owner, name)
-            setattr(owner, name, Convolution(found, functions, isinstance(found, ops.Conv2DTranspose)))
+            setattr(owner, name, Convolution(found, operators, isinstance(found, ops.Conv2DTranspose)))
             count += 1
     return count
-
-
-def use_stock(cell: nn.Cell) -> None:
-    """Let all convolutions in a Cell be MindSpore's own operators again, before it is next compiled."""
-    for owner, name, found in _convolutions(cell):
-        if isinstance(found, Convolution):
-            delattr(owner, name)
-            setattr(owner, name, found.stock)
 
 
 def has_convolutions(cell: nn.Cell) -> bool:
@@ -169,7 +170,7 @@ def _convolutions(cell: nn.Cell) -> Iterator[tuple[nn.Cell, str, Any]]:
                     yield owner, name, found
 
 
-def _functions_for(stock: Any) -> Functions | None:
+def _operators_for(stock: Any) -> Operators | None:
     """Return what computes an operator of MindSpore, or None where nothing but itself does."""
     covered = (
         ms.get_context("device_target") == "CPU"
@@ -190,7 +191,7 @@ def _functions_for(stock: Any) -> Functions | None:
         elif stock.pad_mode.lower() == "valid" and isinstance(stock, ops.Conv2DTranspose):
             after = min(kernel_size - stride, 0)  # as many results as inputs, times the stride, are the least
         sides.append(Padding(kernel_size, stride, before, after))
-    return Functions(str(path), *sides)
+    return Operators(str(path), *sides)
 
 
 def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:

@@ -23,8 +23,7 @@ def choose_kernels(step: nn.Cell, device: Device, starts: Sequence[Start]) -> di
     """
     if device.target != "CPU" or not has_convolutions(step):
         return {}
-    before = starts[-1].versions.get(RECORD, f"{MINDSPORE}, as when the run began") if starts else ""
-    if before.startswith(MINDSPORE):
-        return {RECORD: before}
-    use_own(step)
-    return {RECORD: str(library())}
+    if starts and starts[-1].versions.get(RECORD, MINDSPORE).startswith(MINDSPORE):
+        return {RECORD: f"{MINDSPORE}, as when the run began"}
+    count = use_own(step)
+    return {RECORD: str(library()) if count or library().path is None else f"{MINDSPORE} (for kinds of their own)"}
