@@ -24,6 +24,7 @@ from ms_gan.files import cache_folder, sha256_of_file, write_file
 from ms_gan.kernels.check import check
 
 SOURCE = Path(__file__).with_name("convolution.cc")
+MINDSPORE = "MindSpore's kernels"
 SWITCH = "MS_GAN_KERNELS"  # 0 switches them off
 ALLOWED = "MS_CUSTOM_AOT_WHITE_LIST"  # where MindSpore loads libraries from, if this is set
 # Without -ffast-math, which is no faster here, and with which GCC below 13 lets the library switch denormal numbers off
@@ -41,7 +42,7 @@ class Library:
     reason: str  # with a path: what it was compiled with
 
     def __str__(self) -> str:
-        return f"ms_gan's kernels, {self.reason}" if self.path else f"MindSpore's kernels ({self.reason})"
+        return f"ms_gan's kernels, {self.reason}" if self.path else f"{MINDSPORE} ({self.reason})"
 
 
 class _Failure(Exception):

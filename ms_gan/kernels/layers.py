@@ -57,9 +57,8 @@ class Operators:
     def __init__(self, path: str, height: Padding, width: Padding):
         def operator(name, shape, bprop, role=""):
             made = ops.Custom(f"{path}:ms_gan_convolution{name}", shape, _type_of_first, func_type="aot", bprop=bprop)
-            made.add_prim_attr(
-                "which", f"{role}{name} {height} {width}"
-            )  # else MindSpore takes the gradient of another
+            # without it MindSpore 2.8 gives two operators of one function the gradient of one of them
+            made.add_prim_attr("which", f"{role}{name} {height} {width}")
             return made
 
         def of_forward(x, weight, geometry, y, dy):

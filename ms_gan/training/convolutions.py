@@ -6,13 +6,12 @@ from collections.abc import Sequence
 
 from mindspore import nn
 
-from ms_gan.kernels.build import library
+from ms_gan.kernels.build import MINDSPORE, library
 from ms_gan.kernels.layers import has_convolutions, use_own
 from ms_gan.runs.provenance import Start
 from ms_gan.runtime import Device
 
 RECORD = "convolutions"  # among the versions of a start
-MINDSPORE = "MindSpore's kernels"
 
 
 def choose_kernels(step: nn.Cell, device: Device, starts: Sequence[Start]) -> dict[str, str]:

@@ -9,7 +9,8 @@ from ms_gan import runtime
 from ms_gan.data.description import ImageData
 from ms_gan.errors import UserError
 from ms_gan.evaluation.protocol import enough
-from ms_gan.training.convolutions import MINDSPORE, RECORD
+from ms_gan.kernels.build import MINDSPORE
+from ms_gan.training.convolutions import RECORD
 
 if TYPE_CHECKING:
     from ms_gan.training.session import Session
