@@ -1,4 +1,4 @@
-"""Layers whose convolutions are the compiled ones, against MindSpore's own, in static graph mode."""
+"""Layers by the compiled functions, against MindSpore's own, in static graph mode."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
-from ms_gan.kernels.layers import Convolution, use_own
+from ms_gan.kernels.layers import Own, use_own
+from ms_gan.nets.layers import BatchNorm1d, LeakyReLU
 
 pytestmark = pytest.mark.usefixtures("device", "own_kernels")
 
@@ -117,6 +118,98 @@ def test_second_derivatives_are_those_of_mindspore(name):
     close(both(make, Slopes, shape), 1e-4)
 
 
+def sequence(*layers):
+    return lambda: nn.SequentialCell([layer() for layer in layers])
+
+
+def dense(before, after, **settings):
+    return lambda: nn.Dense(before, after, **settings)
+
+
+def leaky(slope):
+    return lambda: LeakyReLU(slope)
+
+
+def convolution(before, after, kind=nn.Conv2d, **settings):
+    return lambda: kind(before, after, 5, 2, pad_mode="same", has_bias=True, **settings)
+
+
+# How many layers are replaced, those that join another one counted, too.
+SEQUENCES = {
+    "Dense": (sequence(dense(20, 33)), (5, 20), 1),
+    "Dense without bias": (sequence(dense(20, 33, has_bias=False), leaky(0.2)), (5, 20), 2),
+    "Dense, LeakyReLU": (sequence(dense(20, 33), leaky(0.2), dense(33, 1)), (5, 20), 3),
+    "Dense of one column": (sequence(dense(1, 3), leaky(0.0), dense(3, 1)), (1, 1), 3),
+    "convolution, LeakyReLU": (sequence(convolution(3, 9), leaky(0.3), convolution(9, 2)), (3, 3, 9, 10), 3),
+    "transposed, LeakyReLU": (
+        sequence(convolution(3, 9, nn.Conv2dTranspose), leaky(0.3), convolution(9, 2)),
+        (3, 3, 4, 5),
+        3,
+    ),
+}
+NORMALISED = {
+    "Dense, BatchNorm, LeakyReLU": (
+        sequence(dense(20, 33), lambda: BatchNorm1d(33, 1e-3, 0.99), leaky(0.2), dense(33, 7)),
+        (9, 20),
+        4,
+    ),
+    "Dense, LeakyReLU, BatchNorm": (
+        sequence(dense(20, 33), leaky(0.1), lambda: BatchNorm1d(33), dense(33, 7)),
+        (9, 20),
+        4,
+    ),
+    "Dense, BatchNorm": (sequence(dense(20, 33), lambda: BatchNorm1d(33)), (9, 20), 2),
+    "BatchNorm, LeakyReLU": (sequence(lambda: nn.BatchNorm2d(3), leaky(0.1), convolution(3, 4)), (4, 3, 5, 6), 3),
+    "convolution, BatchNorm, LeakyReLU": (
+        sequence(convolution(3, 9), lambda: nn.BatchNorm2d(9), leaky(0.2), convolution(9, 4, nn.Conv2dTranspose)),
+        (3, 3, 9, 10),
+        4,
+    ),
+    "transposed, BatchNorm, LeakyReLU": (
+        sequence(convolution(3, 9, nn.Conv2dTranspose), lambda: nn.BatchNorm2d(9), leaky(0.0), convolution(9, 4)),
+        (3, 3, 4, 5),
+        4,
+    ),
+}
+
+
+@pytest.mark.parametrize("make, shape, count", SEQUENCES.values(), ids=SEQUENCES.keys())
+def test_layers_that_join_are_those_of_mindspore(make, shape, count):
+    assert use_own(make()) == count
+    close(both(make, Gradients, shape))
+    close(both(make, Slopes, shape), 1e-4)
+
+
+@pytest.mark.parametrize("make, shape, count", NORMALISED.values(), ids=NORMALISED.keys())
+def test_batch_normalisation_is_that_of_mindspore(make, shape, count):
+    """In training, with its moving statistics; and then in inference, where it becomes a part of the layer before."""
+    stream, found, weights = np.random.default_rng(5), [], None
+    x = Tensor(3 + 2 * stream.standard_normal(shape).astype(np.float32))
+    for own in (False, True):
+        layer = make()
+        layer.set_train()
+        parameters = list(layer.get_parameters())
+        weights = weights or [0.1 + 0.3 * stream.random(p.shape).astype(np.float32) for p in parameters]
+        for parameter, weight in zip(parameters, weights):
+            parameter.set_data(Tensor(weight))
+        assert not own or use_own(layer) == count
+        trained = [value.asnumpy() for value in Gradients(layer)(x)]
+        moving = [parameter.asnumpy() for parameter in layer.get_parameters() if not parameter.requires_grad]
+        layer.set_train(False)
+        found.append([*trained, *moving, layer(x).asnumpy()])
+    for stock, own in zip(*found):
+        largest = np.abs(stock).max()
+        is_rounding = largest < 1e-3  # as is the gradient to a bias before BatchNorm
+        assert np.abs(stock - own).max() <= (1e-3 if is_rounding else 5e-5 * largest)
+
+
+def test_max_pooling_is_that_of_mindspore():
+    make = sequence(convolution(3, 4), lambda: nn.MaxPool2d(2, 2, pad_mode="same"), leaky(0.2))
+    found = both(lambda: make().set_train(), Gradients, (3, 3, 13, 10))
+    close(found)
+    assert use_own(make()) == 2 and use_own(nn.SequentialCell(nn.MaxPool2d(3, 2, pad_mode="same"))) == 0
+
+
 def discriminator():
     return nn.SequentialCell(
         nn.Conv2d(2, 8, 5, 2, pad_mode="same", has_bias=True),
@@ -179,9 +272,10 @@ def test_what_is_not_covered_stays():
         nn.Conv2d(4, 4, 3, group=2),
         nn.Conv2d(4, 4, 3, dilation=2),
         nn.Conv2dTranspose(4, 4, 3, dilation=2),
-        nn.Dense(4, 4),
+        nn.Dense(4, 4, activation="relu"),
+        nn.BatchNorm2d(4, use_batch_statistics=True),
     ):
-        assert use_own(layer) == 0
+        assert use_own(nn.SequentialCell(layer)) == 0
 
 
 def test_other_types_go_to_mindspore():
@@ -200,7 +294,7 @@ def test_wrong_channels_are_refused():
 def test_each_is_replaced_once():
     layer = discriminator()
     assert (use_own(layer), use_own(layer)) == (3, 0)
-    assert isinstance(layer[0].conv2d, Convolution)
+    assert isinstance(layer[0], Own)
 
 
 def test_several_batch_sizes_and_one_that_is_not_known():

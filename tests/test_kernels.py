@@ -1,4 +1,4 @@
-"""The compiled convolutions themselves, against NumPy in float64; and how they are built."""
+"""The compiled functions themselves, against NumPy in float64; and how they are built."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from ms_gan.kernels import reference
 from ms_gan.kernels.compiled import Functions
 from ms_gan.kernels.reference import Geometry
 
-NAMES = "ms_gan_convolution", "ms_gan_convolution_to_input", "ms_gan_convolution_to_weight"
+NAMES = "convolution", "convolution_to_input", "convolution_to_weight"
 WAYS = {"": "the faster way", "d": "directly", "w": "by Winograd"}
 
 
@@ -22,8 +22,8 @@ def functions(own_kernels):
     return Functions(str(own_kernels))
 
 
-def tensors(stream, x, weight, y):
-    return [stream.standard_normal(shape).astype(np.float32) for shape in (x, weight, y)]
+def tensors(stream, *shapes):
+    return [stream.standard_normal(shape).astype(np.float32) for shape in shapes]
 
 
 def computed(functions, geometry, x, weight, dy):
@@ -111,6 +111,73 @@ def test_what_the_gradients_are(functions):
         assert np.ptp(products) <= 1e-5 * np.sqrt((y**2).sum() * (dy.astype(float) ** 2).sum())
 
 
+def test_layers_end_with_a_bias_and_leaky_relu(functions, monkeypatch):
+    stream = np.random.default_rng(8)
+    for number in range(60):
+        monkeypatch.setenv("MS_GAN_KERNELS_WAY", "dw"[number % 2])
+        geometry, *shapes = drawn(stream)
+        x, weight, dy = tensors(stream, *shapes)
+        slope = np.array([stream.choice([0.0, 0.2, 1.0])], np.float32)
+        y, dx, _ = expected(geometry, x, weight, dy)
+        for name, inputs, right in ((NAMES[0], (x, weight), y), (NAMES[1], (dy, weight), dx)):
+            bias = stream.standard_normal(right.shape[1]).astype(np.float32)
+            found = functions(name, (*inputs, geometry.array(), bias, slope), right.shape)
+            right = reference.ending(right, bias, float(slope[0]))
+            assert np.abs(found - right).max() < 1e-5 * max(np.abs(right).max(), 1.0), (name, geometry, shapes)
+
+
+def test_products_of_any_sizes(functions):
+    stream = np.random.default_rng(9)
+    for _ in range(150):
+        rows, columns, depth = (int(stream.choice([1, 2, 7, 8, 9, 16, 17, 50, 97, 130, 300, 600])) for _ in range(3))
+        turned = stream.integers(0, 2, 2).astype(np.int32)
+        shapes = [(depth, rows) if turned[0] else (rows, depth), (columns, depth) if turned[1] else (depth, columns)]
+        a, b, bias = tensors(stream, *shapes, (columns,))
+        right = np.matmul(*(m.astype(np.float64).T if t else m.astype(np.float64) for m, t in zip((a, b), turned)))
+        assert np.abs(functions("product", (a, b, turned), right.shape) - right).max() < 3e-6 * np.abs(right).max()
+        found = functions("product", (a, b, turned, bias, np.array([0.3], np.float32)), right.shape)
+        right = reference.ending(right, bias, 0.3)
+        assert np.abs(found - right).max() < 3e-6 * np.abs(right).max()
+
+
+MAPS = [(1, 3), (5, 16), (700, 17), (128, 1024), (2, 3, 1, 1), (33, 2, 7, 7), (3, 5, 16, 1), (4, 3, 60, 70)]
+
+
+@pytest.mark.parametrize("shape", MAPS, ids=str)
+@pytest.mark.parametrize("slope", [0.0, 0.2, 1.0])
+def test_channels(functions, shape, slope):
+    """Also where the mean is far from zero, as after layers with large biases."""
+    stream = np.random.default_rng(10)
+    x, dy, gamma, beta = tensors(stream, shape, shape, shape[1:2], shape[1:2])
+    x += 20 * stream.standard_normal((1, shape[1]) + (1,) * (len(shape) - 2)).astype(np.float32)
+    numbers, exact = np.array([1e-3, slope], np.float32), [a.astype(np.float64) for a in (x, dy, gamma, beta)]
+    y, mean, variance = reference.normalize(exact[0], *exact[2:], 1e-3, slope)
+    found = functions("normalize", (x, gamma, beta, numbers), y.shape, mean.shape, variance.shape)
+    gradients = reference.normalize_gradient(exact[1], exact[0], *exact[2:], 1e-3, slope)
+    found += functions(
+        "normalize_gradient", (dy, x, gamma, beta, numbers, found[1], found[2]), *(g.shape for g in gradients)
+    )
+    for found_one, right in zip(found, (y, mean, variance, *gradients)):
+        assert np.abs(found_one - right).max() < 2e-5 * max(np.abs(right).max(), 1.0)
+    dz, db = reference.activation_gradient(exact[1], exact[0], slope)
+    found = functions("activation_gradient", (dy, x, numbers[1:]), dz.shape, db.shape)
+    assert np.array_equal(found[0], np.where(x > 0, dy, numbers[1] * dy))
+    assert np.abs(found[1] - db).max() <= 1e-6 * np.abs(dz).sum()
+    assert np.abs(functions("bias_gradient", (dy,), db.shape) - exact[1].sum((0, *range(2, dy.ndim)))).max() < 1e-2
+
+
+@pytest.mark.parametrize("shape", [(1, 1, 1, 1), (3, 2, 5, 8), (2, 3, 6, 1), (2, 2, 1, 7), (40, 9, 33, 34)], ids=str)
+def test_max_pooling(functions, shape):
+    """Numbers of few values, so that many pixels are the largest."""
+    stream = np.random.default_rng(11)
+    x = stream.integers(-2, 3, shape).astype(np.float32)
+    right = reference.max_pool(x)
+    assert np.array_equal(functions("max_pool", (x,), right.shape), right)
+    (dy,) = tensors(stream, right.shape)
+    found = functions("max_pool_gradient", (dy, x, right), shape)
+    assert np.array_equal(found, reference.max_pool_gradient(dy, x)) and np.isclose(found.sum(), dy.sum(), atol=1e-2)
+
+
 def test_padding_same_is_found_from_the_sizes(functions):
     x, weight, y = tensors(np.random.default_rng(3), (2, 3, 7, 8), (4, 3, 5, 4), (2, 4, 4, 4))
     found = functions(NAMES[0], (x, weight, Geometry(2, 2, -1, -1).array()), y.shape)
@@ -145,7 +212,14 @@ for n, i, o, size, k, s in ((37, 12, 20, 9, 5, 1), (8, 40, 24, 8, 5, 2), (16, 1,
     g = Geometry(s, s, -1, -1).array()
     calls = (("", (x, w), dy.shape), ("_to_input", (dy, w), x.shape), ("_to_weight", (x, dy), w.shape))
     for name, inputs, shape in 3 * calls:
-        digest.update(functions("ms_gan_convolution" + name, (*inputs, g), shape).tobytes())
+        digest.update(functions("convolution" + name, (*inputs, g), shape).tobytes())
+for rows, columns, depth in ((128, 784, 300), (33, 1, 50), (7, 130, 1030)):
+    a, b = (stream.standard_normal(t).astype("f") for t in ((rows, depth), (columns, depth)))
+    digest.update(functions("product", (a, b, np.array([0, 1], "i")), (rows, columns)).tobytes())
+for shape in ((50, 100), (9, 30, 7, 7)):
+    x, gamma, numbers = stream.standard_normal(shape).astype("f"), np.ones(shape[1], "f"), np.array([1e-3, 0.2], "f")
+    for found in functions("normalize", (x, gamma, gamma, numbers), shape, gamma.shape, gamma.shape):
+        digest.update(found.tobytes())
 print(digest.hexdigest())
 """
 
@@ -216,7 +290,7 @@ def test_a_compiler_that_fails(tmp_path):
 
 def test_a_library_that_computes_wrongly_is_not_kept(tmp_path):
     script = f'for last; do :; done\nexec cc -x c -shared -fPIC -o "$last" {tmp_path}/wrong.c'
-    names = "\n".join(f"int {name}() {{ return 0; }}" for name in NAMES)
+    names = "\n".join(f"int ms_gan_{name}() {{ return 0; }}" for name in NAMES)
     (tmp_path / "wrong.c").write_text(names)
     assert "wrong when checked" in described(tmp_path, PATH=compiler(tmp_path / "bin", script))
     assert not list((tmp_path / "cache").rglob("*.so"))

@@ -16,8 +16,8 @@ ROOT = Path(ms_gan.__file__).parent
 FLOORS = {
     -2: {"ms_gan", "errors"},
     -1: {"files", "labels", "randomness", "schema", "signals"},
-    0: {"runtime", "latents", "nets", "losses", "data", "kernels"},
-    1: {"sampling"},
+    0: {"runtime", "latents", "nets", "losses", "data"},
+    1: {"sampling", "kernels"},
     2: {"steps", "evaluation"},
     3: {"recipes"},
     4: {"runs"},

@@ -40,14 +40,17 @@ def runs(data, tmp_path_factory):
 
 
 def recorded(run_folder):
-    return [start.versions.get("convolutions") for start in RunFolder.open(run_folder).read_provenance().starts]
+    return [start.versions.get("kernels") for start in RunFolder.open(run_folder).read_provenance().starts]
 
 
 def test_a_run_says_what_computed_its_convolutions(runs):
     (own,), (stock,) = (recorded(runs[kind][0]) for kind in ("own", "mindspore"))
     assert own.startswith("ms_gan's kernels, compiled by ")
     assert stock == "MindSpore's kernels (MS_GAN_KERNELS=0)"
-    assert f"note: convolutions by {stock}; " in runs["mindspore"][1] and "note: convolutions" not in runs["own"][1]
+    assert (
+        f"note: layers are computed by {stock}; " in runs["mindspore"][1]
+        and "note: layers are computed" not in runs["own"][1]
+    )
 
 
 def test_losses_are_those_of_mindspores_kernels(runs):
@@ -72,7 +75,7 @@ def test_a_run_goes_on_with_the_kernels_that_it_began_with(runs, data, tmp_path)
     folders = {kind: shutil.copytree(runs[kind][0], tmp_path / kind / "acgan" / "1") for kind in runs}
     file = folders["mindspore"] / "provenance.json"
     content = json.loads(file.read_text())
-    del content["starts"][0]["versions"]["convolutions"]
+    del content["starts"][0]["versions"]["kernels"]
     file.write_text(json.dumps(content))
     for _ in range(2):
         run("train", "--resume", folders["mindspore"], "--steps", 2 * STEPS, **OWN)
@@ -80,9 +83,7 @@ def test_a_run_goes_on_with_the_kernels_that_it_began_with(runs, data, tmp_path)
     assert result(folders["mindspore"], 2 * STEPS) == result(tmp_path / "whole" / "acgan" / "1", 2 * STEPS)
     assert recorded(folders["mindspore"]) == [None, *2 * ["MindSpore's kernels, as when the run began"]]
     told = run("train", "--resume", folders["own"], "--steps", 2 * STEPS, **MINDSPORE).stdout
-    assert (
-        "note: convolutions was ms_gan's kernels, compiled by " in told and "the bytes may differ from here on" in told
-    )
+    assert "note: kernels was ms_gan's kernels, compiled by " in told and "the bytes may differ from here on" in told
 
 
 def test_what_leaves_a_run_is_computed_by_mindspores_kernels(runs, tmp_path):
@@ -102,4 +103,8 @@ def test_without_a_compiler_mindspores_kernels_are_used(data, tmp_path):
     empty.mkdir()
     told = run(*arguments(data, tmp_path, 2), **OWN, PATH=str(empty), MS_GAN_CACHE=str(tmp_path / "cache")).stdout
     (stock,) = recorded(tmp_path / "acgan" / "1")
-    assert stock.startswith("MindSpore's kernels (") and f"note: convolutions by {stock}" in told and "install" in stock
+    assert (
+        stock.startswith("MindSpore's kernels (")
+        and f"note: layers are computed by {stock}" in told
+        and "install" in stock
+    )

@@ -81,15 +81,18 @@ def _add_data(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train; return the exit status."""
     from ms_gan import runtime
+    from ms_gan.training.request import TrainRequest
 
     if not runtime.launched() and (options.device_num or 1) > 1:
         return _launch(options, options.device_num)
+    request = _request(options) if options.resume is None else _resume_request(options)
+    request.read_ahead()
     runtime.import_mindspore()  # from here on it takes seconds
     from ms_gan.training.session import Session, SeveralDevices
     from ms_gan.training.stop_signals import Interrupted
 
     try:
-        session = Session.new(_request(options)) if options.resume is None else Session.open(_resume_request(options))
+        session = Session.new(request) if isinstance(request, TrainRequest) else Session.open(request)
     except SeveralDevices as several:
         return _launch(options, several.count)
     try:

@@ -42,7 +42,9 @@ class ResidentImages(DataCell):
 
     def __init__(self, images: np.ndarray, labels: np.ndarray | None, pixel_range: Sequence[float]):
         super().__init__(len(images), labels, pixel_range)
-        self.images = Parameter(Tensor(images), name="data.images", requires_grad=False)
+        # made of one number, and then given the images: Parameter(images) would copy them, twice for a while
+        self.images = Parameter(Tensor(np.zeros(1, np.uint8)), name="data.images", requires_grad=False)
+        self.images.set_data(Tensor.from_numpy(np.require(images, requirements=["C", "W"])), slice_shape=True)
         if labels is not None:
             self.resident_labels = Parameter(Tensor(labels.astype(np.int32)), name="data.labels", requires_grad=False)
 

@@ -8,26 +8,27 @@ characters; where there is none, labels become numbers.
 from __future__ import annotations
 
 import functools
+import importlib.util
 import re
 import unicodedata
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import matplotlib
-from matplotlib.ft2font import FT2Font
-
 UNUSABLE = re.compile("last ?resort|blank|color", re.I)  # these draw a box, or nothing, or colours alone
 NOT_PLAIN = re.compile("serif|mincho|ming|song|kai|mono|bold|black|light|thin|italic|oblique|condensed", re.I)
+IN_DEJAVU = {*range(0xA1, 0x100)} - {0xAD}  # accents, "·" and "×": known without an import of matplotlib
 NO_FONT = (
     "no font here has their characters; installing one, such as Debian's fonts-noto-cjk for Chinese, Japanese "
     "and Korean, shows them"
 )
 
 
+@functools.cache
 def dejavu(bold: bool = False) -> str:
     """Return the path of DejaVu Sans."""
-    return f"{matplotlib.get_data_path()}/fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf"
+    home = Path(importlib.util.find_spec("matplotlib").origin).parent  # type: ignore[union-attr,arg-type]
+    return f"{home}/mpl-data/fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf"
 
 
 def written(text: str, bold: bool = False) -> tuple[str, str]:
@@ -37,7 +38,7 @@ def written(text: str, bold: bool = False) -> tuple[str, str]:
     other spaces than the usual one as this, and what has no look of its own not at all.
     """
     path = _font_of(text, bold) or dejavu(bold)
-    strange = {one for one in text if not one.isascii() and ord(one) not in _characters(path)}
+    strange = {one for one in text if not one.isascii() and not _has(path, {ord(one)})}
     for one in strange:
         escaped = "" if _has_no_look(one) else one.encode("ascii", "backslashreplace").decode()
         text = text.replace(one, " " if one.isspace() else escaped)
@@ -70,9 +71,9 @@ def forget() -> None:
 def _font_of(text: str, bold: bool) -> str | None:
     """Return the path of the first font that has every character of a text that has a look; None if there is none."""
     needed = {ord(one) for one in text if not (one.isascii() or one.isspace() or _has_no_look(one))}
-    if needed <= _characters(dejavu(bold)):
+    if _has(dejavu(bold), needed):
         return dejavu(bold)
-    return next((path for path in _others() if needed <= _characters(path)), None)
+    return next((path for path in _others() if _has(path, needed)), None)
 
 
 def _has_no_look(character: str) -> bool:
@@ -89,8 +90,15 @@ def _others() -> list[str]:
     return sorted(usable, key=lambda path: (NOT_PLAIN.search(Path(path).stem) is not None, path))
 
 
+def _has(path: str, needed: set[int]) -> bool:
+    known = IN_DEJAVU if path in (dejavu(False), dejavu(True)) else set()
+    return needed <= known or needed <= _characters(path)
+
+
 @functools.cache
 def _characters(path: str) -> frozenset[int]:
+    from matplotlib.ft2font import FT2Font
+
     try:
         return frozenset(FT2Font(path).get_charmap())
     except (OSError, RuntimeError):  # no font, or one that cannot be scaled
@@ -101,6 +109,7 @@ def _characters(path: str) -> frozenset[int]:
 def _family(path: str) -> str:
     """Return the name under which matplotlib finds a font."""
     from matplotlib import font_manager
+    from matplotlib.ft2font import FT2Font
 
     font_manager.fontManager.addfont(path)
     return FT2Font(path).family_name

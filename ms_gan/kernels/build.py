@@ -1,4 +1,4 @@
-"""The library of `convolution.cc`: compiled for this machine once, checked, and kept in the cache folder.
+"""The library of `operators.cc`: compiled for this machine once, checked, and kept in the cache folder.
 
 Whatever goes wrong, there is just no library, and a reason that fits on one line.
 """
@@ -23,7 +23,7 @@ from pathlib import Path
 from ms_gan.files import cache_folder, sha256_of_file, write_file
 from ms_gan.kernels.check import check
 
-SOURCE = Path(__file__).with_name("convolution.cc")
+SOURCE = Path(__file__).with_name("operators.cc")  # and the headers beside it
 MINDSPORE = "MindSpore's kernels"
 SWITCH = "MS_GAN_KERNELS"  # 0 switches them off
 ALLOWED = "MS_CUSTOM_AOT_WHITE_LIST"  # where MindSpore loads libraries from, if this is set
@@ -67,14 +67,14 @@ def library() -> Library:
 
 def _library_by(compiler: tuple[str, ...]) -> Library:
     key = _key(compiler)
-    path = (cache_folder() / "kernels" / f"convolution-{key}.so").absolute()
+    path = (cache_folder() / "kernels" / f"operators-{key}.so").absolute()
     if ":" in str(path):
         raise _Failure(f"MindSpore loads no library from a path with a colon, {path.parent}")
     allowed = os.environ.get(ALLOWED)
     if allowed is not None and os.path.realpath(allowed) not in os.path.realpath(path):
         raise _Failure(f"{ALLOWED} does not allow {path.parent}")
     if not _is_whole(path):
-        print("compiling convolutions for this machine, once", flush=True)
+        print("compiling kernels for this machine, once", flush=True)
         _build(compiler, path)
     check(str(path))
     return Library(path, f"compiled by {_name(compiler)}, {key}")
@@ -102,7 +102,7 @@ def _key(compiler: tuple[str, ...]) -> str:
         facts = os.stat(binary)
         version = f"{binary} {facts.st_size} {facts.st_mtime_ns}"
     parts = [
-        SOURCE.read_text(encoding="utf-8"),
+        *(file.read_text(encoding="utf-8") for file in sorted([SOURCE, *SOURCE.parent.glob("*.h")])),
         version,
         " ".join(FLAGS),
         platform.machine(),

@@ -1,186 +1,219 @@
-"""Convolutions of networks by the compiled functions, in place of MindSpore's operators.
+"""Layers of networks by the compiled functions, in place of MindSpore's operators.
 
-`use_own(cell)` puts them in. They can be differentiated any number of times. An exported graph can only hold
-MindSpore's own, so what is exported is built anew.
+`use_own(cell)` puts them in. An exported graph can only hold MindSpore's own, so what is exported is built anew.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import mindspore as ms
-import numpy as np
-from mindspore import Tensor, nn, ops
 from mindspore import dtype as mstype
+from mindspore import nn, ops
 from mindspore.ops import functional as F
 
 from ms_gan.kernels.build import library
+from ms_gan.kernels.operators import SAME, Convolutions, MaxPool, Normalization, Padding, Products
+from ms_gan.nets.layers import BatchNorm1d, LeakyReLU
 
-SAME = -1  # in place of padding: that of pad_mode "same", which follows from the sizes
-
-
-@dataclass(frozen=True)
-class Padding:
-    """Sizes of a convolution's result, and of a transposed one's, along one side."""
-
-    kernel_size: int
-    stride: int
-    before: int  # SAME for pad_mode "same"
-    after: int
-
-    def shrunk(self, size: int) -> int:
-        """Return how many results a convolution has; -1, as everywhere here, stands for a size that is not known."""
-        if size < 0:
-            return -1
-        if self.before == SAME:
-            return -(-size // self.stride)
-        return (size + self.before + self.after - self.kernel_size) // self.stride + 1
-
-    def grown(self, size: int) -> int:
-        """Return how many a transposed one has, as `nn.Conv2dTranspose` counts."""
-        if size < 0:
-            return -1
-        if self.before == SAME:
-            return size * self.stride
-        return size * self.stride - self.before - self.after + self.kernel_size - self.stride
+BATCH_NORMS = (BatchNorm1d, nn.BatchNorm2d)
 
 
-class Operators:
-    """A convolution, its two gradients, and its transpose, as operators, each the gradient of the others.
+def _computable(x: Any) -> bool:
+    """Return whether a layer's input is float32, of a size that is known: MindSpore tells own operators no other."""
+    return F.isconstant(ops.shape(x)) and x.dtype == mstype.float32
 
-    All are linear in each of their two tensors, so that a gradient of any of them is two others of them. They also take
-    the geometry, int32 (stride_h, stride_w, top, left), and the gradients something that has the shape of the result.
+
+class Own(nn.Cell):
+    """What stands in place of one of MindSpore's layers, or of its operator, and calls that for all that it cannot do.
+
+    `after` is the LeakyReLU that is computed along; else an `nn.Identity`.
     """
 
-    def __init__(self, path: str, height: Padding, width: Padding):
-        def operator(name, shape, bprop, role=""):
-            made = ops.Custom(f"{path}:ms_gan_convolution{name}", shape, _type_of_first, func_type="aot", bprop=bprop)
-            # without it MindSpore 2.8 gives two operators of one function the gradient of one of them
-            made.add_prim_attr("which", f"{role}{name} {height} {width}")
-            return made
-
-        def of_forward(x, weight, geometry, y, dy):
-            return to_input(dy, weight, geometry, x), to_weight(x, dy, geometry, weight), ops.zeros_like(geometry)
-
-        def of_to_input(dy, weight, geometry, x, dx, ddx):
-            return (
-                forward(ddx, weight, geometry),
-                to_weight(ddx, dy, geometry, weight),
-                ops.zeros_like(geometry),
-                ops.zeros_like(x),
-            )
-
-        def of_to_weight(x, dy, geometry, weight, dw, ddw):
-            return (
-                to_input(dy, ddw, geometry, x),
-                forward(x, ddw, geometry),
-                ops.zeros_like(geometry),
-                ops.zeros_like(weight),
-            )
-
-        def of_transposed(x, weight, geometry, y, dy):
-            return forward(dy, weight, geometry), to_weight(dy, x, geometry, weight), ops.zeros_like(geometry)
-
-        def forward_shape(x, weight, geometry):
-            _require_channels(x[1], weight[1])
-            return _require_size((x[0], weight[0], height.shrunk(x[2]), width.shrunk(x[3])), x)
-
-        def transposed_shape(x, weight, geometry):
-            _require_channels(x[1], weight[0])
-            return _require_size((x[0], weight[1], height.grown(x[2]), width.grown(x[3])), x)
-
-        forward = operator("", forward_shape, of_forward)
-        to_input = operator("_to_input", _shape_of_last, of_to_input)
-        to_weight = operator("_to_weight", _shape_of_last, of_to_weight)
-        self.forward = forward
-        self.transposed = operator("_to_input", transposed_shape, of_transposed, role="transposed")
-        self.geometry = Tensor(np.array([height.stride, width.stride, height.before, width.before], np.int32))
-
-
-def _require_channels(given: int, taken: int) -> None:
-    if given != taken:
-        raise ValueError(f"a convolution of {taken} channels was given {given}")
-
-
-def _require_size(found: tuple[int, ...], given: tuple[int, ...]) -> tuple[int, ...]:
-    """Return the shape that was found for a given one. Raises ValueError where nothing is left; -1 is not known yet."""
-    if any(size <= 0 <= least for size, least in zip(found, given)):
-        raise ValueError(f"nothing is left of maps of {given[2]}x{given[3]}: the kernel is larger")
-    return found
-
-
-def _type_of_first(*types):
-    return types[0]
-
-
-def _shape_of_last(*shapes):
-    return shapes[-1]
-
-
-class Convolution(nn.Cell):
-    """What stands in place of `ops.Conv2D` (`transposed`: of `ops.Conv2DTranspose`), and calls it for other types."""
-
-    def __init__(self, stock: Any, operators: Operators, transposed: bool):
+    def __init__(self, stock: Any, after: nn.Cell | None = None):
         super().__init__(auto_prefix=False)
-        self.stock = stock
-        self.own = operators.transposed if transposed else operators.forward
-        self.geometry = operators.geometry
+        self.stock, self.after = stock, after or nn.Identity()
+        if isinstance(stock, nn.Cell):
+            self.set_train(stock.training)
+
+
+class OwnConvolution(Own):
+    """In place of the operator `ops.Conv2D` (`transposed`: of `ops.Conv2DTranspose`) in a Cell of some kind."""
+
+    def __init__(self, stock: Any, operators: Convolutions):
+        super().__init__(stock)
+        self.own = operators.transposed if isinstance(stock, ops.Conv2DTranspose) else operators.forward
 
     def construct(self, x, weight, *size):
-        known = F.isconstant(ops.shape(x))  # MindSpore cannot run own operators on sizes that it learns late
-        if not known or x.dtype != mstype.float32 or weight.dtype != mstype.float32:
-            return self.stock(x, weight, *size)
-        return self.own(x, weight, self.geometry)
+        if _computable(x) and weight.dtype == mstype.float32:
+            return self.own(x, weight)
+        return self.stock(x, weight, *size)
+
+
+class OwnBatchNorm(Own):
+    """In place of BatchNorm over a batch's own statistics. By itself, in inference, MindSpore's stays."""
+
+    def __init__(self, stock: nn.BatchNorm2d, path: str, after: nn.Cell | None):
+        super().__init__(stock, after)
+        self.own = Normalization(path, stock.eps, slope_of(after)).layer
+        self.share = stock.momentum  # of the batch's statistics in the moving ones
+
+    def construct(self, x):
+        if not self.training or not _computable(x):
+            return self.after(self.stock(x))
+        y, mean, variance = self.own(x, self.stock.gamma, self.stock.beta)
+        count = x.size // x.shape[1]
+        unbiased = variance * (count / max(count - 1, 1))
+        moving_mean, moving_variance = self.stock.moving_mean, self.stock.moving_variance
+        y = F.depend(y, ops.assign(moving_mean, moving_mean + self.share * (mean - moving_mean)))
+        return F.depend(y, ops.assign(moving_variance, moving_variance + self.share * (unbiased - moving_variance)))
+
+    def scale_and_shift(self):
+        """Return what it does to each channel in inference."""
+        scale = self.stock.gamma / ops.sqrt(self.stock.moving_variance + self.stock.eps)
+        return scale, self.stock.beta - self.stock.moving_mean * scale
+
+
+class OwnMaxPool(Own):
+    """In place of max-pooling over 2×2."""
+
+    def __init__(self, stock: nn.MaxPool2d, path: str):
+        super().__init__(stock)
+        self.own = MaxPool(path).layer
+
+    def construct(self, x):
+        return self.own(x) if self.training and _computable(x) else self.stock(x)
+
+
+class OwnLayer(Own):
+    """In place of a Dense layer or a convolution, and of LeakyReLU or BatchNorm after it.
+
+    In inference BatchNorm scales and shifts each channel, and so becomes a part of weight and bias.
+    """
+
+    def __init__(self, stock: nn.Cell, layer: Callable, after: nn.Cell | None, norm: OwnBatchNorm | None):
+        super().__init__(stock, after)
+        self.norm, self.has_norm = norm or nn.Identity(), norm is not None
+        self.own, self.own_in_inference = layer(slope_of(after)), layer(slope_of(norm.after if norm else after))
+        self.no_bias = ops.zeros(stock.out_channels, mstype.float32)
+        shape = [1] * stock.weight.ndim
+        shape[isinstance(stock, nn.Conv2dTranspose)] = -1  # where a weight has its outputs
+        self.by_outputs = tuple(shape)
+
+    def construct(self, x):
+        bias = self.stock.bias if self.stock.has_bias else self.no_bias
+        if not _computable(x) or x.ndim != self.stock.weight.ndim:
+            return self.norm(self.after(self.stock(x)))
+        if self.training or not self.has_norm:
+            return self.norm(self.own(x, self.stock.weight, bias))
+        scale, shift = self.norm.scale_and_shift()
+        weight = self.stock.weight * scale.reshape(self.by_outputs)
+        return self.own_in_inference(x, weight, bias * scale + shift)
+
+
+def slope_of(after: nn.Cell | None) -> float:
+    """Return the slope of a LeakyReLU; 1 of anything else, which stands for none."""
+    return after.slope if isinstance(after, LeakyReLU) else 1.0
 
 
 def use_own(cell: nn.Cell) -> int:
-    """Let all convolutions in a Cell be computed by the compiled functions, before it is first called.
+    """Let layers within a Cell be computed by the compiled functions, before it is first called.
 
-    Names and shapes of parameters stay as they are. Where there is no library, or no way to compute one of them by it,
-    it stays as it is, too: `_operators_for` decides.
+    Names and shapes of parameters stay as they are. Where there is no library, or no way to compute a layer by it, it
+    stays as it is, too.
 
     Returns:
         How many were replaced.
     """
-    count = 0
-    for owner, name, found in _convolutions(cell):
-        operators = None if isinstance(found, Convolution) else _operators_for(found)
-        if operators is not None:
-            delattr(owner, name)
-            setattr(owner, name, Convolution(found, operators, isinstance(found, ops.Conv2DTranspose)))
-            count += 1
+    path = library().path
+    if path is None or ms.get_context("device_target") != "CPU" or ms.get_context("mode") != ms.GRAPH_MODE:
+        return 0
+    names = [(parameter, parameter.name) for parameter in cell.get_parameters()]
+    count = sum(_put_into(owner, str(path)) for owner in _owners(cell))
+    for parameter, name in names:  # putting a Cell into another one gives its parameters new names
+        parameter.name = name
     return count
 
 
-def has_convolutions(cell: nn.Cell) -> bool:
-    """Return whether there are convolutions in a Cell."""
-    return next(_convolutions(cell), None) is not None
+def has_layers(cell: nn.Cell) -> bool:
+    """Return whether there are layers in a Cell that may be computed by compiled functions."""
+    kinds = (nn.Dense, nn.Conv2d, nn.Conv2dTranspose, nn.BatchNorm2d)
+    return any(isinstance(found, kinds) for _, found in cell.cells_and_names())
 
 
-def _convolutions(cell: nn.Cell) -> Iterator[tuple[nn.Cell, str, Any]]:
-    """Return each convolution within a Cell, own or MindSpore's: the Cell that has it, its name there, and itself."""
-    for _, owner in list(cell.cells_and_names()):
-        if not isinstance(owner, Convolution):
-            named = {**vars(owner), **owner.name_cells()}
-            for name, found in named.items():
-                if isinstance(found, (Convolution, ops.Conv2D, ops.Conv2DTranspose)):
-                    yield owner, name, found
+def _owners(cell: nn.Cell, seen: set[int] | None = None) -> Iterator[nn.Cell]:
+    """Give each Cell within a Cell once, but none that stands in place of a layer."""
+    seen = set() if seen is None else seen
+    if not isinstance(cell, Own) and id(cell) not in seen:
+        seen.add(id(cell))
+        yield cell
+        for child in cell.cells():
+            yield from _owners(child, seen)
 
 
-def _operators_for(stock: Any) -> Operators | None:
-    """Return what computes an operator of MindSpore, or None where nothing but itself does."""
-    covered = (
-        ms.get_context("device_target") == "CPU"
-        and ms.get_context("mode") == ms.GRAPH_MODE
-        and stock.group == 1
-        and set(stock.dilation) == {1}
-        and stock.format == "NCHW"
-        and stock.mode == 1
-    )
-    path = library().path if covered else None
-    if path is None:
+def _put_into(owner: nn.Cell, path: str) -> int:
+    """Replace the layers of one Cell itself, and the operators in it; return how many."""
+    count, names, done = 0, list(owner.name_cells()), 0
+    for index, name in enumerate(names):
+        if index < done:
+            continue
+        following = [owner.name_cells()[other] for other in names[index + 1 : index + 3]]
+        own, taken = _own_layer(owner.name_cells()[name], following if type(owner) is nn.SequentialCell else [], path)
+        if own is not None:
+            for other, cell in zip(names[index:], [own] + [nn.Identity()] * taken):
+                _put(owner, other, cell)
+            count, done = count + 1 + taken, index + 1 + taken
+    for name, found in list(vars(owner).items()):
+        if isinstance(found, (ops.Conv2D, ops.Conv2DTranspose)):
+            sides = _sides(found)
+            if sides is not None:
+                delattr(owner, name)
+                setattr(owner, name, OwnConvolution(found, Convolutions(path, *sides)))
+                count += 1
+    return count
+
+
+def _put(owner: nn.Cell, name: str, cell: nn.Cell) -> None:
+    if isinstance(owner, (nn.SequentialCell, nn.CellList)):
+        owner[int(name)] = cell
+    else:
+        setattr(owner, name, cell)
+
+
+def _own_layer(stock: nn.Cell, following: list[nn.Cell], path: str) -> tuple[nn.Cell | None, int]:
+    """Return what computes a layer, or None where nothing but itself does; and how many of those after it, too."""
+    first, second = (*following, None, None)[:2]
+    after = first if type(first) is LeakyReLU else None
+    if type(stock) in BATCH_NORMS and stock.use_batch_statistics is None:
+        return OwnBatchNorm(stock, path, after), int(after is not None)
+    if type(stock) is nn.MaxPool2d and (stock.kernel_size, stock.stride, stock.pad_mode.lower()) == (2, 2, "same"):
+        return OwnMaxPool(stock, path), 0
+    layer = _layer_of(stock, path)
+    if layer is None:
+        return None, 0
+    norm, taken = _own_layer(first, [second], path) if type(first) in BATCH_NORMS else (None, 0)
+    return OwnLayer(stock, layer, after, norm), int(after is not None or norm is not None) + taken
+
+
+def _layer_of(stock: nn.Cell, path: str) -> Callable[[float], Callable] | None:
+    """Return what computes a Dense layer or a convolution, given the slope of LeakyReLU after it; or None."""
+    if type(stock) is nn.Dense and not stock.activation_flag:
+        return lambda slope: Products(path, slope).layer
+    if type(stock) not in (nn.Conv2d, nn.Conv2dTranspose) or getattr(stock, "output_padding", 0) != 0:
+        return None
+    transposed = type(stock) is nn.Conv2dTranspose
+    sides = _sides(stock.conv2d_transpose if transposed else stock.conv2d)
+    if sides is None:
+        return None
+    if transposed:
+        return lambda slope: Convolutions(path, *sides, slope).transposed_layer
+    return lambda slope: Convolutions(path, *sides, slope).layer
+
+
+def _sides(stock: Any) -> tuple[Padding, Padding] | None:
+    """Return the sizes of an operator of MindSpore, or None where nothing but itself computes it."""
+    if stock.group != 1 or set(stock.dilation) != {1} or stock.format != "NCHW" or stock.mode != 1:
         return None
     sides = []
     for which, (kernel_size, stride) in enumerate(zip(_pair(stock.kernel_size), stock.stride[-2:])):
@@ -190,7 +223,7 @@ def _operators_for(stock: Any) -> Operators | None:
         elif stock.pad_mode.lower() == "valid" and isinstance(stock, ops.Conv2DTranspose):
             after = min(kernel_size - stride, 0)  # as many results as inputs, times the stride, are the least
         sides.append(Padding(kernel_size, stride, before, after))
-    return Operators(str(path), *sides)
+    return sides[0], sides[1]
 
 
 def _pair(value: int | tuple[int, ...]) -> tuple[int, ...]:

@@ -1,4 +1,4 @@
-"""Convolutions by the book, in NumPy: what the compiled ones are checked against."""
+"""What the compiled functions compute, by the book, in NumPy: what they are checked against."""
 
 from __future__ import annotations
 
@@ -64,3 +64,66 @@ def to_weight(x: np.ndarray, dy: np.ndarray, geometry: Geometry, kernel_size: tu
             "nihw,nohw->oi", x[:, :, from_rows, from_columns], dy[:, :, rows, columns], optimize=True
         )
     return dw
+
+
+def max_pool(x: np.ndarray) -> np.ndarray:
+    """Return the largest of each 2×2 pixels of x, (N, C, H, W); at an odd edge of those that are there."""
+    rows = np.maximum.reduceat(x, np.arange(0, x.shape[2], 2), axis=2)
+    return np.maximum.reduceat(rows, np.arange(0, x.shape[3], 2), axis=3)
+
+
+def max_pool_gradient(dy: np.ndarray, x: np.ndarray) -> np.ndarray:
+    """Return its gradient: each dy at the first of its pixels, row by row, that is the largest."""
+    y, dx, taken = max_pool(x), np.zeros_like(x), np.zeros(dy.shape, bool)
+    for a, b in ((0, 0), (0, 1), (1, 0), (1, 1)):
+        part = x[:, :, a::2, b::2]
+        height, width = part.shape[2:]
+        here = (part == y[:, :, :height, :width]) & ~taken[:, :, :height, :width]
+        dx[:, :, a::2, b::2] = here * dy[:, :, :height, :width]
+        taken[:, :, :height, :width] |= here
+    return dx
+
+
+def _by_channel(values: np.ndarray, like: np.ndarray) -> np.ndarray:
+    return values.reshape((1, -1) + (1,) * (like.ndim - 2))
+
+
+def _over_channels(values: np.ndarray) -> np.ndarray:
+    return values.sum(axis=(0, *range(2, values.ndim)))
+
+
+def ending(z: np.ndarray, bias: np.ndarray, slope: float) -> np.ndarray:
+    """Return LeakyReLU of z, (N, C) or (N, C, H, W), with a bias, (C,), added."""
+    found = z + _by_channel(bias, z)
+    return np.where(found > 0, found, slope * found)
+
+
+def activation_gradient(dy: np.ndarray, y: np.ndarray, slope: float) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradients before LeakyReLU, whose results are y, and to the bias."""
+    dz = np.where(y > 0, dy, slope * dy)
+    return dz, _over_channels(dz)
+
+
+def normalize(
+    x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float, slope: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return batch normalisation with LeakyReLU, and the mean and the variance of each channel."""
+    count = x.size / x.shape[1]
+    mean = _over_channels(x) / count
+    variance = _over_channels((x - _by_channel(mean, x)) ** 2) / count
+    scale = gamma / np.sqrt(variance + epsilon)
+    return ending(x * _by_channel(scale, x), beta - mean * scale, slope), mean, variance
+
+
+def normalize_gradient(
+    dy: np.ndarray, x: np.ndarray, gamma: np.ndarray, beta: np.ndarray, epsilon: float, slope: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Return its gradients with respect to x, gamma and beta."""
+    y, mean, variance = normalize(x, gamma, beta, epsilon, slope)
+    inverse = 1 / np.sqrt(variance + epsilon)
+    normal = (x - _by_channel(mean, x)) * _by_channel(inverse, x)
+    dz, dbeta = activation_gradient(dy, y, slope)
+    dgamma = _over_channels(dz * normal)
+    count = x.size / x.shape[1]
+    centred = dz - _by_channel(dbeta, x) / count - normal * _by_channel(dgamma, x) / count
+    return centred * _by_channel(gamma * inverse, x), dgamma, dbeta

@@ -11,7 +11,7 @@ from mindspore import Tensor, nn, ops
 
 from ms_gan.errors import Setting, UserError
 from ms_gan.randomness import random_stream
-from ms_gan.runtime import Device
+from ms_gan.runtime import Device, give_back_memory
 from ms_gan.steps.base import TrainingStep, on_device
 from ms_gan.steps.parallel import DataParallel
 
@@ -61,9 +61,12 @@ class Loop:
         """
         for observer in observers:
             observer.begin(start, stop)
+        give_back_memory()
         done = start
         while done < stop and not self.stopped():
             scalars = run_cell(cell, self.step, self.batches, self.device, self.seed, purpose, done)
+            if done == start:  # before and after it was compiled, which takes more memory than all that follows
+                give_back_memory()
             done += 1
             for observer in observers:
                 observer.after_step(done, scalars)

@@ -10,7 +10,7 @@ from ms_gan.data.description import ImageData
 from ms_gan.errors import UserError
 from ms_gan.evaluation.protocol import enough
 from ms_gan.kernels.build import MINDSPORE
-from ms_gan.training.convolutions import RECORD
+from ms_gan.training.kernels import RECORD, RECORD_BEFORE
 
 if TYPE_CHECKING:
     from ms_gan.training.session import Session
@@ -53,8 +53,9 @@ def of_resumed_run(session: Session) -> Iterator[str]:
     state, settings = session.state, session.settings
     yield f"resumed {session.run.path} at step {state.step:,} of {settings.steps:,}, {session.device}"
     starts, now = session.provenance.starts, {**runtime.environment(), **session.kernels}
+    now[RECORD_BEFORE] = now.get(RECORD, "")
     for name, before in (starts[-1].versions if starts else {}).items():
-        if now.get(name) != before:
+        if now.get(name) != before and not (before.startswith(MINDSPORE) and now.get(RECORD, "").startswith(MINDSPORE)):
             yield f"note: {name} was {before} and is now {now.get(name)}; the bytes may differ from here on"
     if state.step == settings.steps:
         yield "note: its schedule is at its end; more epochs or steps make it longer"
@@ -68,4 +69,4 @@ def _of_every_run(session: Session) -> Iterator[str]:
     kernels = session.kernels.get(RECORD, "")
     if kernels.startswith(MINDSPORE):
         slow = runtime.slow_convolutions(session.device, runtime.environment()["mindspore"])
-        yield f"note: convolutions by {kernels}; {slow or 'a step takes up to three times as long'}"
+        yield f"note: layers are computed by {kernels}; {slow or 'a step takes up to three times as long'}"

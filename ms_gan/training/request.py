@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from ms_gan import data, recipes
 from ms_gan.data.description import DataRequest, ImageData
 from ms_gan.errors import Setting, UserError, shown
 from ms_gan.recipes import Recipe
+from ms_gan.runs.records import read_json
 from ms_gan.runs.settings import RunSettings
 from ms_gan.sampling import COUNTS, SEEDS
 from ms_gan.schema.fields import Rule
@@ -81,6 +83,10 @@ class TrainRequest:
         _require("steps", self.steps, COUNTS)
         _require("seed", self.seed, SEEDS)
 
+    def read_ahead(self) -> None:
+        """Begin to read the training images; see `data.read_ahead`."""
+        data.read_ahead(self.data.dataset or self.recipe.data.dataset, "train", self.data.path)
+
     def load_images(self) -> tuple[ImageData, str | None]:
         """Load the training images, and say which data set they replace because it could not be fetched."""
         chosen, section = self.data, self.recipe.data
@@ -127,6 +133,13 @@ class ResumeRequest:
     def __post_init__(self) -> None:
         _require("steps", self.steps, COUNTS)
         _require("epochs", self.epochs, COUNTS)
+
+    def read_ahead(self) -> None:
+        """Begin to read the run's training images; see `data.read_ahead`. A damaged run is told of later."""
+        with contextlib.suppress(UserError, OSError, KeyError, TypeError):
+            dataset = read_json(self.path / "settings.json")["dataset"]
+            recorded = read_json(self.path / "provenance.json")["data"]["path"]
+            data.read_ahead(dataset, "train", self.data.path or recorded)
 
     def applied_to(self, settings: RunSettings) -> RunSettings:
         """Return a run's settings with all that is asked for."""

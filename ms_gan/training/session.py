@@ -24,7 +24,7 @@ from ms_gan.runs.state import State
 from ms_gan.sampling import Inputs, draw_images
 from ms_gan.steps.ema import begin_ema, with_ema
 from ms_gan.training import notes
-from ms_gan.training.convolutions import choose_kernels
+from ms_gan.training.kernels import choose_kernels
 from ms_gan.training.loop import Loop, Observer, across_devices, require_same
 from ms_gan.training.observers import PretrainingProgress, Record, observers_of
 from ms_gan.training.progress import Progress
@@ -219,6 +219,7 @@ class Session:
             self._train_watched()
         finally:
             self.run.unlock()
+        runtime.give_back_memory()  # what pictures took, before the end of the process takes as much
         self.say(f"done: {self.settings.steps:,} steps; pictures and checkpoints in {self.run.path}")
 
     def _train_watched(self) -> None:

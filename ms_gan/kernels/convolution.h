@@ -11,277 +11,19 @@
 //
 // Results do not depend on the number of threads, and an image's not on what else is in its batch: what is summed, in
 // which order and in which of the two ways, follows from the sizes alone, the batch's among them.
+#pragma once
+
 #include <algorithm>
-#include <array>
-#include <atomic>
-#include <condition_variable>
-#include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <functional>
-#include <mutex>
-#include <new>
-#include <system_error>
-#include <thread>
-#include <utility>
 #include <vector>
 
-#include <sched.h>
-#include <unistd.h>
+#include "lanes.h"
+#include "threads.h"
 
 namespace {
 
-using Index = std::ptrdiff_t;
-
-#define INLINE inline __attribute__((always_inline))
-#define UNROLL _Pragma("GCC unroll 16")
-
-// A tile of the result, ROWS channels by COLUMNS vectors, has to stay in registers: 32 of them, or 16.
-#if defined(__AVX512F__)
-constexpr int LANES = 16, ROWS = 8, COLUMNS = 3;
-#elif defined(__AVX__)
-constexpr int LANES = 8, ROWS = 4, COLUMNS = 3;
-#elif defined(__aarch64__)
-constexpr int LANES = 4, ROWS = 8, COLUMNS = 3;
-#else
-constexpr int LANES = 4, ROWS = 4, COLUMNS = 2;
-#endif
-
-template <int W>
-struct Vector {
-  typedef float Type __attribute__((vector_size(4 * W)));
-  typedef int Mask __attribute__((vector_size(4 * W)));
-  typedef float Unaligned __attribute__((vector_size(4 * W), aligned(4), may_alias));
-};
-using Vec = Vector<LANES>::Type;
-
-INLINE Vec load(const float *from) { return *reinterpret_cast<const Vector<LANES>::Unaligned *>(from); }
-INLINE void store(float *to, Vec what) { *reinterpret_cast<Vector<LANES>::Unaligned *>(to) = what; }
-INLINE void store_part(float *to, Vec what, Index count) {
-  if (count >= LANES) store(to, what);
-  else std::memcpy(to, &what, 4 * count);
-}
-constexpr Index ceil_div(Index a, Index b) { return (a + b - 1) / b; }
-constexpr Index round_up(Index a, Index b) { return ceil_div(a, b) * b; }
-// At least so many floats, and an odd number of cache lines: what lies so far apart does not fall on the same places of
-// a cache, as it would at powers of two.
-constexpr Index apart(Index floats) { return (ceil_div(floats, 16) | 1) * 16; }
-
-// ---- Threads ---------------------------------------------------------------------------------------------------------
-
-// Workers sleep between calls, and take units of work one by one. The caller never waits for one that has not begun:
-// on a busy machine it does the work itself. Nobody spins, as MindSpore's own threads do.
-class Pool {
- public:
-  explicit Pool(int threads) : threads_(threads), process_(getpid()) {
-    try {
-      for (int worker = 1; worker < threads; worker++) std::thread([this, worker] { serve(worker); }).detach();
-    } catch (const std::system_error &) {  // fewer do as well
-    }
-  }
-  int threads() const { return threads_; }
-  pid_t process() const { return process_; }
-
-  // Call job(worker, unit) for each unit, with workers counted from 0.
-  void run(int units, const std::function<void(int, int)> &job) {
-    {
-      std::lock_guard<std::mutex> lock(mutex_);
-      job_ = &job, units_ = units, next_ = 0, failed_ = false, call_++;
-    }
-    if (threads_ > 1 && units > 1) wake_.notify_all();
-    work(0, job, units);
-    std::unique_lock<std::mutex> lock(mutex_);
-    job_ = nullptr;
-    idle_.wait(lock, [this] { return active_ == 0; });
-    if (failed_) throw std::bad_alloc();
-  }
-
- private:
-  void work(int worker, const std::function<void(int, int)> &job, int units) {
-    try {
-      for (int unit; (unit = next_.fetch_add(1)) < units;) job(worker, unit);
-    } catch (...) {
-      failed_ = true;
-    }
-  }
-  void serve(int worker) {
-    uint64_t seen = 0;
-    std::unique_lock<std::mutex> lock(mutex_);
-    for (;;) {
-      wake_.wait(lock, [&] { return job_ != nullptr && call_ != seen; });
-      seen = call_;
-      const auto *job = job_;
-      const int units = units_;
-      active_++;
-      lock.unlock();
-      work(worker, *job, units);
-      lock.lock();
-      if (--active_ == 0) idle_.notify_one();
-    }
-  }
-
-  const int threads_;
-  const pid_t process_;
-  std::mutex mutex_;
-  std::condition_variable wake_, idle_;
-  const std::function<void(int, int)> *job_ = nullptr;
-  int units_ = 0, active_ = 0;
-  uint64_t call_ = 0;
-  std::atomic<int> next_{0};
-  std::atomic<bool> failed_{false};
-};
-
-int usable_cores() {
-  if (const char *wanted = std::getenv("MS_GAN_KERNELS_THREADS")) return std::max(1, std::atoi(wanted));
-  cpu_set_t cores;
-  if (sched_getaffinity(0, sizeof cores, &cores) == 0) return std::max(1, CPU_COUNT(&cores));
-  return std::max(1u, std::thread::hardware_concurrency());
-}
-
-// Never destroyed: its threads sleep until the process ends. A forked child has none of them, and makes its own.
-Pool &pool() {
-  static Pool *made = nullptr;
-  if (made == nullptr || made->process() != getpid()) made = new Pool(usable_cores());
-  return *made;
-}
-
-// ---- Memory ----------------------------------------------------------------------------------------------------------
-
-// Scratch memory that is kept for the next call.
-class Arena {
- public:
-  // Begin anew, with room for so many floats, each piece counted by `room`.
-  void begin(Index floats) {
-    used_ = 0;
-    if (floats <= size_) return;
-    std::free(memory_);
-    size_ = 0;
-    memory_ = static_cast<float *>(std::aligned_alloc(64, round_up(4 * floats, 64)));
-    if (memory_ == nullptr) throw std::bad_alloc();
-    size_ = floats;
-  }
-  // Every piece may be read for a vector past its end.
-  static Index room(Index floats) { return round_up(floats + LANES, 16); }
-  float *take(Index floats) {
-    float *piece = memory_ + used_;
-    used_ += room(floats);
-    return piece;
-  }
-  // Begin anew with just these.
-  template <int N>
-  std::array<float *, N> pieces(const std::array<Index, N> &floats) {
-    Index sum = 0;
-    for (Index count : floats) sum += room(count);
-    begin(sum);
-    std::array<float *, N> found;
-    for (int i = 0; i < N; i++) found[i] = take(floats[i]);
-    return found;
-  }
-
- private:
-  float *memory_ = nullptr;
-  Index size_ = 0, used_ = 0;
-};
-
-std::mutex one_call;  // MindSpore may call from several threads; pool and scratch memory are for one
-Arena shared;
-std::vector<Arena> &own() {  // one for each worker
-  static auto *arenas = new std::vector<Arena>(pool().threads());
-  if (static_cast<int>(arenas->size()) < pool().threads()) arenas->resize(pool().threads());
-  return *arenas;
-}
-
-// ---- Between images and lanes ----------------------------------------------------------------------------------------
-
-template <int W, int D, int... I>
-INLINE void exchange(typename Vector<W>::Type &a, typename Vector<W>::Type &b, std::integer_sequence<int, I...>) {
-#if defined(__clang__)
-  const auto low = __builtin_shufflevector(a, b, ((I & D) == 0 ? I : W + I - D)...);
-  const auto high = __builtin_shufflevector(a, b, ((I & D) == 0 ? I + D : W + I)...);
-#else
-  const auto low = __builtin_shuffle(a, b, typename Vector<W>::Mask{((I & D) == 0 ? I : W + I - D)...});
-  const auto high = __builtin_shuffle(a, b, typename Vector<W>::Mask{((I & D) == 0 ? I + D : W + I)...});
-#endif
-  a = low;
-  b = high;
-}
-
-// Turn rows into columns, in log2(W) rounds of exchanges.
-template <int W, int D = W / 2>
-INLINE void transpose(typename Vector<W>::Type *rows) {
-  UNROLL
-  for (int i = 0; i < W; i++)
-    if (!(i & D)) exchange<W, D>(rows[i], rows[i + D], std::make_integer_sequence<int, W>{});
-  if constexpr (D > 1) transpose<W, D / 2>(rows);
-}
-
-template <int W>
-void interleave_by(const float *from, Index stride, int live, Index count, const int *where, float *to) {
-  using V = typename Vector<W>::Type;
-  using U = typename Vector<W>::Unaligned;
-  for (Index start = 0; start < count; start += W) {
-    V rows[W];
-    const int width = std::min<Index>(W, count - start);
-    if (width == W && live == W) {
-      UNROLL
-      for (int i = 0; i < W; i++) rows[i] = *reinterpret_cast<const U *>(from + i * stride + start);
-    } else {
-      std::memset(rows, 0, sizeof rows);
-      for (int i = 0; i < live; i++) std::memcpy(&rows[i], from + i * stride + start, 4 * width);
-    }
-    transpose<W>(rows);
-    for (int i = 0; i < width; i++)
-      if (where[start + i] >= 0) *reinterpret_cast<U *>(to + where[start + i]) = rows[i];
-  }
-}
-
-// Put `count` numbers of each of `lanes` rows, `stride` apart, side by side: number i of all rows to to[where[i]...].
-// Only the first `live` rows exist, the others are zeros; where[i] < 0: nowhere.
-void interleave(int lanes, const float *from, Index stride, int live, Index count, const int *where, float *to) {
-  if (lanes == LANES) return interleave_by<LANES>(from, stride, live, count, where, to);
-  if (lanes == 8 && LANES > 8) return interleave_by<8>(from, stride, live, count, where, to);
-  if (lanes == 4 && LANES > 4) return interleave_by<4>(from, stride, live, count, where, to);
-  for (Index i = 0; i < count; i++)
-    if (where[i] >= 0)
-      for (int row = 0; row < lanes; row++) to[where[i] + row] = row < live ? from[row * stride + i] : 0.0f;
-}
-
-template <int W>
-void separate_by(const float *from, const int *where, Index count, float *to, Index stride, int live) {
-  using V = typename Vector<W>::Type;
-  using U = typename Vector<W>::Unaligned;
-  for (Index start = 0; start < count; start += W) {
-    V rows[W];
-    const int width = std::min<Index>(W, count - start);
-    for (int i = 0; i < W; i++) {
-      const int at = i < width ? where[start + i] : -1;
-      rows[i] = at >= 0 ? V(*reinterpret_cast<const U *>(from + at)) : V{};
-    }
-    transpose<W>(rows);
-    if (width == W)
-      for (int i = 0; i < live; i++) *reinterpret_cast<U *>(to + i * stride + start) = rows[i];
-    else
-      for (int i = 0; i < live; i++) std::memcpy(to + i * stride + start, &rows[i], 4 * width);
-  }
-}
-
-// The way back; where[i] < 0: zero.
-void separate(int lanes, const float *from, const int *where, Index count, float *to, Index stride, int live) {
-  if (lanes == LANES) return separate_by<LANES>(from, where, count, to, stride, live);
-  if (lanes == 8 && LANES > 8) return separate_by<8>(from, where, count, to, stride, live);
-  if (lanes == 4 && LANES > 4) return separate_by<4>(from, where, count, to, stride, live);
-  for (int row = 0; row < live; row++)
-    for (Index i = 0; i < count; i++) to[row * stride + i] = where[i] >= 0 ? from[where[i] + row] : 0.0f;
-}
-
-// 0, LANES, 2 LANES, ...: where numbers of kernels lie that were put side by side.
-std::vector<int> in_order(Index count) {
-  std::vector<int> where(count);
-  for (Index i = 0; i < count; i++) where[i] = static_cast<int>(i * LANES);
-  return where;
-}
-
-// ---- Sizes -----------------------------------------------------------------------------------------------------------
+// ---- Sizes ----------------------------------------------------------------------------------------------------------
 
 // Rows, or columns. In one phase, of every stride-th pixel, a kernel has only every stride-th of its numbers, its taps.
 struct Side {
@@ -361,12 +103,12 @@ void read_group(const Planes &planes, const float *images, int count, int channe
 
 // The way back, from planes in which `where` says where the pixels are.
 void write_group(int lanes, const std::vector<int> &where, Index plane, const float *from, int count, int channels,
-                 Index pixels, int group, float *images) {
+                 Index pixels, int group, const Ending &ending, float *images) {
   const Index first = Index(group) * lanes;
   const int live = static_cast<int>(std::min<Index>(lanes, count - first));
   for (int channel = 0; channel < channels; channel++)
     separate(lanes, from + channel * plane, where.data(), pixels, images + (first * channels + channel) * pixels,
-             channels * pixels, live);
+             channels * pixels, live, {ending.bias == nullptr ? nullptr : ending.bias + channel, ending.slope});
 }
 
 // What forward and backward to the input have in common: `rows` planes of out_h x out_w results, each a sum over
@@ -454,73 +196,7 @@ double floats_of(const Convolution &c) {
          double(c.outputs) * (c.h.out + c.h.kernel) * (c.w.out + c.w.kernel);
 }
 
-// ---- The innermost loops ---------------------------------------------------------------------------------------------
-
-// c[m][j] (+)= sum over k of a[m][k] * b[j][offset[k]], for M rows and V vectors.
-// Packed: a[m][k] is number k * ROWS + m of `a`, else m * a_row + k.
-template <int M, int V, bool Packed>
-INLINE void tile(const float *a, Index a_row, const float *const *b, const int *offset, Index depth, float *const *c,
-                 Index c_row, bool add) {
-  Vec sum[M][V];
-  const float *from[V];
-  UNROLL
-  for (int j = 0; j < V; j++) from[j] = b[j];
-  UNROLL
-  for (int m = 0; m < M; m++)
-    UNROLL
-    for (int j = 0; j < V; j++) sum[m][j] = Vec{};
-  for (Index k = 0; k < depth; k++) {
-    const Index at = offset[k];
-    Vec x[V];
-    UNROLL
-    for (int j = 0; j < V; j++) x[j] = load(from[j] + at);
-    UNROLL
-    for (int m = 0; m < M; m++) {
-      const float weight = Packed ? a[k * ROWS + m] : a[m * a_row + k];
-      UNROLL
-      for (int j = 0; j < V; j++) sum[m][j] += weight * x[j];
-    }
-  }
-  UNROLL
-  for (int m = 0; m < M; m++)
-    UNROLL
-    for (int j = 0; j < V; j++) {
-      float *to = c[j] + m * c_row;
-      store(to, add ? load(to) + sum[m][j] : sum[m][j]);
-    }
-}
-
-template <bool Packed, int M = ROWS>
-void tile_of(int rows, int vectors, const float *a, Index a_row, const float *const *b, const int *offset, Index depth,
-             float *const *c, Index c_row, bool add) {
-  if constexpr (M > 1)
-    if (rows < M) return tile_of<Packed, M - 1>(rows, vectors, a, a_row, b, offset, depth, c, c_row, add);
-  if (vectors == 1) return tile<M, 1, Packed>(a, a_row, b, offset, depth, c, c_row, add);
-  if (vectors == 2 || COLUMNS == 2) return tile<M, 2, Packed>(a, a_row, b, offset, depth, c, c_row, add);
-  tile<M, COLUMNS, Packed>(a, a_row, b, offset, depth, c, c_row, add);
-}
-
-// The same for any number of rows, and for vectors anywhere: j is read from b + from[j] and written to c + to[j].
-// Packed: `a` comes in blocks of ROWS rows, the last one filled up.
-template <bool Packed>
-void multiply(int rows, Index vectors, const float *a, Index a_row, const float *b, const int *from, const int *offset,
-              Index depth, float *c, const int *to, Index c_row, bool add) {
-  const Index pieces = ceil_div(vectors, COLUMNS);
-  for (Index piece = 0, start = 0; piece < pieces; piece++) {
-    const int width = static_cast<int>(ceil_div(vectors - start, pieces - piece));
-    const float *sources[COLUMNS];
-    for (int j = 0; j < width; j++) sources[j] = b + from[start + j];
-    for (int m = 0; m < rows; m += ROWS) {
-      float *results[COLUMNS];
-      for (int j = 0; j < width; j++) results[j] = c + m * c_row + to[start + j];
-      tile_of<Packed>(std::min(ROWS, rows - m), width, Packed ? a + m * depth : a + m * a_row, a_row, sources, offset,
-                      depth, results, c_row, add);
-    }
-    start += width;
-  }
-}
-
-// ---- Winograd --------------------------------------------------------------------------------------------------------
+// ---- Winograd -------------------------------------------------------------------------------------------------------
 
 // Kernels of R x R give tiles of S x S results, S = 7 - R, from 6 x 6 inputs and with 36 products instead of R*R*S*S.
 // Polynomials are evaluated at 0, +-2/3, +-3/2 and infinity: three times more exact than at 0, +-1, +-2.
@@ -660,7 +336,7 @@ void transform_kernels(const Convolution &c, const Correlation &what, const floa
   const Index lane_stride = what.backward ? taps : Index(c.inputs) * taps;
   const Index other_stride = what.backward ? Index(c.inputs) * taps : taps;
   const Index of_point = kernel_apart(what), block_size = Index(what.channels) * ROWS;
-  const std::vector<int> where = in_order(taps);
+  const std::vector<int> where = multiples(LANES, taps);
   constexpr int together = 16;  // of the others, so that threads write to cache lines of their own
   pool().run(static_cast<int>(ceil_div(others, together)), [&](int, int unit) {
     std::vector<Vec> kernel(taps);
@@ -698,12 +374,6 @@ void transform_kernels(const Convolution &c, const Correlation &what, const floa
         }
       }
   });
-}
-
-std::vector<int> multiples(Index step, Index count) {
-  std::vector<int> numbers(count);
-  for (Index i = 0; i < count; i++) numbers[i] = static_cast<int>(i * step);
-  return numbers;
 }
 
 // Vectors of tiles that are computed together: enough to make good use of transformed kernels, few enough to stay in
@@ -755,7 +425,7 @@ void transform_products(const float *products, Index of_point, const Tiles &tile
 
 template <int R>
 void correlate_by_winograd(const Convolution &c, const Correlation &what, const float *source, const float *weight,
-                           float *result) {
+                           const Ending &ending, float *result) {
   constexpr int S = POINTS + 1 - R;
   const int lanes = lanes_for(c.images, pool().threads(), floats_of(c));
   const int groups = static_cast<int>(ceil_div(c.images, lanes));
@@ -793,7 +463,7 @@ void correlate_by_winograd(const Convolution &c, const Correlation &what, const 
     }
     for (int group = begin; group < end; group++)
       write_group(lanes, where, results.plane, outputs + (group - begin) * of_results, c.images, what.results,
-                  what.of_result, group, result);
+                  what.of_result, group, ending, result);
   });
 }
 
@@ -832,7 +502,7 @@ void transform_gradients(const float *planes, const Planes &layout, const Tiles 
 template <int R>
 void transform_sums(const Convolution &c, const float *sums, int parts, Index of_point, Index padded, int o,
                     float *dw) {
-  const std::vector<int> where = in_order(c.taps());
+  const std::vector<int> where = multiples(LANES, c.taps());
   const Correlation forward = forward_of(c);
   std::vector<Vec> kernel(c.taps());
   for (int first = 0; first < c.inputs; first += LANES) {
@@ -920,7 +590,7 @@ void weight_gradient_by_winograd(const Convolution &c, const float *x, const flo
   pool().run(c.outputs, [&](int, int o) { transform_sums<R>(c, sums, parts, of_point, padded, o, dw); });
 }
 
-// ---- Directly --------------------------------------------------------------------------------------------------------
+// ---- Directly -------------------------------------------------------------------------------------------------------
 
 // Rows of a correlation that share where their inputs lie: all of them forward, those of one phase to the input.
 struct Alike {
@@ -973,7 +643,7 @@ void list_vectors(Alike &alike, int lanes, const Planes &in, Index out_row, int 
 }
 
 void correlate_directly(const Convolution &c, const Correlation &what, const float *source, const float *weight,
-                        float *result) {
+                        const Ending &ending, float *result) {
   const int lanes = lanes_for(c.images, pool().threads(), floats_of(c));
   const Planes in = planes_of(c, what, lanes, 1, what.out_h + what.reach_h - 1, what.out_w + what.reach_w - 1);
   // A row's last vector may end in the next row, whose results come later, or behind the plane.
@@ -1009,11 +679,9 @@ void correlate_directly(const Convolution &c, const Correlation &what, const flo
       multiply<true>(rows, alike.from.size(), kernel + alike.weight, 0, planes, alike.from.data(), alike.offset.data(),
                      alike.offset.size(), outputs + kind * rows * out_plane, alike.to.data(), out_plane, false);
     }
-    write_group(lanes, where, out_plane, outputs, c.images, what.results, what.of_result, group, result);
+    write_group(lanes, where, out_plane, outputs, c.images, what.results, what.of_result, group, ending, result);
   });
 }
-
-constexpr Index DEPTH = 256;  // of a product of matrices, so that adding it up costs little
 
 // The gradient to the weights: for each row of the kernel a product of matrices, over the positions of all images.
 // With channels innermost, what a row of the kernel sees of the input lies in one piece: kernel_w x inputs numbers.
@@ -1078,7 +746,7 @@ void weight_gradient_directly(const Convolution &c, const float *x, const float 
   });
 }
 
-// ---- Which way -------------------------------------------------------------------------------------------------------
+// ---- Which way ------------------------------------------------------------------------------------------------------
 
 // What the ways cost, in products of Winograd's way, as measured with AVX-512. It transforms each tile of each channel,
 // and the kernel of each pair of channels.
@@ -1097,13 +765,14 @@ int winograd_reach(const Convolution &c, const Correlation &what, Costs costs, d
   return cost < costs.direct_product * direct / lanes_used ? what.reach_h : 0;
 }
 
-void correlate(const Convolution &c, const Correlation &what, const float *source, const float *weight, float *result) {
+void correlate(const Convolution &c, const Correlation &what, const float *source, const float *weight,
+               const Ending &ending, float *result) {
   switch (winograd_reach(c, what, CORRELATION, 1.0)) {
-    case 2: return correlate_by_winograd<2>(c, what, source, weight, result);
-    case 3: return correlate_by_winograd<3>(c, what, source, weight, result);
-    case 4: return correlate_by_winograd<4>(c, what, source, weight, result);
-    case 5: return correlate_by_winograd<5>(c, what, source, weight, result);
-    default: return correlate_directly(c, what, source, weight, result);
+    case 2: return correlate_by_winograd<2>(c, what, source, weight, ending, result);
+    case 3: return correlate_by_winograd<3>(c, what, source, weight, ending, result);
+    case 4: return correlate_by_winograd<4>(c, what, source, weight, ending, result);
+    case 5: return correlate_by_winograd<5>(c, what, source, weight, ending, result);
+    default: return correlate_directly(c, what, source, weight, ending, result);
   }
 }
 
@@ -1118,82 +787,4 @@ void weight_gradient(const Convolution &c, const float *x, const float *dy, floa
   }
 }
 
-// ---- What MindSpore calls --------------------------------------------------------------------------------------------
-
-// Padding before an image, where -1 stands for pad_mode "same": half of what is needed, the smaller half.
-int padding(int given, int size, int out, int kernel, int stride) {
-  return given >= 0 ? given : std::max((out - 1) * stride + kernel - size, 0) / 2;
-}
-
-// Whether three shapes and the strides belong together, and are of sizes that can be counted by int.
-bool fit(const int64_t *x, const int64_t *weight, const int64_t *y, const void *geometry) {
-  const int32_t *stride = static_cast<const int32_t *>(geometry);
-  for (const int64_t *shape : {x, weight, y})
-    for (int i = 0; i < 4; i++)
-      if (shape[i] < 1 || shape[i] >= (int64_t(1) << 27)) return false;
-  return stride[0] > 0 && stride[1] > 0 && x[0] == y[0] && x[1] == weight[1] && y[1] == weight[0];
-}
-
-Convolution sizes(const int64_t *x, const int64_t *weight, const int64_t *y, const void *geometry) {
-  const int32_t *g = static_cast<const int32_t *>(geometry);
-  const auto number = [](int64_t value) { return static_cast<int>(value); };
-  const auto side = [&](int which) {
-    Side s{number(x[2 + which]), number(weight[2 + which]), g[which], 0, number(y[2 + which])};
-    s.padding = padding(g[2 + which], s.size, s.out, s.kernel, s.stride);
-    return s;
-  };
-  return {number(x[0]), number(x[1]), number(y[1]), side(0), side(1)};
-}
-
-// Anything but 0 makes MindSpore raise RuntimeError.
-int guarded(int count, const int *dimensions, const char **types, const std::function<bool()> &compute) {
-  for (int i : {0, 1, count - 1})
-    if (dimensions[i] != 4 || (types != nullptr && std::strcmp(types[i], "float32") != 0)) return 1;
-  try {
-    std::lock_guard<std::mutex> lock(one_call);
-    if (!compute()) return 1;
-  } catch (const std::exception &) {  // out of memory
-    return 2;
-  }
-  return 0;
-}
-
 }  // namespace
-
-#define OPERATOR(name)                                                                                              \
-  extern "C" __attribute__((visibility("default"))) int name(int count, void **data, int *dimensions,               \
-                                                             int64_t **shapes, const char **types, void *, void *)
-
-// All take two tensors, then int32 {stride_h, stride_w, top, left}. What lies between these and the result is there for
-// MindSpore to know the result's shape by.
-OPERATOR(ms_gan_convolution) {  // x, weight -> y
-  const int last = count - 1;
-  return guarded(count, dimensions, types, [&] {
-    if (!fit(shapes[0], shapes[1], shapes[last], data[2])) return false;
-    const Convolution c = sizes(shapes[0], shapes[1], shapes[last], data[2]);
-    correlate(c, forward_of(c), static_cast<float *>(data[0]), static_cast<float *>(data[1]),
-              static_cast<float *>(data[last]));
-    return true;
-  });
-}
-
-OPERATOR(ms_gan_convolution_to_input) {  // dy, weight -> dx
-  const int last = count - 1;
-  return guarded(count, dimensions, types, [&] {
-    if (!fit(shapes[last], shapes[1], shapes[0], data[2])) return false;
-    const Convolution c = sizes(shapes[last], shapes[1], shapes[0], data[2]);
-    correlate(c, backward_of(c), static_cast<float *>(data[0]), static_cast<float *>(data[1]),
-              static_cast<float *>(data[last]));
-    return true;
-  });
-}
-
-OPERATOR(ms_gan_convolution_to_weight) {  // x, dy -> dw
-  const int last = count - 1;
-  return guarded(count, dimensions, types, [&] {
-    if (!fit(shapes[0], shapes[last], shapes[1], data[2])) return false;
-    const Convolution c = sizes(shapes[0], shapes[last], shapes[1], data[2]);
-    weight_gradient(c, static_cast<float *>(data[0]), static_cast<float *>(data[1]), static_cast<float *>(data[last]));
-    return true;
-  });
-}

@@ -1,4 +1,4 @@
-"""What computes the convolutions of a training on CPU: this project's kernels, or MindSpore's."""
+"""What computes the layers of a training on CPU: this project's kernels, or MindSpore's."""
 
 from __future__ import annotations
 
@@ -7,22 +7,24 @@ from collections.abc import Sequence
 from mindspore import nn
 
 from ms_gan.kernels.build import MINDSPORE, library
-from ms_gan.kernels.layers import has_convolutions, use_own
+from ms_gan.kernels.layers import has_layers, use_own
 from ms_gan.runs.provenance import Start
 from ms_gan.runtime import Device
 
-RECORD = "convolutions"  # among the versions of a start
+RECORD = "kernels"  # among the versions of a start
+RECORD_BEFORE = "convolutions"  # while these alone had kernels of their own
 
 
 def choose_kernels(step: nn.Cell, device: Device, starts: Sequence[Start]) -> dict[str, str]:
-    """Let this project's kernels compute a step's convolutions, where they can; return what a start records of it.
+    """Let this project's kernels compute a step's layers, where they can; return what a start records of it.
 
     A run that began with MindSpore's kernels goes on with them, to the same bytes. So does one on another device than a
     CPU, which has kernels of its own.
     """
-    if device.target != "CPU" or not has_convolutions(step):
+    if device.target != "CPU" or not has_layers(step):
         return {}
-    if starts and starts[-1].versions.get(RECORD, MINDSPORE).startswith(MINDSPORE):
+    before = starts[-1].versions if starts else None
+    if before is not None and before.get(RECORD, before.get(RECORD_BEFORE, MINDSPORE)).startswith(MINDSPORE):
         return {RECORD: f"{MINDSPORE}, as when the run began"}
     count = use_own(step)
     return {RECORD: str(library()) if count or library().path is None else f"{MINDSPORE} (for kinds of their own)"}

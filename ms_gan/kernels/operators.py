@@ -1,0 +1,217 @@
+"""The compiled functions as operators of MindSpore, each with its gradient, which is made of others of them.
+
+A product of two tensors is linear in each, and its gradients are products again. These, and what LeakyReLU does to
+gradients, can be differentiated any number of times; batch normalisation once.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from mindspore import Tensor, ops
+
+SAME = -1  # in place of padding: that of pad_mode "same", which follows from the sizes
+
+
+def _operator(path: str, function: str, shape: Callable, bprop: Callable | None, which: Any = "", results: int = 1):
+    """Return an operator. Two of one function that differ in gradients or shapes differ in `which`."""
+
+    def types(first, *others):
+        return first if results == 1 else (first,) * results
+
+    made = ops.Custom(f"{path}:ms_gan_{function}", shape, types, func_type="aot", bprop=bprop)
+    # without it MindSpore 2.8 gives two operators of one function the gradient of one of them
+    made.add_prim_attr("which", f"{function} {which}")
+    return made
+
+
+def _shape_of_last(*shapes):
+    return shapes[-1]
+
+
+def _require(given: int, taken: int, what: str) -> None:
+    if given != taken:
+        raise ValueError(f"{what} of {taken} channels was given {given}")
+
+
+class Ending:
+    """What ends a layer: a bias for each channel, then LeakyReLU of `slope`; 1 for none.
+
+    Maps are N×C×H×W, or N×C. `back(dy, y)` returns the gradients before the ending, and to the bias.
+    """
+
+    def __init__(self, path: str, slope: float):
+        def of_gate(dy, y, given, out, dout):
+            found, _ = gate(ops.bias_add(dout[0], dout[1]), y, given)
+            return found, ops.zeros_like(y), ops.zeros_like(given)
+
+        def of_sum(dy, out, dout):
+            return (ops.bias_add(ops.zeros_like(dy), dout),)
+
+        def through(dy, y):
+            return gate(dy, y, numbers)
+
+        def past(dy, y):
+            return dy, add_up(dy)
+
+        gate = _operator(path, "activation_gradient", lambda dy, y, given: (dy, (dy[1],)), of_gate, results=2)
+        add_up = _operator(path, "bias_gradient", lambda dy: (dy[1],), of_sum)
+        self.slope = numbers = Tensor(np.array([slope], np.float32))
+        self.back = past if slope == 1.0 else through
+
+
+@dataclass(frozen=True)
+class Padding:
+    """Sizes of a convolution's result, and of a transposed one's, along one side."""
+
+    kernel_size: int
+    stride: int
+    before: int  # SAME for pad_mode "same"
+    after: int
+
+    def shrunk(self, size: int) -> int:
+        """Return how many results a convolution has; -1, as everywhere here, stands for a size that is not known."""
+        if size < 0:
+            return -1
+        if self.before == SAME:
+            return -(-size // self.stride)
+        return (size + self.before + self.after - self.kernel_size) // self.stride + 1
+
+    def grown(self, size: int) -> int:
+        """Return how many a transposed one has, as `nn.Conv2dTranspose` counts."""
+        if size < 0:
+            return -1
+        if self.before == SAME:
+            return size * self.stride
+        return size * self.stride - self.before - self.after + self.kernel_size - self.stride
+
+
+class Convolutions:
+    """A convolution, its two gradients, and its transpose; both ways also as layers, with a bias and LeakyReLU.
+
+    `forward(x, weight)` and `transposed`; `layer(x, weight, bias)` and `transposed_layer`, for the given slope. The
+    operators take int32 (stride_h, stride_w, top, left), too, and the gradients something of the shape of their result.
+    """
+
+    def __init__(self, path: str, height: Padding, width: Padding, slope: float = 1.0):
+        def operator(name, shape, bprop, role=""):
+            return _operator(path, f"convolution{name}", shape, bprop, (role, height, width, slope))
+
+        def of_forward(x, weight, geometry, y, dy):
+            return to_input(dy, weight, geometry, x), to_weight(x, dy, geometry, weight), ops.zeros_like(geometry)
+
+        def of_to_input(dy, weight, geometry, x, dx, ddx):
+            to_dy, to_w = forward(ddx, weight, geometry), to_weight(ddx, dy, geometry, weight)
+            return to_dy, to_w, ops.zeros_like(geometry), ops.zeros_like(x)
+
+        def of_to_weight(x, dy, geometry, weight, dw, ddw):
+            to_x, to_dy = to_input(dy, ddw, geometry, x), forward(x, ddw, geometry)
+            return to_x, to_dy, ops.zeros_like(geometry), ops.zeros_like(weight)
+
+        def of_transposed(x, weight, geometry, y, dy):
+            return forward(dy, weight, geometry), to_weight(dy, x, geometry, weight), ops.zeros_like(geometry)
+
+        def of_layer(x, weight, geometry, bias, given, y, dy):
+            dz, db = ending.back(dy, y)
+            return (*of_forward(x, weight, geometry, y, dz), db, ops.zeros_like(given))
+
+        def of_transposed_layer(x, weight, geometry, bias, given, y, dy):
+            dz, db = ending.back(dy, y)
+            return (*of_transposed(x, weight, geometry, y, dz), db, ops.zeros_like(given))
+
+        def forward_shape(x, weight, *others):
+            _require(x[1], weight[1], "a convolution")
+            return _require_size((x[0], weight[0], height.shrunk(x[2]), width.shrunk(x[3])), x)
+
+        def transposed_shape(x, weight, *others):
+            _require(x[1], weight[0], "a transposed convolution")
+            return _require_size((x[0], weight[1], height.grown(x[2]), width.grown(x[3])), x)
+
+        ending = Ending(path, slope)
+        forward = operator("", forward_shape, of_forward)
+        to_input = operator("_to_input", _shape_of_last, of_to_input)
+        to_weight = operator("_to_weight", _shape_of_last, of_to_weight)
+        transposed = operator("_to_input", transposed_shape, of_transposed, "transposed")
+        layer = operator("", forward_shape, of_layer, "layer")
+        transposed_layer = operator("_to_input", transposed_shape, of_transposed_layer, "transposed layer")
+        numbers = Tensor(np.array([height.stride, width.stride, height.before, width.before], np.int32))
+        self.forward = lambda x, weight: forward(x, weight, numbers)
+        self.transposed = lambda x, weight: transposed(x, weight, numbers)
+        self.layer = lambda x, weight, bias: layer(x, weight, numbers, bias, ending.slope)
+        self.transposed_layer = lambda x, weight, bias: transposed_layer(x, weight, numbers, bias, ending.slope)
+
+
+def _require_size(found: tuple[int, ...], given: tuple[int, ...]) -> tuple[int, ...]:
+    """Return the shape that was found for a given one. Raises ValueError where nothing is left; -1 is not known yet."""
+    if any(size <= 0 <= least for size, least in zip(found, given)):
+        raise ValueError(f"nothing is left of maps of {given[2]}x{given[3]}: the kernel is larger")
+    return found
+
+
+class Products:
+    """Products of matrices, and `layer(x, weight, bias)`: a Dense layer, with LeakyReLU of the given slope.
+
+    x is N×inputs, weight outputs×inputs, as in `nn.Dense`. The operators take int32 numbers, too, that tell which of
+    the two is transposed.
+    """
+
+    def __init__(self, path: str, slope: float):
+        def operator(role, shape, bprop):
+            return _operator(path, "product", shape, bprop, (role, slope))
+
+        def of_plain(a, b, turned, c, dc):
+            return second_turned(dc, b, second), first_turned(a, dc, first), ops.zeros_like(turned)
+
+        def of_second(a, b, turned, c, dc):
+            return plain(dc, b, neither), first_turned(dc, a, first), ops.zeros_like(turned)
+
+        def of_first(a, b, turned, c, dc):
+            return second_turned(b, dc, second), plain(a, dc, neither), ops.zeros_like(turned)
+
+        def of_layer(x, weight, turned, bias, given, y, dy):
+            dz, db = ending.back(dy, y)
+            return (*of_second(x, weight, turned, y, dz), db, ops.zeros_like(given))
+
+        def layer_shape(x, weight, *others):
+            _require(x[1], weight[1], "a Dense layer")
+            return x[0], weight[0]
+
+        neither, first, second = (Tensor(np.array(turned, np.int32)) for turned in ((0, 0), (1, 0), (0, 1)))
+        ending = Ending(path, slope)
+        plain = operator("plain", lambda a, b, turned: (a[0], b[1]), of_plain)
+        first_turned = operator("first turned", lambda a, b, turned: (a[1], b[1]), of_first)
+        second_turned = operator("second turned", lambda a, b, turned: (a[0], b[0]), of_second)
+        layer = operator("layer", layer_shape, of_layer)
+        self.layer = lambda x, weight, bias: layer(x, weight, second, bias, ending.slope)
+
+
+class Normalization:
+    """Batch normalisation by the batch's statistics, and LeakyReLU of `slope`.
+
+    `layer(x, gamma, beta)` returns y, and the mean and the variance over N of them; only y has gradients. x is N×C×H×W
+    or N×C.
+    """
+
+    def __init__(self, path: str, epsilon: float, slope: float):
+        def of_layer(x, gamma, beta, numbers, out, dout):
+            dx, dgamma, dbeta = gradient(dout[0], x, gamma, beta, numbers, out[1], out[2])
+            return dx, dgamma, dbeta, ops.zeros_like(numbers)
+
+        gradient = _operator(path, "normalize_gradient", lambda dy, x, gamma, *others: (x, gamma, gamma), None, "", 3)
+        layer = _operator(path, "normalize", lambda x, gamma, *others: (x, gamma, gamma), of_layer, "", 3)
+        both = Tensor(np.array([epsilon, slope], np.float32))
+        self.layer = lambda x, gamma, beta: layer(x, gamma, beta, both)
+
+
+class MaxPool:
+    """Max-pooling over 2×2, `layer(x)`: N×C×H×W to N×C×⌈H/2⌉×⌈W/2⌉."""
+
+    def __init__(self, path: str):
+        def of_layer(x, y, dy):
+            return (gradient(dy, x, y),)
+
+        gradient = _operator(path, "max_pool_gradient", lambda dy, x, y: x, None)
+        self.layer = _operator(path, "max_pool", lambda x: (*x[:2], -(-x[2] // 2), -(-x[3] // 2)), of_layer)
