@@ -299,7 +299,7 @@ def test_a_killed_run_finds_the_groups_again_and_leaves_as_any_generator(data, t
 
     here("export", whole)
     drawn = tmp_path / "drawn.npy"
-    here("infer", whole / "export", "--num", 6, "--output", drawn)
+    here("infer", whole / "export", "--num", 6, "--format", "mindir", "--output", drawn)
 
     trained = load_model(str(whole))
     assert trained.label_names is None

@@ -10,6 +10,7 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import onnxruntime
 import pytest
 from helpers.bundles import write_bundle
 from helpers.commands import environment, here, python, refused_here
@@ -59,7 +60,7 @@ def test_an_array_that_is_written_piece_by_piece_is_that_of_numpy(count, folder,
 def test_labels_go_on_in_turn_through_all_pieces(chosen, autoencoder_folder, tmp_path):
     options = [word for label in chosen for word in ("--label", label)]
     here("infer", autoencoder_folder, "--num", 600, *options, "--output", tmp_path / "x.npy")
-    bundle = Bundle(autoencoder_folder)
+    bundle = Bundle(autoencoder_folder, "onnx")
     labels = bundle.label_names.chosen(chosen)
     expected = bundle.draw(seeded_inputs(bundle.latent, 600, 1, labels[np.arange(600) % len(labels)]))
     assert np.array_equal(np.load(tmp_path / "x.npy"), expected)
@@ -72,7 +73,7 @@ def test_a_sheet_is_the_same_as_of_all_images_at_once(folder, conditional_folder
     here("infer", folder, "--num", 300, "--output", found)
     plots.sheet(expected, images, 17, "generated samples", "mlp · step 1,234 · seed 1")
     assert found.read_bytes() == expected.read_bytes()
-    bundle = Bundle(conditional_folder)
+    bundle = Bundle(conditional_folder, "onnx")
     labels = np.int32([7, 3])[np.arange(25) % 2]
     images, texts = bundle.draw(seeded_inputs(bundle.latent, 25, 1, labels)), bundle.label_names.texts(labels)
     here("infer", conditional_folder, "--num", 25, "--label", 7, "--label", 3, "--output", found, "--overwrite")
@@ -128,7 +129,8 @@ def test_the_largest_sheet_that_is_drawn_can_be_opened(size, columns, captioned,
 
 def test_what_is_quick_says_nothing(folder, tmp_path, capsys):
     here("infer", folder, "--num", 600, "--output", tmp_path / "x.npy")
-    assert capsys.readouterr() == (f"{tmp_path / 'x.npy'}\n", "")
+    said = f"drawn as onnx by onnxruntime {onnxruntime.__version__}, CPU: the bundle holds no MindIR"
+    assert capsys.readouterr() == (f"{tmp_path / 'x.npy'}\n{said}\n", "")
 
 
 def test_on_a_terminal_there_is_a_bar_with_the_time_left(tmp_path):

@@ -16,7 +16,7 @@ from PIL import Image
 from ms_gan.data.description import ImageData
 from ms_gan.data.synthetic.digits import CLASSES, draw_digits
 from ms_gan.errors import UserError
-from ms_gan.evaluation import protocol, score_picture, scores
+from ms_gan.evaluation import metrics, protocol, score_picture, scores
 from ms_gan.evaluation.judge import load_judge, save_judge
 from ms_gan.evaluation.judge_training import train_judge
 from ms_gan.evaluation.protocol import Real, Subject
@@ -389,3 +389,15 @@ def test_a_judge_from_the_command_line(place, tmp_path, capsys):
     assert "holds" in refused_here(capsys, *command)
     unlabelled = ("--dataset", "folder", "--data-path", place / "unlabelled")
     assert "no labels" in refused_here(capsys, "judge", *unlabelled, "--output-dir", tmp_path / "none")
+
+
+@pytest.mark.parametrize("count", [20, 111, 112, 113, 1000])
+@pytest.mark.parametrize("alike", [False, True], ids=["", "alike"])
+def test_neighbours_are_those_of_all_images_though_they_are_looked_for_in_groups(alike, count, monkeypatch):
+    stream = np.random.default_rng(count)
+    real, generated = stream.standard_normal((2, count, 3), np.float32)
+    if alike:  # many distances are equal
+        real, generated = np.rint(real), np.rint(generated)
+    found = metrics.precision_recall_density_coverage(real, generated)
+    monkeypatch.setattr(metrics, "GROUP", 10**9)  # one group: all of them
+    assert metrics.precision_recall_density_coverage(real, generated) == found

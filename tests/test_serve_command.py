@@ -136,7 +136,7 @@ def test_without_a_format_it_serves_what_the_bundle_holds(tmp_path):
     folder = write_conditional(tmp_path / "bundle", formats=("onnx",))
     with serving(folder, tmp_path / "log") as server:
         lines = server.log.read_text().splitlines()
-        assert lines[0] == f"opening {folder} as onnx"
+        assert lines[0] == f"opening {folder} as onnx: the bundle holds no MindIR"
         assert server.ask("/contract.json", method="GET")[1]["server"]["format"] == "onnx"
 
 
@@ -237,7 +237,7 @@ REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what
     },
     "no folder": (shutil.rmtree, [], "not a bundle"),
 }
-OPENING = r"opening [^\n]+ as (?:mindir|onnx)\n"  # what takes seconds is announced
+OPENING = r"opening [^\n]+ as (?:mindir|onnx)(?:: [^\n]+)?\n"  # what takes seconds is announced
 SERVE = """
 import asyncio, contextlib, io, json, sys
 from ms_gan import cli

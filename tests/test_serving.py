@@ -8,6 +8,7 @@ import json
 import re
 import socket
 import subprocess
+import urllib.request
 import zlib
 
 import grpc
@@ -26,6 +27,8 @@ from tritonclient.utils import InferenceServerException
 
 from ms_gan import cli
 from ms_gan.delivery.bundle import Bundle
+from ms_gan.delivery.inference_request import Tensor
+from ms_gan.delivery.served_model import ServedModel
 from ms_gan.sampling import in_chunks, seeded_inputs
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -47,7 +50,7 @@ def autoencoder(autoencoder_folder):
 
 @pytest.fixture(scope="module")
 def server(conditional_folder, tmp_path_factory):
-    with serving(conditional_folder, tmp_path_factory.mktemp("server") / "log") as started:
+    with serving(conditional_folder, tmp_path_factory.mktemp("server") / "log", "--format", "mindir") as started:
         yield started
 
 
@@ -60,7 +63,8 @@ def onnx_server(conditional_folder, tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def autoencoder_server(autoencoder_folder, tmp_path_factory):
-    with serving(autoencoder_folder, tmp_path_factory.mktemp("autoencoder_server") / "log") as started:
+    log = tmp_path_factory.mktemp("autoencoder_server") / "log"
+    with serving(autoencoder_folder, log, "--format", "mindir") as started:
         yield started
 
 
@@ -191,7 +195,7 @@ def test_it_listens_where_it_is_told_to_and_says_so(server, onnx_server):
 def test_a_seed_draws_what_infer_draws(kind, server, conditional_folder, bundle, tmp_path):
     def inferred(*options):
         file = tmp_path / f"{len(options)}.npy"
-        assert cli.main(["infer", str(conditional_folder), *options, "--output", str(file)]) == 0
+        assert cli.main(["infer", str(conditional_folder), *options, "--format", "mindir", "--output", str(file)]) == 0
         return np.load(file)
 
     expected = inferred("--num", "20", "--seed", "7", "--label", "3", "--label", "8")
@@ -286,6 +290,53 @@ def test_tritons_client_may_send_binary_tensors_and_pack_them_and_its_answers(co
         image = client.infer("generator", inputs, **algorithms).as_numpy("image")
         assert np.array_equal(image, bundle.draw((latent, np.int32([3, 0, 9]))))
     client.close()
+
+
+def in_bytes(server, asked, **headers):
+    """A request's answer: its JSON, and the bytes behind it."""
+    request = urllib.request.Request(server.url + INFER, json.dumps(asked).encode(), headers)
+    with urllib.request.urlopen(request, timeout=HANGS) as answer:
+        body, length = answer.read(), int(answer.headers["Inference-Header-Content-Length"])
+        assert answer.headers["Content-Type"] == "application/octet-stream"
+    return json.loads(body[:length]), body[length:]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Accept-Encoding": "gzip"}], ids=["", "gzip"])
+def test_outputs_are_sent_as_bytes_where_they_are_asked_for(headers, server, bundle):
+    inputs = [tensor("seed", "INT64", [3]), tensor("label", "INT32", [4, 5])]
+    latent, image = seeded(bundle, 3, [4, 5])
+    everything = {"inputs": inputs, "parameters": {"binary_data_output": True}}
+    told, raw = in_bytes(server, everything, **headers)
+    (output,) = told["outputs"]
+    assert raw == image.tobytes() and output["parameters"]["binary_data_size"] == len(raw) and "data" not in output
+    assert (output["name"], output["datatype"], output["shape"]) == ("image", "FP32", [2, 1, 28, 28])
+    both = [{"name": "latent", "parameters": {"binary_data": False}}, {"name": "image"}]
+    told, raw = in_bytes(server, {**everything, "outputs": both}, **headers)
+    assert raw == image.tobytes() and np.array_equal(np.float32(told["outputs"][0]["data"]), latent.ravel())
+    told, raw = in_bytes(server, {"inputs": inputs, "outputs": [{**both[0], "parameters": {"binary_data": True}}]})
+    assert raw == latent.tobytes()
+    client = tritonclient.http.InferenceServerClient(f"{server.host}:{server.http}")
+    arrays = {"seed": np.int64([3]), "label": np.int32([4, 5])}
+    wanted = [tritonclient.http.InferRequestedOutput(name) for name in ("image", "latent")]
+    answer = client.infer("generator", inputs_of(tritonclient.http, arrays), outputs=wanted)
+    assert np.array_equal(answer.as_numpy("image"), image) and np.array_equal(answer.as_numpy("latent"), latent)
+    client.close()
+
+
+def test_a_request_of_one_image_computes_one_row_where_the_bits_allow_it(conditional_folder):
+    opened, rows = Bundle(conditional_folder, "onnx"), []
+
+    def model(*arrays):
+        rows.append(len(arrays[0]))
+        return opened.models["generator"](*arrays)
+
+    served = ServedModel(model, "generator", opened.contract, "onnx", 64)
+    for count in (1, 5, 64):
+        given = [("seed", Tensor("INT64", [1], [3])), ("num", Tensor("INT32", [1], [count]))]
+        rows.clear()
+        found = asyncio.run(served.infer(given, []))["image"]
+        assert rows == [count]
+        assert np.array_equal(found, opened.draw(seeded_inputs(opened.latent, count, 3, np.arange(count) % 10)))
 
 
 def test_onnx_draws_the_same_without_mindspore(onnx_server, server):

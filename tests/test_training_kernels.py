@@ -86,6 +86,18 @@ def test_a_run_goes_on_with_the_kernels_that_it_began_with(runs, data, tmp_path)
     assert "note: kernels was ms_gan's kernels, compiled by " in told and "the bytes may differ from here on" in told
 
 
+def test_a_run_of_the_time_when_only_convolutions_had_kernels_goes_on_with_own_ones(runs, tmp_path):
+    run_folder = shutil.copytree(runs["own"][0], tmp_path / "run")
+    file = run_folder / "provenance.json"
+    content = json.loads(file.read_text())
+    versions = content["starts"][0]["versions"]
+    versions["convolutions"] = versions.pop("kernels") + " of before"
+    file.write_text(json.dumps(content))
+    told = run("train", "--resume", run_folder, "--steps", STEPS + 1, **OWN).stdout
+    assert "note: convolutions was ms_gan's kernels, compiled by " in told and "may differ from here on" in told
+    assert recorded(run_folder)[1].startswith("ms_gan's kernels, compiled by ")
+
+
 def test_what_leaves_a_run_is_computed_by_mindspores_kernels(runs, tmp_path):
     run_folder = shutil.copytree(runs["own"][0], tmp_path / "run")
     files = {}

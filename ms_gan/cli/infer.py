@@ -50,7 +50,9 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"{output.parent}: no such folder to write to")
 
     from ms_gan.delivery.bundle import Bundle
+    from ms_gan.delivery.choice import choose_format
     from ms_gan.delivery.contract import read_contract
+    from ms_gan.delivery.formats import runtime_of
 
     folder = Path(options.bundle)
     contract = read_contract(folder)
@@ -60,11 +62,12 @@ def run(options: argparse.Namespace) -> int:
     if labels is not None and len(labels) > 1:
         columns = min(options.num, len(labels), 10)
     _require_room(output, shape, as_array, columns, captioned=labels is not None)
-    file_format = options.format or contract.held_format
+    file_format, why = choose_format(folder, contract, options.format, options.device_target, options.device_id)
+    device = "CPU"
     if file_format == "mindir":
         from ms_gan import runtime
 
-        runtime.set_up(options.device_target or "auto", options.device_id or 0)
+        device = str(runtime.set_up(options.device_target or "auto", options.device_id or 0))
     images = _drawn(Bundle(folder, file_format), options.num, options.seed, labels)
     if as_array:
         _write_array(output, shape, images)
@@ -72,6 +75,7 @@ def run(options: argparse.Namespace) -> int:
         about = f"{contract.recipe} · step {contract.origin['step']:,} · seed {options.seed}"
         _write_sheet(output, images, columns, about, contract.label_names, labels)
     print(output)
+    print(f"drawn as {file_format} by {runtime_of(file_format, device)}: {why}")
     if "note" in contract.origin:
         print(f"note: {contract.origin['note']}")
     return 0
@@ -152,4 +156,4 @@ def _write_array(output: Path, shape: tuple[int, ...], images: Iterator[np.ndarr
     with new_file(output) as file:
         np.lib.format.write_array_header_1_0(file, {"descr": "<f4", "fortran_order": False, "shape": shape})
         for some in images:
-            file.write(some.astype("<f4", copy=False).tobytes())
+            file.write(np.ascontiguousarray(some, "<f4").data)

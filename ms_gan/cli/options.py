@@ -66,7 +66,7 @@ def add_format(command: argparse.ArgumentParser) -> None:
         "--format",
         choices=("mindir", "onnx"),
         help="which of the bundle's files to run; an ONNX runs on the CPU, whatever the device "
-        "(default: mindir where the bundle holds it, else onnx)",
+        "(default: on a CPU the onnx, where the bundle holds one that is equal; else the mindir)",
     )
 
 

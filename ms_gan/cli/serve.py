@@ -60,6 +60,7 @@ def _serve(options: argparse.Namespace, stopping: Stopping) -> None:
     if missing:
         raise UserError(f"{missing[0]} is not installed", runtime.install_command(serving=True))
     from ms_gan.delivery.address import listening_address
+    from ms_gan.delivery.choice import choose_format
     from ms_gan.delivery.contract import read_contract
     from ms_gan.delivery.inference_request import most_body_bytes
 
@@ -67,9 +68,10 @@ def _serve(options: argparse.Namespace, stopping: Stopping) -> None:
     folder = Path(options.bundle)
     contract = read_contract(folder)
     most_body_bytes(contract, options.max_batch)
-    file_format = options.format or contract.held_format
     address = listening_address(options.host, {"http_port": options.http_port, "grpc_port": options.grpc_port})
-    print(one_line(f"opening {folder} as {file_format}"), file=sys.stderr, flush=True)
+    file_format, why = choose_format(folder, contract, options.format, options.device_target, options.device_id)
+    said = "" if options.format else f": {why}"
+    print(one_line(f"opening {folder} as {file_format}{said}"), file=sys.stderr, flush=True)
     if file_format == "mindir":  # MindSpore comes before tritonclient: it needs the protobuf that it chooses itself
         runtime.set_up(options.device_target or "auto", options.device_id or 0)
     from ms_gan.delivery.server import serve

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import numpy as np
 
-from ms_gan.delivery.contract import ANOTHER_COPY, CONTRACT, example_inputs, read_contract
-from ms_gan.delivery.formats import READERS, ArrayFunction
+from ms_gan.delivery.contract import ANOTHER_COPY, CONTRACT, ModelSpec, example_inputs, read_contract
+from ms_gan.delivery.formats import READERS, ArrayFunction, takes_any_rows
 from ms_gan.errors import Setting, UserError
 from ms_gan.files import CHECKSUMS, read_checksums, sha256_of_file
 from ms_gan.labels import LabelNames
-from ms_gan.sampling import Inputs, Sampler, in_chunks
+from ms_gan.sampling import CHUNK, LARGE, Inputs, Rows, Sampler, in_chunks, rows_at_once
 from ms_gan.schema.recipe import Latent
 
 
@@ -34,6 +34,8 @@ class Bundle(Sampler):
         self.format = file_format or self.contract.held_format
         self._check_files()
         self.models = {name: self._open(name) for name in names or self.contract.models}
+        self._rows: dict[str, Rows] = {}
+        self._run_so_far = dict.fromkeys(self.models, 0)  # rows, with padding
 
     @property
     def name(self) -> str:
@@ -55,7 +57,7 @@ class Bundle(Sampler):
 
         inputs: latents, float32 (N, size); for a conditional generator also labels, int32, (N,) or (N, max_tags).
         """
-        return in_chunks(self.models["generator"], inputs)[0]
+        return self._run("generator", inputs)
 
     def encode(self, inputs: Inputs) -> np.ndarray:
         """Return the means of the latents, float32 (N, size). Raises UserError for a bundle without encoder.
@@ -64,7 +66,19 @@ class Bundle(Sampler):
         """
         if "encoder" not in self.models:
             raise UserError(f"{self.folder}: has no encoder: only bundles of autoencoders have one")
-        return in_chunks(self.models["encoder"], inputs)[0]
+        return self._run("encoder", inputs)
+
+    def rows(self, name: str) -> Rows:
+        """Return how many rows a model may compute at once: an image has the same bits with any other number."""
+        if name not in self._rows:
+            self._rows[name] = rows_of(self.models[name], self.contract.models[name], self.label_names, self.format)
+        return self._rows[name]
+
+    def _run(self, name: str, inputs: Inputs) -> np.ndarray:
+        self._run_so_far[name] += max(len(inputs[0]), CHUNK)
+        # to find out takes as long as to draw 200: not for a few images alone
+        rows = self.rows(name) if self._run_so_far[name] >= LARGE else Rows()
+        return in_chunks(self.models[name], inputs, *rows)[0]
 
     def _check_files(self) -> None:
         """Check the files that the contract lists, and the contract itself if its checksum is listed.
@@ -109,6 +123,13 @@ class Bundle(Sampler):
             count = len(self.contract.labels or ())
             raise UserError(f"{file}: knows another number of labels than the {count} of {CONTRACT}", ANOTHER_COPY)
         return model
+
+
+def rows_of(model: ArrayFunction, spec: ModelSpec, label_names: LabelNames | None, file_format: str) -> Rows:
+    """Return how many rows an opened model may compute at once, so that each has the bits that it has among 16."""
+    if not takes_any_rows(file_format):
+        return Rows()
+    return rows_at_once(model, example_inputs(spec, label_names, LARGE, 1))
 
 
 def _knows_labels(model: ArrayFunction, inputs: Inputs, highest: int) -> bool:

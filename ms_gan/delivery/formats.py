@@ -103,6 +103,11 @@ def runtime_of(file_format: str, device: str) -> str:
     return f"MindSpore {_package('mindspore').__version__}, {device}"
 
 
+def takes_any_rows(file_format: str) -> bool:
+    """Return whether a format runs any number of rows without being compiled anew: on a CPU both do."""
+    return file_format == "onnx" or _package("mindspore").get_context("device_target") == "CPU"
+
+
 def _exported(network: Any, inputs: Sequence[Any], file_format: str, place: Path) -> bytes:
     """Return the file that MindSpore exports; it is written in a folder of its own below `place`, and removed.
 

@@ -14,6 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Optional
 
+import numpy as np
 import orjson
 from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.middleware.gzip import GZipMiddleware
@@ -48,7 +49,7 @@ def rest_app(folder: Path, models: ServedModels, most_bytes: int) -> FastAPI:
     )
     app.state.folder, app.state.models, app.state.most_bytes = folder, models, most_bytes
     app.include_router(router)
-    app.add_middleware(GZipMiddleware)
+    app.add_middleware(GZipMiddleware, compresslevel=1)  # 9 takes 20 times as long, for 14% fewer bytes
     return app
 
 
@@ -101,10 +102,8 @@ async def _infer(request: Request) -> Response:
     body = await read_body(request, request.app.state.most_bytes)
     asked, tensors = _with_tensors(body, request.headers.get("inference-header-content-length"))
     found = await model.infer(tensors, [output.name for output in asked.outputs or ()])
-    numpy = {"datatype": "FP32", "parameters": {"content_type": "np"}}
-    outputs = [{"name": name, "shape": array.shape, **numpy, "data": array.ravel()} for name, array in found.items()]
     request_id = str(uuid.uuid4()) if asked.id is None else asked.id
-    return _json({"model_name": model.name, "model_version": models.version, "id": request_id, "outputs": outputs})
+    return _answer({"model_name": model.name, "model_version": models.version, "id": request_id}, found, asked)
 
 
 async def read_body(request: Request, most_bytes: int) -> bytes:
@@ -154,12 +153,14 @@ class _Input(BaseModel):
 
 class _Output(BaseModel):
     name: str
+    parameters: Optional[dict[str, Any]] = None
 
 
 class _Asked(BaseModel):
     """A request to a model, as the protocol has it."""
 
     id: Optional[str] = None
+    parameters: Optional[dict[str, Any]] = None
     inputs: list[_Input]
     outputs: Optional[list[_Output]] = None
 
@@ -197,6 +198,27 @@ def _with_tensors(body: bytes, json_length: str | None) -> tuple[_Asked, list[tu
     if rest:
         raise RequestError(f"{len(rest):,} bytes are left behind the last of the inputs")
     return asked, tensors
+
+
+def _answer(told: dict[str, Any], found: Mapping[str, np.ndarray], asked: _Asked) -> Response:
+    """Return the answer with these outputs; those that are asked for in bytes follow the JSON, as Triton has it."""
+    all_in_bytes, outputs, raw = (asked.parameters or {}).get("binary_data_output"), [], []
+    wanted = {output.name: output.parameters or {} for output in asked.outputs or ()}
+    for name, array in found.items():
+        parameters: dict[str, Any] = {"content_type": "np"}
+        output = {"name": name, "shape": array.shape, "datatype": "FP32", "parameters": parameters}
+        if wanted.get(name, {}).get("binary_data", all_in_bytes) is True:
+            raw.append(array.astype("<f4", copy=False).tobytes())
+            parameters["binary_data_size"] = len(raw[-1])
+        else:
+            output["data"] = array.ravel()
+        outputs.append(output)
+    answer = _json({**told, "outputs": outputs})
+    if not raw:
+        return answer
+    # floats hardly shrink, and to pack them takes longer than to draw: "identity" keeps the middleware off
+    headers = {"Inference-Header-Content-Length": str(len(answer.body)), "Content-Encoding": "identity"}
+    return Response(b"".join((answer.body, *raw)), 200, headers, "application/octet-stream")
 
 
 def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = None) -> Response:

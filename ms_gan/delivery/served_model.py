@@ -11,6 +11,7 @@ import numpy as np
 
 import ms_gan
 from ms_gan.delivery.batcher import Batcher
+from ms_gan.delivery.bundle import rows_of
 from ms_gan.delivery.contract import CONTRACT, Contract, ModelSpec, TensorSpec
 from ms_gan.delivery.formats import ArrayFunction
 from ms_gan.delivery.inference_request import ENDS, PROTOCOL_TYPES, RequestError, Tensor, model_inputs, require_names
@@ -40,7 +41,8 @@ class ServedModel:
         self.name, self.spec, self.label_names = name, contract.models[name], contract.label_names
         self.file_format, self.most_rows = file_format, most_rows
         self._hides_overflow = name == "generator" and _hides_nan(model, self.spec)
-        self._batcher = Batcher(lambda *arrays: in_chunks(unless_ended, arrays), most_rows)
+        rows = rows_of(model, self.spec, self.label_names, file_format)
+        self._batcher = Batcher(lambda *arrays: in_chunks(unless_ended, arrays, *rows), most_rows)
         self.abandon = self._batcher.abandon  # answers what is under way with the status 503, and computes no more
 
         def unless_ended(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:

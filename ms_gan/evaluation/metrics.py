@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 
 BLOCK = 1000  # rows whose distances are taken at once
+GROUP = 16  # columns whose least number is found at once
 NEIGHBOURS = 5
 NOTHING = 1e-5  # of the features' variance: distances below are rounding, of features in float32
 NO_RATIO = "all real images are alike (the Fréchet distance between them is 0), so the ratio is undefined"
@@ -250,12 +251,23 @@ def _distances(first: np.ndarray, second: np.ndarray, centre=None) -> Iterator[t
 
 def _reach(features: np.ndarray, neighbours: int) -> np.ndarray:
     """Return each row's squared distance to its k-th nearest other row."""
-    return np.concatenate(
-        [
-            np.partition(distances, neighbours, axis=1)[:, neighbours]  # the row itself is the nearest
-            for _, distances in _distances(features, features)
-        ]
-    )
+    found = [_smallest(distances, neighbours) for _, distances in _distances(features, features)]
+    return np.concatenate(found)  # the row itself is the nearest, the one with the number 0
+
+
+def _smallest(numbers: np.ndarray, place: int) -> np.ndarray:
+    """Return in each row the number with `place` smaller ones, `np.partition(numbers, place)[:, place]`, but sooner.
+
+    It lies in one of the `place` + 1 groups of columns with the smallest least numbers, or in the columns left over.
+    """
+    groups = numbers.shape[1] // GROUP
+    if groups <= place + 1:
+        return np.partition(numbers, place, axis=1)[:, place]
+    grouped = numbers[:, : groups * GROUP].reshape(len(numbers), GROUP, groups)
+    chosen = np.argpartition(grouped.min(1), place, axis=1)[:, : place + 1]
+    candidates = np.take_along_axis(grouped, chosen[:, None], axis=2).reshape(len(numbers), -1)
+    candidates = np.concatenate((candidates, numbers[:, groups * GROUP :]), axis=1)
+    return np.partition(candidates, place, axis=1)[:, place]
 
 
 def _mean_log_densities(samples: np.ndarray, images: np.ndarray, sigmas: Sequence[float]) -> np.ndarray:

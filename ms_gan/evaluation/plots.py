@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont, ImageOps
+from PIL import Image, ImageDraw, ImageFont
 
 from ms_gan.evaluation import fonts
 from ms_gan.files import write_file
@@ -74,8 +74,10 @@ def sheet(
         above = [block.transpose(Image.Transpose.ROTATE_90) for block in above]
     left = max((block.width + SPACING for block in beside), default=0)
     top = max((block.height + SPACING for block in above), default=0)
-    panel = Image.new("RGB", (left + grid.width, top + grid.height), "white")
-    panel.paste(grid, (left, top))
+    panel = grid
+    if left or top:  # a copy of a large grid takes hundreds of megabytes
+        panel = Image.new("RGB", (left + grid.width, top + grid.height), "white")
+        panel.paste(grid, (left, top))
     for row, block in enumerate(beside):
         centred = top + row * down + (down - GAP - block.height) // 2
         panel.paste(block, (left - SPACING - block.width, centred))
@@ -166,17 +168,18 @@ def _write_page(path: Path, panel: Image.Image, title: str, caption: str | None)
     width = max(panel.width, 450)
     blocks = [text_block(title, 20, width, bold=True), panel] + ([text_block(caption, 14, width)] if caption else [])
     content = io.BytesIO()
-    ImageOps.expand(_stack(blocks, SPACING), MARGIN, "white").save(content, "PNG")
+    _stack(blocks, SPACING, MARGIN).save(content, "PNG")
     write_file(path, content.getvalue())
 
 
-def _stack(blocks: Sequence[Image.Image], spacing: int) -> Image.Image:
-    """Put pictures below one another at their left edges."""
+def _stack(blocks: Sequence[Image.Image], spacing: int, margin: int = 0) -> Image.Image:
+    """Put pictures below one another at their left edges, with a white margin around them."""
     height = sum(block.height + spacing for block in blocks) - spacing
-    stack = Image.new("RGB", (max(block.width for block in blocks), height), "white")
-    top = 0
+    width = max(block.width for block in blocks)
+    stack = Image.new("RGB", (width + 2 * margin, height + 2 * margin), "white")
+    top = margin
     for block in blocks:
-        stack.paste(block, (0, top))
+        stack.paste(block, (margin, top))
         top += block.height + spacing
     return stack
 

@@ -69,7 +69,7 @@ void for_channels(const Maps &maps, const std::function<void(Index, int)> &job) 
   const Index step = maps.is_flat() ? LANES : 1;
   pool().run(static_cast<int>(ceil_div(maps.channels, step)), [&](int, int unit) {
     job(unit * step, static_cast<int>(std::min(step, maps.channels - unit * step)));
-  });
+  }, maps.count() * maps.channels);
 }
 
 // The numbers of the channels in lanes: of one channel in all of them.
@@ -186,7 +186,7 @@ struct Pool2x2 {
           const Index top = (plane * height + 2 * row) * width;
           job(top, 2 * row + 1 < height ? top + width : top, (plane * rows() + row) * columns());
         }
-    });
+    }, double(planes) * height * width);
   }
 };
 

@@ -28,14 +28,19 @@ def _computable(x: Any) -> bool:
 class Own(nn.Cell):
     """What stands in place of one of MindSpore's layers, or of its operator, and calls that for all that it cannot do.
 
-    `after` is the LeakyReLU that is computed along; else an `nn.Identity`.
+    `after` is the LeakyReLU that is computed along, if any.
     """
 
     def __init__(self, stock: Any, after: nn.Cell | None = None):
         super().__init__(auto_prefix=False)
-        self.stock, self.after = stock, after or nn.Identity()
+        self.stock, self.after = stock, after
         if isinstance(stock, nn.Cell):
             self.set_train(stock.training)
+
+    def by_stock(self, x):
+        """Return what MindSpore computes."""
+        y = self.stock(x)
+        return y if self.after is None else self.after(y)
 
 
 class OwnConvolution(Own):
@@ -61,7 +66,7 @@ class OwnBatchNorm(Own):
 
     def construct(self, x):
         if not self.training or not _computable(x):
-            return self.after(self.stock(x))
+            return self.by_stock(x)
         y, mean, variance = self.own(x, self.stock.gamma, self.stock.beta)
         count = x.size // x.shape[1]
         unbiased = variance * (count / max(count - 1, 1))
@@ -94,7 +99,7 @@ class OwnLayer(Own):
 
     def __init__(self, stock: nn.Cell, layer: Callable, after: nn.Cell | None, norm: OwnBatchNorm | None):
         super().__init__(stock, after)
-        self.norm, self.has_norm = norm or nn.Identity(), norm is not None
+        self.norm = norm
         self.own, self.own_in_inference = layer(slope_of(after)), layer(slope_of(norm.after if norm else after))
         self.no_bias = ops.zeros(stock.out_channels, mstype.float32)
         shape = [1] * stock.weight.ndim
@@ -104,8 +109,11 @@ class OwnLayer(Own):
     def construct(self, x):
         bias = self.stock.bias if self.stock.has_bias else self.no_bias
         if not _computable(x) or x.ndim != self.stock.weight.ndim:
-            return self.norm(self.after(self.stock(x)))
-        if self.training or not self.has_norm:
+            y = self.by_stock(x)
+            return y if self.norm is None else self.norm(y)
+        if self.norm is None:
+            return self.own(x, self.stock.weight, bias)
+        if self.training:
             return self.norm(self.own(x, self.stock.weight, bias))
         scale, shift = self.norm.scale_and_shift()
         weight = self.stock.weight * scale.reshape(self.by_outputs)

@@ -65,7 +65,7 @@ void matrix_product(Index rows, Index columns, Index depth, const Matrix &a, con
     for (Index part = 0; part < parts; part++)
       pack_rows(a, first, std::min<Index>(ROWS, rows - first), begin(part), length(part), by_rows.data(),
                 left + padded * begin(part) + first * length(part));
-  });
+  }, double(padded) * depth);
 
   // A unit is some panels of columns: a longer piece of each row of b is copied at once. All panels but the last are whole.
   const Index vectors = ceil_div(columns, LANES), wanted = ceil_div(vectors, 2 * pool().threads());
@@ -92,7 +92,7 @@ void matrix_product(Index rows, Index columns, Index depth, const Matrix &a, con
             store_part(c + i * columns + first + v, ending(load(to + i * row + v), bias[v / LANES]), live - v);
       }
     }
-  });
+  }, double(padded) * depth * vectors);
 }
 
 }  // namespace

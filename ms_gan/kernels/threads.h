@@ -4,6 +4,7 @@
 #include <array>
 #include <atomic>
 #include <chrono>
+#include <cmath>
 #include <condition_variable>
 #include <cstdint>
 #include <cstdlib>
@@ -22,6 +23,7 @@
 namespace {
 
 constexpr int SPIN_MICROSECONDS = 100;
+constexpr double LITTLE_WORK = 1 << 16;  // some 10 microseconds
 
 INLINE void pause_a_little() {
 #if defined(__x86_64__) || defined(__i386__)
@@ -59,10 +61,11 @@ class Pool {
   int threads() const { return threads_; }
   pid_t process() const { return process_; }
 
-  // Call job(worker, unit) for each unit, with workers counted from 0.
-  void run(int units, const std::function<void(int, int)> &job) {
+  // Call job(worker, unit) for each unit, with workers counted from 0. `amount` is about how many numbers are moved,
+  // or vectors multiplied, in all: with little to do the caller is done before a worker has woken up.
+  void run(int units, const std::function<void(int, int)> &job, double amount = HUGE_VAL) {
     failed_ = false;
-    if (threads_ == 1 || units == 1) {
+    if (threads_ == 1 || units == 1 || amount < LITTLE_WORK) {
       for (int unit = 0; unit < units; unit++) job(0, unit);
       return;
     }

@@ -39,7 +39,7 @@ class Adversary(nn.Cell):
         if self.penalty_weight:
             require_one_answer(discriminator, "the gradient penalty")
             require_slopes(discriminator, "the gradient penalty", "updates.gradient_penalty")
-        self.penalty = GradientPenalty(discriminator)
+        self.penalty = GradientPenalty(discriminator) if self.penalty_weight else None
         of_class = self.has_classes * ("loss_d_class",), self.has_classes * ("loss_g_class",)
         fooled = () if self.threshold is None else ("fool_rate",)
         self.scalars = (
