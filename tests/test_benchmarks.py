@@ -2,10 +2,26 @@
 
 from __future__ import annotations
 
+import argparse
+import json
+import shutil
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
 import gaussians
 import numpy as np
 import pytest
 import tags
+
+import ms_gan
+from benchmarks import __main__ as command_line
+from benchmarks import check, contender, processes
+from benchmarks.tables import limit, load, steps
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 def test_what_a_tag_means_is_found_again():
@@ -42,3 +58,172 @@ def test_each_family_of_the_comparison_trains_on_points(device, family):
     samples = gaussians.train(family, seed=1, steps=1)
     assert set(samples) == {"trained", "ema"}
     assert all(points.shape == (2500, 2) and np.isfinite(points).all() for points in samples.values())
+
+
+LARGE = [pytest.param(name, marks=pytest.mark.slow) for name in ("dcgan", "cvae_gan")]
+
+
+@pytest.mark.parametrize("recipe", ["mlp", "rpgan", "acgan", "cvae_early", *LARGE])
+def test_the_programs_in_pytorch_compute_what_ms_gan_does(device, recipe):
+    pytest.importorskip("torch", reason="PyTorch is not installed (requirements-bench.txt)")
+    compared = check.compare(recipe)
+    assert check.too_far(compared) == {}
+    assert any(what.startswith(check.WEIGHTS) for what in compared) and len(compared) > 4
+
+
+def test_what_is_too_far_is_named():
+    compared = {"loss": 2e-3, "right": 9e-4, "weights of generator": 0.09, "weights of encoder": float("nan")}
+    assert set(check.too_far(compared)) == {"loss", "weights of encoder"}
+
+
+def test_ratios_are_taken_within_a_round():
+    times = [(10, 20), (30, 40), (10, 40)]  # the machine was slow in the second round
+    rounds = [
+        {
+            name: {"milliseconds": value, "peak_megabytes": 100 * value, "others": 0.25 * (value == 40)}
+            for name, value in zip(("ms_gan", "other"), pair)
+        }
+        for pair in times
+    ]
+    ratios = "0.50 (0.25 to 0.75)"
+    assert steps.rows_of("mlp", ["ms_gan", "other"], rounds) == [
+        ["mlp", "ms_gan", "10.0", "", "1000", "", "0%"],
+        ["mlp", "other", "40.0", ratios, "4000", ratios, "25%"],
+    ]
+
+
+def test_a_contender_is_timed_after_the_warm_up():
+    clock = contender.Clock(seconds=0.0)
+    while not clock.stopped():
+        time.sleep(0.2 if len(clock.ticks) < contender.WARM_UP else 0.02)
+        clock.tick()
+    report = clock.report()
+    assert report["steps"] == contender.FEWEST and 20 <= report["milliseconds"] < 200
+    assert 0 <= report["others"] <= 1 and report["peak_megabytes"] > 10
+
+
+def test_busy_processes_end_with_what_is_measured_beside_them():
+    started = []
+
+    def busy():
+        children = Path(f"/proc/self/task/{threading.get_native_id()}/children").read_text().split()
+        return [number for number in children if "getppid" in command_of(number)]
+
+    def measured():
+        wait_until(lambda: len(busy()) == 2)
+        started.extend(busy())
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        load.beside(2, measured)
+    assert len(started) == 2
+    assert not any(Path(f"/proc/{number}").exists() for number in started)
+
+
+def test_a_measurement_is_repeated_where_other_work_came_between(monkeypatch):
+    reports = iter([{"others": 0.3}, {"others": 0.01}])
+    monkeypatch.setattr(processes, "run", lambda *command, **more: json.dumps(next(reports)))
+    monkeypatch.setattr(processes, "busy_seconds", lambda: 0.0)
+    options = argparse.Namespace(seconds=1.0, data_path=None, patience=60.0)
+    assert processes.time_steps("mlp", "PyTorch", options) == {"others": 0.01}
+
+
+def test_nobody_waits_for_quiet_longer_than_asked(monkeypatch):
+    clock = iter(range(100))
+    monkeypatch.setattr(processes, "busy_seconds", lambda: 10.0 * next(clock))
+    started = time.monotonic()
+    processes.wait_for_quiet(started + 1.5)
+    assert 1.5 <= time.monotonic() - started < 10
+
+
+def test_the_multiplications_of_a_step_are_those_of_its_matrix_products():
+    shapes_g = [(100, 128), (128, 256), (256, 512), (512, 1024), (1024, 784)]
+    shapes_d = [(784, 512), (512, 256), (256, 1)]
+    products = []  # rows, before, after
+    for index, shape in enumerate(shapes_g):
+        products += [(128, *shape)] * (3 if index else 2)  # forward, weights, and inputs, but for the latents'
+    for index, shape in enumerate(shapes_d):
+        products += [(256, *shape)] * (3 if index else 2)  # D's own update, on real and fake images
+        products += [(128, *shape)] * 2  # G's: forward, and back to its images
+    assert limit.multiplications_of_a_step(ms_gan.recipe("mlp")) == sum(a * b * c for a, b, c in products)
+
+
+@pytest.mark.skipif(not any(map(shutil.which, limit.COMPILERS)), reason="no C compiler here")
+def test_peak_rates_are_measured_where_there_is_a_compiler():
+    peak = limit.compiled_rates(0.05)
+    assert peak["lanes"] in (4, 8, 16) and peak["multiplications"] > 1e8 and peak["bytes"] > 1e7
+
+
+def test_the_command_writes_its_tables(tmp_path):
+    pytest.importorskip("torch", reason="PyTorch is not installed (requirements-bench.txt)")
+    command = [sys.executable, "-m", "benchmarks", "limit", "--quick", "--seconds", "0.1", "--output", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    text, kept = (tmp_path / "limit.md").read_text(), json.loads((tmp_path / "limit.json").read_text())
+    assert text in done.stdout and "| its least time, ms |" in text and kept["machine"]["mindspore"] in text
+    assert kept["measured"]["multiplications"] == limit.multiplications_of_a_step(ms_gan.recipe("mlp"))
+    assert [len(times) for times in kept["measured"]["milliseconds"].values()] == [1, 1]
+    assert "limit: 4 of 4, a step of mlp: PyTorch, round 1; " in done.stderr and " left" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "problem"),
+    [
+        (["stepps"], "there is no table 'stepps' here; take some of steps, load, "),
+        (["check", "vgg"], "there is no recipe 'vgg' here; take some of mlp, "),
+        (["--data-path", "nowhere"], "--data-path nowhere: no such folder"),
+    ],
+)
+def test_the_command_says_what_is_wrong_before_it_measures(arguments, problem):
+    pytest.importorskip("torch", reason="PyTorch is not installed (requirements-bench.txt)")
+    command = [sys.executable, "-m", "benchmarks", *arguments]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 2 and problem in done.stderr.splitlines()[-1]
+
+
+def test_a_missing_package_is_named_with_its_cure(monkeypatch, capsys):
+    monkeypatch.setattr(sys, "argv", ["benchmarks", "steps"])
+    monkeypatch.setattr(command_line, "find_spec", lambda package: None if package == "torch" else package)
+    with pytest.raises(SystemExit):
+        command_line.main()
+    assert "torch cannot be imported; install: " in capsys.readouterr().err.splitlines()[-1]
+
+
+@pytest.mark.slow
+def test_all_tables_are_measured_quickly(tmp_path):
+    pytest.importorskip("torch", reason="PyTorch is not installed (requirements-bench.txt)")
+    command = [sys.executable, "-m", "benchmarks", "--quick", "--seconds", "0.1", "--output", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert {file.name for file in tmp_path.iterdir()} == {
+        f"{table}.{kind}" for table in command_line.TABLES for kind in ("md", "json")
+    }
+
+
+def test_busy_processes_end_with_a_process_that_is_killed(tmp_path):
+    code = "import time; from benchmarks.tables.load import beside; beside(1, lambda: time.sleep(60))"
+    process = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children")
+    try:
+        wait_until(lambda: any("getppid" in command_of(number) for number in children.read_text().split()))
+        (busy,) = children.read_text().split()
+    finally:
+        process.kill()
+        process.wait()
+    wait_until(lambda: "getppid" not in command_of(busy))
+
+
+def command_of(number):
+    """Return the command of a process, or nothing where it has ended."""
+    try:
+        return Path(f"/proc/{number}/cmdline").read_text()
+    except OSError:
+        return ""
+
+
+def wait_until(true):
+    """Wait until a function says so; fail after 30 seconds."""
+    end = time.monotonic() + 30
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.05)

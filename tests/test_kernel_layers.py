@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
+
 import mindspore as ms
 import numpy as np
 import pytest
 from mindspore import Tensor, nn, ops
 
 from ms_gan.kernels.layers import Own, use_own
-from ms_gan.nets.layers import BatchNorm1d, LeakyReLU
+from ms_gan.nets.layers import BatchNorm1d, Chain, LeakyReLU
 
 pytestmark = pytest.mark.usefixtures("device", "own_kernels")
 
@@ -119,7 +121,7 @@ def test_second_derivatives_are_those_of_mindspore(name):
 
 
 def sequence(*layers):
-    return lambda: nn.SequentialCell([layer() for layer in layers])
+    return lambda: Chain([layer() for layer in layers])
 
 
 def dense(before, after, **settings):
@@ -203,6 +205,79 @@ def test_batch_normalisation_is_that_of_mindspore(make, shape, count):
         assert np.abs(stock - own).max() <= (1e-3 if is_rounding else 5e-5 * largest)
 
 
+@pytest.mark.parametrize("name", ["Dense, BatchNorm, LeakyReLU", "convolution, BatchNorm, LeakyReLU"])
+def test_batch_normalisation_can_be_differentiated_twice(name):
+    make, shape, _ = NORMALISED[name]
+    stock, own = both(lambda: make().set_train(), Slopes, shape)
+    largest = max(np.abs(value).max() for value in stock)
+    for one, other in zip(stock, own):
+        assert np.abs(one - other).max() <= 1e-4 * max(np.abs(one).max(), 1e-2 * largest)
+
+
+class Features(nn.Cell):
+    """Looks into a SequentialCell, as feature matching does."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.SequentialCell(nn.Dense(4, 5), LeakyReLU(0.2), nn.Dense(5, 3))
+        self.output = nn.SequentialCell(OrderedDict(end=nn.Dense(3, 2)))
+
+    def construct(self, x):
+        return self.output(self.layers(x)) + self.layers[0](x).sum() + (self.layers[0].weight ** 2).sum()
+
+
+class WithEnd(nn.SequentialCell):
+    """One with another child."""
+
+    def __init__(self, *layers):
+        super().__init__(*layers)
+        self.end = nn.Softmax()
+
+    def construct(self, x):
+        return self.end(super().construct(x))
+
+
+def with_a_layer_twice():
+    activation = LeakyReLU(0.3)
+    return nn.SequentialCell(nn.Dense(4, 4), activation, nn.Dense(4, 4), activation, BatchNorm1d(4), nn.Dense(4, 2))
+
+
+USERS = {
+    "looked into": (Features, 3),
+    "a layer twice": (with_a_layer_twice, 4),
+    "a slice": (lambda: nn.SequentialCell(nn.ReLU(), nn.Dense(4, 3), LeakyReLU(0.1), nn.Dense(3, 2))[1:], 2),
+    "a further child": (lambda: WithEnd(nn.Dense(4, 3), nn.Dense(3, 2)), 2),
+}
+
+
+@pytest.mark.parametrize("make, count", USERS.values(), ids=USERS.keys())
+def test_networks_of_users_stay_what_they_are(make, count):
+    names = [parameter.name for parameter in make().get_parameters()]
+    layer = make()
+    assert use_own(layer) == count
+    assert [parameter.name for parameter in layer.get_parameters()] == names
+    close(both(lambda: make().set_train(), Gradients, (6, 4)), 1e-3)  # of which rounding in small gradients is a part
+
+
+def test_batch_normalisation_can_be_frozen_before_and_after():
+    make, shape, _ = NORMALISED["Dense, BatchNorm, LeakyReLU"]
+    x = Tensor(np.random.default_rng(6).standard_normal(shape).astype(np.float32))
+    for freeze_first in (True, False):
+        found = []
+        for own in (False, True):
+            layer = make().set_train()
+            for parameter in layer.get_parameters():
+                parameter.set_data(Tensor(np.full(parameter.shape, 0.3, np.float32)))
+            norm = layer[1]
+            if freeze_first:
+                norm.set_train(False)
+            if own:
+                use_own(layer)
+            norm.set_train(False)
+            found.append([layer(x).asnumpy()])
+        close(found)
+
+
 def test_max_pooling_is_that_of_mindspore():
     make = sequence(convolution(3, 4), lambda: nn.MaxPool2d(2, 2, pad_mode="same"), leaky(0.2))
     found = both(lambda: make().set_train(), Gradients, (3, 3, 13, 10))
@@ -273,6 +348,7 @@ def test_what_is_not_covered_stays():
         nn.Conv2d(4, 4, 3, dilation=2),
         nn.Conv2dTranspose(4, 4, 3, dilation=2),
         nn.Dense(4, 4, activation="relu"),
+        nn.Dense(4, 4).to_float(ms.float16),
         nn.BatchNorm2d(4, use_batch_statistics=True),
     ):
         assert use_own(nn.SequentialCell(layer)) == 0

@@ -150,9 +150,14 @@ def test_channels(functions, shape, slope):
     stream = np.random.default_rng(10)
     x, dy, gamma, beta = tensors(stream, shape, shape, shape[1:2], shape[1:2])
     x += 20 * stream.standard_normal((1, shape[1]) + (1,) * (len(shape) - 2)).astype(np.float32)
-    numbers, exact = np.array([1e-3, slope], np.float32), [a.astype(np.float64) for a in (x, dy, gamma, beta)]
+    numbers, exact = np.array([1e-3, slope, 0.25], np.float32), [a.astype(np.float64) for a in (x, dy, gamma, beta)]
     y, mean, variance = reference.normalize(exact[0], *exact[2:], 1e-3, slope)
-    found = functions("normalize", (x, gamma, beta, numbers), y.shape, mean.shape, variance.shape)
+    old = (gamma, np.abs(beta))
+    found = functions("normalize", (x, gamma, beta, numbers, *old), y.shape, *4 * [mean.shape])
+    sample = x.size // shape[1] / max(x.size // shape[1] - 1, 1)
+    for moved, before, batch in zip(found[3:], old, (mean, sample * variance)):
+        assert np.abs(moved - (0.75 * before + 0.25 * batch)).max() < 1e-5 * max(np.abs(batch).max(), 1.0)
+    found = found[:3]
     gradients = reference.normalize_gradient(exact[1], exact[0], *exact[2:], 1e-3, slope)
     found += functions(
         "normalize_gradient", (dy, x, gamma, beta, numbers, found[1], found[2]), *(g.shape for g in gradients)
@@ -160,7 +165,7 @@ def test_channels(functions, shape, slope):
     for found_one, right in zip(found, (y, mean, variance, *gradients)):
         assert np.abs(found_one - right).max() < 2e-5 * max(np.abs(right).max(), 1.0)
     dz, db = reference.activation_gradient(exact[1], exact[0], slope)
-    found = functions("activation_gradient", (dy, x, numbers[1:]), dz.shape, db.shape)
+    found = functions("activation_gradient", (dy, x, numbers[1:2]), dz.shape, db.shape)
     assert np.array_equal(found[0], np.where(x > 0, dy, numbers[1] * dy))
     assert np.abs(found[1] - db).max() <= 1e-6 * np.abs(dz).sum()
     assert np.abs(functions("bias_gradient", (dy,), db.shape) - exact[1].sum((0, *range(2, dy.ndim)))).max() < 1e-2
@@ -217,8 +222,9 @@ for rows, columns, depth in ((128, 784, 300), (33, 1, 50), (7, 130, 1030)):
     a, b = (stream.standard_normal(t).astype("f") for t in ((rows, depth), (columns, depth)))
     digest.update(functions("product", (a, b, np.array([0, 1], "i")), (rows, columns)).tobytes())
 for shape in ((50, 100), (9, 30, 7, 7)):
-    x, gamma, numbers = stream.standard_normal(shape).astype("f"), np.ones(shape[1], "f"), np.array([1e-3, 0.2], "f")
-    for found in functions("normalize", (x, gamma, gamma, numbers), shape, gamma.shape, gamma.shape):
+    x, gamma = stream.standard_normal(shape).astype("f"), np.ones(shape[1], "f")
+    numbers = np.array([1e-3, 0.2, 0.1], "f")
+    for found in functions("normalize", (x, gamma, gamma, numbers, gamma, gamma), shape, *4 * [gamma.shape]):
         digest.update(found.tobytes())
 print(digest.hexdigest())
 """

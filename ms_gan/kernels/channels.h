@@ -136,6 +136,11 @@ void normalize(const Maps &maps, const float *x, const float *gamma, const float
   });
 }
 
+// What moving statistics become: a share of the way to those of a batch, each times a factor.
+void move_towards(Index channels, const float *before, const float *batch, float factor, float share, float *after) {
+  for (Index i = 0; i < channels; i++) after[i] = before[i] + share * (factor * batch[i] - before[i]);
+}
+
 // Its gradients, through LeakyReLU and through mean and variance.
 void normalize_gradient(const Maps &maps, const float *dy, const float *x, const float *gamma, const float *beta,
                         const float *mean, const float *variance, float epsilon, float slope, float *dx, float *dgamma,

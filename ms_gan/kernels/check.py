@@ -22,7 +22,7 @@ CONVOLUTIONS = (
 )
 PRODUCTS = ((33, 70, 300), (7, 1, 20), (16, 48, 5))  # rows, columns, numbers that are added up
 MAPS = ((5, 20), (3, 5, 7, 7))
-EPSILON, SLOPE = 1e-3, 0.2
+EPSILON, SLOPE, SHARE = 1e-3, 0.2, 0.1
 
 # The name of a function, its inputs, and what it should find.
 Case = tuple[str, tuple[np.ndarray, ...], tuple[np.ndarray, ...]]
@@ -88,16 +88,20 @@ def _products(stream: np.random.Generator) -> Iterator[Case]:
 
 
 def _channels(stream: np.random.Generator) -> Iterator[Case]:
-    numbers = np.array([EPSILON, SLOPE], np.float32)
+    numbers = np.array([EPSILON, SLOPE, SHARE], np.float32)
     for shape in MAPS:
         x, dy, gamma, beta = _drawn(stream, shape, shape, shape[1:2], shape[1:2])
         exact_x, exact_dy, exact_gamma, exact_beta = _exact(x, dy, gamma, beta)
         y, mean, variance = reference.normalize(exact_x, exact_gamma, exact_beta, EPSILON, SLOPE)
         gradients = reference.normalize_gradient(exact_dy, exact_x, exact_gamma, exact_beta, EPSILON, SLOPE)
         statistics = (mean.astype(np.float32), variance.astype(np.float32))
-        yield "activation_gradient", (dy, x, numbers[1:]), reference.activation_gradient(exact_dy, exact_x, SLOPE)
+        yield "activation_gradient", (dy, x, numbers[1:2]), reference.activation_gradient(exact_dy, exact_x, SLOPE)
         yield "bias_gradient", (dy,), reference.activation_gradient(exact_dy, exact_x, 1.0)[1:]
-        yield "normalize", (x, gamma, beta, numbers), (y, mean, variance)
+        moving = [values.astype(np.float64) for values in (gamma, np.square(beta))]
+        sample = x.size / x.shape[1] / (x.size / x.shape[1] - 1)
+        moved = [old + SHARE * (new - old) for old, new in zip(moving, (mean, sample * variance))]
+        inputs = (x, gamma, beta, numbers, *(values.astype(np.float32) for values in moving))
+        yield "normalize", inputs, (y, mean, variance, *moved)
         if x.ndim == 4:
             pooled = reference.max_pool(x)
             gradient = dy[:, :, : pooled.shape[2], : pooled.shape[3]].copy()

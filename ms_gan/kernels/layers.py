@@ -15,7 +15,7 @@ from mindspore.ops import functional as F
 
 from ms_gan.kernels.build import library
 from ms_gan.kernels.operators import SAME, Convolutions, MaxPool, Normalization, Padding, Products
-from ms_gan.nets.layers import BatchNorm1d, LeakyReLU
+from ms_gan.nets.layers import BatchNorm1d, Chain, LeakyReLU
 
 BATCH_NORMS = (BatchNorm1d, nn.BatchNorm2d)
 
@@ -37,6 +37,13 @@ class Own(nn.Cell):
         if isinstance(stock, nn.Cell):
             self.set_train(stock.training)
 
+    def __getattr__(self, name: str) -> Any:
+        """Return what the layer itself has, such as its weight."""
+        try:
+            return super().__getattr__(name)
+        except AttributeError:
+            return getattr(super().__getattr__("stock"), name)
+
     def by_stock(self, x):
         """Return what MindSpore computes."""
         y = self.stock(x)
@@ -44,7 +51,7 @@ class Own(nn.Cell):
 
 
 class OwnConvolution(Own):
-    """In place of the operator `ops.Conv2D` (`transposed`: of `ops.Conv2DTranspose`) in a Cell of some kind."""
+    """In place of the operator `ops.Conv2D` in a Cell of some kind, or of `ops.Conv2DTranspose` in a layer."""
 
     def __init__(self, stock: Any, operators: Convolutions):
         super().__init__(stock)
@@ -61,18 +68,16 @@ class OwnBatchNorm(Own):
 
     def __init__(self, stock: nn.BatchNorm2d, path: str, after: nn.Cell | None):
         super().__init__(stock, after)
-        self.own = Normalization(path, stock.eps, slope_of(after)).layer
-        self.share = stock.momentum  # of the batch's statistics in the moving ones
+        # the last is the share of a batch's statistics in the moving ones
+        self.own = Normalization(path, stock.eps, slope_of(after), stock.momentum).layer
 
     def construct(self, x):
-        if not self.training or not _computable(x):
+        if not self.stock.training or not _computable(x):
             return self.by_stock(x)
-        y, mean, variance = self.own(x, self.stock.gamma, self.stock.beta)
-        count = x.size // x.shape[1]
-        unbiased = variance * (count / max(count - 1, 1))
-        moving_mean, moving_variance = self.stock.moving_mean, self.stock.moving_variance
-        y = F.depend(y, ops.assign(moving_mean, moving_mean + self.share * (mean - moving_mean)))
-        return F.depend(y, ops.assign(moving_variance, moving_variance + self.share * (unbiased - moving_variance)))
+        stock = self.stock
+        y, mean, variance = self.own(x, stock.gamma, stock.beta, stock.moving_mean, stock.moving_variance)
+        y = F.depend(y, ops.assign(stock.moving_mean, mean))
+        return F.depend(y, ops.assign(stock.moving_variance, variance))
 
     def scale_and_shift(self):
         """Return what it does to each channel in inference."""
@@ -88,7 +93,7 @@ class OwnMaxPool(Own):
         self.own = MaxPool(path).layer
 
     def construct(self, x):
-        return self.own(x) if self.training and _computable(x) else self.stock(x)
+        return self.own(x) if self.training and _computable(x) and x.ndim == 4 else self.stock(x)
 
 
 class OwnLayer(Own):
@@ -113,7 +118,7 @@ class OwnLayer(Own):
             return y if self.norm is None else self.norm(y)
         if self.norm is None:
             return self.own(x, self.stock.weight, bias)
-        if self.training:
+        if self.norm.stock.training:
             return self.norm(self.own(x, self.stock.weight, bias))
         scale, shift = self.norm.scale_and_shift()
         weight = self.stock.weight * scale.reshape(self.by_outputs)
@@ -162,35 +167,43 @@ def _owners(cell: nn.Cell, seen: set[int] | None = None) -> Iterator[nn.Cell]:
 
 def _put_into(owner: nn.Cell, path: str) -> int:
     """Replace the layers of one Cell itself, and the operators in it; return how many."""
-    count, names, done = 0, list(owner.name_cells()), 0
-    for index, name in enumerate(names):
+    count, children, done = 0, list(owner._cells.items()), 0  # not name_cells(), which gives a Cell once
+    for index, (_, cell) in enumerate(children):
         if index < done:
             continue
-        following = [owner.name_cells()[other] for other in names[index + 1 : index + 3]]
-        own, taken = _own_layer(owner.name_cells()[name], following if type(owner) is nn.SequentialCell else [], path)
+        following = [child for _, child in children[index + 1 : index + 3]] if isinstance(owner, Chain) else []
+        own, taken = _own_layer(cell, following, path)
         if own is not None:
-            for other, cell in zip(names[index:], [own] + [nn.Identity()] * taken):
-                _put(owner, other, cell)
+            for (other, old), new in zip(children[index:], [own] + [nn.Identity() for _ in range(taken)]):
+                _put(owner, other, old, new)
             count, done = count + 1 + taken, index + 1 + taken
     for name, found in list(vars(owner).items()):
-        if isinstance(found, (ops.Conv2D, ops.Conv2DTranspose)):
-            sides = _sides(found)
-            if sides is not None:
-                delattr(owner, name)
-                setattr(owner, name, OwnConvolution(found, Convolutions(path, *sides)))
-                count += 1
+        in_layer = isinstance(found, ops.Conv2DTranspose) and isinstance(owner, nn.Conv2dTranspose)
+        sides = _sides(found) if isinstance(found, ops.Conv2D) or in_layer else None
+        if sides is not None:
+            delattr(owner, name)
+            setattr(owner, name, OwnConvolution(found, Convolutions(path, *sides)))
+            count += 1
     return count
 
 
-def _put(owner: nn.Cell, name: str, cell: nn.Cell) -> None:
-    if isinstance(owner, (nn.SequentialCell, nn.CellList)):
-        owner[int(name)] = cell
+def _put(owner: nn.Cell, name: str, old: nn.Cell, new: nn.Cell) -> None:
+    """Put a Cell in another's place. A SequentialCell holds its Cells twice, by name and in order."""
+    if isinstance(owner, nn.SequentialCell):
+        order = tuple(owner.cell_list)
+        place = next(place for place, cell in enumerate(order) if cell is old)
+        owner._cells[name] = new
+        owner.cell_list = (*order[:place], new, *order[place + 1 :])
+    elif isinstance(owner, nn.CellList):
+        owner._cells[name] = new
     else:
-        setattr(owner, name, cell)
+        setattr(owner, name, new)
 
 
 def _own_layer(stock: nn.Cell, following: list[nn.Cell], path: str) -> tuple[nn.Cell | None, int]:
-    """Return what computes a layer, or None where nothing but itself does; and how many of those after it, too."""
+    """Return what computes a layer, or None where nothing but itself does; and how many of those that follow it."""
+    if any(stock.get_flags().get(of_type) for of_type in ("fp16", "fp32", "bf16")):  # to_float was asked for
+        return None, 0
     first, second = (*following, None, None)[:2]
     after = first if type(first) is LeakyReLU else None
     if type(stock) in BATCH_NORMS and stock.use_batch_statistics is None:

@@ -89,7 +89,9 @@ void matrix_product(Index rows, Index columns, Index depth, const Matrix &a, con
         if (ending.bias != nullptr) std::memcpy(bias, ending.bias + first, 4 * live);
         for (Index i = 0; i < rows; i++)
           for (Index v = 0; v < live; v += LANES)
-            store_part(c + i * columns + first + v, ending(load(to + i * row + v), bias[v / LANES]), live - v);
+            store_part(c + i * columns + first + v,
+                       ending.is_none() ? load(to + i * row + v) : ending(load(to + i * row + v), bias[v / LANES]),
+                       live - v);
       }
     }
   }, double(padded) * depth * vectors);

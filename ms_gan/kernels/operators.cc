@@ -63,6 +63,7 @@ struct Call {
 int guarded(const Call &call, bool (*compute)(const Call &)) {
   try {
     std::lock_guard<std::mutex> lock(one_call);
+    own();  // no thread may be the first to ask for it
     return compute(call) ? 0 : 1;
   } catch (const std::exception &) {  // out of memory
     return 2;
@@ -158,17 +159,23 @@ OPERATOR(bias_gradient) {  // dy -> db
   return true;
 }
 
-OPERATOR(normalize) {  // x, gamma, beta, {epsilon, slope} -> y, mean, variance
-  if (call.count != 7 || !are_maps(call, 0) || !call.is_row(3, 2) || !call.alike(0, 4)) return false;
-  for (int i : {1, 2, 5, 6})
+// x, gamma, beta, {epsilon, slope, share}, moving mean and variance -> y, mean, variance, moving mean and variance
+OPERATOR(normalize) {
+  if (call.count != 11 || !are_maps(call, 0) || !call.is_row(3, 3) || !call.alike(0, 6)) return false;
+  for (int i : {1, 2, 4, 5, 7, 8, 9, 10})
     if (!call.is_row(i, call.shapes[0][1])) return false;
-  normalize(maps_of(call, 0), call.numbers(0), call.numbers(1), call.numbers(2), call.numbers(3)[0],
-            call.numbers(3)[1], call.numbers(4), call.numbers(5), call.numbers(6));
+  const Maps maps = maps_of(call, 0);
+  const float *numbers = call.numbers(3);
+  normalize(maps, call.numbers(0), call.numbers(1), call.numbers(2), numbers[0], numbers[1], call.numbers(6),
+            call.numbers(7), call.numbers(8));
+  const float unbiased = static_cast<float>(maps.count() / std::max(maps.count() - 1.0, 1.0));
+  move_towards(maps.channels, call.numbers(4), call.numbers(7), 1.0f, numbers[2], call.numbers(9));
+  move_towards(maps.channels, call.numbers(5), call.numbers(8), unbiased, numbers[2], call.numbers(10));
   return true;
 }
 
-OPERATOR(normalize_gradient) {  // dy, x, gamma, beta, {epsilon, slope}, mean, variance -> dx, dgamma, dbeta
-  if (call.count != 10 || !are_maps(call, 0) || !call.alike(0, 1) || !call.is_row(4, 2) || !call.alike(0, 7))
+OPERATOR(normalize_gradient) {  // dy, x, gamma, beta, {epsilon, slope, share}, mean, variance -> dx, dgamma, dbeta
+  if (call.count != 10 || !are_maps(call, 0) || !call.alike(0, 1) || !call.is_row(4, 3) || !call.alike(0, 7))
     return false;
   for (int i : {2, 3, 5, 6, 8, 9})
     if (!call.is_row(i, call.shapes[0][1])) return false;

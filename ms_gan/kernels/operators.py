@@ -1,7 +1,7 @@
 """The compiled functions as operators of MindSpore, each with its gradient, which is made of others of them.
 
 A product of two tensors is linear in each, and its gradients are products again. These, and what LeakyReLU does to
-gradients, can be differentiated any number of times; batch normalisation once.
+gradients, can be differentiated any number of times; batch normalisation twice, max-pooling once.
 """
 
 from __future__ import annotations
@@ -191,19 +191,41 @@ class Products:
 class Normalization:
     """Batch normalisation by the batch's statistics, and LeakyReLU of `slope`.
 
-    `layer(x, gamma, beta)` returns y, and the mean and the variance over N of them; only y has gradients. x is N×C×H×W
-    or N×C.
+    `layer(x, gamma, beta, moving_mean, moving_variance)` returns y and the new moving statistics, which have gone the
+    part `share` of the way to the batch's, its variance counted as that of a sample. x is N×C×H×W or N×C.
     """
 
-    def __init__(self, path: str, epsilon: float, slope: float):
-        def of_layer(x, gamma, beta, numbers, out, dout):
-            dx, dgamma, dbeta = gradient(dout[0], x, gamma, beta, numbers, out[1], out[2])
-            return dx, dgamma, dbeta, ops.zeros_like(numbers)
+    def __init__(self, path: str, epsilon: float, slope: float, share: float):
+        def gradients(dy, x, gamma, beta):
+            axes = (0,) if x.ndim == 2 else (0, 2, 3)
+            by_channel = (1, -1) + (1,) * (x.ndim - 2)
+            centred = x - x.mean(axes, True)
+            inverse = 1.0 / ops.sqrt((centred * centred).mean(axes, True) + epsilon)
+            normal, scale = centred * inverse, gamma.reshape(by_channel)
+            dz = ops.select(scale * normal + beta.reshape(by_channel) > 0.0, dy, slope * dy)
+            dx = scale * inverse * (dz - dz.mean(axes, True) - normal * (dz * normal).mean(axes, True))
+            return dx, (dz * normal).sum(axes), dz.sum(axes)
 
-        gradient = _operator(path, "normalize_gradient", lambda dy, x, gamma, *others: (x, gamma, gamma), None, "", 3)
-        layer = _operator(path, "normalize", lambda x, gamma, *others: (x, gamma, gamma), of_layer, "", 3)
-        both = Tensor(np.array([epsilon, slope], np.float32))
-        self.layer = lambda x, gamma, beta: layer(x, gamma, beta, both)
+        def of_gradient(dy, x, gamma, beta, numbers, mean, variance, out, dout):
+            zeros = ops.zeros_like(numbers), ops.zeros_like(mean), ops.zeros_like(variance)
+            return (*twice(gradients)(dy, x, gamma, beta, dout), *zeros)
+
+        def of_layer(x, gamma, beta, numbers, moving_mean, moving_variance, out, dout):
+            dx, dgamma, dbeta = gradient(dout[0], x, gamma, beta, numbers, out[1], out[2])
+            return dx, dgamma, dbeta, ops.zeros_like(numbers), ops.zeros_like(gamma), ops.zeros_like(gamma)
+
+        def normalized(x, gamma, beta, moving_mean, moving_variance):
+            y, _, _, new_mean, new_variance = layer(x, gamma, beta, all_three, moving_mean, moving_variance)
+            return y, new_mean, new_variance
+
+        twice = ops.GradOperation(get_all=True, sens_param=True)  # rarely asked for, so by MindSpore's operators
+        which = (epsilon, slope)
+        gradient = _operator(
+            path, "normalize_gradient", lambda dy, x, gamma, *others: (x, gamma, gamma), of_gradient, which, 3
+        )
+        layer = _operator(path, "normalize", lambda x, gamma, *others: (x, *4 * (gamma,)), of_layer, which, 5)
+        all_three = Tensor(np.array([epsilon, slope, share], np.float32))
+        self.layer = normalized
 
 
 class MaxPool:

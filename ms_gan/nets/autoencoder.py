@@ -12,7 +12,7 @@ import numpy as np
 from mindspore import Tensor, nn, ops
 
 from ms_gan.nets.conditioning import Conditioned, OneHotLabel
-from ms_gan.nets.layers import CentralCrop, LeakyReLU, Sigmoid, initialized
+from ms_gan.nets.layers import CentralCrop, Chain, LeakyReLU, Sigmoid, initialized
 from ms_gan.schema import networks
 from ms_gan.schema.networks import NetworkInputs
 
@@ -119,7 +119,7 @@ class ConvDecoder(nn.Cell):
         self.start_channels = settings.start_channels
         self.start_size = -(-size // 2 ** len(widths))
         self.condition = Conditioned(inputs.classes, inputs.max_tags)
-        self.dense = nn.SequentialCell(
+        self.dense = Chain(
             nn.Dense(inputs.latent_size + self.condition.more, settings.dense_width, **start),
             nn.Dense(settings.dense_width, self.start_channels * self.start_size**2, **start),
         )
@@ -127,7 +127,7 @@ class ConvDecoder(nn.Cell):
         layers: list[nn.Cell] = [first]
         for before, width in zip(widths, (*widths[1:], channels)):
             layers += [LeakyReLU(0.0), DoublingConv2d(before, width, kernel_size, **start)]
-        self.layers = nn.SequentialCell(layers)
+        self.layers = Chain(layers)
         self.crop = CentralCrop(self.start_size * 2 ** len(widths), size)
         self.pixels = Sigmoid()
 

@@ -12,7 +12,7 @@ from mindspore import nn
 
 from ms_gan.nets.conditioning import Conditioned
 from ms_gan.nets.heads import Discriminator, Heads
-from ms_gan.nets.layers import OUTPUTS, BatchNorm1d, CentralCrop, Dropout, activated, dense_layers, initialized
+from ms_gan.nets.layers import OUTPUTS, BatchNorm1d, CentralCrop, Chain, Dropout, activated, dense_layers, initialized
 from ms_gan.schema import networks
 from ms_gan.schema.networks import NetworkInputs
 
@@ -51,7 +51,7 @@ class ConvGenerator(nn.Cell):
         features = self.start_channels * self.start_size**2
         self.condition = Conditioned(inputs.classes, inputs.max_tags)
         dense = nn.Dense(inputs.latent_size + self.condition.more, features, **initialized(settings.first_initializer))
-        self.start = nn.SequentialCell([dense, *activated(settings, BatchNorm1d, features, first=True)])
+        self.start = Chain([dense, *activated(settings, BatchNorm1d, features, first=True)])
         layers: list[nn.Cell] = []
         before = self.start_channels
         for width, stride in zip(settings.widths, settings.strides):
@@ -61,7 +61,7 @@ class ConvGenerator(nn.Cell):
         layers.append(
             upsampling_layer(before, channels, settings.kernel_size, settings.strides[-1], settings.initializer)
         )
-        self.layers = nn.SequentialCell([*layers, activation()])
+        self.layers = Chain([*layers, activation()])
 
     def construct(self, latent, label=None):
         maps = self.start(self.condition(latent, label))
@@ -98,7 +98,7 @@ class ConvDiscriminator(Discriminator):
             if settings.pooling != "none":
                 layers.append(POOLINGS[settings.pooling](2, 2, pad_mode="same"))
                 size = -(-size // 2)
-            convolutions.append(nn.SequentialCell(layers))
+            convolutions.append(Chain(layers))
             shapes.append((width, size, size))
         self.convolutions, self.convolution_count = nn.CellList(convolutions), len(convolutions)
         self.pooling, self.dropout_rate = settings.pooling, settings.dropout_rate
@@ -106,7 +106,7 @@ class ConvDiscriminator(Discriminator):
         self.dropout = Dropout(self.dropout_rate)
         widths = (math.prod(shapes[-1]), *settings.dense_widths)
         dense = dense_layers(widths, settings.slope, settings.initializer)
-        self.dense = nn.SequentialCell(dense) if dense else None
+        self.dense = Chain(dense) if dense else None
         self.class_logits = inputs.class_logits
         self.heads = Heads(widths[-1], inputs, settings.initializer)
 

@@ -118,6 +118,13 @@ class Dropout(nn.Cell):
         return x * (mask.astype(mstype.float32) * self.scale)
 
 
+class Chain(nn.SequentialCell):
+    """Layers that are only ever run together, one after the other.
+
+    So that neighbours may be computed as one, each of them may stand for its neighbour, too, after `use_own`.
+    """
+
+
 class CentralCrop(nn.Cell):
     """The middle of images: N×C×before×before to N×C×size×size."""
 

@@ -8,7 +8,7 @@ from mindspore import nn
 
 from ms_gan.nets.conditioning import Conditioned
 from ms_gan.nets.heads import Discriminator, Heads
-from ms_gan.nets.layers import OUTPUTS, BatchNorm1d, activated, dense_layers, initialized
+from ms_gan.nets.layers import OUTPUTS, BatchNorm1d, Chain, activated, dense_layers, initialized
 from ms_gan.schema import networks
 from ms_gan.schema.networks import NetworkInputs
 
@@ -34,7 +34,7 @@ class MLPGenerator(nn.Cell):
             layers += [nn.Dense(before, width, **start), *activated(settings, BatchNorm1d, width, first=index == 0)]
             before = width
         layers += [nn.Dense(before, math.prod(self.image_shape), **start), activation()]
-        self.layers = nn.SequentialCell(layers)
+        self.layers = Chain(layers)
 
     def construct(self, latent, label=None):
         return self.layers(self.condition(latent, label)).reshape((-1,) + self.image_shape)
@@ -51,7 +51,7 @@ class MLPDiscriminator(Discriminator):
         self.pixels = math.prod(inputs.image_shape)
         self.class_logits = inputs.class_logits
         sizes = (self.pixels, *settings.widths)
-        self.layers = nn.SequentialCell(dense_layers(sizes, settings.slope, settings.initializer))
+        self.layers = Chain(dense_layers(sizes, settings.slope, settings.initializer))
         self.heads = Heads(sizes[-1], inputs, settings.initializer)
 
     def features(self, images):

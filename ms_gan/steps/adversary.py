@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from mindspore import nn, ops
 
 from ms_gan import losses
@@ -39,7 +41,7 @@ class Adversary(nn.Cell):
         if self.penalty_weight:
             require_one_answer(discriminator, "the gradient penalty")
             require_slopes(discriminator, "the gradient penalty", "updates.gradient_penalty")
-        self.penalty = GradientPenalty(discriminator) if self.penalty_weight else None
+        self.penalty: Any = GradientPenalty(discriminator) if self.penalty_weight else None
         of_class = self.has_classes * ("loss_d_class",), self.has_classes * ("loss_g_class",)
         fooled = () if self.threshold is None else ("fool_rate",)
         self.scalars = (
