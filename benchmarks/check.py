@@ -14,14 +14,16 @@ import ms_gan
 
 UPDATES, BATCH, IMAGES = 3, 8, 64
 TOLERANCE = 1e-3  # of a scalar's value; 3e-5 was seen
-# of the weights' way. Adam gives a gradient that is next to nothing as large a step as any, so rounding shows: the same
-# program in PyTorch's two layouts differs by 4e-2 in the generator of dcgan, and ms_gan by as much; elsewhere by 4e-4
-WEIGHTS_TOLERANCE = 0.1
 WEIGHTS = "weights of "
+WEIGHTS_TOLERANCE = 2e-3  # of the way that the weights went; 9e-4 was seen
+# Adam gives a gradient that is next to nothing as large a step as any, so rounding shows: here the same program in
+# PyTorch's two layouts differs by 4e-2, and ms_gan by as much
+WIDER = {("dcgan", f"{WEIGHTS}generator"): 0.1}
 
 
 def compare(name):
-    """Return what was compared, by name, and the largest relative difference of each, float."""
+    """Return what was compared, by name, with the largest relative difference of each, float; and ms_gan's kernels."""
+    from benchmarks.contender import take_kernels
     from benchmarks.pytorch.programs import PROGRAMS
     from ms_gan import runtime
 
@@ -29,7 +31,6 @@ def compare(name):
     from ms_gan.data import load
     from ms_gan.recipes.build import build_step
     from ms_gan.steps.ema import with_ema
-    from ms_gan.training.kernels import choose_kernels
 
     recipe = ms_gan.recipe(name).but({"schedule.batch_size": BATCH})
     images = load(recipe.data.fallback, "test", None, recipe.data)
@@ -38,7 +39,7 @@ def compare(name):
     program = PROGRAMS[name](recipe)
     players, networks = give_weights(step, program)
     before = {which: weights_of(parameters, program, which) for which, parameters in players.items()}
-    choose_kernels(step, device, ())
+    kernels = take_kernels(step, device)
 
     found = scalars_of_both(step, with_ema(step, step, 0), program)
     differences = abs(found[1] - found[0]) / np.maximum(abs(found[0]), 1e-2)
@@ -52,7 +53,7 @@ def compare(name):
         ]
         moved, apart = np.sqrt(np.sum(squares, axis=0))
         compared[WEIGHTS + which] = apart / moved
-    return compared
+    return compared, kernels
 
 
 def scalars_of_both(step, cell, program):
@@ -93,8 +94,8 @@ def give_weights(step, program):
     networks = {name: getattr(program, name) for name in program.makes}
     parameters = {name: trained(getattr(step, name)) for name in networks}
     for name, network in networks.items():
-        if is_turned(program, name):
-            turn_images(network, name)
+        if is_rotated(program, name):
+            rotate_images(network, name)
         with torch.no_grad():
             for weight, given in zip(network.parameters(), weights_of(parameters[name], program, name)):
                 assert weight.shape == given.shape, f"{name}: {tuple(weight.shape)}, in ms_gan {tuple(given.shape)}"
@@ -112,11 +113,11 @@ def trained(network):
 
 
 def weights_of(parameters, program, name):
-    """Return parameters as a program's network has them: float32 tensors, turned half round where it is so."""
+    """Return parameters as a program's network has them: float32 tensors, rotated by 180° where it is so."""
     import torch
 
     weights = [torch.from_numpy(parameter.asnumpy().copy()) for parameter in parameters]
-    if not is_turned(program, name):
+    if not is_rotated(program, name):
         return weights
     network, data = getattr(program, name), program.recipe.data
     if name == "generator":
@@ -129,32 +130,32 @@ def weights_of(parameters, program, name):
     features = math.prod(maps)
     for index, weight in enumerate(weights):
         if weight.dim() == 4:
-            weights[index] = turned(weight)
+            weights[index] = rotated(weight)
         elif name == "generator" and len(weight) == features:
             weights[index] = weight.view(*maps, -1).flip(1, 2).reshape(weight.shape)
         elif name != "generator" and weight.dim() == 2 and weight.shape[1] == features:
-            weights[index] = turned(weight.view(-1, *maps)).reshape(weight.shape)
+            weights[index] = rotated(weight.view(-1, *maps)).reshape(weight.shape)
     return weights
 
 
-def is_turned(program, name):
+def is_rotated(program, name):
     return hasattr(program.recipe.networks.get(name), "strides")
 
 
-def turned(images):
+def rotated(images):
     return images.flip(2, 3)
 
 
-def turn_images(network, name):
-    """Turn the images half round that a generator draws, or a discriminator sees."""
+def rotate_images(network, name):
+    """Rotate the images by 180° that a generator draws, or a discriminator sees."""
 
-    def turning(method):
-        return lambda images, *others: method(turned(images), *others)
+    def rotating(method):
+        return lambda images, *others: method(rotated(images), *others)
 
     if name == "generator":
-        network.register_forward_hook(lambda network, inputs, images: turned(images))
+        network.register_forward_hook(lambda network, inputs, images: rotated(images))
     else:
-        network.forward, network.maps = turning(network.forward), turning(network.maps)
+        network.forward, network.maps = rotating(network.forward), rotating(network.maps)
 
 
 def match_epsilon(program, updates):
@@ -171,28 +172,28 @@ def give_masks(program, masks):
 
     class Given(nn.Module):
         def forward(self, x):
-            return x * turned(masks.pop(0)) / (1 - program.recipe.networks["discriminator"].dropout_rate)
+            return x * rotated(masks.pop(0)) / (1 - program.recipe.networks["discriminator"].dropout_rate)
 
     for block in program.discriminator.convolutions if masks else ():
         block[-1] = Given()
 
 
-def too_far(compared):
-    """Return those of what `compare` found that are above their tolerance."""
+def too_far(name, compared):
+    """Return those of what `compare` found of a recipe that are above their tolerance."""
     return {
         what: difference
         for what, difference in compared.items()
-        if not difference < (WEIGHTS_TOLERANCE if what.startswith(WEIGHTS) else TOLERANCE)  # NaN is too far
-    }
+        if not difference < WIDER.get((name, what), WEIGHTS_TOLERANCE if what.startswith(WEIGHTS) else TOLERANCE)
+    }  # NaN is too far
 
 
 def check(names):
     """Print how far the programs are from ms_gan; return whether all are within the tolerance."""
     wrong = []
     for name in names:
-        compared = compare(name)
-        wrong += [f"{name}: {what}" for what in too_far(compared)]
+        compared, kernels = compare(name)
+        wrong += [f"{name}: {what}" for what in too_far(name, compared)]
         told = ", ".join(f"{what} {difference:.0e}" for what, difference in compared.items())
-        print(f"{name}, relative differences in {UPDATES} updates: {told}", flush=True)
+        print(f"{name}, {kernels}: relative differences in {UPDATES} updates: {told}", flush=True)
     print(f"above the tolerance: {', '.join(wrong)}" if wrong else "all within the tolerance")
     return not wrong

@@ -11,6 +11,7 @@ import json
 import os
 import resource
 import statistics
+import sys
 import time
 
 import ms_gan
@@ -62,14 +63,24 @@ def busy_seconds():
     return (sum(ticks) - idle - waiting) / os.sysconf("SC_CLK_TCK")
 
 
-def train_ms_gan(recipe, data, clock):
-    """Train as `train` does, by its own loop, with the scalars read at every step."""
+def take_kernels(step, device):
+    """Let ms_gan's kernels compute a step's layers; return what does. It ends all where MindSpore's do unasked."""
+    from ms_gan.kernels.build import MINDSPORE, SWITCH
+    from ms_gan.training.kernels import RECORD, choose_kernels
+
+    kernels = choose_kernels(step, device, ())[RECORD]
+    if kernels.startswith(MINDSPORE) and os.environ.get(SWITCH) != "0":
+        sys.exit(f"error: ms_gan's kernels are meant, but there are {kernels}")
+    return kernels
+
+
+def train_ms_gan(recipe, data, clock, own_kernels=True):
+    """Train as `train` does, by its own loop, with the scalars read at every step; return what to report with them."""
     from ms_gan import runtime
 
     device = runtime.set_up("CPU")
     from ms_gan.recipes.build import build_sampler, build_step
     from ms_gan.steps.ema import with_ema
-    from ms_gan.training.kernels import choose_kernels
     from ms_gan.training.loop import Loop, Observer
 
     class Watch(Observer):
@@ -77,11 +88,13 @@ def train_ms_gan(recipe, data, clock):
             scalars.asnumpy()
             clock.tick()
 
+    os.environ["MS_GAN_KERNELS"] = str(int(own_kernels))
     step = build_step(recipe, data, seed=1)
-    choose_kernels(step, device, ())
+    kernels = take_kernels(step, device)
     batches, _ = build_sampler(recipe, step.data.count, step.images_per_step, seed=1)
     step.set_train(True)
     Loop(step, batches, device, 1, clock.stopped).run(with_ema(step, step, 0), "step", 0, 10**9, [Watch()])
+    return {"kernels": kernels}
 
 
 def train_pytorch(recipe, data, clock, channels_last=False, dataloader=False, fused=True):
@@ -111,7 +124,7 @@ STOCK, TUTORIAL = "ms_gan, MindSpore's kernels", "the tutorial's loop"
 CHANNELS_LAST, DATALOADER, UNFUSED = "PyTorch, channels_last", "PyTorch, DataLoader", "PyTorch, Adam not fused"
 CONTENDERS = {
     "ms_gan": train_ms_gan,
-    STOCK: train_ms_gan,  # by its environment
+    STOCK: lambda *all_of: train_ms_gan(*all_of, own_kernels=False),
     "PyTorch": train_pytorch,
     CHANNELS_LAST: lambda *all_of: train_pytorch(*all_of, channels_last=True),
     DATALOADER: lambda *all_of: train_pytorch(*all_of, dataloader=True),
@@ -155,8 +168,8 @@ def main():
     options = parser.parse_args()
     recipe = ms_gan.recipe(options.recipe).but(options.set)
     clock = Clock(options.seconds)
-    CONTENDERS[options.contender](recipe, load_data(recipe, options.data_path, options.images), clock)
-    print(json.dumps(clock.report()))
+    facts = CONTENDERS[options.contender](recipe, load_data(recipe, options.data_path, options.images), clock)
+    print(json.dumps({**clock.report(), **(facts or {})}))
 
 
 if __name__ == "__main__":

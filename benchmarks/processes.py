@@ -10,7 +10,7 @@ import time
 from importlib import metadata
 from pathlib import Path
 
-from benchmarks.contender import STOCK, busy_seconds
+from benchmarks.contender import busy_seconds
 
 ROOT = Path(__file__).resolve().parent.parent
 QUIET = 0.05  # of the cores: what others may use of them meanwhile
@@ -32,14 +32,15 @@ class Progress:
         self.done += 1
 
 
-def run(command, with_scripts_environment=False, **more):
-    """Run a Python command in the clone; return what it printed. A failure ends all, with what it said."""
-    command, environment = [sys.executable, *command], {**os.environ, **more}
-    if with_scripts_environment:
-        command = ["bash", "-c", 'source "$0" && exec "$@"', str(ROOT / "scripts" / "environment.sh"), *command]
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True)
+def run(command):
+    """Run a Python command as the scripts do; return what it printed. A failure ends all, with what it said."""
+    environment = str(ROOT / "scripts" / "environment.sh")
+    command = ["bash", "-c", 'source "$0" && exec "$@"', environment, sys.executable, *command]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
-        sys.exit(f"error: {' '.join(command)} failed:\n{done.stderr[-3000:]}")
+        last = "".join(done.stderr.splitlines()[-1:])
+        whole = f"error: {' '.join(command[4:])} failed:\n{done.stderr[-3000:]}"
+        sys.exit(last if last.startswith("error: ") else whole)
     return done.stdout
 
 
@@ -60,12 +61,10 @@ def time_steps(recipe, contender, options, images=0, patience=None, **changes):
     command = ["-m", "benchmarks.contender", recipe, contender, "--seconds", str(options.seconds)]
     command += ["--images", str(images), "--set", json.dumps(changes)]
     command += ["--data-path", str(Path(options.data_path).resolve())] if options.data_path else []
-    own = contender.startswith("ms_gan")
-    more = {"MS_GAN_KERNELS": "0"} if contender == STOCK else {}
     deadline = time.monotonic() + (options.patience if patience is None else patience)
     while True:
         wait_for_quiet(deadline)
-        report = json.loads(run(command, with_scripts_environment=own, **more).splitlines()[-1])
+        report = json.loads(run(command).splitlines()[-1])
         if report["others"] < QUIET or time.monotonic() >= deadline:
             return report
 

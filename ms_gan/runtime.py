@@ -132,8 +132,9 @@ def give_back_memory() -> None:
 
     It is what malloc keeps for later, and the code of MindSpore's libraries: loading them touches 220 MB, training
     60 MB. Code is only read, so what is needed after all is mapped again when it runs.
+    On Ascend and GPU nothing is done.
     """
-    if platform.libc_ver()[0] != "glibc":
+    if platform.libc_ver()[0] != "glibc" or (_device is not None and _device.target != "CPU"):
         return
     libc, unneeded = ctypes.CDLL(None), 4  # MADV_DONTNEED, from sys/mman.h
     home = re.escape(os.path.realpath(os.path.dirname(sys.modules["mindspore"].__file__ or "")))

@@ -11,7 +11,7 @@ import onnxruntime
 import pytest
 from helpers.commands import here, python, refused_here
 
-from ms_gan.delivery import choice
+from ms_gan.delivery import choice, formats
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.files import CHECKSUMS
 from ms_gan.sampling import CHUNK, LARGE, Rows, in_chunks, rows_at_once, seeded_inputs
@@ -100,6 +100,30 @@ def test_an_onnx_that_is_not_equal_here_does_not_draw(copy, capsys):
     assert np.array_equal(images, expected(copy, "mindir"))
 
 
+def fails(error):
+    raise error
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        lambda outputs: fails(RuntimeError("no memory")),
+        lambda outputs: fails(onnxruntime.capi.onnxruntime_pybind11_state.Fail("no kernel")),
+        lambda outputs: tuple(output[:-1] for output in outputs),  # other shapes
+    ],
+)
+def test_an_onnx_that_does_not_run_here_does_not_draw(broken, copy, capsys, monkeypatch):
+    def read(file, spec, read=formats.READERS["onnx"]):
+        model = read(file, spec)
+        return lambda *arrays: broken(model(*arrays)) if len(arrays[0]) > 2 else model(*arrays)  # opening takes 2
+
+    change(copy, by_another)
+    monkeypatch.setitem(formats.READERS, "onnx", read)
+    images, line = drawn(copy, capsys)
+    assert line.startswith(BY_MINDSPORE) and line.endswith(": the ONNX does not run here")
+    assert np.array_equal(images, expected(copy, "mindir"))
+
+
 @pytest.mark.parametrize("held, other, said", [("mindir", "onnx", "no ONNX"), ("onnx", "mindir", "no MindIR")])
 def test_a_bundle_of_one_format_draws_with_it_and_says_so(held, other, said, copy, capsys):
     change(copy, lambda contract: contract["models"]["generator"]["files"].pop(other))
@@ -173,6 +197,14 @@ def test_a_model_whose_bits_depend_on_the_rows_computes_as_many_as_ever(differs,
 
     latents = np.random.default_rng(1).standard_normal((LARGE, 5), np.float32)
     assert rows_at_once(model, (latents,)) == found
+
+
+@pytest.mark.parametrize("row, rows, found", [(5, 9, Rows(LARGE, CHUNK)), (60, LARGE, Rows(CHUNK, 1))])
+def test_a_model_of_which_one_row_among_many_differs_is_found(row, rows, found):
+    def model(latents):
+        return (latents + np.float32(len(latents) == rows) * (np.arange(len(latents)) == row)[:, None],)
+
+    assert rows_at_once(model, (np.ones((LARGE, 5), np.float32),)) == found
 
 
 @pytest.mark.parametrize(

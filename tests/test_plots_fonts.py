@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from fontTools.fontBuilder import FontBuilder
@@ -64,6 +66,14 @@ def machine(monkeypatch):
     monkeypatch.setattr(font_manager, "findSystemFonts", look)
     yield found
     fonts.forget()
+
+
+@pytest.mark.parametrize("bold", [False, True])
+def test_the_usual_font_is_found_where_matplotlib_has_its_data_and_has_what_it_is_said_to(bold, tmp_path, monkeypatch):
+    assert fonts.IN_DEJAVU <= fonts._characters(fonts.dejavu(bold))
+    elsewhere = SimpleNamespace(origin=str(tmp_path / "__init__.py"))  # without mpl-data beside it
+    monkeypatch.setattr(fonts.importlib.util, "find_spec", lambda name: elsewhere)
+    assert fonts.IN_DEJAVU <= fonts._characters(fonts.dejavu.__wrapped__(bold))
 
 
 def text_of(text):

@@ -7,7 +7,10 @@ import json
 import platform
 import signal
 import threading
+from pathlib import Path
+from types import SimpleNamespace
 
+import mindspore
 import numpy as np
 import pytest
 from helpers import commands
@@ -71,9 +74,25 @@ print(before, after, total)
     assert float(total) == 64**3
 
 
-def test_where_mappings_are_not_told_nothing_is_given_back(device, monkeypatch):
-    monkeypatch.setattr(platform, "libc_ver", lambda: ("", ""))
+@pytest.mark.parametrize(
+    "libc, told, target, expected",
+    [
+        ("glibc", True, "CPU", ["madvise", "malloc_trim"]),
+        ("glibc", False, "CPU", ["malloc_trim"]),
+        ("", True, "CPU", []),
+        ("glibc", True, "Ascend", []),
+    ],
+    ids=["all", "no mappings", "no glibc", "no CPU"],
+)
+def test_memory_is_given_back_only_where_it_can_be(libc, told, target, expected, monkeypatch):
+    called, code = [], f"1000-2000 r-xp 0 00:00 0 {Path(mindspore.__file__).resolve().parent}/lib/some.so"
+    functions = {name: lambda *_, name=name: called.append(name) for name in ("madvise", "malloc_trim")}
+    monkeypatch.setattr(platform, "libc_ver", lambda: (libc, ""))
+    monkeypatch.setattr(runtime.ctypes, "CDLL", lambda _: SimpleNamespace(**functions))
+    monkeypatch.setattr(runtime, "_mappings", lambda: code if told else "")
+    monkeypatch.setattr(runtime, "_device", runtime.Device(target, 0))
     runtime.give_back_memory()
+    assert called == expected
 
 
 def test_memory_is_given_back_before_and_after_the_step_that_is_compiled(device, monkeypatch):
@@ -123,6 +142,14 @@ def test_what_was_read_ahead_is_taken(tmp_path, name):
     images = ms_gan.data.load(name, "train", tmp_path)
     assert images.sha256 == expected.sha256 and images.source == expected.source
     assert "holds no MNIST" in refused(ms_gan.data.load, name, "train", tmp_path)  # it is taken once
+
+
+def test_the_checksum_is_computed_ahead_also_without_assertions(tmp_path):
+    fill(tmp_path, contents())
+    program = "import sys; from ms_gan.data import mnist; mnist.read_ahead('train', sys.argv[1]); "
+    program += "print('sha256' in vars(mnist.load_mnist('train', sys.argv[1])))"
+    done = commands.python("-O", "-c", program, tmp_path)
+    assert done.stdout == "True\n", done.stderr
 
 
 def test_faults_are_told_when_the_data_are_loaded_and_not_before(tmp_path, own_cache, capfd):
@@ -181,6 +208,28 @@ def test_a_damaged_run_is_not_told_of_ahead(tmp_path, content):
         for name in ("settings.json", "provenance.json"):
             (tmp_path / name).write_text(content)
     ResumeRequest(tmp_path, data=DataChoice()).read_ahead()
+
+
+@pytest.mark.parametrize("dataset", [5, None, ["mnist"]])
+def test_a_run_whose_data_set_is_no_name_is_told_to_be_damaged(tmp_path, capsys, dataset):
+    (tmp_path / "settings.json").write_text(json.dumps({"dataset": dataset}))
+    (tmp_path / "provenance.json").write_text(json.dumps({"data": {"path": None}}))
+    assert "settings.json: damaged" in commands.refused_here(capsys, "train", "--resume", tmp_path)
+
+
+def test_a_recipes_file_runs_after_mindspore_was_imported(tmp_path, monkeypatch):
+    """What it imports may import MindSpore, and a signal then would bring the process down."""
+
+    def imports():
+        raise EOFError
+
+    monkeypatch.chdir(tmp_path)
+    Path("recipe.py").write_text("raise ValueError('it was run')")
+    Path("settings.json").write_text('{"recipe": {}}')
+    monkeypatch.setattr(runtime, "import_mindspore", imports)
+    for name in ("recipe.py", "settings.json"):
+        with pytest.raises(EOFError):
+            commands.here("train", "--recipe", name)
 
 
 def test_a_new_run_on_the_recipes_data_is_read_ahead_from_the_cache(monkeypatch, small_recipe):

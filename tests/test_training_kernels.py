@@ -10,13 +10,20 @@ import pytest
 from helpers.commands import kill_when, run, start, steps_saved, write_mnist
 from helpers.networks import ACGAN, options
 from helpers.resuming import ENDLESS, result, steps_to_resume_to
+from mindspore import Tensor
 
+from ms_gan.kernels.layers import use_own
+from ms_gan.recipes.build import build_generator
+from ms_gan.runs.checkpoints import load_cells, newest_checkpoint
 from ms_gan.runs.run_folder import RunFolder
+from ms_gan.sampling import seeded_inputs
 
 STEPS = 20
 OWN, MINDSPORE = {"MS_GAN_KERNELS": "1"}, {"MS_GAN_KERNELS": "0"}
 
-pytestmark = pytest.mark.usefixtures("own_kernels")  # which have to be there; the processes find them in the cache
+pytestmark = pytest.mark.usefixtures(
+    "device", "own_kernels"
+)  # which have to be there; the processes find them in the cache
 
 
 @pytest.fixture(scope="module")
@@ -108,6 +115,22 @@ def test_what_leaves_a_run_is_computed_by_mindspores_kernels(runs, tmp_path):
     run("export", run_folder, **OWN)
     contract = json.loads((run_folder / "export" / "contract.json").read_text())
     assert contract["parity"]["generator.mindir"]["greatest_difference"] == 0
+
+
+def test_pictures_on_the_way_differ_from_those_of_eval_by_rounding(runs):
+    """Sample grids and scores of a run are computed by its own kernels: weights of a training, 100 latents."""
+    recipe = RunFolder.open(runs["own"][0]).read_settings().recipe
+    latents, labels = (
+        Tensor(array) for array in seeded_inputs(recipe.latent, 100, 1, np.arange(100, dtype=np.int32) % 10)
+    )
+    images = []
+    for own in (False, True):
+        generator = build_generator(recipe)
+        load_cells(newest_checkpoint(runs["own"][0] / "checkpoints"), {"generator": generator})
+        generator.set_train(False)
+        assert not own or use_own(generator) > 0
+        images.append(generator(latents, labels).asnumpy())
+    assert 0 < np.abs(images[0] - images[1]).max() < 1e-5, "of pixels in [0, 1]"
 
 
 def test_without_a_compiler_mindspores_kernels_are_used(data, tmp_path):

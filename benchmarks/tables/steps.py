@@ -9,7 +9,7 @@ TITLE = "A training step"
 NOTE = """Milliseconds of a step and peak memory, medians of the rounds. What ms_gan takes of a contender's is a ratio
 within a round: its median, lowest and highest; below 1, ms_gan is ahead. A step is all that training takes: batch,
 noise, updates, scalars read. Other work is the largest part of the cores that anything else had meanwhile, in any
-round: above a few percent, measure again."""
+round: above a few percent, measure again. All contenders have the environment of the project's scripts: huge pages."""
 COLUMNS = (
     *("recipe", "contender", "ms a step", "ms_gan takes of its time"),
     *("peak MB", "ms_gan takes of its memory", "other work"),

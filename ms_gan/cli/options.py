@@ -66,7 +66,7 @@ def add_format(command: argparse.ArgumentParser) -> None:
         "--format",
         choices=("mindir", "onnx"),
         help="which of the bundle's files to run; an ONNX runs on the CPU, whatever the device "
-        "(default: on a CPU the onnx, where the bundle holds one that is equal; else the mindir)",
+        "(default: the onnx, where the bundle holds no other, and on a CPU where it is equal; else the mindir)",
     )
 
 

@@ -116,10 +116,12 @@ def _launch(options: argparse.Namespace, devices: int) -> int:
 
 def _request(options: argparse.Namespace) -> TrainRequest:
     """Return what is asked of a new run."""
-    from ms_gan import recipes
+    from ms_gan import recipes, runtime
     from ms_gan.training.request import TrainRequest
 
     name = options.recipe or RECIPE
+    if Path(name).suffix in (".py", ".json"):  # what a recipe's file imports may import it, unprotected from signals
+        runtime.import_mindspore()
     changes = _changes(options)
     if options.epochs is not None:
         changes.append(f"schedule.epochs={options.epochs}")

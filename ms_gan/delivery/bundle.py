@@ -76,7 +76,7 @@ class Bundle(Sampler):
 
     def _run(self, name: str, inputs: Inputs) -> np.ndarray:
         self._run_so_far[name] += max(len(inputs[0]), CHUNK)
-        # to find out takes as long as to draw 200: not for a few images alone
+        # to find out takes as long as to draw 400: not for a few images alone
         rows = self.rows(name) if self._run_so_far[name] >= LARGE else Rows()
         return in_chunks(self.models[name], inputs, *rows)[0]
 

@@ -27,8 +27,12 @@ NO_FONT = (
 @functools.cache
 def dejavu(bold: bool = False) -> str:
     """Return the path of DejaVu Sans."""
-    home = Path(importlib.util.find_spec("matplotlib").origin).parent  # type: ignore[union-attr,arg-type]
-    return f"{home}/mpl-data/fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf"
+    home = Path(importlib.util.find_spec("matplotlib").origin).parent / "mpl-data"  # type: ignore[union-attr,arg-type]
+    if not home.is_dir():  # a Linux distribution may have it elsewhere; to ask takes an import
+        import matplotlib
+
+        home = Path(matplotlib.get_data_path())
+    return f"{home}/fonts/ttf/DejaVuSans{'-Bold' if bold else ''}.ttf"
 
 
 def written(text: str, bold: bool = False) -> tuple[str, str]:

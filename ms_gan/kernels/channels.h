@@ -6,7 +6,6 @@
 
 #include <algorithm>
 #include <cmath>
-#include <cstring>
 #include <functional>
 #include <numeric>
 
@@ -23,7 +22,7 @@ struct Maps {
   double count() const { return double(images) * pixels; }  // numbers of a channel
 };
 
-INLINE Vec all(float value) { return Vec{} + value; }
+INLINE Vec in_all_lanes(float value) { return Vec{} + value; }
 
 // Sums over all images and pixels of the channels at `first`: of one channel, or of LANES flat ones, to sums[k][lane].
 // term(at, live, found) finds the K terms of the numbers at offset `at`, of which `live` exist.
@@ -73,8 +72,8 @@ void for_channels(const Maps &maps, const std::function<void(Index, int)> &job) 
 }
 
 // The numbers of the channels in lanes: of one channel in all of them.
-INLINE Vec spread(const Maps &maps, const float *values, Index first, int lanes) {
-  return maps.is_flat() ? load_part(values + first, lanes) : all(values[first]);
+INLINE Vec in_lanes(const Maps &maps, const float *values, Index first, int lanes) {
+  return maps.is_flat() ? load_part(values + first, lanes) : in_all_lanes(values[first]);
 }
 
 // dz = dy where y > 0, else slope * dy; and its sum over each channel, the gradient to a bias.
@@ -100,38 +99,43 @@ void bias_gradient(const Maps &maps, const float *dy, float *db) {
   });
 }
 
+// What batch normalisation and LeakyReLU after it need to know, of each channel and of all.
+struct BatchNorm {
+  const float *gamma, *beta;
+  float *mean, *variance;
+  float epsilon, slope;
+};
+
 // How one channel is normalised, or LANES flat ones are: x to (x - centre) * scale + shift.
 struct Normal {
   Vec centre, inverse, scale, shift;  // scale is gamma * inverse, inverse 1 / sqrt(variance + epsilon)
 
-  Normal(const Maps &maps, Index first, int lanes, const float *gamma, const float *beta, const float *mean,
-         const float *variance, float epsilon)
-      : centre(spread(maps, mean, first, lanes)), inverse{}, shift(spread(maps, beta, first, lanes)) {
-    const Vec spreads = spread(maps, variance, first, lanes);
-    for (int i = 0; i < LANES; i++) inverse[i] = 1.0f / std::sqrt(spreads[i] + epsilon);
-    scale = spread(maps, gamma, first, lanes) * inverse;
+  Normal(const Maps &maps, Index first, int lanes, const BatchNorm &norm)
+      : centre(in_lanes(maps, norm.mean, first, lanes)), inverse{}, shift(in_lanes(maps, norm.beta, first, lanes)) {
+    const Vec variance = in_lanes(maps, norm.variance, first, lanes);
+    for (int i = 0; i < LANES; i++) inverse[i] = 1.0f / std::sqrt(variance[i] + norm.epsilon);
+    scale = in_lanes(maps, norm.gamma, first, lanes) * inverse;
   }
 };
 
-// Batch normalisation (Ioffe and Szegedy 2015) by the batch's own mean and variance, which are results, too; then
+// Batch normalisation (Ioffe and Szegedy 2015) by the batch's own mean and variance, which are written to `norm`; then
 // LeakyReLU.
-void normalize(const Maps &maps, const float *x, const float *gamma, const float *beta, float epsilon, float slope,
-               float *y, float *mean, float *variance) {
+void normalize(const Maps &maps, const float *x, const BatchNorm &norm, float *y) {
   for_channels(maps, [&](Index first, int lanes) {
     double sums[1][LANES];
     sum_channels<1>(maps, first, [&](Index at, Index live, Vec *found) { found[0] = load_part(x + at, live); }, sums);
-    for (int i = 0; i < lanes; i++) mean[first + i] = static_cast<float>(sums[0][i] / maps.count());
-    const Vec centre = spread(maps, mean, first, lanes);
+    for (int i = 0; i < lanes; i++) norm.mean[first + i] = static_cast<float>(sums[0][i] / maps.count());
+    const Vec centre = in_lanes(maps, norm.mean, first, lanes);
     const auto square = [&](Index at, Index live, Vec *found) {
       const Vec distance = load_part(x + at, live) - centre;
       found[0] = distance * distance;
     };
     sum_channels<1>(maps, first, square, sums);
-    for (int i = 0; i < lanes; i++) variance[first + i] = static_cast<float>(sums[0][i] / maps.count());
-    const Normal normal(maps, first, lanes, gamma, beta, mean, variance, epsilon);
+    for (int i = 0; i < lanes; i++) norm.variance[first + i] = static_cast<float>(sums[0][i] / maps.count());
+    const Normal normal(maps, first, lanes, norm);
     change_channels(maps, first, [&](Index at, Index live) {
       const Vec found = (load_part(x + at, live) - normal.centre) * normal.scale + normal.shift;
-      store_part(y + at, found > 0.0f ? found : slope * found, live);
+      store_part(y + at, found > 0.0f ? found : norm.slope * found, live);
     });
   });
 }
@@ -142,15 +146,14 @@ void move_towards(Index channels, const float *before, const float *batch, float
 }
 
 // Its gradients, through LeakyReLU and through mean and variance.
-void normalize_gradient(const Maps &maps, const float *dy, const float *x, const float *gamma, const float *beta,
-                        const float *mean, const float *variance, float epsilon, float slope, float *dx, float *dgamma,
-                        float *dbeta) {
+void normalize_gradient(const Maps &maps, const float *dy, const float *x, const BatchNorm &norm, float *dx,
+                        float *dgamma, float *dbeta) {
   for_channels(maps, [&](Index first, int lanes) {
-    const Normal normal(maps, first, lanes, gamma, beta, mean, variance, epsilon);
+    const Normal normal(maps, first, lanes, norm);
     const auto gradient = [&](Index at, Index live, Vec &distance) {
       distance = load_part(x + at, live) - normal.centre;
       const Vec found = load_part(dy + at, live);
-      return distance * normal.scale + normal.shift > 0.0f ? found : slope * found;
+      return distance * normal.scale + normal.shift > 0.0f ? found : norm.slope * found;
     };
     double sums[2][LANES];
     const auto terms = [&](Index at, Index live, Vec *found) {
@@ -164,8 +167,8 @@ void normalize_gradient(const Maps &maps, const float *dy, const float *x, const
       dgamma[first + i] = static_cast<float>(sums[1][i]);
     }
     const float part = static_cast<float>(1.0 / maps.count());
-    const Vec mean_gradient = part * spread(maps, dbeta, first, lanes);
-    const Vec slant = part * spread(maps, dgamma, first, lanes) * normal.inverse;
+    const Vec mean_gradient = part * in_lanes(maps, dbeta, first, lanes);
+    const Vec slant = part * in_lanes(maps, dgamma, first, lanes) * normal.inverse;
     change_channels(maps, first, [&](Index at, Index live) {
       Vec distance;
       const Vec found = gradient(at, live, distance);

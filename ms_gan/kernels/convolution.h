@@ -1,5 +1,5 @@
 // Convolutions for training on CPU: Conv2d and its two gradients, float32, NCHW, any kernel size, stride and padding.
-// A transposed convolution is the gradient to the input of a plain one. MindSpore calls them as AOT custom operators.
+// A transposed convolution is the gradient to the input of a plain one.
 //
 // 1. Lanes are images. Up to 16 images side by side, with AVX-512, are the innermost dimension of whatever is computed,
 //    so that any number of channels, row width and kernel is as good as any other. Where there are fewer side by side,

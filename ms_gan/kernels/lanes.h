@@ -40,9 +40,9 @@ INLINE Vec load(const float *from) { return *reinterpret_cast<const Vector<LANES
 INLINE void store(float *to, Vec what) { *reinterpret_cast<Vector<LANES>::Unaligned *>(to) = what; }
 // The first `count` lanes alone: from memory, with zeros behind; to memory.
 #if defined(__AVX512F__)
-INLINE __mmask16 first(Index count) { return static_cast<__mmask16>(count >= LANES ? 0xffff : (1u << count) - 1); }
-INLINE Vec load_part(const float *from, Index count) { return Vec(_mm512_maskz_loadu_ps(first(count), from)); }
-INLINE void store_part(float *to, Vec what, Index count) { _mm512_mask_storeu_ps(to, first(count), __m512(what)); }
+INLINE __mmask16 mask_of(Index count) { return static_cast<__mmask16>(count >= LANES ? 0xffff : (1u << count) - 1); }
+INLINE Vec load_part(const float *from, Index count) { return Vec(_mm512_maskz_loadu_ps(mask_of(count), from)); }
+INLINE void store_part(float *to, Vec what, Index count) { _mm512_mask_storeu_ps(to, mask_of(count), __m512(what)); }
 #else
 INLINE Vec load_part(const float *from, Index count) {
   if (count >= LANES) return load(from);

@@ -93,7 +93,7 @@ class OwnMaxPool(Own):
         self.own = MaxPool(path).layer
 
     def construct(self, x):
-        return self.own(x) if self.training and _computable(x) and x.ndim == 4 else self.stock(x)
+        return self.own(x) if self.stock.training and _computable(x) and x.ndim == 4 else self.stock(x)
 
 
 class OwnLayer(Own):

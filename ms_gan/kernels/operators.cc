@@ -1,6 +1,5 @@
 // What MindSpore calls, as AOT custom operators.
 #include <cstring>
-#include <functional>
 
 #include "channels.h"
 #include "convolution.h"
@@ -166,8 +165,8 @@ OPERATOR(normalize) {
     if (!call.is_row(i, call.shapes[0][1])) return false;
   const Maps maps = maps_of(call, 0);
   const float *numbers = call.numbers(3);
-  normalize(maps, call.numbers(0), call.numbers(1), call.numbers(2), numbers[0], numbers[1], call.numbers(6),
-            call.numbers(7), call.numbers(8));
+  const BatchNorm norm = {call.numbers(1), call.numbers(2), call.numbers(7), call.numbers(8), numbers[0], numbers[1]};
+  normalize(maps, call.numbers(0), norm, call.numbers(6));
   const float unbiased = static_cast<float>(maps.count() / std::max(maps.count() - 1.0, 1.0));
   move_towards(maps.channels, call.numbers(4), call.numbers(7), 1.0f, numbers[2], call.numbers(9));
   move_towards(maps.channels, call.numbers(5), call.numbers(8), unbiased, numbers[2], call.numbers(10));
@@ -179,9 +178,10 @@ OPERATOR(normalize_gradient) {  // dy, x, gamma, beta, {epsilon, slope, share}, 
     return false;
   for (int i : {2, 3, 5, 6, 8, 9})
     if (!call.is_row(i, call.shapes[0][1])) return false;
-  normalize_gradient(maps_of(call, 0), call.numbers(0), call.numbers(1), call.numbers(2), call.numbers(3),
-                     call.numbers(5), call.numbers(6), call.numbers(4)[0], call.numbers(4)[1], call.numbers(7),
-                     call.numbers(8), call.numbers(9));
+  const float *numbers = call.numbers(4);
+  const BatchNorm norm = {call.numbers(2), call.numbers(3), call.numbers(5), call.numbers(6), numbers[0], numbers[1]};
+  normalize_gradient(maps_of(call, 0), call.numbers(0), call.numbers(1), norm, call.numbers(7), call.numbers(8),
+                     call.numbers(9));
   return true;
 }
 

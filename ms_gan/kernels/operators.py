@@ -236,4 +236,5 @@ class MaxPool:
             return (gradient(dy, x, y),)
 
         gradient = _operator(path, "max_pool_gradient", lambda dy, x, y: x, None)
-        self.layer = _operator(path, "max_pool", lambda x: (*x[:2], -(-x[2] // 2), -(-x[3] // 2)), of_layer)
+        half = Padding(2, 2, SAME, SAME).shrunk
+        self.layer = _operator(path, "max_pool", lambda x: (*x[:2], half(x[2]), half(x[3])), of_layer)

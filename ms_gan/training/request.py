@@ -136,7 +136,7 @@ class ResumeRequest:
 
     def read_ahead(self) -> None:
         """Begin to read the run's training images; see `data.read_ahead`. A damaged run is told of later."""
-        with contextlib.suppress(UserError, OSError, KeyError, TypeError):
+        with contextlib.suppress(UserError, OSError, KeyError, TypeError, AttributeError):
             dataset = read_json(self.path / "settings.json")["dataset"]
             recorded = read_json(self.path / "provenance.json")["data"]["path"]
             data.read_ahead(dataset, "train", self.data.path or recorded)

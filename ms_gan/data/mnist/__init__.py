@@ -48,7 +48,7 @@ def read_ahead(split: str, data_path: str | Path | None = None) -> None:
         images = None
         with contextlib.suppress(Exception):
             images = _read(split, data_path) if _is_there(split, data_path) else None
-            assert images is None or images.sha256
+            _ = images and images.sha256  # this computes it, and the images keep it
         ahead.set_result(images)
 
     waiting = signal.pthread_sigmask(signal.SIG_BLOCK, ASKING)  # the thread keeps that: signals are for the main one
