@@ -196,7 +196,8 @@ def environment() -> dict[str, str]:
 
 def python() -> str:
     """Return how the Python that runs this is called in a command that is offered for copying."""
-    if shutil.which("python") == sys.executable:
+    found = shutil.which("python") or ""
+    if os.path.dirname(found) == os.path.dirname(sys.executable) and os.path.samefile(found, sys.executable):
         return "python"
     below = os.path.relpath(sys.executable)
     return quoted(below if not below.startswith("..") else sys.executable)

@@ -133,10 +133,10 @@ def test_images_live_as_long_as_what_shares_them(device, random_images):
 def test_what_was_read_ahead_is_taken(tmp_path, name):
     fill(tmp_path, contents())
     expected = ms_gan.data.load(name, "train", tmp_path)
+    before = set(threading.enumerate())
     ms_gan.data.read_ahead(name, "train", tmp_path)
-    for thread in threading.enumerate():
-        if thread is not threading.current_thread() and thread.daemon:
-            thread.join(60)
+    for thread in set(threading.enumerate()) - before:
+        thread.join(60)
     for file in tmp_path.iterdir():
         file.unlink()
     images = ms_gan.data.load(name, "train", tmp_path)
