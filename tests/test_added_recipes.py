@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import shutil
 import sys
@@ -302,6 +303,7 @@ def test_a_run_goes_on_with_the_modules_that_it_was_trained_with(helped, tmp_pat
     recipe = recipes.load(helped)
     for number, width in enumerate((12, 13), 1):
         (helped.parent / "mine_helper.py").write_text(HELPERS["mine_helper.py"].replace("12", f"{width}  # {number}"))
+        os.utime(helped.parent / "mine_helper.py", (number, number))  # Python tells versions apart by whole seconds
         (tmp_path / str(number)).mkdir()
         assert recipes.load(helped).settings()["generator.width"] == width
         recipes.keep(helped, tmp_path / str(number))
@@ -345,6 +347,7 @@ def test_what_is_imported_late_is_that_of_the_recipes_own_folder_or_refused(tmp_
         for late in found:
             assert "several recipes have a module late_helper beside them: " in refused(late.width)
         (tmp_path / "1" / "late_helper.py").write_text("WIDTH = 2\n")
+        os.utime(tmp_path / "1" / "late_helper.py", (1, 1))
         assert [late.width() for late in found] == [2, 2]
     finally:
         sys.modules.pop("late_helper", None)
