@@ -145,7 +145,7 @@ void move_towards(Index channels, const float *before, const float *batch, float
   for (Index i = 0; i < channels; i++) after[i] = before[i] + share * (factor * batch[i] - before[i]);
 }
 
-// Its gradients, through LeakyReLU and through mean and variance.
+// The gradients of `normalize`, through LeakyReLU and through mean and variance.
 void normalize_gradient(const Maps &maps, const float *dy, const float *x, const BatchNorm &norm, float *dx,
                         float *dgamma, float *dbeta) {
   for_channels(maps, [&](Index first, int lanes) {

@@ -105,7 +105,8 @@ class OwnLayer(Own):
     def __init__(self, stock: nn.Cell, layer: Callable, after: nn.Cell | None, norm: OwnBatchNorm | None):
         super().__init__(stock, after)
         self.norm = norm
-        self.own, self.own_in_inference = layer(slope_of(after)), layer(slope_of(norm.after if norm else after))
+        self.own = layer(slope_of(after))
+        self.own_in_inference = self.own if norm is None else layer(slope_of(norm.after))
         self.no_bias = ops.zeros(stock.out_channels, mstype.float32)
         shape = [1] * stock.weight.ndim
         shape[isinstance(stock, nn.Conv2dTranspose)] = -1  # where a weight has its outputs

@@ -55,7 +55,7 @@ class Session:
         device: what it trains on.
         images, held_out: the images to train on, and the validation images, if any.
         step, batches: what trains, and which images each step sees.
-        kernels: what computes the step's convolutions, as it is recorded.
+        kernels: what computes the step's layers, as it is recorded.
         steps_per_epoch: how many steps make an epoch.
         look_every: after how many steps there is a sample sheet, a line and a checkpoint.
         sampler: the generator, whose images are in [0, 1].
