@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import multiprocessing
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.commands import python
 
-from ms_gan.kernels import reference
+from ms_gan.kernels import check, reference
 from ms_gan.kernels.compiled import Functions
 from ms_gan.kernels.reference import Geometry
 
@@ -206,9 +207,134 @@ def test_nan_stays_in_its_image(functions, monkeypatch, way):
             assert np.array_equal(np.delete(before, 3, 0), np.delete(after, 3, 0))
 
 
+def drawn_stack(stream, count, normalizes, last):
+    """Return stages of any widths, x, dy and a change of the first dz."""
+    width, images = int(stream.integers(1, 71)), int(stream.integers(8 if normalizes else 1, 41))
+    (x,), stages = tensors(stream, (images, width)), []
+    for index in range(count):
+        slope = float(stream.choice([0.0, 0.2, 1.0])) if index < count - 1 else last
+        norm = normalizes and 0 < index and not stages[-1].normalizes and (index == 1 or stream.random() < 0.5)
+        outputs = width if norm else int(stream.integers(1, 71))
+        first, second = tensors(stream, (outputs,) if norm else (outputs, width), (outputs,))
+        if not norm:
+            first /= np.sqrt(np.float32(width))
+        stages.append(reference.Stage(norm, first, second, slope, 0.1, 0.25))
+        width = outputs
+    return stages, x, *tensors(stream, (images, width), (images, len(stages[0].second)))
+
+
+def has_clear_signs(stages, x):
+    """Whether rounding cannot give a number before LeakyReLU another sign, and so another gradient."""
+    before = [x, *reference.Stack(stages, x).values[1:]]
+    for stage, given in zip(stages, before):
+        if stage.slope != 1.0:
+            z = reference.Stack([replace(stage, slope=1.0)], given).values[1]
+            if np.abs(z).min() < 1e-5:
+                return False
+    return True
+
+
+@pytest.mark.parametrize("last", [1.0, 0.2, 0.0])
+@pytest.mark.parametrize("normalizes", [False, True], ids=["Dense", "normalised"])
+@pytest.mark.parametrize("count", range(2, 9))
+def test_stacks(functions, count, normalizes, last):
+    stream, tried = np.random.default_rng(12), 0
+    while tried < 5:
+        stages, *arrays = drawn_stack(stream, count, normalizes, last)
+        if not has_clear_signs(stages, arrays[0]):
+            continue
+        tried += 1
+        cases = *check.stack_cases(stages, *arrays), check.statistics_case(stages, arrays[0], stream)
+        assert len(cases) == 4 + (not any(stage.normalizes for stage in stages))
+        for case in cases:
+            for found, right in check.compared(functions, case):
+                assert found.shape == right.shape
+                error = np.abs(found - right).max() / max(np.abs(right).max(), 1.0 if normalizes else 1e-3)
+                assert error < 1e-5, (case.name, [stage.numbers() for stage in stages], error)
+
+
+def test_statistics_of_one_image(functions):
+    """Its variance is 0, and not divided by 0."""
+    stages, x, *_ = drawn_stack(np.random.default_rng(13), 4, True, 1.0)
+    case = check.statistics_case(stages, x[:1], np.random.default_rng(14))
+    pairs = list(check.compared(functions, case))
+    assert len(pairs) >= 2
+    for found, right in pairs:
+        assert np.abs(found - right).max() < 1e-6
+
+
+SHAPES = [(1,), (3,), (16,), (31, 33), (16384,), (16385,), (5, 3, 4, 4), (7, 9001)]
+ADAMS = [
+    reference.Adam(1e-3, 0.9, 0.999, 1e-8),
+    reference.Adam(0.1, 0.0, 0.99, 1e-3),
+    reference.Adam(2e-4, 0.5, 0.9, 0),
+]
+
+
+@pytest.mark.parametrize("adam", ADAMS, ids=str)
+def test_adam(functions, adam):
+    """Five updates, each of which begins with what the one before left."""
+    stream = np.random.default_rng(15)
+    weights = tensors(stream, *SHAPES)
+    first, second = ([np.zeros(shape, np.float32) for shape in SHAPES] for _ in range(2))
+    start, powers = [weight.copy() for weight in weights], np.ones((2, 1), np.float32)
+    exact = [(weight.astype(np.float64), np.zeros(weight.shape), np.zeros(weight.shape)) for weight in weights]
+    numbers = [np.array([value], np.float32) for value in (adam.rate, adam.beta1, adam.beta2, adam.epsilon)]
+    rounded = reference.Adam(*(float(number[0]) for number in numbers))
+    for update in range(1, 6):
+        gradients = tensors(stream, *SHAPES)
+        kept = [gradient.copy() for gradient in gradients]
+        functions("adam", (*powers, *numbers, *weights, *first, *second, *gradients), (1,))
+        exact = [rounded.update(update, *old, new) for old, new in zip(exact, gradients)]
+        assert np.allclose(powers[:, 0], [adam.beta1**update, adam.beta2**update], rtol=1e-6)
+        assert all(map(np.array_equal, gradients, kept))
+        # the powers are float32, too: of 1 - beta2^updates, they leave few digits
+        by_powers = 6e-8 / (1 - adam.beta2) * adam.rate
+        for found, right, more in zip((weights, first, second), zip(*exact), (by_powers, 0, 0)):
+            largest = max(np.abs(array).max() for array in right)
+            for one, other in zip(found, right):
+                assert np.abs(one - other).max() <= 1e-6 * largest + more
+    assert all(np.abs(new - old).max() > 2 * adam.rate for new, old in zip(weights[3:], start[3:]))
+
+
+@pytest.mark.parametrize("rate", [0.0, 1e-3, 0.9, 1.0])
+def test_follow(functions, rate):
+    stream = np.random.default_rng(16)
+    case = check.follow_case(rate, tensors(stream, *SHAPES), tensors(stream, *SHAPES))
+    kept = [array.copy() for array in case.inputs]
+    for found, right in check.compared(functions, case):
+        assert np.abs(found - right).max() <= 5e-7 * max(np.abs(right).max(), 1.0)
+    first_of_now = 1 + len(SHAPES)
+    assert all(map(np.array_equal, case.inputs[first_of_now:], kept[first_of_now:]))
+    assert rate > 0 or all(map(np.array_equal, case.inputs, kept))
+
+
+@pytest.mark.parametrize("to_both_sides", [True, False], ids=["tanh", "sigmoid"])
+def test_squash(functions, to_both_sides):
+    """Of all sizes from far below rounding to far beyond the limits; NaN stays NaN, and infinity gives the limits."""
+    stream, numbers = np.random.default_rng(17), np.array([to_both_sides], np.float32)
+    small = 10.0 ** np.linspace(-40, 0, 1000)
+    x = np.concatenate([np.linspace(-100, 100, 40001), np.linspace(-10, 10, 40001), small, -small, [0.0]])
+    x = x.astype(np.float32)
+    right = reference.squash(x.astype(np.float64), to_both_sides)
+    y = functions("squash", (x, numbers), x.shape)
+    assert np.abs(y - right).max() < 3e-7
+    assert y.min() >= (-1.0 if to_both_sides else 0.0) and y.max() <= 1.0
+    (dy,) = tensors(stream, x.shape)
+    dx = functions("squash_gradient", (dy, y, numbers), x.shape)
+    assert (
+        np.abs(dx - reference.squash_gradient(dy.astype(np.float64), y.astype(np.float64), to_both_sides)).max() < 6e-7
+    )
+    odd = np.array([[1.0, np.nan, np.inf, -np.inf, -np.nan, 3e38, -3e38]], np.float32)
+    least = -1.0 if to_both_sides else 0.0
+    limits = [[reference.squash(1.0, to_both_sides), np.nan, 1.0, least, np.nan, 1.0, least]]
+    assert np.allclose(functions("squash", (odd, numbers), odd.shape), limits, rtol=0, atol=3e-7, equal_nan=True)
+
+
 BYTES = """
 import hashlib, sys
 import numpy as np
+from ms_gan.kernels import check, reference
 from ms_gan.kernels.compiled import Functions
 from ms_gan.kernels.reference import Geometry
 functions, digest = Functions(sys.argv[1]), hashlib.sha256()
@@ -227,6 +353,27 @@ for shape in ((50, 100), (9, 30, 7, 7)):
     numbers = np.array([1e-3, 0.2, 0.1], "f")
     for found in functions("normalize", (x, gamma, gamma, numbers, gamma, gamma), shape, *4 * [gamma.shape]):
         digest.update(found.tobytes())
+def drawn(*shapes):
+    return [stream.standard_normal(shape).astype("f") for shape in shapes]
+def stages(*sizes):
+    for width, outputs, norm in zip(sizes, sizes[1:], (0, 0, normalizes, 0)):
+        yield reference.Stage(bool(norm), *drawn((outputs,) if norm else (outputs, width), (outputs,)), 0.2, 0.1, 0.1)
+large, cases = ((300, 301), (40, 40, 5, 5), (7,)), []
+for normalizes in (0, 1):
+    stack = list(stages(99, 300, 260, 260, 33))
+    arrays = drawn((130, 99), (130, 33), (130, 300))
+    cases += [*check.stack_cases(stack, *arrays), check.statistics_case(stack, arrays[0], stream)]
+cases.append(check.adam_case(reference.Adam(0.1, 0.5, 0.9, 1e-8), 2, *(drawn(*large) for _ in range(4))))
+cases.append(check.follow_case(0.1, drawn(*large), drawn(*large)))
+for sides in (0, 1):
+    cases += [check.Case(name, (*drawn(*count * [(130, 784)]), np.array([sides], "f")), (np.zeros((130, 784)),))
+        for count, name in enumerate(("squash", "squash_gradient"), 1)]
+for case in cases:
+    results = functions(case.name, case.inputs, *(right.shape for right in case.results))
+    for found in results if len(case.results) > 1 else [results]:
+        digest.update(found.tobytes())
+    for place, _ in case.changed:
+        digest.update(case.inputs[place].tobytes())
 print(digest.hexdigest())
 """
 
@@ -262,6 +409,51 @@ def test_other_types_and_shapes_are_refused(functions):
         functions(NAMES[2], (x, y[:, :, :0], Geometry(1, 1, 1, 1).array()), weight.shape)
     with pytest.raises(RuntimeError, match="returned 1"):
         functions(NAMES[0], (x, weight, Geometry(0, 1, 1, 1).array()), y.shape)
+
+
+def small_cases():
+    """One call of each of the functions for stacks, updates and what squashes."""
+    stream = np.random.default_rng(18)
+    parameters = tensors(stream, (4, 3), (4,), (4,), (4,), (5, 4), (5,))
+    stages = [reference.Stage(i == 1, *parameters[2 * i : 2 * i + 2], 0.2, 0.1, 0.1) for i in range(3)]
+    arrays = tensors(stream, (6, 3), (6, 5), (6, 4))
+    yield from check.stack_cases(stages, *arrays)
+    yield check.statistics_case(stages, arrays[0], stream)
+    yield list(check.stack_cases(stages[:1] + stages[2:], *arrays))[-1]  # without what normalises: twice
+    arrays = [tensors(stream, (2, 3), (5,)) for _ in range(4)]
+    yield check.adam_case(reference.Adam(0.1, 0.5, 0.9, 1e-8), 1, *arrays)
+    yield check.follow_case(0.1, *arrays[:2])
+    yield check.Case("squash", (arrays[0][0], np.ones(1, np.float32)), (arrays[0][0],))
+    yield check.Case("squash_gradient", (*arrays[0][:1], *arrays[1][:1], np.ones(1, np.float32)), (arrays[0][0],))
+
+
+@pytest.mark.parametrize("case", small_cases(), ids=lambda case: case.name)
+def test_each_input_and_result_is_looked_at(functions, case):
+    """None of another type, of another size, or of more dimensions; none too many. What is refused changes nothing.
+
+    But statistics: their sizes are known only from what is to change.
+    """
+    shapes, kept = [right.shape for right in case.results], [array.copy() for array in case.inputs]
+
+    def refused(inputs, shapes):
+        with pytest.raises(RuntimeError, match="returned 1"):
+            functions(case.name, inputs, *shapes)
+
+    functions(case.name, [array.copy() for array in case.inputs], *shapes)
+    used = [place for place, array in enumerate(case.inputs) if array is not check.NOTHING]
+    for place in used:
+        given = case.inputs[place]
+        others = [given.astype(np.float16), given[..., :0], np.stack([given, given])]
+        if case.name != "stack_statistics" or place == 2:  # which goes by the sizes that it is given
+            others.append(np.concatenate([given, given], -1))
+        for other in others:
+            refused((*case.inputs[:place], other, *case.inputs[place + 1 :]), shapes)
+    for place, shape in enumerate(shapes):
+        for other in ((*shape[:-1], shape[-1] + 1), (*shape, 1)):
+            refused(case.inputs, [*shapes[:place], other, *shapes[place + 1 :]])
+    refused((*case.inputs, np.ones(1, np.float32)), shapes)
+    refused(case.inputs[:-1], shapes)
+    assert case.name == "stack_statistics" or all(map(np.array_equal, case.inputs, kept))
 
 
 def described(tmp_path, **environment):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 
 import numpy as np
@@ -143,3 +144,12 @@ def test_without_a_compiler_mindspores_kernels_are_used(data, tmp_path):
         and f"note: layers are computed by {stock}" in told
         and "install" in stock
     )
+
+
+def test_mindspore_runs_a_step_of_mlp_in_one_thread(tmp_path):
+    """It does so for at most 100 operators; otherwise its threads wait for each other, on a busy machine very long."""
+    place = write_mnist(tmp_path / "mnist", 256)
+    arguments = ("train", "--recipe", "mlp", "--data-path", place, "--steps", 4, "--output-dir", tmp_path)
+    told = run(*arguments, GLOG_v="1", **OWN)
+    threads = re.findall(r"execution count: [2-4], .* in multi thread or not: (\d)", told.stdout + told.stderr)
+    assert len(threads) >= 3 and set(threads) == {"0"}

@@ -29,7 +29,17 @@ SWITCH = "MS_GAN_KERNELS"  # 0 switches them off
 ALLOWED = "MS_CUSTOM_AOT_WHITE_LIST"  # where MindSpore loads libraries from, if this is set
 # Without -ffast-math, which is no faster here, and with which GCC below 13 lets the library switch denormal numbers off
 # for the whole process.
-FLAGS = ("-O3", "-std=c++17", "-ffp-contract=fast", "-shared", "-fPIC", "-fvisibility=hidden", "-s", "-pthread")
+FLAGS = (
+    "-O3",
+    "-std=c++17",
+    "-ffp-contract=fast",
+    "-fno-math-errno",
+    "-shared",
+    "-fPIC",
+    "-fvisibility=hidden",
+    "-s",
+    "-pthread",
+)
 COMPILERS = ("c++", "g++", "clang++")
 SECONDS = {"compile": 300, "check": 60}
 

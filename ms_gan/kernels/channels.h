@@ -198,6 +198,24 @@ struct Pool2x2 {
   }
 };
 
+// Each 2x2 pixels as one, their sum times a factor; of even sizes.
+void shrink(const Pool2x2 &sizes, float factor, const float *x, float *y) {
+  sizes.for_rows([&](Index top, Index bottom, Index result) {
+    const float *a = x + top, *b = x + bottom;
+    float *to = y + result;
+    for (Index j = 0; j < sizes.width / 2; j++) to[j] = ((a[2 * j] + a[2 * j + 1]) + (b[2 * j] + b[2 * j + 1])) * factor;
+  });
+}
+
+// Each pixel as 2x2, times a factor; `sizes` are those of the result.
+void grow(const Pool2x2 &sizes, float factor, const float *x, float *y) {
+  sizes.for_rows([&](Index top, Index bottom, Index from) {
+    float *a = y + top, *b = y + bottom;
+    for (Index j = 0; j < sizes.width / 2; j++) a[2 * j] = a[2 * j + 1] = x[from + j] * factor;
+    std::copy(a, a + sizes.width, b);
+  });
+}
+
 void max_pool(const Pool2x2 &sizes, const float *x, float *y) {
   sizes.for_rows([&](Index top, Index bottom, Index result) {
     const float *a = x + top, *b = x + bottom;

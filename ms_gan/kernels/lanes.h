@@ -66,6 +66,7 @@ constexpr Index apart(Index floats) { return (ceil_div(floats, 16) | 1) * 16; }
 struct Ending {
   const float *bias = nullptr;  // of each channel, or column of a matrix
   float slope = 1.0f;
+  const float *signs = nullptr;  // of products of matrices: numbers that say in the sums' place what is negative
 
   bool is_none() const { return bias == nullptr && slope == 1.0f; }
   INLINE Vec operator()(Vec sum, Vec bias) const {

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 import mindspore as ms
@@ -14,8 +14,21 @@ from mindspore import nn, ops
 from mindspore.ops import functional as F
 
 from ms_gan.kernels.build import library
-from ms_gan.kernels.operators import SAME, Convolutions, MaxPool, Normalization, Padding, Products
-from ms_gan.nets.layers import BatchNorm1d, Chain, LeakyReLU
+from ms_gan.kernels.operators import (
+    SAME,
+    Adam,
+    Convolutions,
+    Follow,
+    MaxPool,
+    Normalization,
+    Padding,
+    Products,
+    Resampling,
+    Squash,
+)
+from ms_gan.kernels.stack import LONGEST, Stack, Stage
+from ms_gan.nets.averages import Averages
+from ms_gan.nets.layers import BatchNorm1d, Chain, Downsample, LeakyReLU, Sigmoid, Tanh, Upsample
 
 BATCH_NORMS = (BatchNorm1d, nn.BatchNorm2d)
 
@@ -96,6 +109,65 @@ class OwnMaxPool(Own):
         return self.own(x) if self.stock.training and _computable(x) and x.ndim == 4 else self.stock(x)
 
 
+class OwnResampling(Own):
+    """In place of `Downsample` or `Upsample`."""
+
+    def __init__(self, stock: nn.Cell, path: str):
+        super().__init__(stock)
+        operators = Resampling(path)
+        self.divisor = 2 if isinstance(stock, Downsample) else 1
+        self.own = operators.halved if isinstance(stock, Downsample) else operators.doubled
+
+    def construct(self, x):
+        fits = _computable(x) and x.ndim == 4 and x.shape[2] % self.divisor == x.shape[3] % self.divisor == 0
+        return self.own(x) if fits else self.stock(x)
+
+
+class OwnSquash(Own):
+    """In place of tanh or sigmoid, in training. In inference mode they make NaN of what is infinite."""
+
+    def __init__(self, stock: nn.Cell, path: str):
+        super().__init__(stock)
+        self.own = Squash(path, isinstance(stock, Tanh)).layer
+
+    def construct(self, x):
+        return self.own(x) if self.stock.training and _computable(x) else self.stock(x)
+
+
+class OwnAdam(Own):
+    """In place of Adam, with all weights of a network updated at once."""
+
+    def __init__(self, stock: nn.Adam, path: str):
+        super().__init__(stock)
+        self.own = Adam(path, len(stock.parameters)).update
+
+    def construct(self, gradients):
+        stock = self.stock
+        rate = stock.get_lr()
+        stock.assignadd(stock.global_step, stock.global_step_increase_tensor)
+        powers = (stock.beta1_power, stock.beta2_power)
+        return self.own(
+            powers,
+            (rate, stock.beta1, stock.beta2, stock.eps),
+            stock.parameters,
+            stock.moment1,
+            stock.moment2,
+            gradients,
+        )
+
+
+class OwnAverages(Own):
+    """In place of moving averages, all moved at once."""
+
+    def __init__(self, stock: Averages, path: str):
+        super().__init__(stock)
+        self.own = Follow(path, len(stock.now)).move
+
+    def construct(self, rate, after):
+        stock = self.stock
+        return F.depend(after, self.own(F.depend(rate, after), stock.averages, stock.now))
+
+
 class OwnLayer(Own):
     """In place of a Dense layer or a convolution, and of LeakyReLU or BatchNorm after it.
 
@@ -124,6 +196,37 @@ class OwnLayer(Own):
         scale, shift = self.norm.scale_and_shift()
         weight = self.stock.weight * scale.reshape(self.by_outputs)
         return self.own_in_inference(x, weight, bias * scale + shift)
+
+
+class OwnStack(Own):
+    """In place of layers that follow each other: Dense layers and batch normalisations, in training computed as one."""
+
+    def __init__(self, layers: list[Any], path: str):
+        super().__init__(layers[0])
+        self.layers = nn.SequentialCell(layers)
+        self.norms = nn.CellList()
+        stages: list[Stage] = []
+        parameters: list[Any] = []
+        moving: list[ms.Parameter] = []
+        for layer in layers:
+            if isinstance(layer, OwnLayer):
+                stages.append(Stage(False, slope_of(layer.after)))
+                parameters += [layer.stock.weight, layer.stock.bias if layer.stock.has_bias else layer.no_bias]
+            norm = layer if isinstance(layer, OwnBatchNorm) else layer.norm
+            if norm is not None:
+                stock = norm.stock
+                stages.append(Stage(True, slope_of(norm.after), stock.eps, stock.momentum))
+                parameters += [stock.gamma, stock.beta]
+                moving += [stock.moving_mean, stock.moving_variance]
+                self.norms.append(norm)
+        self.parameters_of_all, self.moving = tuple(parameters), tuple(moving)
+        self.own = Stack(path, stages).layer
+
+    def construct(self, x):
+        as_one = _computable(x) and x.ndim == 2
+        for norm in self.norms:
+            as_one = as_one and norm.stock.training
+        return self.own(x, self.parameters_of_all, self.moving) if as_one else self.layers(x)
 
 
 def slope_of(after: nn.Cell | None) -> float:
@@ -178,6 +281,8 @@ def _put_into(owner: nn.Cell, path: str) -> int:
             for (other, old), new in zip(children[index:], [own] + [nn.Identity() for _ in range(taken)]):
                 _put(owner, other, old, new)
             count, done = count + 1 + taken, index + 1 + taken
+    if isinstance(owner, Chain):
+        _join(owner, path)
     for name, found in list(vars(owner).items()):
         in_layer = isinstance(found, ops.Conv2DTranspose) and isinstance(owner, nn.Conv2dTranspose)
         sides = _sides(found) if isinstance(found, ops.Conv2D) or in_layer else None
@@ -186,6 +291,38 @@ def _put_into(owner: nn.Cell, path: str) -> int:
             setattr(owner, name, OwnConvolution(found, Convolutions(path, *sides)))
             count += 1
     return count
+
+
+def _join(chain: Chain, path: str) -> None:
+    """Put one Cell in the place of layers of a Chain that can be computed as one."""
+    runs: list[list[tuple[str, Any]]] = []
+    for name, cell in chain._cells.items():
+        if isinstance(cell, nn.Identity):
+            continue
+        if runs and _continues([layer for _, layer in runs[-1]], cell):
+            runs[-1].append((name, cell))
+        else:
+            runs.append([(name, cell)])
+    for run in runs:
+        layers = [layer for _, layer in run]
+        if _is_dense(layers[0]) and sum(map(_stages, layers)) > 1:
+            for (name, cell), new in zip(run, [OwnStack(layers, path), *(nn.Identity() for _ in layers[1:])]):
+                _put(chain, name, cell, new)
+
+
+def _continues(run: list[nn.Cell], cell: nn.Cell) -> bool:
+    """Return whether a Cell can be computed as one with a run of others before it."""
+    normalized = isinstance(run[-1], OwnBatchNorm) or getattr(run[-1], "norm", None) is not None
+    follows = _is_dense(cell) or (isinstance(cell, OwnBatchNorm) and not normalized)
+    return _is_dense(run[0]) and follows and sum(map(_stages, (*run, cell))) <= LONGEST
+
+
+def _is_dense(cell: nn.Cell) -> bool:
+    return isinstance(cell, OwnLayer) and type(cell.stock) is nn.Dense
+
+
+def _stages(layer: Any) -> int:
+    return 1 if isinstance(layer, OwnBatchNorm) else 1 + (layer.norm is not None)
 
 
 def _put(owner: nn.Cell, name: str, old: nn.Cell, new: nn.Cell) -> None:
@@ -209,6 +346,14 @@ def _own_layer(stock: nn.Cell, following: list[nn.Cell], path: str) -> tuple[nn.
     after = first if type(first) is LeakyReLU else None
     if type(stock) in BATCH_NORMS and stock.use_batch_statistics is None:
         return OwnBatchNorm(stock, path, after), int(after is not None)
+    if type(stock) in (Downsample, Upsample):
+        return OwnResampling(stock, path), 0
+    if type(stock) in (Tanh, Sigmoid):
+        return OwnSquash(stock, path), 0
+    if type(stock) is Averages and _are_float32((*stock.averages, *stock.now)):
+        return OwnAverages(stock, path), 0
+    if type(stock) is nn.Adam and _is_plain(stock):
+        return OwnAdam(stock, path), 0
     if type(stock) is nn.MaxPool2d and (stock.kernel_size, stock.stride, stock.pad_mode.lower()) == (2, 2, "same"):
         return OwnMaxPool(stock, path), 0
     layer = _layer_of(stock, path)
@@ -216,6 +361,17 @@ def _own_layer(stock: nn.Cell, following: list[nn.Cell], path: str) -> tuple[nn.
         return None, 0
     norm, taken = _own_layer(first, [second], path) if type(first) in BATCH_NORMS else (None, 0)
     return OwnLayer(stock, layer, after, norm), int(after is not None or norm is not None) + taken
+
+
+def _is_plain(adam: nn.Adam) -> bool:
+    """Return whether an Adam is that of its paper, with one learning rate, for weights of float32."""
+    variant = adam.use_nesterov or adam.use_amsgrad or adam.use_lazy or adam.use_offload
+    changed = adam.is_group or adam.exec_weight_decay or adam.grad_centralization or adam.need_scale
+    return not variant and not changed and _are_float32(adam.parameters)
+
+
+def _are_float32(parameters: Iterable[ms.Parameter]) -> bool:
+    return all(parameter.dtype == mstype.float32 for parameter in parameters)
 
 
 def _layer_of(stock: nn.Cell, path: str) -> Callable[[float], Callable] | None:

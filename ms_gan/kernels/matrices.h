@@ -88,10 +88,14 @@ void matrix_product(Index rows, Index columns, Index depth, const Matrix &a, con
         Vec bias[COLUMNS] = {};
         if (ending.bias != nullptr) std::memcpy(bias, ending.bias + first, 4 * live);
         for (Index i = 0; i < rows; i++)
-          for (Index v = 0; v < live; v += LANES)
-            store_part(c + i * columns + first + v,
-                       ending.is_none() ? load(to + i * row + v) : ending(load(to + i * row + v), bias[v / LANES]),
-                       live - v);
+          for (Index v = 0; v < live; v += LANES) {
+            const Index at = i * columns + first + v;
+            const Vec sum = load(to + i * row + v);
+            if (ending.signs != nullptr)
+              store_part(c + at, load_part(ending.signs + at, live - v) > 0.0f ? sum : ending.slope * sum, live - v);
+            else
+              store_part(c + at, ending.is_none() ? sum : ending(sum, bias[v / LANES]), live - v);
+          }
       }
     }
   }, double(padded) * depth * vectors);

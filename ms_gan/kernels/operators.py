@@ -12,11 +12,15 @@ from typing import Any
 
 import numpy as np
 from mindspore import Tensor, ops
+from mindspore.ops.signature import make_sig, sig_rw
 
+READ, WRITE = sig_rw.RW_READ, sig_rw.RW_WRITE
 SAME = -1  # in place of padding: that of pad_mode "same", which follows from the sizes
 
 
-def _operator(path: str, function: str, shape: Callable, bprop: Callable | None, which: Any = "", results: int = 1):
+def compiled_operator(
+    path: str, function: str, shape: Callable, bprop: Callable | None, which: Any = "", results: int = 1
+):
     """Return an operator. Two of one function that differ in gradients or shapes differ in `which`."""
 
     def types(first, *others):
@@ -25,6 +29,14 @@ def _operator(path: str, function: str, shape: Callable, bprop: Callable | None,
     made = ops.Custom(f"{path}:ms_gan_{function}", shape, types, func_type="aot", bprop=bprop)
     # without it MindSpore 2.8 gives two operators of one function the gradient of one of them
     made.add_prim_attr("which", f"{function} {which}")
+    return made
+
+
+def in_place(made: Any, *inputs: tuple[int, Any]) -> Any:
+    """Return an operator that changes parameters in place: of so many inputs each in turn, READ or WRITE."""
+    made.add_prim_attr("side_effect_mem", True)  # what reads the parameters stays before it, or after it
+    accesses = [access for count, access in inputs for _ in range(count)]
+    made.set_signatures(tuple(make_sig(f"input{index}", access) for index, access in enumerate(accesses)))
     return made
 
 
@@ -57,8 +69,8 @@ class Ending:
         def past(dy, y):
             return dy, add_up(dy)
 
-        gate = _operator(path, "activation_gradient", lambda dy, y, given: (dy, (dy[1],)), of_gate, results=2)
-        add_up = _operator(path, "bias_gradient", lambda dy: (dy[1],), of_sum)
+        gate = compiled_operator(path, "activation_gradient", lambda dy, y, given: (dy, (dy[1],)), of_gate, results=2)
+        add_up = compiled_operator(path, "bias_gradient", lambda dy: (dy[1],), of_sum)
         self.slope = numbers = Tensor(np.array([slope], np.float32))
         self.back = past if slope == 1.0 else through
 
@@ -98,7 +110,7 @@ class Convolutions:
 
     def __init__(self, path: str, height: Padding, width: Padding, slope: float = 1.0):
         def operator(name, shape, bprop, role=""):
-            return _operator(path, f"convolution{name}", shape, bprop, (role, height, width, slope))
+            return compiled_operator(path, f"convolution{name}", shape, bprop, (role, height, width, slope))
 
         def of_forward(x, weight, geometry, y, dy):
             return to_input(dy, weight, geometry, x), to_weight(x, dy, geometry, weight), ops.zeros_like(geometry)
@@ -152,7 +164,7 @@ def _require_size(found: tuple[int, ...], given: tuple[int, ...]) -> tuple[int, 
 
 
 class Products:
-    """Products of matrices, and `layer(x, weight, bias)`: a Dense layer, with LeakyReLU of the given slope.
+    """Products of matrices, `plain(a, b)`; and `layer(x, weight, bias)`, a Dense layer with LeakyReLU of a slope.
 
     x is N×inputs, weight outputs×inputs, as in `nn.Dense`. The operators take int32 numbers, too, that tell which of
     the two is transposed.
@@ -160,7 +172,7 @@ class Products:
 
     def __init__(self, path: str, slope: float):
         def operator(role, shape, bprop):
-            return _operator(path, "product", shape, bprop, (role, slope))
+            return compiled_operator(path, "product", shape, bprop, (role, slope))
 
         def of_plain(a, b, turned, c, dc):
             return second_turned(dc, b, second), first_turned(a, dc, first), ops.zeros_like(turned)
@@ -185,6 +197,7 @@ class Products:
         first_turned = operator("first turned", lambda a, b, turned: (a[1], b[1]), of_first)
         second_turned = operator("second turned", lambda a, b, turned: (a[0], b[0]), of_second)
         layer = operator("layer", layer_shape, of_layer)
+        self.plain = lambda a, b: plain(a, b, neither)
         self.layer = lambda x, weight, bias: layer(x, weight, second, bias, ending.slope)
 
 
@@ -220,12 +233,81 @@ class Normalization:
 
         twice = ops.GradOperation(get_all=True, sens_param=True)  # rarely asked for, so by MindSpore's operators
         which = (epsilon, slope)
-        gradient = _operator(
+        gradient = compiled_operator(
             path, "normalize_gradient", lambda dy, x, gamma, *others: (x, gamma, gamma), of_gradient, which, 3
         )
-        layer = _operator(path, "normalize", lambda x, gamma, *others: (x, *4 * (gamma,)), of_layer, which, 5)
+        layer = compiled_operator(path, "normalize", lambda x, gamma, *others: (x, *4 * (gamma,)), of_layer, which, 5)
         all_three = Tensor(np.array([epsilon, slope, share], np.float32))
         self.layer = normalized
+
+
+class Adam:
+    """One update of Adam for all weights of a network at once, in place (Kingma and Ba 2015).
+
+    `update(powers, numbers, weights, moments1, moments2, gradients)`, each a tuple. The powers are those of beta1 and
+    beta2, the numbers the learning rate, beta1, beta2 and epsilon. Powers, weights and moments are parameters; the
+    gradients have the weights' shapes.
+    """
+
+    def __init__(self, path: str, arrays: int):
+        made = in_place(
+            compiled_operator(path, "adam", lambda *shapes: (1,), None, arrays),
+            *((2, WRITE), (4, READ), (3 * arrays, WRITE), (arrays, READ)),
+        )
+        self.update = lambda powers, numbers, weights, first, second, gradients: made(
+            *powers, *numbers, *weights, *first, *second, *gradients
+        )
+
+
+class Squash:
+    """tanh, or else 1/(1 + exp(−x)), `layer(x)`, element-wise."""
+
+    def __init__(self, path: str, to_both_sides: bool):
+        def of_gradient(dy, y, given, dx, ddx):
+            slope, bend = (1.0 - y * y, -2.0 * y) if to_both_sides else (y * (1.0 - y), 1.0 - 2.0 * y)
+            return ddx * slope, ddx * dy * bend, ops.zeros_like(given)
+
+        def of_layer(x, given, y, dy):
+            return gradient(dy, y, given), ops.zeros_like(given)
+
+        numbers = Tensor(np.array([to_both_sides], np.float32))
+        gradient = compiled_operator(path, "squash_gradient", lambda dy, y, given: y, of_gradient, to_both_sides)
+        layer = compiled_operator(path, "squash", lambda x, given: x, of_layer, to_both_sides)
+        self.layer = lambda x: layer(x, numbers)
+
+
+class Follow:
+    """`move(rate, averages, now)`: moving averages of parameters, all at once, in place."""
+
+    def __init__(self, path: str, arrays: int):
+        made = in_place(
+            compiled_operator(path, "follow", lambda *shapes: (1,), None, arrays),
+            *((1, READ), (arrays, WRITE), (arrays, READ)),
+        )
+        self.move = lambda rate, averages, now: made(rate, *averages, *now)
+
+
+class Resampling:
+    """`halved(x)`, the mean of each 2×2 pixels of N×C×H×W of even sizes, and `doubled(x)`, each pixel as 2×2."""
+
+    def __init__(self, path: str):
+        def of_shrink(x, factor, y, dy):
+            return grow(dy, factor), ops.zeros_like(factor)
+
+        def of_grow(x, factor, y, dy):
+            return shrink(dy, factor), ops.zeros_like(factor)
+
+        def half(x, factor):
+            return (x[0], x[1], x[2] // 2, x[3] // 2)
+
+        def twice(x, factor):
+            return (x[0], x[1], 2 * x[2], 2 * x[3])
+
+        shrink = compiled_operator(path, "shrink", half, of_shrink)
+        grow = compiled_operator(path, "grow", twice, of_grow)
+        quarter, one = (Tensor(np.array([factor], np.float32)) for factor in (0.25, 1.0))
+        self.halved = lambda x: shrink(x, quarter)
+        self.doubled = lambda x: grow(x, one)
 
 
 class MaxPool:
@@ -235,6 +317,6 @@ class MaxPool:
         def of_layer(x, y, dy):
             return (gradient(dy, x, y),)
 
-        gradient = _operator(path, "max_pool_gradient", lambda dy, x, y: x, None)
+        gradient = compiled_operator(path, "max_pool_gradient", lambda dy, x, y: x, None)
         half = Padding(2, 2, SAME, SAME).shrunk
-        self.layer = _operator(path, "max_pool", lambda x: (*x[:2], half(x[2]), half(x[3])), of_layer)
+        self.layer = compiled_operator(path, "max_pool", lambda x: (*x[:2], half(x[2]), half(x[3])), of_layer)

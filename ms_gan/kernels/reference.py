@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -127,3 +128,115 @@ def normalize_gradient(
     count = x.size / x.shape[1]
     centred = dz - _by_channel(dbeta, x) / count - normal * _by_channel(dgamma, x) / count
     return centred * _by_channel(gamma * inverse, x), dgamma, dbeta
+
+
+def product_gradient(dy: np.ndarray, x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Return the gradients of x @ weight.T with respect to x and to the weight."""
+    return dy @ weight, dy.T @ x
+
+
+@dataclass(frozen=True)
+class Stage:
+    """A Dense layer, of weight, (outputs, inputs), and bias; or batch normalisation, of gamma and beta; then LeakyReLU.
+
+    `share` is that of a batch's statistics in the moving ones.
+    """
+
+    normalizes: bool
+    first: np.ndarray
+    second: np.ndarray
+    slope: float
+    epsilon: float = 0.0
+    share: float = 0.0
+
+    def numbers(self) -> tuple[float, ...]:
+        """Return it as the compiled functions take it, but for its parameters."""
+        return float(self.normalizes), self.slope, self.epsilon, self.share
+
+
+class Stack:
+    """Stages, one after the other, of x, (N, inputs), in float64.
+
+    `values` are x and what comes out of each stage, `statistics` mean and variance of each that normalises.
+    """
+
+    def __init__(self, stages: Sequence[Stage], x: np.ndarray):
+        self.stages = stages
+        self.values = [x.astype(np.float64)]
+        self.statistics: list[np.ndarray] = []
+        for stage in stages:
+            if stage.normalizes:
+                y, *found = normalize(self.values[-1], stage.first, stage.second, stage.epsilon, stage.slope)
+                self.statistics += found
+            else:
+                y = ending(self.values[-1] @ stage.first.T.astype(np.float64), stage.second, stage.slope)
+            self.values.append(y)
+
+    def hidden(self) -> np.ndarray:
+        """Return in a row what the compiled function keeps for the gradients."""
+        return _row([*self.statistics, *self.values[1:-1]])
+
+    def gradients(self, dy: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
+        """Return the gradient to z of each Dense layer, before its LeakyReLU, and those to all parameters."""
+        of_z: list[np.ndarray] = []
+        of_parameters: list[np.ndarray] = []
+        for stage, x, y in reversed(list(zip(self.stages, self.values, self.values[1:]))):
+            if stage.normalizes:
+                dy, *found = normalize_gradient(dy, x, stage.first, stage.second, stage.epsilon, stage.slope)
+            else:
+                dz, bias = activation_gradient(dy, y, stage.slope)
+                dy, weight = product_gradient(dz, x, stage.first.astype(np.float64))
+                of_z, found = [dz, *of_z], [weight, bias]
+            of_parameters = [*found, *of_parameters]
+        return of_z, of_parameters
+
+    def rest(self, dy: np.ndarray) -> np.ndarray:
+        """Return in a row the gradients that the compiled function keeps beside the first dz."""
+        of_z, of_parameters = self.gradients(dy)
+        of_norms = [found for i, found in enumerate(of_parameters) if self.stages[i // 2].normalizes]
+        is_open = not self.stages[-1].normalizes and self.stages[-1].slope == 1.0  # its dz is dy
+        return _row([*of_norms, *(of_z[1:-1] if is_open else of_z[1:])])
+
+    def twice(self, change: np.ndarray, dy: np.ndarray) -> list[np.ndarray]:
+        """Return what a change of the first dz is to dy, and to all weights but the first, of Dense layers alone."""
+        of_z, _ = self.gradients(dy)
+        of_weights: list[np.ndarray] = []
+        for index, stage in enumerate(self.stages):
+            if index > 0:
+                of_weights.append(of_z[index].T @ change)
+                change = change @ stage.first.T.astype(np.float64)
+            change, _ = activation_gradient(change, self.values[index + 1], stage.slope)
+        return [change, *of_weights]
+
+
+def _row(arrays: Sequence[np.ndarray]) -> np.ndarray:
+    return np.concatenate([np.zeros(0), *(array.ravel() for array in arrays)])
+
+
+@dataclass(frozen=True)
+class Adam:
+    """The numbers of Adam (Kingma and Ba 2015)."""
+
+    rate: float
+    beta1: float
+    beta2: float
+    epsilon: float
+
+    def update(
+        self, updates: int, weight: np.ndarray, first: np.ndarray, second: np.ndarray, gradient: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Return the weight and its two moments after an update, counted from 1."""
+        first = self.beta1 * first + (1 - self.beta1) * gradient
+        second = self.beta2 * second + (1 - self.beta2) * gradient**2
+        rate = self.rate * np.sqrt(1 - self.beta2**updates) / (1 - self.beta1**updates)
+        return weight - rate * first / (np.sqrt(second) + self.epsilon), first, second
+
+
+def squash(x: np.ndarray, to_both_sides: bool) -> np.ndarray:
+    """Return tanh x, or else 1 / (1 + exp(−x))."""
+    return np.tanh(x) if to_both_sides else 0.5 + 0.5 * np.tanh(0.5 * x)
+
+
+def squash_gradient(dy: np.ndarray, y: np.ndarray, to_both_sides: bool) -> np.ndarray:
+    """Return its gradient, where y came out."""
+    return dy * (1 - y * y if to_both_sides else y * (1 - y))

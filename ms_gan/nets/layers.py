@@ -66,7 +66,18 @@ class Tanh(nn.Cell):
         return found if self.training else found + (x - x)
 
 
-OUTPUTS = {"tanh": (Tanh, (-1.0, 1.0)), "sigmoid": (Sigmoid, (0.0, 1.0))}  # and the range of their pixels
+class Linear(nn.Cell):
+    """x as it is; in inference mode NaN where it is infinite, as of the others."""
+
+    def construct(self, x):
+        return x if self.training else x + (x - x)
+
+
+OUTPUTS = {
+    "tanh": (Tanh, (-1.0, 1.0)),
+    "sigmoid": (Sigmoid, (0.0, 1.0)),
+    "linear": (Linear, (-1.0, 1.0)),
+}  # and the range of their pixels
 
 
 class LeakyReLU(nn.Cell):
@@ -101,6 +112,35 @@ class BatchNorm1d(nn.BatchNorm2d):
     def construct(self, x):
         features_first = ops.transpose(x, (1, 0)).reshape((1, x.shape[1], -1, 1))
         return ops.transpose(super().construct(features_first).reshape((x.shape[1], -1)), (1, 0))
+
+
+class Downsample(nn.Cell):
+    """The mean of each 2×2 pixels, N×C×H×W to N×C×H/2×W/2, for even sizes.
+
+    It can be differentiated any number of times. Penalties of D's slope need that, and MindSpore's average pooling
+    cannot be differentiated twice.
+    """
+
+    def construct(self, x):
+        count, channels, height, width = x.shape
+        pixels = x.reshape((-1, height // 2, 2, width // 2, 2))
+        return pixels.mean((2, 4)).reshape((count, channels, height // 2, width // 2))
+
+
+class Upsample(nn.Cell):
+    """Each pixel as 2×2 of its kind, N×C×H×W to N×C×2H×2W; it can be differentiated any number of times.
+
+    `ops.tile` cannot: the gradient of its gradient would have twelve dimensions, and MindSpore has eight.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.ones = ops.ones((1, 2, 1, 2), mstype.float32)
+
+    def construct(self, x):
+        _, channels, height, width = x.shape
+        pixels = x.reshape((-1, height, 1, width, 1)) * self.ones
+        return pixels.reshape((-1, channels, 2 * height, 2 * width))
 
 
 class Dropout(nn.Cell):

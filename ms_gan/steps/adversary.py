@@ -56,7 +56,7 @@ class Adversary(nn.Cell):
         return found if self.has_classes else (found, found)
 
     def discriminator_loss(self, images, real_count: int, labels, targets, masks, between):
-        """Return D's loss, its logits, and the losses to report.
+        """Return D's loss, its logits, and a tuple of the losses to report.
 
         Args:
             images: float32, N×C×H×W, of which the first `real_count` are real.
@@ -79,7 +79,7 @@ class Adversary(nn.Cell):
         if self.penalty_weight > 0:
             penalty = self.penalty.one_centred(images[:real_count], images[real_count:], between[0])
             loss, reported = loss + self.penalty_weight * penalty, (*reported, penalty)
-        return loss, logits, ops.stack(reported)
+        return loss, logits, reported
 
     def adversarial_loss(self, logits, real_count: int, targets):
         """Return the adversarial part of D's loss, as a mean over all its images."""
@@ -96,7 +96,7 @@ class Adversary(nn.Cell):
         return losses.relativistic_average_loss(logits[:real_count], logits[real_count:])
 
     def generator_loss(self, fake, real, labels, masks):
-        """Return G's loss on its images, and the values to report.
+        """Return G's loss on its images, and a tuple of the values to report.
 
         Args:
             fake: float32, N×C×H×W.
@@ -115,7 +115,7 @@ class Adversary(nn.Cell):
             reported = (*reported, share(logits > self.threshold))
         if self.has_classes:
             reported = (*reported, share(ops.argmax(class_logits, 1) == labels[0]))
-        return loss, ops.stack(reported)
+        return loss, reported
 
     def fooling_loss(self, logits, real):
         """Return the adversarial part of G's loss."""
@@ -133,7 +133,7 @@ class Adversary(nn.Cell):
         return 2.0 * losses.relativistic_average_loss(logits, logits_real)
 
     def accuracies(self, logits_real, logits_fake):
-        """Return what part of its images D is right about, float32, (2,) or (1,); see `scalars`."""
+        """Return a tuple: what part of its images D is right about, two scalars or one; see `scalars`."""
         if self.threshold is None:
-            return share(logits_real > logits_fake).reshape((1,))
-        return ops.stack((share(logits_real > self.threshold), share(logits_fake < self.threshold)))
+            return (share(logits_real > logits_fake),)
+        return share(logits_real > self.threshold), share(logits_fake < self.threshold)

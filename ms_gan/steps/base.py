@@ -43,7 +43,24 @@ class StepParts:
     ema_decay: float = 0.0
 
 
-class TrainingStep(nn.Cell):
+class CompiledOnce(nn.Cell):
+    """A Cell that MindSpore compiles for its first inputs, and again only for others of other shapes or types.
+
+    Before each call `nn.Cell` looks through all that it holds, whether it has to be compiled again: half a millisecond,
+    a twentieth of a small network's step. Here only its inputs and `set_train` can make it do so.
+    """
+
+    compiled_for: Any = None
+
+    def compile(self, *args: Any, **kwargs: Any) -> None:
+        """Compile it for inputs, unless it is."""
+        wanted = self.phase, _kinds(args)
+        if kwargs or wanted != self.compiled_for:
+            super().compile(*args, **kwargs)
+            self.compiled_for = wanted
+
+
+class TrainingStep(CompiledOnce):
     """A Cell whose `construct(batch, noise)` does one update of everything it trains. It is whole once it is built.
 
     Called again with the same batch and noise, on the same weights, a step does the same. A family subclasses it, and
@@ -153,7 +170,7 @@ class OwnState(nn.Cell):
         self.own = ParameterTuple(parameters)
 
 
-class Pretraining(nn.Cell):
+class Pretraining(CompiledOnce):
     """A step's `pretrain` as a Cell of its own."""
 
     def __init__(self, step: TrainingStep):
@@ -173,6 +190,12 @@ def ema_of(network: str) -> str:
 def on_device(arrays: tuple) -> Any:
     """Return a tuple of arrays, or of such tuples, as inputs of a graph, and not as constants of it; no float64."""
     return mutable(_tensors(arrays))
+
+
+def _kinds(inputs: Any) -> Any:
+    if isinstance(inputs, tuple):
+        return tuple(map(_kinds, inputs))
+    return inputs.shape, inputs.dtype
 
 
 def _tensors(arrays: Any) -> Any:

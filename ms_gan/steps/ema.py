@@ -8,7 +8,8 @@ import mindspore as ms
 import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
-from ms_gan.steps.base import TrainingStep
+from ms_gan.nets.averages import Averages
+from ms_gan.steps.base import CompiledOnce, TrainingStep
 
 WARM_UP = 10  # the first update keeps a tenth of what was there before
 
@@ -27,7 +28,7 @@ def warm_up_steps(decay: float) -> int:
     return max(0, round((WARM_UP - 1) / (1.0 - decay)) - WARM_UP)
 
 
-class StepWithEMA(nn.Cell):
+class StepWithEMA(CompiledOnce):
     """A step, after which the EMAs of its networks follow them: EMA ← EMA + rate · (now − EMA).
 
     The rate is that of `rate_of`: 1 − decay after a warm-up. EMAs are networks of the same form as those that they
@@ -50,18 +51,15 @@ class StepWithEMA(nn.Cell):
         self.least_rate = 1.0 - decay
         # float32 counts no further than 2^24; long before, the rate no longer depends on the count
         self.updates = Parameter(Tensor(np.float32(min(updates, 2**24))), name="average_updates", requires_grad=False)
-        self.now = ms.ParameterTuple([parameter for name in ema for parameter in networks[name].get_parameters()])
-        self.ema = ms.ParameterTuple([parameter for average in ema.values() for parameter in average.get_parameters()])
+        now = [parameter for name in ema for parameter in networks[name].get_parameters()]
+        self.ema = Averages([parameter for average in ema.values() for parameter in average.get_parameters()], now)
 
     def construct(self, batch, noise):
         """Do one update of the step, and one of the EMAs; return the step's scalars."""
         scalars = self.cell(batch, noise)
         updates = self.updates.value()
         rate = ops.maximum(self.least_rate, (WARM_UP - 1.0) / (WARM_UP + updates))
-        for average, now in zip(self.ema, self.now):
-            updated = average + rate * (ops.depend(now.value(), scalars) - average)
-            scalars = ops.depend(scalars, ops.assign(average, updated))
-        return ops.depend(scalars, ops.assign(self.updates, updates + 1.0))
+        return ops.depend(self.ema(rate, scalars), ops.assign(self.updates, updates + 1.0))
 
 
 def begin_ema(network: nn.Cell, average: nn.Cell) -> None:

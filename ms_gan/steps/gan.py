@@ -67,12 +67,12 @@ class GANStep(TrainingStep):
         turns, (_, masks) = noise
         inputs, fake, real, reported, accuracies = self.train_discriminator(batch, turns)
         fake, real = ops.depend(fake, reported), ops.depend(real, reported)  # G meets the updated D
-        return ops.concat((reported, self.update_generator(inputs, fake, real, masks), accuracies))
+        return ops.stack((*reported, *self.update_generator(inputs, fake, real, masks), *accuracies))
 
     def pretrain(self, batch, noise):
         """Do the updates of D alone: it gets a lead over the untrained G."""
         *_, reported, accuracies = self.train_discriminator(batch, noise[0])
-        return ops.concat((reported, accuracies))
+        return ops.stack((*reported, *accuracies))
 
     def train_discriminator(self, batch, turns):
         """Do the updates of D. Return the last one's inputs of G, its fake and real images, losses and accuracies."""

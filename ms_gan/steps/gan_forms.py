@@ -38,7 +38,7 @@ class TwoForwards(GANStep):
             inputs = new[:]  # a tuple made in the graph: see OneForward
         fake = ops.depend(ops.stop_gradient(self.generator(*inputs)), reported)  # G meets the updated D
         values = self.update_generator(inputs, fake, ops.depend(real, reported), masks)
-        return ops.concat((reported, values, accuracies))
+        return ops.stack((*reported, *values, *accuracies))
 
 
 class SeparateUpdates(GANStep):
@@ -55,7 +55,10 @@ class SeparateUpdates(GANStep):
         (_, logits_fake, of_fake), gradients = self.gradient_discriminator(
             fake, 0, labels, targets[count:], rows(count, 2 * count, masks), ()
         )
-        reported = ops.depend(0.5 * (of_real + of_fake), self.optimizer_discriminator(gradients))
+        means: tuple = ()
+        for value_real, value_fake in zip(of_real, of_fake):
+            means += (0.5 * (value_real + value_fake),)
+        reported = ops.depend(means, self.optimizer_discriminator(gradients))
         return reported, self.adversary.accuracies(logits_real, logits_fake)
 
 

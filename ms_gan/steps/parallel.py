@@ -5,8 +5,10 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import nn, ops
 
+from ms_gan.steps.base import CompiledOnce
 
-class DataParallel(nn.Cell):
+
+class DataParallel(CompiledOnce):
     """A step whose scalars and BatchNorm statistics are averaged over the devices after each update.
 
     Weights and optimizers are equal on all devices, since they get the same gradients. The moving statistics come from

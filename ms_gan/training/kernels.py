@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from mindspore import nn
 
@@ -13,6 +13,13 @@ from ms_gan.runtime import Device
 
 RECORD = "kernels"  # among the versions of a start
 RECORD_BEFORE = "convolutions"  # while these alone had kernels of their own
+
+
+def as_chosen(cell: nn.Cell, chosen: Mapping[str, str]) -> nn.Cell:
+    """Return a Cell around a step, such as that of its moving averages, computed as `choose_kernels` chose."""
+    if not chosen.get(RECORD, MINDSPORE).startswith(MINDSPORE):
+        use_own(cell)
+    return cell
 
 
 def choose_kernels(step: nn.Cell, device: Device, starts: Sequence[Start]) -> dict[str, str]:

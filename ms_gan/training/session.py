@@ -24,7 +24,7 @@ from ms_gan.runs.state import State
 from ms_gan.sampling import Inputs, draw_images
 from ms_gan.steps.ema import begin_ema, with_ema
 from ms_gan.training import notes
-from ms_gan.training.kernels import choose_kernels
+from ms_gan.training.kernels import as_chosen, choose_kernels
 from ms_gan.training.loop import Loop, Observer, across_devices, require_same
 from ms_gan.training.observers import PretrainingProgress, Record, observers_of
 from ms_gan.training.progress import Progress
@@ -254,7 +254,7 @@ class Session:
                     return None
             for observer in observers:
                 observer.at_start()
-        cell = with_ema(across_devices(self.step, self.device), self.step, first)
+        cell = as_chosen(with_ema(across_devices(self.step, self.device), self.step, first), self.kernels)
         return loop.run(cell, "step", first, self.settings.steps, observers)
 
     def _take_weights(self, place: str) -> list[str]:
