@@ -11,14 +11,24 @@ import cv2
 import mindspore as ms
 import numpy as np
 import pytest
+from helpers import tagged
 
 from ms_gan import data
 from ms_gan.data.description import ImageData
 from ms_gan.data.synthetic.digits import CLASSES, draw_digits
 from ms_gan.errors import UserError
 from ms_gan.evaluation import judge_training, metrics
-from ms_gan.evaluation.judge import TRUSTED, build_network, load_judge, save_judge, why_no_judge
-from ms_gan.evaluation.judge_training import SHIPPED, accuracy, judge_for, train_judge
+from ms_gan.evaluation.judge import (
+    TAG_NETWORKS,
+    TRUSTED,
+    TRUSTED_OF_TAGS,
+    build_network,
+    load_judge,
+    outputs,
+    save_judge,
+    why_no_judge,
+)
+from ms_gan.evaluation.judge_training import SHIPPED, QuarterTurns, accuracy, judge_for, tag_precisions, train_judge
 from ms_gan.evaluation.metrics import frechet_distance, moments
 from ms_gan.files import verify_checksums, write_checksums
 from ms_gan.randomness import random_stream
@@ -101,13 +111,13 @@ def test_the_same_seed_gives_the_same_bytes_whatever_was_trained_before(train, t
 def test_data_without_a_class_an_image_get_no_judge_and_a_sentence_why(train, test, tmp_path):
     for wrong, named in (
         (replace(train, labels=None, classes=()), "no labels"),
-        (train.with_tags(2), "several tags"),
+        (tagged.data("train", 50).only(np.zeros(9, int)), "on all of its images or on none"),
         (replace(train, labels=0 * train.labels, classes=("0",)), "single class"),
     ):
         assert named in why_no_judge(wrong)
         with pytest.raises(UserError, match=named):
             train_judge(wrong, test, 1, "a test", quiet)
-    assert why_no_judge(train) is None
+    assert why_no_judge(train) is None and why_no_judge(train.with_tags(2)) is None
 
 
 def test_test_images_without_labels_get_no_judge(train, test):
@@ -115,8 +125,13 @@ def test_test_images_without_labels_get_no_judge(train, test):
     flat = replace(test, labels=None, why_unlabelled="test/ has no class's folder")
     with pytest.raises(UserError, match="its test images have no usable labels.* .test/ has no class's folder."):
         train_judge(train, flat, 1, "a test", quiet)
-    with pytest.raises(ValueError):
-        accuracy(build_network("classes", (1, 28, 28), 10, 1), flat)
+    network = build_network("classes", (1, 28, 28), 10, 1)
+    for unfit in (flat, test.with_tags(2)):
+        with pytest.raises(ValueError, match="one class each"):
+            accuracy(network, unfit)
+    for unfit in (flat, test):
+        with pytest.raises(ValueError, match="images with tags"):
+            tag_precisions(network, unfit)
 
 
 def test_a_judge_fits_its_own_data_and_copies_that_were_rounded_otherwise(judge, train, test):
@@ -208,6 +223,127 @@ def test_colour_images_of_another_size_have_judges_too(shortest, tmp_path):
     some = ImageData("folder", "train", "noise", images, labels, ("a", "b", "c"))
     judge = save_judge(train_judge(some, some, 1, "a test", quiet), tmp_path / "judge")
     assert load_judge(judge.home).features(some.images).shape == (40, 84)
+
+
+@pytest.fixture(scope="module")
+def tags():
+    """Both splits of images with tags."""
+    return tagged.data("train", 600), tagged.data("test", 200)
+
+
+@pytest.fixture(scope="module")
+def said():
+    """What the training of `judge_of_tags` said."""
+    return []
+
+
+@pytest.fixture(scope="module")
+def judge_of_tags(tags, said, tmp_path_factory):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge_training, "LEAST_STEPS", 1)
+        patch.setattr(judge_training, "EPOCHS", 2)
+        trained = train_judge(*tags, 1, "a test", said.append)
+        return save_judge(trained, tmp_path_factory.mktemp("judges") / "tagged")
+
+
+def test_a_judge_of_tags_reads_each_tag_as_its_record_says(tags, judge_of_tags, said):
+    train, test = tags
+    loaded = load_judge(judge_of_tags.home)
+    assert loaded.features(test.images).shape == (200, 84)
+    logits = loaded.logits(test.images)
+    np.testing.assert_array_equal(logits, judge_of_tags.logits(np.float32(test.images) / 255))
+    of_each = metrics.average_precisions(logits, metrics.tag_indicators(test.labels, 4))
+    assert loaded.of_each_tag == judge_of_tags.of_each_tag == tuple(of_each)
+    assert loaded.accuracy.classes == np.mean(of_each) > 0.9 and loaded.accuracy.features > 0.9
+    assert loaded.fits(train, test) and not loaded.fits(train, replace(test, images=255 - test.images))
+    assert "mean average precision" in loaded.quality and f"upright {of_each[3]:.2f}" in said[-1]
+
+    about = json.loads((loaded.home / "judge.json").read_text())
+    assert about["networks"] == TAG_NETWORKS and "accuracy_test" not in about
+    assert about["average_precision_test"]["of_each_tag"] == dict(zip(tagged.TAGS, of_each))
+    assert about["average_precision_test"]["classes"] == np.mean(of_each)
+    assert about["training"]["epochs"] == 8 and about["training"]["quarter_turns"] is False
+    assert "kernels" in about["training"]["versions"]
+
+
+def test_splits_of_other_tags_get_no_judge(tags):
+    train, test = tags
+    for other in (replace(test, classes=tuple("abcd")), replace(test, labels=test.labels[:, 0] % 2, max_tags=0)):
+        with pytest.raises(UserError, match="its test images have other classes or tags"):
+            train_judge(train, other, 1, "a test", pytest.fail)
+
+
+def test_a_tag_that_no_test_image_has_does_not_count(tags, judge_of_tags, tmp_path):
+    train, test = tags
+    without = test.only(np.flatnonzero((test.labels != 1).all(1)))
+    shares = tag_precisions(judge_of_tags.networks["classes"], without)
+    assert np.isnan(shares[0]) and not np.isnan(shares[1:]).any()
+    lacking = replace(judge_of_tags, of_each_tag=(float("nan"), 0.5, 0.5, 1.0))
+    record = save_judge(lacking, tmp_path / "lacking").home
+    assert "NaN" not in (record / "judge.json").read_text()
+    assert np.isnan(load_judge(record).of_each_tag[0]) and load_judge(record).of_each_tag[1:] == (0.5, 0.5, 1.0)
+
+
+def test_a_judge_that_reads_little_says_so(judge, judge_of_tags):
+    for some, least in ((judge, TRUSTED), (judge_of_tags, TRUSTED_OF_TAGS)):
+        good, bad = (replace(some.accuracy, features=1.0, classes=share) for share in (least, least - 0.01))
+        assert replace(some, accuracy=good).weakness is None
+        assert "mean little elsewhere" in replace(some, accuracy=bad).weakness
+    assert "98.0% of the test split correctly" in replace(judge, accuracy=replace(good, classes=0.98)).weakness
+    assert "precision of only 0.890" in replace(judge_of_tags, accuracy=bad).weakness
+
+
+def test_spoilt_images_of_tags_score_worse(tags, judge_of_tags):
+    train, test = tags
+    has = metrics.tag_indicators(test.labels, 4)
+    of_test = moments(judge_of_tags.features(test.images))
+
+    def scores(images):
+        precision = np.mean(metrics.average_precisions(judge_of_tags.logits(images), has))
+        return precision, frechet_distance(moments(judge_of_tags.features(images)), of_test)
+
+    whole, _ = scores(test.images)
+    real = frechet_distance(moments(judge_of_tags.features(train.images[:200])), of_test)
+    smooth = np.stack([cv2.blur(image.transpose(1, 2, 0), (5, 5)).transpose(2, 0, 1) for image in test.images])
+    precision, distance = scores(smooth)
+    assert precision < whole - 0.2 and distance > 2 * real
+    precision, _ = scores(test.images[::-1])  # as good, but of other tags
+    assert precision < whole - 0.2
+
+
+def test_quarter_turns_are_exact_and_keep_labels():
+    images = np.random.default_rng(1).integers(0, 256, (3, 3, 8, 8), dtype=np.uint8)
+    turns = QuarterTurns(images, np.arange(12, dtype=np.int32).reshape(3, 4))
+    assert turns.count == 24
+    pixels, labels = turns.inputs(np.arange(24, dtype=np.int32))
+    np.testing.assert_array_equal(labels[:, 0], np.repeat([0, 4, 8], 8))
+    for image, found in zip(images, pixels.reshape(3, 8, 3, 8, 8)):
+        every = {np.rot90(one, turn, (1, 2)).tobytes() for one in (image, image[..., ::-1]) for turn in range(4)}
+        assert {one.tobytes() for one in found} == every and len(every) == 8
+
+
+def test_only_what_looks_the_same_from_all_sides_is_turned_and_a_cache_tells_judges_apart(
+    tags, shortest, tmp_path, monkeypatch
+):
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path))
+    train, test = (some.only(np.arange(100)) for some in tags)
+    folders = []
+    for name in ("tagged", "pizza"):
+        judge = judge_for(replace(train, name=name), replace(test, name=name), quiet)
+        assert judge.training["quarter_turns"] == (name == "pizza")
+        folders.append(judge.home.name.split("-")[1])
+    assert folders[0] != folders[1]
+    monkeypatch.setattr(judge_training, "train_network", pytest.fail)
+    assert judge_for(train, test, quiet).home.name.endswith(folders[0])
+
+
+def test_larger_images_are_read_with_a_stride_and_so_no_slower():
+    small, large = (build_network("classes", (3, size, size), 4, 1, tagged=True) for size in (32, 64))
+    count, larger = (sum(weight.size for weight in network.trainable_params()) for network in (small, large))
+    assert larger - count == 32 * 3 * (5 * 5 - 3 * 3), "only the first kernel is larger"
+    images = np.random.default_rng(1).integers(0, 256, (5, 3, 64, 64), dtype=np.uint8)
+    features, logits = outputs(large, images)
+    assert features.shape == (5, 256) and logits.shape == (5, 4)
 
 
 def blurred(images):

@@ -238,3 +238,84 @@ def test_modes_are_counted_and_their_evenness_is_a_divergence():
         metrics.mode_coverage(np.random.default_rng(seed).integers(0, 1000, 26_000), 1000)["kl"] for seed in range(20)
     ]
     assert np.mean(perfect) == pytest.approx(999 / 52_000, rel=0.03)
+
+
+def by_definition(scores, has):
+    """Average precision, threshold by threshold."""
+    area, recall = 0.0, 0.0
+    for threshold in sorted(set(scores), reverse=True):
+        taken = scores >= threshold
+        found = (taken & has).sum()
+        area += (found / has.sum() - recall) * found / taken.sum()
+        recall = found / has.sum()
+    return area
+
+
+@pytest.mark.parametrize("levels", [3, 20, 10**6], ids=["many equal", "some equal", "all different"])
+def test_average_precision_is_that_of_its_definition(levels):
+    stream = np.random.default_rng(levels)
+    for count in (1, 2, 7, 200):
+        scores, has = stream.integers(0, levels, count).astype(np.float32), stream.random(count) < 0.3
+        has[stream.integers(count)] = True
+        assert metrics.average_precision(scores, has) == pytest.approx(by_definition(scores, has), abs=1e-12)
+
+
+def test_average_precision_of_known_orders():
+    has = np.array([False, False, True, True])
+    assert metrics.average_precision(np.array([0.1, 0.4, 0.35, 0.8]), has) == pytest.approx(5 / 6)  # scikit-learn's too
+    assert metrics.average_precision(np.arange(4.0), has) == 1
+    assert metrics.average_precision(-np.arange(4.0), has) == pytest.approx((1 / 3 + 2 / 4) / 2)
+    assert metrics.average_precision(np.zeros(4), has) == 0.5, (
+        "equal scores come in together, in whatever order they are"
+    )
+    assert np.isnan(metrics.average_precision(np.zeros(4), np.zeros(4, bool)))
+    both = metrics.average_precisions(np.stack([np.arange(4.0), np.zeros(4)], 1), np.stack([has, has], 1))
+    assert both.tolist() == [1, 0.5]
+
+
+def test_random_scores_have_the_average_precision_of_chance():
+    stream = np.random.default_rng(1)
+    found = [metrics.average_precision(stream.random(2000), stream.random(2000) < 0.2) for _ in range(30)]
+    assert np.mean(found) == pytest.approx(0.2, abs=0.01)
+
+
+def test_tags_are_told_from_their_numbers():
+    labels = np.array([[1, 3, 0], [0, 0, 0], [2, 0, 0]], np.int32)
+    has = metrics.tag_indicators(labels, 4)
+    assert has.tolist() == [[True, False, True, False], [False] * 4, [False, True, False, False]]
+
+
+def test_single_tags_are_read_where_they_are_alone():
+    has = metrics.tag_indicators(np.array([[1, 0], [1, 0], [1, 2], [2, 0], [0, 0]]), 3)
+    read = np.array([[1, 1, 0], [0, 0, 0], [0, 0, 0], [0, 1, 0], [1, 1, 1]], bool)
+    shares = metrics.single_tag_shares(read, has)
+    assert shares[:2].tolist() == [0.5, 1.0] and np.isnan(shares[2])
+
+
+def test_sharpness_is_the_variance_of_the_laplacian():
+    stream = np.random.default_rng(1)
+    grey = stream.integers(0, 256, (2, 1, 9, 7), dtype=np.uint8)
+    expected = []
+    for image in grey[:, 0] / 255:
+        laplacian = np.zeros((9, 7))
+        for y in range(9):
+            for x in range(7):
+                for down, right in ((-1, 0), (1, 0), (0, -1), (0, 1)):
+                    laplacian[y, x] += image[min(max(y + down, 0), 8), min(max(x + right, 0), 6)] - image[y, x]
+        expected.append(np.mean((laplacian - laplacian.mean()) ** 2))
+    assert metrics.sharpness(grey) == pytest.approx(np.mean(expected), rel=1e-5)
+    assert metrics.sharpness(np.float32(grey) / 255) == pytest.approx(np.mean(expected), rel=1e-5)
+    assert metrics.sharpness(np.repeat(grey, 3, 1)) == pytest.approx(np.mean(expected), rel=1e-5)
+    green = np.concatenate([0 * grey, grey, 0 * grey], 1)
+    assert metrics.sharpness(green) == pytest.approx(0.587**2 * np.mean(expected), rel=1e-5)
+    assert metrics.sharpness(np.full((3, 1, 5, 5), 200, np.uint8)) == 0
+
+
+def test_sharpness_falls_with_blur_and_does_not_move_with_the_number_of_images(monkeypatch):
+    images = np.random.default_rng(1).integers(0, 256, (50, 1, 12, 12), dtype=np.uint8)
+    blurred = (np.float32(images) + np.roll(images, 1, 3) + np.roll(images, 1, 2)) / 3 / 255
+    whole = metrics.sharpness(images)
+    assert metrics.sharpness(blurred) < 0.5 * whole
+    assert metrics.sharpness(np.tile(images, (3, 1, 1, 1))) == pytest.approx(whole)
+    monkeypatch.setattr(metrics, "BLOCK", 7)
+    assert metrics.sharpness(images) == pytest.approx(whole, rel=1e-6)

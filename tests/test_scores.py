@@ -8,7 +8,8 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from helpers import commands, idx_files
+from helpers import commands, idx_files, tagged
+from helpers.bundles import AUTOENCODER
 from helpers.commands import here, refused_here
 from helpers.networks import ACGAN, options
 from PIL import Image
@@ -16,7 +17,7 @@ from PIL import Image
 from ms_gan.data.description import ImageData
 from ms_gan.data.synthetic.digits import CLASSES, draw_digits
 from ms_gan.errors import UserError
-from ms_gan.evaluation import metrics, protocol, score_picture, scores
+from ms_gan.evaluation import judge_training, metrics, protocol, score_picture, scores
 from ms_gan.evaluation.judge import load_judge, save_judge
 from ms_gan.evaluation.judge_training import train_judge
 from ms_gan.evaluation.protocol import Real, Subject
@@ -75,6 +76,7 @@ def test_names_say_the_protocol_and_perfect_samples_stand_beside(train, test, ju
     )
     assert list(found.generated) == [
         *("fd_200_test", "fd_200_test_ratio", *of_features, "class_accuracy_20_per_class"),
+        "sharpness_200_test_ratio",
         *(f"memorisation_200_{name}" for name in ("median", "percentile_1", "share_below_1")),
         *("parzen_200_test", "parzen_200_test_error", "parzen_200_test_sigma"),
         *(f"discriminator_{name}" for name in of_d.split()),
@@ -142,12 +144,105 @@ def test_every_class_is_asked_for_equally_often_in_class_accuracy_and_as_in_the_
     assert np.bincount(labels[balanced]).tolist() == [20] * 10
 
 
-def test_a_generator_of_tags_is_scored_without_classes(train, test):
-    tags = [some.with_tags(2) for some in (train, test)]
-    found = scored(*tags, draw=lambda inputs: np.float32(test.images[: len(inputs[1])]) / 255)
-    assert "parzen_200_test" in found.generated and "tags" in found.left_out["class_accuracy"]
-    with pytest.raises(UserError, match="tags"):
+@pytest.fixture(scope="module")
+def tags():
+    """Both splits of images with tags."""
+    return tagged.data("train", 600), tagged.data("test", 200)
+
+
+@pytest.fixture(scope="module")
+def judge_of_tags(tags):
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(judge_training, "EPOCHS", 2)
+        return train_judge(*tags, 1, "a test", quiet)
+
+
+def obedient(inputs):
+    """A generator that draws the tags that it is asked for."""
+    return np.float32(tagged.draw(inputs[1], 3)) / 255
+
+
+def test_a_generator_of_tags_is_scored_by_whether_they_can_be_read(tags, judge_of_tags):
+    train, test = tags
+    found = scored(train, test, judge_of_tags, obedient)
+    generated, real = found.generated, found.real
+    assert list(generated)[6:10] == [
+        "average_precision_200_test",
+        "single_tags_recognised_50",
+        "single_tags_share_50",
+        "sharpness_200_test_ratio",
+    ]
+    assert set(generated) == {*real, "single_tags_recognised_50"}, "few real images have a single tag"
+    assert generated["average_precision_200_test"] > 0.9 and generated["single_tags_recognised_50"] == 4
+    assert real["average_precision_200_test"] == pytest.approx(judge_of_tags.accuracy.classes)
+    assert generated["fd_200_test_ratio"] < 2 and generated["sharpness_200_test_ratio"] == pytest.approx(1, abs=0.1)
+    of_each = found.protocol["of_each_tag"]
+    for name, score in (
+        ("average_precision", "average_precision_200_test"),
+        ("single_tags_share", "single_tags_share_50"),
+    ):
+        for kind, scores_ in (("generated", generated), ("real", real)):
+            assert list(of_each[name][kind]) == list(tagged.TAGS)
+            assert np.mean(list(of_each[name][kind].values())) == pytest.approx(scores_[score])
+    alone = (test.labels > 0).sum(1) == 1
+    assert found.protocol["real_images_with_one_tag"] == alone.sum()
+    has = metrics.tag_indicators(test.labels, 4)
+    assert found.shares["real"] == pytest.approx(has.mean(0), abs=0.05)
+    assert set(found.left_out) == {"discriminator"}
+    with pytest.raises(UserError, match="not tags"):
         scored(*tags, cas=True)
+
+
+def test_a_generator_that_does_not_draw_a_tag_is_found_out(tags, judge_of_tags):
+    def without_one(inputs):
+        return obedient((inputs[0], np.sort(np.where(inputs[1] == 3, 0, inputs[1]))))
+
+    found = scored(*tags, judge_of_tags, without_one)
+    assert found.generated["single_tags_recognised_50"] == 3
+    of_each = found.protocol["of_each_tag"]
+    assert of_each["single_tags_share"]["generated"]["lying"] < 0.2
+    assert of_each["average_precision"]["generated"]["lying"] < 0.6
+    assert min(of_each["average_precision"]["generated"][tag] for tag in ("checked", "flat", "upright")) > 0.8
+
+
+def test_a_blurred_generator_of_tags_scores_worse(tags, judge_of_tags):
+    def blurred(inputs):
+        images = obedient(inputs)
+        return sum(np.roll(images, (down, right), (2, 3)) for down in range(-2, 3) for right in range(-2, 3)) / 25
+
+    sharp, smooth = (scored(*tags, judge_of_tags, draw).generated for draw in (obedient, blurred))
+    for name in ("average_precision_200_test", "single_tags_share_50", "sharpness_200_test_ratio"):
+        assert smooth[name] < sharp[name] - 0.1, name
+    assert smooth["fd_200_test_ratio"] > 2 * sharp["fd_200_test_ratio"]
+
+
+def test_without_a_judge_or_without_asking_for_tags_their_scores_are_left_out(tags, judge_of_tags):
+    found = scored(*tags, draw=obedient)
+    assert found.left_out["fd, precision, recall, density, coverage, average_precision, single_tags"] == "no labels"
+    assert "sharpness_200_test_ratio" in found.generated and "parzen_200_test" in found.generated
+    found = scored(*tags, judge_of_tags, lambda inputs: obedient((0, tags[1].labels)), conditional=False)
+    assert found.left_out["average_precision, single_tags"] == "the generator takes no tags"
+    assert "fd_200_test" in found.generated and found.shares["generated"] == pytest.approx(
+        found.shares["real"], abs=0.1
+    )
+    assert not any("average" in name or "single" in name for name in found.generated)
+
+
+def test_images_without_edges_have_no_ratio_of_sharpness(train, test):
+    flat = [replace(some, images=0 * some.images) for some in (train, test)]
+    found = scored(*flat, draw=perfect(test))
+    assert "sharpness_200_test_ratio" not in found.generated
+    assert "undefined" in found.left_out["sharpness_200_test_ratio"]
+
+
+def test_a_quick_look_at_a_generator_of_tags(tags, judge_of_tags):
+    train, test = tags
+    quick = QuickScorer(judge_of_tags, test.images, train.images[:200])
+    good = quick(obedient((0, test.labels)), test.labels)
+    assert set(good) == {"fd_ratio", "average_precision"} and good["average_precision"] > 0.9
+    bad = quick(obedient((0, test.labels[::-1])), test.labels)
+    assert bad["average_precision"] < good["average_precision"] - 0.2
+    assert set(quick(obedient((0, test.labels)))) == {"fd_ratio"}
 
 
 def test_cas_and_nearest_neighbour_on_request(train, test, judge):
@@ -382,13 +477,39 @@ def test_a_judge_from_the_command_line(place, tmp_path, capsys):
     folder = tmp_path / "judge"
     command = ("judge", "--data-path", place / "data", "--output-dir", folder, "--seed", 4)
     here(*command)
-    assert "scores by it say little" in capsys.readouterr().out
+    assert "mean little elsewhere" in capsys.readouterr().out
     training = load_judge(folder).training
     assert training["seeds"] == {"features": 4, "classes": 5}
     assert training["command"] == ("python -m ms_gan judge --dataset mnist --data-path DIR --seed 4 --output-dir DIR")
     assert "holds" in refused_here(capsys, *command)
     unlabelled = ("--dataset", "folder", "--data-path", place / "unlabelled")
     assert "no labels" in refused_here(capsys, "judge", *unlabelled, "--output-dir", tmp_path / "none")
+
+
+def test_a_model_of_tags_is_scored_on_the_way_and_after(tags, tmp_path, capsys):
+    """And by a judge from the command line."""
+    for some in tags:
+        tagged.write(tmp_path / "data" / some.split, some)
+    sizes = ("data.size=12", "data.channels=3", "data.classes=4", "data.max_tags=3", "data.rotate_and_mirror=False")
+    small = options([*AUTOENCODER, *sizes, "schedule.steps_per_epoch=3", "scores.every_epochs=1", "scores.images=100"])
+    where = ("--dataset", "folder", "--data-path", tmp_path / "data")
+    here("train", "--recipe", "cvae_late", *where, *small, "--epochs", 1, "--output-dir", tmp_path)
+    run = tmp_path / "cvae_late" / "1"
+    header, row = (run / "history.csv").read_text().splitlines()
+    assert header.endswith("fd_100_train_ratio,average_precision") and 0 <= float(row.split(",")[-1]) <= 1
+    record = record_of(run, tmp_path / "out", "--metrics")
+    assert {"average_precision_200_test", "single_tags_recognised_50"} <= set(record["generated"])
+    assert list(record["protocol"]["of_each_tag"]["average_precision"]["real"]) == list(tagged.TAGS)
+    assert len(record["class_shares"]["generated"]) == 4
+
+    capsys.readouterr()
+    form = ("--size", 12, "--channels", 3, "--max-tags", 3)
+    here("judge", *where, *form, "--output-dir", tmp_path / "judge")
+    assert "mean average precision" in capsys.readouterr().out
+    command = load_judge(tmp_path / "judge").training["command"]
+    assert "--size 12 --channels 3 --max-tags 3 --seed 1" in command
+    other = record_of(run, tmp_path / "other", "--judge", tmp_path / "judge")
+    assert other["judge"]["folder"] == str(tmp_path / "judge")
 
 
 @pytest.mark.parametrize("count", [20, 111, 112, 113, 1000])

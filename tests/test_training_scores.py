@@ -6,6 +6,7 @@ import json
 import shutil
 
 import pytest
+from helpers import tagged
 from helpers.commands import SMALL, here, write_mnist
 from helpers.networks import ACGAN, options
 
@@ -131,3 +132,15 @@ def test_scores_keep_a_distance_of_steps(folder, monkeypatch):
     recipe = recipes.override(recipes.load("mlp"), ["scores.every_epochs=3", "scores.images=100"])
     for steps_per_epoch, expected in ((10, 120), (400, 1200)):
         assert ValidationScorer(recipe, images, None, 1, steps_per_epoch).every == expected
+
+
+def test_tags_have_a_column_if_they_are_asked_for_and_can_be_told_apart():
+    images, scored = tagged.data("train", 300), ["scores.every_epochs=1", "scores.images=100"]
+    for settings, expected in (
+        (["data.classes=4", "data.max_tags=3"], ("fd_100_train_ratio", "average_precision")),
+        (["data.classes=0", "data.max_tags=0"], ("fd_100_train_ratio",)),
+    ):
+        recipe = recipes.override(recipes.load("cvae_late"), [*settings, *scored])
+        assert ValidationScorer(recipe, images, None, 1, 10).columns == expected
+        alike = ValidationScorer(recipe, images.only([0] * 300), None, 1, 10)
+        assert alike.columns == () and "on all of its images or on none" in alike.why_none

@@ -20,6 +20,7 @@ GROUP = 16  # columns whose least number is found at once
 NEIGHBOURS = 5
 NOTHING = 1e-5  # of the features' variance: distances below are rounding, of features in float32
 NO_RATIO = "all real images are alike (the Fréchet distance between them is 0), so the ratio is undefined"
+LUMINANCE = np.array((0.299, 0.587, 0.114), np.float32)  # of red, green and blue
 SIGMAS = tuple(np.logspace(-1, 0, 10))
 
 
@@ -124,6 +125,62 @@ def class_accuracy(read: np.ndarray, wanted: np.ndarray, classes: int) -> float:
 def class_shares(read: np.ndarray, classes: int) -> tuple[float, ...]:
     """Return the share of images that a judge reads as each class; `read`: int, (N,)."""
     return tuple(float(share) for share in np.bincount(read, minlength=classes) / len(read))
+
+
+def tag_indicators(labels: np.ndarray, tags: int) -> np.ndarray:
+    """Return which of so many tags each image has, bool (N, tags), of labels as ImageData has them: (N, max_tags)."""
+    has = np.zeros((len(labels), tags + 1), bool)
+    np.put_along_axis(has, labels.astype(np.int64), True, 1)
+    return has[:, 1:]
+
+
+def average_precision(scores: np.ndarray, has: np.ndarray) -> float:
+    """Return how well scores, (N,), put the images that have a tag, `has`, bool (N,), before all others.
+
+    Σ (Rₖ − Rₖ₋₁) Pₖ over the different scores, the highest first, where Rₖ is the share of the images with the tag that
+    score at least the k-th, and Pₖ the share of images with the tag among those that do (Manning et al. 2008, section
+    8.4, there without ties; equal scores come in together). 1 if all images with the tag are before the others; for
+    random scores about the share of images with the tag. NaN if no image has it.
+    """
+    if not has.any():
+        return float("nan")
+    order = np.argsort(-scores, kind="stable")
+    last_of_equals = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
+    found = np.cumsum(has[order])[last_of_equals]
+    return float(np.sum(np.diff(found, prepend=0) / found[-1] * found / (last_of_equals + 1)))
+
+
+def average_precisions(scores: np.ndarray, has: np.ndarray) -> np.ndarray:
+    """Return the average precision of each tag, float64 (tags,), NaN where no image has it; both (N, tags)."""
+    return np.array([average_precision(of_tag, has_it) for of_tag, has_it in zip(scores.T, has.T)])
+
+
+def single_tag_shares(read: np.ndarray, has: np.ndarray) -> np.ndarray:
+    """Return, of the images that have one tag alone, the share in which it is read: float64 (tags,), NaN without any.
+
+    `read`, `has`: bool (N, tags). Other tags that are read in them do not count.
+    """
+    alone = has & (has.sum(1) == 1)[:, None]
+    with np.errstate(invalid="ignore"):
+        return (read & alone).sum(0) / alone.sum(0)
+
+
+def sharpness(images: np.ndarray) -> float:
+    """Return the mean over images, N×C×H×W, of the variance of the Laplacian of an image's luminance.
+
+    A measure of focus (Pech-Pacheco et al. 2000): blur lowers it, noise raises it. The Laplacian is the sum of a
+    pixel's four neighbours minus four times itself, borders repeated. Pixels in [0, 1]; three channels are RGB, of
+    which the luminance is .299 R + .587 G + .114 B (ITU-R BT.601). Unbiased in N.
+    """
+    variances = []
+    for start in range(0, len(images), BLOCK):
+        some = images[start : start + BLOCK]
+        pixels = np.float32(some) / 255 if some.dtype == np.uint8 else np.float32(some)
+        grey = np.tensordot(pixels, LUMINANCE, (1, 0)) if some.shape[1] == 3 else pixels.mean(1)
+        grey = np.pad(grey, ((0, 0), (1, 1), (1, 1)), "edge")
+        neighbours = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
+        variances.append((neighbours - 4 * grey[:, 1:-1, 1:-1]).var((1, 2), dtype=np.float64))
+    return float(np.concatenate(variances).mean())
 
 
 def mode_coverage(read: np.ndarray, modes: int) -> dict[str, float]:

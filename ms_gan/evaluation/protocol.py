@@ -32,6 +32,7 @@ FEWEST = 100
 OF_TRAINING = 6  # the last sixth of the training split is for the Parzen window's width: 50,000 to 60,000 of MNIST
 OF_THOSE_COMPARED_WITH = 4  # at most a quarter of the training images is taken as reference
 FOR_WIDTH = 1000  # images that choose the Parzen window's width, at most
+OF_EACH_TAG = 50  # images that are drawn with each tag alone
 DRAWS = 5  # of real images, at most, for the Fréchet distance of real to real: a single draw varies too much
 
 
@@ -148,6 +149,13 @@ def labels_to_ask_for(reference: ImageData, seed: int) -> tuple[np.ndarray, np.n
     missing = [np.full(max(0, of_each - int((labels == number).sum())), number, np.int32) for number in numbers]
     labels = np.concatenate((labels, *missing))
     return labels, np.concatenate([np.flatnonzero(labels == number)[:of_each] for number in numbers])
+
+
+def single_tags(tags: int, max_tags: int) -> np.ndarray:
+    """Return labels that ask for each tag alone, int32 (tags · OF_EACH_TAG, max_tags): OF_EACH_TAG of each."""
+    labels = np.zeros((tags * OF_EACH_TAG, max_tags), np.int32)
+    labels[:, 0] = 1 + np.repeat(np.arange(tags), OF_EACH_TAG)
+    return labels
 
 
 def labels_of(data: ImageData) -> np.ndarray:

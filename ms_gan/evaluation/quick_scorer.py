@@ -5,7 +5,14 @@ from __future__ import annotations
 import numpy as np
 
 from ms_gan.evaluation.judge import Judge
-from ms_gan.evaluation.metrics import class_accuracy, distance_ratio, frechet_distance, moments
+from ms_gan.evaluation.metrics import (
+    average_precisions,
+    class_accuracy,
+    distance_ratio,
+    frechet_distance,
+    moments,
+    tag_indicators,
+)
 
 
 class QuickScorer:
@@ -26,13 +33,17 @@ class QuickScorer:
         self.has_ratio = distance_ratio(0.0, self.real, self.reference) is not None
 
     def __call__(self, images: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float | None]:
-        """Return `fd_ratio`, and, with the labels that were asked for, int (N,), `class_accuracy`.
+        """Return `fd_ratio`, and, with the labels that were asked for, `class_accuracy`; with tags `average_precision`.
 
+        `labels`: int, (N,) or (N, max_tags). The average precision is the mean over the tags that were asked for.
         `images`: as many as the reference images, float32 in [0, 1]. The ratio is None if it is undefined
         (`metrics.NO_RATIO`).
         """
         distance = frechet_distance(moments(self.judge.features(images)), self.reference)
         scores = {"fd_ratio": distance_ratio(distance, self.real, self.reference)}
-        if labels is not None:
+        if labels is not None and labels.ndim == 2:
+            has = tag_indicators(labels, len(self.judge.classes))
+            scores["average_precision"] = float(np.nanmean(average_precisions(self.judge.logits(images), has)))
+        elif labels is not None:
             scores["class_accuracy"] = class_accuracy(self.judge.read(images), labels, len(self.judge.classes))
         return scores

@@ -47,7 +47,7 @@ def picture(path: Path, scores: Scores, classes: Sequence[str], title: str, capt
 def _classes(axes: Axes, shares: Mapping[str, Sequence[float]], classes: Sequence[str]) -> None:
     for number_of, (kind, values) in enumerate(shares.items()):
         axes.bar(np.arange(len(values)) + 0.4 * number_of - 0.2, values, 0.4, color=COLOURS[kind], label=kind)
-    axes.set(xlabel="class that the judge reads", ylabel="share of images")
+    axes.set(xlabel="class, or tag, that the judge reads", ylabel="share of images")
     if len(classes) <= MOST_CLASSES:
         crowded = sum(map(len, classes)) > 80
         _, font = fonts.in_matplotlib("".join(classes))

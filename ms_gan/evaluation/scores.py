@@ -13,13 +13,14 @@ from ms_gan.errors import Setting, UserError
 from ms_gan.evaluation import metrics
 from ms_gan.evaluation.judge import Judge
 from ms_gan.evaluation.judge_training import accuracy, train_network
-from ms_gan.evaluation.metrics import distance_ratio, frechet_distance, moments, of_count
-from ms_gan.evaluation.protocol import Real, Subject, labels_of, labels_to_ask_for
+from ms_gan.evaluation.metrics import distance_ratio, frechet_distance, moments, of_count, tag_indicators
+from ms_gan.evaluation.protocol import OF_EACH_TAG, Real, Subject, labels_of, labels_to_ask_for, single_tags
 from ms_gan.evaluation.table import table
 
 Say = Callable[[str], None]
 
 LABELLED = 5  # times as many samples for CAS and 1-NN: 50,000
+RECOGNISED = 0.8  # of the images with a tag alone: so often it has to be read
 DISCRIMINATED = 2000  # images of each kind for D: enough for two digits
 
 
@@ -40,7 +41,7 @@ class Scores:
     real: dict[str, float] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     protocol: dict[str, Any] = field(default_factory=dict)
-    shares: dict[str, Sequence[float]] | None = None  # of the classes that the judge reads
+    shares: dict[str, Sequence[float]] | None = None  # of the classes that the judge reads, or of images with each tag
     nearest: dict[str, np.ndarray] | None = None  # distances to the nearest training image
     logits: dict[str, np.ndarray] | None = None  # of D
     threshold: float | None = None  # the logit above which D says real; None if they only compare
@@ -106,15 +107,15 @@ def measure(
     real = Real.choose(train, reference, options.seed, as_labelled=of_classes)
     scores = Scores(protocol=_protocol(real, reference, conditional, options.seed))
     drawn = _draw(subject, real, options.seed, say)
+    of_labels = "average_precision, single_tags" if reference.max_tags else "class_accuracy"
     if judge is None:
-        scores.left_out["fd, precision, recall, density, coverage, class_accuracy"] = str(why_no_judge)
+        scores.left_out[f"fd, precision, recall, density, coverage, {of_labels}"] = str(why_no_judge)
     else:
         say("reading them with the judge")
-        _add_feature_scores(scores, judge, real, drawn)
-        _add_class_scores(scores, judge, real, drawn)
-    if not of_classes:
-        tags = "the generator takes tags, and a judge reads one class"
-        scores.left_out["class_accuracy"] = tags if conditional else "the generator takes no class"
+        _add_judged_scores(scores, subject, judge, real, drawn)
+    if not conditional:
+        scores.left_out[of_labels] = f"the generator takes no {'tags' if reference.max_tags else 'class'}"
+    _add_sharpness(scores, real, drawn)
     if reference.split == "train":
         scores.left_out["memorisation"] = "the reference images were trained on, so they are copies themselves"
     else:
@@ -149,6 +150,8 @@ def refuse_labelled(conditional: bool, train: ImageData, options: Options) -> No
 
 def _protocol(real: Real, reference: ImageData, conditional: bool, seed: int) -> dict[str, Any]:
     labels = "as often as in the images compared with; class accuracy: each class equally often"
+    if reference.max_tags:
+        labels = f"those of the images compared with; single tags: {OF_EACH_TAG} images of each tag alone"
     return {
         "generated": real.count,
         "real": real.count,
@@ -160,6 +163,15 @@ def _protocol(real: Real, reference: ImageData, conditional: bool, seed: int) ->
         "pixels": "generated images are rounded to 256 levels, as files and the real ones are",
         "labels": labels if conditional else None,
     }
+
+
+def _add_judged_scores(scores: Scores, subject: Subject, judge: Judge, real: Real, drawn: Generated) -> None:
+    """Add what the judge says: of features, and of classes or tags."""
+    _add_feature_scores(scores, judge, real, drawn)
+    if real.reference.max_tags:
+        _add_tag_scores(scores, subject, judge, real, drawn)
+    else:
+        _add_class_scores(scores, judge, real, drawn)
 
 
 def _add_feature_scores(scores: Scores, judge: Judge, real: Real, drawn: Generated) -> None:
@@ -192,6 +204,46 @@ def _add_class_scores(scores: Scores, judge: Judge, real: Real, drawn: Generated
             metrics.class_accuracy(read[balanced], labels[balanced], classes),
             metrics.class_accuracy(read_in_real, labels_of(real.reference), classes),
         )
+
+
+def _add_tag_scores(scores: Scores, subject: Subject, judge: Judge, real: Real, drawn: Generated) -> None:
+    """Add which tags the judge reads and, of a generator that takes tags, whether these are those it was asked for."""
+    tags, seed = real.reference.classes, scores.protocol["seed"]
+    logits = {"generated": judge.logits(drawn.images), "real": judge.logits(real.reference.images)}
+    scores.shares = {kind: tuple((some > 0).mean(0).tolist()) for kind, some in logits.items()}
+    if drawn.labels is None:
+        return
+    has = {"generated": tag_indicators(drawn.labels[: real.count], len(tags))}
+    has["real"] = tag_indicators(labels_of(real.reference), len(tags))
+    precisions = {kind: metrics.average_precisions(some, has[kind]) for kind, some in logits.items()}
+    scores.add(f"average_precision_{real.protocol}", *(float(np.nanmean(some)) for some in precisions.values()))
+    asked = single_tags(len(tags), real.reference.max_tags)
+    read = judge.logits(subject.images(len(asked), seed, asked)) > 0
+    alone = {
+        "generated": metrics.single_tag_shares(read, tag_indicators(asked, len(tags))),
+        "real": metrics.single_tag_shares(logits["real"] > 0, has["real"]),
+    }
+    scores.add(f"single_tags_recognised_{OF_EACH_TAG}", float((alone["generated"] >= RECOGNISED).sum()))
+    of_real = None if np.isnan(alone["real"]).all() else float(np.nanmean(alone["real"]))
+    scores.add(f"single_tags_share_{OF_EACH_TAG}", float(alone["generated"].mean()), of_real)
+    scores.protocol["real_images_with_one_tag"] = int((has["real"].sum(1) == 1).sum())
+    scores.protocol["of_each_tag"] = {
+        name: {kind: _by_tag(tags, some) for kind, some in both.items()}
+        for name, both in (("average_precision", precisions), ("single_tags_share", alone))
+    }
+
+
+def _by_tag(tags: Sequence[str], values: np.ndarray) -> dict[str, float | None]:
+    return {tag: None if np.isnan(value) else float(value) for tag, value in zip(tags, values)}  # JSON has no NaN
+
+
+def _add_sharpness(scores: Scores, real: Real, drawn: Generated) -> None:
+    name, of_reference = f"sharpness_{real.protocol}_ratio", metrics.sharpness(real.reference.images)
+    if of_reference == 0:
+        scores.left_out[name] = "no real image has an edge (its sharpness is 0), so the ratio is undefined"
+        return
+    of_draws = float(np.mean([metrics.sharpness(draw) for draw in real.draws]))
+    scores.add(name, metrics.sharpness(drawn.images) / of_reference, of_draws / of_reference)
 
 
 def _add_memorisation(scores: Scores, real: Real, drawn: Generated) -> None:

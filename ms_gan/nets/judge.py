@@ -6,6 +6,10 @@ from collections.abc import Sequence
 
 from mindspore import nn
 
+from ms_gan.nets.layers import Chain, LeakyReLU
+
+LARGEST = 32  # pixels a side that a judge of tags reads in full; of larger images its first layer makes fewer
+
 
 class JudgeNetwork(nn.Cell):
     """Images to features and class logits: for each of `widths` a convolution, ReLU and 2×2 max-pooling, then Dense.
@@ -40,6 +44,35 @@ class JudgeNetwork(nn.Cell):
             layers += [nn.Dense(before, width), nn.ReLU()]
         self.layers = nn.SequentialCell(layers)
         self.classes = nn.Dense(dense_widths[-1], classes)
+
+    def construct(self, images):
+        features = self.layers(images)
+        return features, self.classes(features)
+
+
+class TagJudgeNetwork(nn.Cell):
+    """Images to features and a logit for each tag: blocks of convolution, BatchNorm, ReLU and 2×2 max-pooling; Dense.
+
+    One block for each of `widths`, with kernels of 3×3, then a Dense layer with ReLU: the features. Of images of S×S
+    the first convolution has the stride S // 32, so that larger images do not take longer, and a kernel of twice that
+    plus 1.
+
+    Input: float32 in [0, 1], (N, *image_shape). Outputs, float32: features, (N, dense_width); logits, (N, tags).
+    """
+
+    def __init__(self, image_shape: tuple[int, int, int], tags: int, widths: Sequence[int], dense_width: int):
+        super().__init__()
+        channels, size, _ = image_shape
+        stride = max(1, size // LARGEST)
+        layers: list[nn.Cell] = []
+        for before, width in zip([channels, *widths], widths):
+            convolution = nn.Conv2d(before, width, 2 * stride + 1, stride, pad_mode="same", has_bias=False)
+            layers += [convolution, nn.BatchNorm2d(width), LeakyReLU(0.0), nn.MaxPool2d(2, 2, pad_mode="same")]
+            size, stride = -(-size // stride), 1
+            size = -(-size // 2)
+        layers += [nn.Flatten(), nn.Dense(widths[-1] * size**2, dense_width), LeakyReLU(0.0)]
+        self.layers = Chain(layers)
+        self.classes = nn.Dense(dense_width, tags)
 
     def construct(self, images):
         features = self.layers(images)

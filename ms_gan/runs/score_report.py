@@ -115,14 +115,9 @@ class ScoreReport:
     @property
     def notes(self) -> list[str]:
         """What else a reader should know, one sentence each."""
-        notes = [self.model.maturity.note()]
+        notes: list[str | None] = [self.model.maturity.note()]
         if self.judge is not None:
-            weak = [f"{share:.1%}" for share in asdict(self.judge.accuracy).values() if share < judges.TRUSTED]
-            if weak:
-                notes.append(
-                    f"a network of this judge reads only {' and '.join(weak)} of the test split correctly: its scores "
-                    f"compare models on these data, and mean little elsewhere"
-                )
+            notes.append(self.judge.weakness)
             learned, train = self.judge.data, self.data.train
             if learned.name == train.name and learned.train_sha256 != train.sha256:
                 notes.append(
@@ -218,17 +213,14 @@ def _named_judge(folder: Path, train: ImageData, test: ImageData) -> Judge:
 
 def _described(judge: Judge) -> str:
     name = "kept in memory only" if judge.home is None else judge.home.name
-    return (
-        f"{name} ({judge.sha256[:12]}), which reads {judge.accuracy.features:.2%} (features) and "
-        f"{judge.accuracy.classes:.2%} (class accuracy) of the test split correctly"
-    )
+    return f"{name} ({judge.sha256[:12]}), which {judge.quality}"
 
 
 def _record_of(judge: Judge) -> dict[str, Any]:
     return {
         "folder": judge.home and str(judge.home),
         "sha256": judge.sha256,
-        "accuracy_test": asdict(judge.accuracy),
+        **judge.measured,
         "data": asdict(judge.data),
         "training": judge.training,
         "text": _described(judge),

@@ -18,7 +18,9 @@ from ms_gan.runs.history import read_rows
 from ms_gan.runs.run_folder import RunFolder
 from ms_gan.runs.settings import RunSettings
 
-ON_THE_WAY = re.compile(r"fd_\w*ratio|class_accuracy")  # the scores that a run records while it trains
+ON_THE_WAY = re.compile(
+    r"fd_\w*ratio|class_accuracy|average_precision"
+)  # the scores that a run records while it trains
 METRICS = Path("eval") / "metrics.json"  # what `eval --metrics` writes
 
 

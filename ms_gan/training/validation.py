@@ -64,7 +64,8 @@ class ValidationScorer:
             self.why_none = f"{name}, has too few images to compare {FEWEST} with as many others"
         if self.why_none is None:
             ratio = f"fd_{of_count(count)}_{'train' if held_out is None else 'held_out'}_ratio"
-            self.columns = (ratio,) if self.labels is None else (ratio, "class_accuracy")
+            of_labels = "average_precision" if self.reference.max_tags else "class_accuracy"
+            self.columns = (ratio,) if self.labels is None else (ratio, of_labels)
 
     def prepare(self, images: ImageData, test: ImageData) -> None:
         """Take the splits whose judge is looked for, or trained, when the first score is due.
