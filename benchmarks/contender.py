@@ -16,31 +16,31 @@ import time
 
 import ms_gan
 
-WARM_UP, FEWEST = 3, 3  # steps: before those that are timed, and of those
+WARM_UP, FEWEST = 3, 3  # steps: before those that are timed, unless said, and of those
 FEWER_IMAGES = {"rpgan": 12_000}  # of which the clusters are found at every start
 
 
 class Clock:
     """Times steps, each by the wall and by the processor, for so many seconds after the warm-up."""
 
-    def __init__(self, seconds):
-        self.seconds = seconds
+    def __init__(self, seconds, warm_up=WARM_UP):
+        self.seconds, self.warm_up = seconds, warm_up
         self.ticks, self.processor, self.machine = [], [], []
 
     def tick(self):
         self.ticks.append(time.perf_counter())
         self.processor.append(time.process_time())
-        if len(self.ticks) == WARM_UP or self.stopped():
+        if len(self.ticks) == self.warm_up or self.stopped():
             self.machine.append(busy_seconds())
 
     def stopped(self):
-        timed = len(self.ticks) - WARM_UP
-        return timed >= FEWEST and self.ticks[-1] - self.ticks[WARM_UP] >= self.seconds
+        timed = len(self.ticks) - self.warm_up
+        return timed >= FEWEST and self.ticks[-1] - self.ticks[self.warm_up] >= self.seconds
 
     def report(self):
-        ticks = self.ticks[WARM_UP - 1 :]
+        ticks = self.ticks[self.warm_up - 1 :]
         steps, wall = len(ticks) - 1, ticks[-1] - ticks[0]
-        own = self.processor[-1] - self.processor[WARM_UP - 1]
+        own = self.processor[-1] - self.processor[self.warm_up - 1]
         others = self.machine[-1] - self.machine[0] - own
         return {
             "milliseconds": 1000 * statistics.median(after - before for before, after in zip(ticks, ticks[1:])),
@@ -162,12 +162,13 @@ def main():
     parser.add_argument("recipe")
     parser.add_argument("contender", choices=tuple(CONTENDERS))
     parser.add_argument("--seconds", type=float, default=5.0)
+    parser.add_argument("--warm-up", type=int, default=WARM_UP, help="steps before those that are timed")
     parser.add_argument("--data-path")
     parser.add_argument("--images", type=int, default=0, help="train on the first N (default: all)")
     parser.add_argument("--set", type=json.loads, default={}, help='changed settings, such as {"data.size": 32}')
     options = parser.parse_args()
     recipe = ms_gan.recipe(options.recipe).but(options.set)
-    clock = Clock(options.seconds)
+    clock = Clock(options.seconds, options.warm_up)
     facts = CONTENDERS[options.contender](recipe, load_data(recipe, options.data_path, options.images), clock)
     print(json.dumps({**clock.report(), **(facts or {})}))
 

@@ -53,13 +53,14 @@ def wait_for_quiet(deadline):
             return
 
 
-def time_steps(recipe, contender, options, images=0, patience=None, **changes):
+def time_steps(recipe, contender, options, images=0, patience=None, warm_up=0, **changes):
     """Return what `benchmarks.contender` reports of one contender, with changed settings of the recipe.
 
     With patience, in seconds, it begins when the machine is quiet, and again where other work came between.
     """
     command = ["-m", "benchmarks.contender", recipe, contender, "--seconds", str(options.seconds)]
     command += ["--images", str(images), "--set", json.dumps(changes)]
+    command += ["--warm-up", str(warm_up)] if warm_up else []
     command += ["--data-path", str(Path(options.data_path).resolve())] if options.data_path else []
     deadline = time.monotonic() + (options.patience if patience is None else patience)
     while True:

@@ -11,9 +11,10 @@ TITLE = "A step of `mlp` beside busy processes"
 NOTE = """Mean milliseconds of a step: median of the rounds, lowest and highest. A fair share of the cores is one part
 for each runnable thread: as many as there are cores for the contender, and one for each busy process. With it a step
 takes the quiet time, times the runnable threads, divided by the cores. Reached is that time divided by the measured
-one."""
+one. The first 20 steps are not counted: in ten of them MindSpore tries its threads."""
 COLUMNS = ("contender", "busy processes", "quiet, ms", "beside them, ms", "with the fair share, ms", "reached")
 CONTENDERS = ("ms_gan", "PyTorch")
+WARM_UP = 20  # steps, in some of which MindSpore tries whether one thread or several are faster
 BUSY = """import os, sys
 while os.getppid() == int(sys.argv[1]):  # it ends with what started it, however that ends
     sum(range(1_000_000))
@@ -39,9 +40,11 @@ def measure(options):
         rounds.append({})
         for contender in CONTENDERS:
             progress.step(f"{contender}, quiet, round {number + 1}")
-            quiet = time_steps("mlp", contender, options)
+            quiet = time_steps("mlp", contender, options, warm_up=WARM_UP)
             progress.step(f"{contender}, beside {options.busy} busy processes, round {number + 1}")
-            loaded = beside(options.busy, lambda who=contender: time_steps("mlp", who, options, patience=0))
+            loaded = beside(
+                options.busy, lambda who=contender: time_steps("mlp", who, options, patience=0, warm_up=WARM_UP)
+            )
             fair = quiet["mean_milliseconds"] * (cores + options.busy) / cores
             reached = fair / loaded["mean_milliseconds"]
             rounds[-1][contender] = {"quiet": quiet, "loaded": loaded, "fair_milliseconds": fair, "reached": reached}

@@ -220,7 +220,8 @@ class OwnStack(Own):
                 moving += [stock.moving_mean, stock.moving_variance]
                 self.norms.append(norm)
         self.parameters_of_all, self.moving = tuple(parameters), tuple(moving)
-        self.own = Stack(path, stages).layer
+        lacks_bias = any(isinstance(layer, OwnLayer) and not layer.stock.has_bias for layer in layers)
+        self.own = Stack(path, stages, lacks_bias).layer
 
     def construct(self, x):
         as_one = _computable(x) and x.ndim == 2

@@ -35,9 +35,10 @@ class Stack:
     `layer(x, parameters, moving)`: x is N×inputs. The parameters are a tuple, two of each stage: weight and bias, or
     gamma and beta; `moving` is one, too: mean and variance of each stage that normalises, which change in place. It can
     be differentiated any number of times: twice by functions of its own where nothing normalises, else by MindSpore's.
+    `lacks_bias` tells whether any bias is a constant.
     """
 
-    def __init__(self, path: str, stages: Sequence[Stage]):
+    def __init__(self, path: str, stages: Sequence[Stage], lacks_bias: bool = False):
         def made(function: str, shape: Callable, bprop: Callable, results: int):
             def gradient(a, b, c, d, e, f, g, h, i, j, k, l, m, n, o, p, q, r, s, t, u, v, w, x, out, dout):  # noqa: E741
                 # MindSpore counts a gradient's arguments, so it cannot have *inputs
@@ -141,9 +142,9 @@ class Stack:
         in_place(statistics, (3, READ), (MOST - 3, WRITE))
 
         def layer(x, parameters, moving):
-            # a bias that is none is a constant, to which GradOperation would find no gradient, and give one less
-            given = [ops.depend(parameter, x) for parameter in parameters]
-            y, hidden = forward(*filled(x, numbers, *given))
+            if lacks_bias:  # what stands for one is a constant, to which GradOperation gives no gradient: one less
+                parameters = [ops.depend(each, x) for each in parameters]
+            y, hidden = forward(*filled(x, numbers, *parameters))
             if not moving:
                 return y
             images = Tensor(np.array([x.shape[0]], np.float32))
