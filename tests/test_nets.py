@@ -218,7 +218,7 @@ def test_conditioned_puts_the_one_hot_label_behind_the_latent(pynative):
 
 @pytest.mark.parametrize("classes", [0, 3])
 def test_heads_are_linear_in_the_features(classes, pynative):
-    heads = Heads(4, NetworkInputs((1, 2, 2), class_logits=classes), "mindspore")
+    heads = Heads(4, NetworkInputs((1, 2, 2), class_logits=classes), {})
     features = normal(5, 4)
     found = heads(Tensor(features))
     assert weight_count(heads) == 5 * (1 + classes)

@@ -50,7 +50,7 @@ def test_the_recipes_of_the_project_are_there_by_their_files_names():
 @pytest.mark.parametrize("name", KEPT)
 def test_a_record_of_version_0_1_is_todays_recipe(name):
     """With sections `average`, `data.places` and `updates.generator_loss`, as the eleven recipes were written then."""
-    assert {"average", "data"} <= KEPT[name].keys() and "places" in KEPT[name]["data"] and KEPT.keys() == PUBLISHED
+    assert {"average", "data"} <= KEPT[name].keys() and "places" in KEPT[name]["data"] and KEPT.keys() <= PUBLISHED
     assert recipes.from_json(KEPT[name]) == recipes.load(name)
 
 

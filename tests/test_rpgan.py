@@ -142,7 +142,7 @@ def test_a_projection_is_a_score_and_how_well_features_fit_a_label(max_tags, lab
     """Class logits, where there are any, do not depend on the label."""
     features = np.random.default_rng(1).standard_normal((3, 4), dtype=np.float32)
     inputs = NetworkInputs((1, 2, 2), class_logits=class_logits, conditioned_on=(3, max_tags))
-    head = Heads(4, inputs, "mindspore")
+    head = Heads(4, inputs, {})
     weights, bias, fitting, *of_classes = (parameter.asnumpy() for parameter in head.get_parameters())
     expected = [features @ weights.T + bias + ((features @ fitting.T) * codes).sum(1, keepdims=True)]
     if class_logits:

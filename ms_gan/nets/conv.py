@@ -108,7 +108,7 @@ class ConvDiscriminator(Discriminator):
         dense = dense_layers(widths, settings.slope, settings.initializer)
         self.dense = Chain(dense) if dense else None
         self.class_logits = inputs.class_logits
-        self.heads = Heads(widths[-1], inputs, settings.initializer)
+        self.heads = Heads(widths[-1], inputs, initialized(settings.initializer))
 
     def maps(self, images, count):
         """Return what the first `count` convolutions make of images, float32, (N, width, H, W), without dropout."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mindspore import nn
 
 from ms_gan.nets.conditioning import OneHotLabel
-from ms_gan.nets.layers import initialized
 from ms_gan.schema.networks import NetworkInputs
 
 
@@ -36,13 +38,18 @@ class Heads(nn.Cell):
 
     With a label the logit is the projection w·h + b + e(label)·h (Miyato and Koyama 2018): how real the features are,
     and how well they fit. e sums a learned vector for each class or tag.
+
+    Args:
+        features: how many there are.
+        inputs: what the network is built for.
+        start: how Dense layers start, as keyword arguments of theirs.
+        label: a Cell from the label to numbers, `size` of each; an `OneHotLabel`, if none is given.
     """
 
-    def __init__(self, features: int, inputs: NetworkInputs, initializer: str):
+    def __init__(self, features: int, inputs: NetworkInputs, start: Mapping[str, Any], label: Any = None):
         super().__init__()
-        start = initialized(initializer)
-        self.one_hot = OneHotLabel(*inputs.conditioned_on)
-        codes, classes = self.one_hot.size, inputs.class_logits
+        self.label = OneHotLabel(*inputs.conditioned_on) if label is None else label
+        codes, classes = self.label.size, inputs.class_logits
         self.real = nn.Dense(features, 1, **start)
         self.fitting = nn.Dense(features, codes, has_bias=False, **start) if codes else None
         self.classes = nn.Dense(features, classes, **start) if classes else None
@@ -50,5 +57,5 @@ class Heads(nn.Cell):
     def construct(self, features, *label):
         logits = self.real(features)
         if self.fitting is not None:
-            logits = logits + (self.fitting(features) * self.one_hot(*label)).sum(1, keepdims=True)
+            logits = logits + (self.fitting(features) * self.label(*label)).sum(1, keepdims=True)
         return logits if self.classes is None else (logits, self.classes(features))

@@ -52,7 +52,7 @@ class MLPDiscriminator(Discriminator):
         self.class_logits = inputs.class_logits
         sizes = (self.pixels, *settings.widths)
         self.layers = Chain(dense_layers(sizes, settings.slope, settings.initializer))
-        self.heads = Heads(sizes[-1], inputs, settings.initializer)
+        self.heads = Heads(sizes[-1], inputs, initialized(settings.initializer))
 
     def features(self, images):
         """Return what the head sees, float32, (N, features)."""

@@ -88,6 +88,15 @@ NETWORKS = {
         Network(
             "conv_discriminator", "discriminator", networks.ConvDiscriminator, "ms_gan.nets.conv:ConvDiscriminator"
         ),
+        Network(
+            "residual_generator", "generator", networks.ResidualGenerator, "ms_gan.nets.residual:ResidualGenerator"
+        ),
+        Network(
+            "residual_discriminator",
+            "discriminator",
+            networks.ResidualDiscriminator,
+            "ms_gan.nets.residual:ResidualDiscriminator",
+        ),
         Network("conv_encoder", "encoder", networks.ConvEncoder, "ms_gan.nets.autoencoder:ConvEncoder"),
     )
 }

@@ -108,6 +108,16 @@ class ConvGenerator(Strided):
 
 
 @dataclass(frozen=True)
+class ResidualGenerator(Layered):
+    """Residual: latents to a small map, and from there to images, each size twice the one before."""
+
+    widths: tuple[int, ...] = wholes(REQUIRED, "channels at each size, the smallest first", **SIZE)
+    blocks: int = whole(1, "blocks at each size", **SIZE)
+    slope: float = number(0.2, SLOPE, least=0, most=1)
+    output: str = choice("linear", ("linear", "tanh"), "what makes pixels; linear leaves them and cuts off at the ends")
+
+
+@dataclass(frozen=True)
 class ConvDecoder(Layered):
     """Convolutional: latents, and labels if there are any, to images in [0, 1]; the generator of a CVAE."""
 
@@ -141,6 +151,15 @@ class ConvDiscriminator(Strided):
     dense_widths: tuple[int, ...] = wholes((), "widths of the Dense layers after the convolutions", **SIZE)
     first_initializer: str = choice("glorot_uniform", INITIALIZERS, "how the weights of the first convolution start")
     initializer: str = choice("glorot_uniform", INITIALIZERS, INITIALIZER)
+
+
+@dataclass(frozen=True)
+class ResidualDiscriminator(Layered):
+    """Residual: images to logits, each size half the one before."""
+
+    widths: tuple[int, ...] = wholes(REQUIRED, "channels at each size, the largest first", **SIZE)
+    blocks: int = whole(1, "blocks at each size", **SIZE)
+    slope: float = number(0.2, SLOPE, least=0, most=1)
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ms_gan.errors import Setting
-from ms_gan.schema.fields import Settings, WrongSetting, choice, flag, interval, number, whole
+from ms_gan.schema.fields import Settings, WrongSetting, choice, flag, interval, number, section, whole
 
 LN_2 = math.log(2)
 AT_ONCE = Setting("updates.discriminator_update", "sum")
@@ -16,6 +16,23 @@ RELATIVE = ("relativistic", "relativistic_average")
 LOSSES = (*CROSS_ENTROPIES, "least_squares", "hinge", "wasserstein", *RELATIVE)
 COUNT: dict[str, Any] = {"least": 1, "below": 2**31}
 FROM_ZERO: dict[str, Any] = {"least": 0, "below": 2**31}
+CHANGED = "random changes of all images that D sees"
+
+
+@dataclass(frozen=True)
+class Augmentation(Settings):
+    """How strongly all images that D sees are changed at random (Zhao et al. 2020, "DiffAugment"); 0: not at all.
+
+    The paper's are brightness 0.5, for pixels from -1 to 1, saturation 1, contrast 0.5, translation 0.125, cutout 0.5.
+    """
+
+    brightness: float = number(0.0, "the most that is added to all pixels, or taken, as networks see them", least=0)
+    saturation: float = number(0.0, "the distance from grey is multiplied by 1 more or less this", least=0, most=1)
+    contrast: float = number(
+        0.0, "the distance from an image's mean is multiplied by 1 more or less this", least=0, most=1
+    )
+    translation: float = number(0.0, "part of its size that an image is moved at most, each way", least=0, below=1)
+    cutout: float = number(0.0, "part of its size that the square has which is cut out", least=0, below=1)
 
 
 @dataclass(frozen=True)
@@ -41,6 +58,7 @@ class GANUpdates(Settings):
     )
     shared_counters: bool = flag(False, "both optimizers count each other's updates, as one optimizer for both does")
     pretraining_steps: int = whole(0, "updates of D alone before the first step", **FROM_ZERO)
+    augmentation: Augmentation = section(Augmentation, CHANGED)
 
     def check(self) -> None:
         real, fake = sum(self.target_real), sum(self.target_fake)
@@ -132,6 +150,7 @@ class CVAEGANUpdates(Settings):
     gamma: float = number(1.0, "weight of D's gradient penalty at real images (R1)", least=0)
     penalised: int = whole(8, "at how many images of a batch the penalty is measured", **COUNT)
     pretraining_steps: int = whole(0, "updates of the autoencoder alone, without D, before the first step", **FROM_ZERO)
+    augmentation: Augmentation = section(Augmentation, CHANGED)
 
     threshold = -LN_2  # the logit of 1/3: D sees two fakes for each real image
 
@@ -141,5 +160,8 @@ class RpGANUpdates(Settings):
     """How a relativistic pairing GAN with gradient penalties is updated."""
 
     gamma: float = number(10.0, "weight of D's gradient penalties at real and at generated images", least=0)
+    gamma_decay_rate: float = number(1.0, "what gamma is multiplied by, once, over gamma_decay_steps", above=0)
+    gamma_decay_steps: int = whole(1, "updates in which it is multiplied, in equal parts; then it stays", **COUNT)
     penalised: int = whole(32, "at how many pairs of a batch the penalties are measured", **COUNT)
     class_weight: float = number(0.02, "weight of naming classes in both losses", least=0)
+    augmentation: Augmentation = section(Augmentation, CHANGED)

@@ -11,6 +11,7 @@ from ms_gan.errors import UserError
 from ms_gan.latents import draw_latents
 from ms_gan.losses import binary_cross_entropy, non_saturating_generator_loss, squared_reconstruction_loss
 from ms_gan.schema.updates import CVAEGANUpdates, CVAEUpdates
+from ms_gan.steps.augmentation import AugmentedNoise, Augmenter
 from ms_gan.steps.base import StepParts, TrainingStep, gradient, share
 from ms_gan.steps.cvae import CVAEStep, require_normal
 from ms_gan.steps.gradient_penalty import GradientPenalty, require_one_answer, require_slopes
@@ -47,6 +48,9 @@ class CVAEGANStep(TrainingStep):
     D sees two fakes for each real image. At equilibrium, with fakes like real ones, it says 1/3 of each. So fool_rate
     and the accuracies go by 1/3: above it, D takes an image for real.
 
+    With `updates.augmentation` D answers for changed images, each time anew, and its penalty is measured at them: see
+    `Augmenter`. f compares images as they are: R asks for the same image, and no change is part of it.
+
     Before the first step come `pretraining_steps` updates of encoder and generator as an autoencoder of pixels; D
     waits.
 
@@ -82,6 +86,7 @@ class CVAEGANStep(TrainingStep):
         self.real_from = updates.threshold
         self.pretraining_steps = updates.pretraining_steps
         self.autoencoder = CVAEStep(parts, CVAEUpdates("squared", PIXEL_KL_WEIGHT))
+        self.augmenter = Augmenter(updates.augmentation, (3 * self.batch_size, 2 * self.batch_size))
         self.penalty = GradientPenalty(self.discriminator)
         self.gradient_discriminator = gradient(self.discriminator_loss, self.discriminator)
         self.gradient_encoder = gradient(self.encoder_loss, self.encoder)
@@ -98,14 +103,14 @@ class CVAEGANStep(TrainingStep):
             problem = f"updates.reconstruction_layer={layer}, but the number of D's convolutions is {count}"
             raise UserError(problem, "use a lower layer, or a discriminator with more convolutions")
 
-    def draw_noise(self, stream: np.random.Generator) -> CVAEGANNoise:
+    def draw_noise(self, stream: np.random.Generator) -> CVAEGANNoise | AugmentedNoise:
         """Return all that is random in one step."""
         epsilon, latents = (draw_latents("normal", self.batch_size, self.latent.size, stream) for _ in range(2))
-        return CVAEGANNoise(epsilon, latents)
+        return self.augmenter.with_changes(CVAEGANNoise(epsilon, latents), stream)
 
     def pretrain(self, batch, noise):
         """Do one update of the autoencoder of pixels, on the same networks and optimizers; return its losses."""
-        return self.autoencoder(batch, noise[:1])
+        return self.autoencoder(batch, self.augmenter.parted(noise)[0][:1])
 
     def maps(self, images):
         """Return what images, float32, N×C×H×W, are compared by: float32, N×C'×H'×W'."""
@@ -143,11 +148,12 @@ class CVAEGANStep(TrainingStep):
         reconstruction = squared_reconstruction_loss(self.maps(self.generator(latent, *label)), maps_real)
         return self.kl_weight * kl + self.reconstruction_weight * reconstruction, ops.stack((reconstruction, kl))
 
-    def generator_loss(self, encoded, latent, label, maps_real):
+    def generator_loss(self, encoded, latent, label, maps_real, changes):
         """Return the generator's loss, and the values to report: its adversarial part, and how often D is fooled."""
         reconstructed, sampled = self.generator(encoded, *label), self.generator(latent, *label)
         reconstruction = squared_reconstruction_loss(self.maps(reconstructed), maps_real)
-        logits = ops.concat((self.discriminator(reconstructed), self.discriminator(sampled)))
+        seen = self.augmenter.together((reconstructed, sampled), changes)
+        logits = ops.concat((self.discriminator(seen[0]), self.discriminator(seen[1])))
         adversarial = non_saturating_generator_loss(logits)  # of as many of the one as of the other
         return (
             self.reconstruction_weight * reconstruction + adversarial,
@@ -155,20 +161,21 @@ class CVAEGANStep(TrainingStep):
         )
 
     def construct(self, batch, noise):
-        epsilon, latent = noise
+        (epsilon, latent), changes = self.augmenter.parted(noise)
         real = self.data(*batch)
         label = self.labels_of(batch)
         encoded = ops.stop_gradient(self.autoencoder.encode(real, label, epsilon)[0])
         reconstructed = ops.stop_gradient(self.generator(encoded, *label))
         sampled = ops.stop_gradient(self.generator(latent, *label))
-        (_, loss_d, accuracies), gradients = self.gradient_discriminator(real, reconstructed, sampled)
+        seen = self.augmenter.together((real, reconstructed, sampled), changes[0])
+        (_, loss_d, accuracies), gradients = self.gradient_discriminator(*seen)
         loss_d = ops.depend(loss_d, self.optimizer_discriminator(gradients))
 
         real = ops.depend(real, loss_d)  # E and G meet the updated D
         maps_real = self.maps(real)  # no number that E or G can change
         (_, parts), gradients_encoder = self.gradient_encoder(real, label, epsilon, maps_real)
         (_, values), gradients_generator = self.gradient_generator(
-            ops.depend(encoded, loss_d), latent, label, maps_real
+            ops.depend(encoded, loss_d), latent, label, maps_real, changes[1]
         )
         parts = ops.depend(parts, values)  # both are differentiated before either is updated
         parts = ops.depend(parts, self.optimizer_encoder(gradients_encoder))

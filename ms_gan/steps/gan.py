@@ -9,8 +9,9 @@ import mindspore as ms
 import numpy as np
 from mindspore import ops
 
-from ms_gan.schema.updates import GANUpdates
+from ms_gan.schema.updates import RELATIVE, GANUpdates
 from ms_gan.steps.adversary import Adversary
+from ms_gan.steps.augmentation import AugmentedNoise, Augmenter
 from ms_gan.steps.base import StepParts, TrainingStep, gradient
 from ms_gan.steps.gan_noise import DiscriminatorNoise, GANNoise, GeneratorNoise, draw_inputs, draw_masks, draw_targets
 from ms_gan.steps.one_forward import OneForward
@@ -26,7 +27,8 @@ class GANStep(TrainingStep):
         G: mean(−log D(G(z)))
 
     `adversary` knows this loss and the others. G runs forward once a step: see `OneForward`. D sees real and fake
-    images in one batch, which for a D without BatchNorm is the same as two batches, and faster.
+    images in one batch, which for a D without BatchNorm is the same as two batches, and faster. With
+    `updates.augmentation` it sees both changed, each time anew: see `Augmenter`.
 
     This is the tutorial's form. The other forms are in `gan_forms`, and `gan_step` there chooses among them.
 
@@ -47,9 +49,12 @@ class GANStep(TrainingStep):
         self.turns = updates.discriminator_steps
         self.count = self.batch_size // 2 if updates.half_batches else self.batch_size  # of each kind, for D
         self.adversary = Adversary(self.discriminator, updates)
+        real_for_generator = self.batch_size if updates.loss in RELATIVE else 0
+        seen = (*self.turns * (2 * self.count,), self.batch_size, real_for_generator)
+        self.augmenter = Augmenter(updates.augmentation, seen)
         self.scalars, self.equilibrium = self.adversary.scalars, updates.equilibrium
         self.gradient_discriminator = gradient(self.adversary.discriminator_loss, self.discriminator)
-        self.gradient_images = ms.value_and_grad(self.adversary.generator_loss, 0, None, has_aux=True)
+        self.gradient_images = ms.value_and_grad(self.generator_loss, 0, None, has_aux=True)
         self.one_forward = OneForward(self.generator)
         self.set_train()
 
@@ -58,23 +63,28 @@ class GANStep(TrainingStep):
         """How many real images one step takes."""
         return self.count * self.turns
 
-    def draw_noise(self, stream: np.random.Generator) -> GANNoise:
+    def draw_noise(self, stream: np.random.Generator) -> GANNoise | AugmentedNoise:
         """Return all that is random in one step."""
+        return self.augmenter.with_changes(self.draw_plain_noise(stream), stream)
+
+    def draw_plain_noise(self, stream: np.random.Generator) -> GANNoise:
+        """Return all that is random in one step without augmentation."""
         turns = tuple(self.draw_for_discriminator(self.batch_size, stream) for _ in range(self.turns))
         return GANNoise(turns, GeneratorNoise((), self.draw_masks(self.batch_size, stream)))
 
     def construct(self, batch, noise):
-        turns, (_, masks) = noise
-        inputs, fake, real, reported, accuracies = self.train_discriminator(batch, turns)
+        (turns, (_, masks)), changes = self.augmenter.parted(noise)
+        inputs, fake, real, reported, accuracies = self.train_discriminator(batch, turns, changes)
         fake, real = ops.depend(fake, reported), ops.depend(real, reported)  # G meets the updated D
-        return ops.stack((*reported, *self.update_generator(inputs, fake, real, masks), *accuracies))
+        return ops.stack((*reported, *self.update_generator(inputs, fake, real, masks, changes), *accuracies))
 
     def pretrain(self, batch, noise):
         """Do the updates of D alone: it gets a lead over the untrained G."""
-        *_, reported, accuracies = self.train_discriminator(batch, noise[0])
+        plain, changes = self.augmenter.parted(noise)
+        *_, reported, accuracies = self.train_discriminator(batch, plain[0], changes)
         return ops.stack((*reported, *accuracies))
 
-    def train_discriminator(self, batch, turns):
+    def train_discriminator(self, batch, turns, changes):
         """Do the updates of D. Return the last one's inputs of G, its fake and real images, losses and accuracies."""
         inputs = fake = real = reported = accuracies = None
         for number, turn in enumerate(turns):
@@ -82,7 +92,8 @@ class GANStep(TrainingStep):
             fake = ops.stop_gradient(self.generator_for_discriminator(*inputs))
             real, labels = self.real(batch, number)
             shown = fake if fake.shape[0] == self.count else fake[: self.count]
-            reported, accuracies = self.update_discriminator(real, labels, shown, turn)
+            seen = self.augmenter.together((real, shown), changes[number])
+            reported, accuracies = self.update_discriminator(seen[0], labels, seen[1], turn)
         return inputs, fake, real, reported, accuracies
 
     def real(self, batch, number: int):
@@ -100,10 +111,15 @@ class GANStep(TrainingStep):
         reported = ops.depend(reported, self.optimizer_discriminator(gradients))
         return reported, self.adversary.accuracies(logits[: self.count], logits[self.count :])
 
-    def update_generator(self, inputs, fake, real, masks):
+    def update_generator(self, inputs, fake, real, masks, changes):
         """Update G, whose images from `inputs` are `fake`; return what is reported."""
-        (_, reported), gradient_of_images = self.gradient_images(fake, real, inputs[1:], masks)
+        real = self.augmenter(real, changes[-1])
+        (_, reported), gradient_of_images = self.gradient_images(fake, real, inputs[1:], masks, changes[-2])
         return ops.depend(reported, self.optimizer_generator(self.one_forward(inputs, gradient_of_images)))
+
+    def generator_loss(self, fake, real, labels, masks, changes):
+        """Return the adversary's loss of G on its images as D sees them, and the values to report."""
+        return self.adversary.generator_loss(self.augmenter(fake, changes), real, labels, masks)
 
     def remark(self, means: Mapping[str, float]) -> str | None:
         """Return what the means of the scalars over an epoch mean, where they mean trouble."""

@@ -24,20 +24,20 @@ class TwoForwards(GANStep):
         super().__init__(parts, updates)
         self.new_latents = updates.generator_latents == "new"
 
-    def draw_noise(self, stream: np.random.Generator) -> GANNoise:
-        """Return all that is random in one step."""
+    def draw_plain_noise(self, stream: np.random.Generator) -> GANNoise:
+        """Return all that is random in one step without augmentation."""
         count = self.count if self.new_latents else self.batch_size
         turns = tuple(self.draw_for_discriminator(count, stream) for _ in range(self.turns))
         inputs = draw_inputs(self.latent, self.classes, self.batch_size, stream) if self.new_latents else ()
         return GANNoise(turns, GeneratorNoise(inputs, self.draw_masks(self.batch_size, stream)))
 
     def construct(self, batch, noise):
-        turns, (new, masks) = noise
-        inputs, _, real, reported, accuracies = self.train_discriminator(batch, turns)
+        (turns, (new, masks)), changes = self.augmenter.parted(noise)
+        inputs, _, real, reported, accuracies = self.train_discriminator(batch, turns, changes)
         if self.new_latents:
             inputs = new[:]  # a tuple made in the graph: see OneForward
         fake = ops.depend(ops.stop_gradient(self.generator(*inputs)), reported)  # G meets the updated D
-        values = self.update_generator(inputs, fake, ops.depend(real, reported), masks)
+        values = self.update_generator(inputs, fake, ops.depend(real, reported), masks, changes)
         return ops.stack((*reported, *values, *accuracies))
 
 

@@ -7,12 +7,13 @@ from typing import NamedTuple
 
 import mindspore as ms
 import numpy as np
+from mindspore import Parameter, Tensor, ops
 from mindspore import dtype as mstype
-from mindspore import ops
 
 from ms_gan.latents import draw_latents
 from ms_gan.losses import class_cross_entropy, relativistic_pairing_loss
 from ms_gan.schema.updates import RpGANUpdates
+from ms_gan.steps.augmentation import AugmentedNoise, Augmenter
 from ms_gan.steps.base import StepParts, TrainingStep, gradient, share
 from ms_gan.steps.gradient_penalty import GradientPenalty, require_one_answer, require_slopes
 from ms_gan.steps.one_forward import OneForward
@@ -42,6 +43,9 @@ class RpGANStep(TrainingStep):
     it learns those of the real images, and G to be read as the class it was asked for (Odena et al. 2017), both with
     the weight `class_weight`.
 
+    With `updates.augmentation` D sees all images changed, each time anew, and the penalties are measured at those:
+    see `Augmenter`.
+
     Args:
         parts: networks "generator" and "discriminator", a `Discriminator` that sees labels where there are classes,
             without dropout, and without pooling where gamma is not 0.
@@ -61,32 +65,44 @@ class RpGANStep(TrainingStep):
         if updates.gamma:
             require_slopes(self.discriminator, "the family rpgan", "updates.gamma")
         self.gamma, self.class_weight = updates.gamma, updates.class_weight
+        self.gamma_decay = math.log(updates.gamma_decay_rate) / updates.gamma_decay_steps  # of its logarithm, an update
+        self.decay_steps = float(updates.gamma_decay_steps)
+        if self.gamma_decay:
+            self.updates_done = Parameter(Tensor(0.0, mstype.float32), name="updates_done", requires_grad=False)
         self.penalised = min(updates.penalised, self.batch_size)
         self.has_classes = self.discriminator.class_logits > 0
         if self.has_classes:
             self.scalars = (*self.scalars, "loss_d_class", "loss_g_class", "accuracy_class")
+        self.augmenter = Augmenter(updates.augmentation, (2 * self.batch_size, self.batch_size, self.batch_size))
         self.penalty = GradientPenalty(self.discriminator)
         self.gradient_discriminator = gradient(self.discriminator_loss, self.discriminator)
         self.gradient_images = ms.value_and_grad(self.generator_loss, 0, None, has_aux=True)
         self.one_forward = OneForward(self.generator)
         self.set_train()
 
-    def draw_noise(self, stream: np.random.Generator) -> RpGANNoise:
+    def draw_noise(self, stream: np.random.Generator) -> RpGANNoise | AugmentedNoise:
         """Return all that is random in one step."""
-        return RpGANNoise(draw_latents(self.latent.distribution, self.batch_size, self.latent.size, stream))
+        plain = RpGANNoise(draw_latents(self.latent.distribution, self.batch_size, self.latent.size, stream))
+        return self.augmenter.with_changes(plain, stream)
 
     def logits_of(self, images, label):
         """Return a tuple: D's logits, float32, (N, 1), and, if it has any, class logits, float32, (N, class_logits)."""
         found = self.discriminator(images, *label)
         return found if self.has_classes else (found,)
 
-    def discriminator_loss(self, images, label):
+    def gamma_now(self):
+        """Return gamma at this update."""
+        if self.gamma_decay == 0:
+            return self.gamma
+        return self.gamma * ops.exp(self.gamma_decay * ops.minimum(self.updates_done.value(), self.decay_steps))
+
+    def discriminator_loss(self, images, label, gamma):
         """Return D's loss on images of which the first half is real, and the values to report."""
         found = self.logits_of(images, label)
         penalties = self.penalties(self.of_both(images), tuple(map(self.of_both, label)))
         real, fake = found[0][: self.batch_size], found[0][self.batch_size :]
         pairing = relativistic_pairing_loss(real - fake)
-        loss = pairing + 0.5 * self.gamma * penalties.sum()
+        loss = pairing + 0.5 * gamma * penalties.sum()
         values = (pairing, penalties[0], penalties[1], share(real > fake))
         if self.has_classes:
             of_class = class_cross_entropy(found[1][: self.batch_size], label[0][: self.batch_size])
@@ -103,9 +119,9 @@ class RpGANStep(TrainingStep):
         """Return the first `penalised` rows of each half."""
         return ops.concat((rows[: self.penalised], rows[self.batch_size : self.batch_size + self.penalised]))
 
-    def generator_loss(self, fake, logits_real, label):
-        """Return G's loss on its images, and the values to report."""
-        found = self.logits_of(fake, label)
+    def generator_loss(self, fake, logits_real, label, changes):
+        """Return G's loss on its images, which D sees with these changes, and the values to report."""
+        found = self.logits_of(self.augmenter(fake, changes), label)
         pairing = relativistic_pairing_loss(found[0] - logits_real)
         if self.has_classes:
             of_class = class_cross_entropy(found[1], label[0])
@@ -114,16 +130,20 @@ class RpGANStep(TrainingStep):
         return pairing, (pairing,)
 
     def construct(self, batch, noise):
+        (latents,), changes = self.augmenter.parted(noise)
         real, label = self.data(*batch), self.labels_of(batch)
         twice = (ops.concat((label[0], label[0])),) if self.classes else ()
-        inputs = (noise[0], *label)  # one name for both uses: see OneForward
+        inputs = (latents, *label)  # one name for both uses: see OneForward
         fake = ops.stop_gradient(self.generator(*inputs))
-        (_, values), gradients = self.gradient_discriminator(ops.concat((real, fake)), twice)
+        seen = self.augmenter(ops.concat((real, fake)), changes[0])
+        (_, values), gradients = self.gradient_discriminator(seen, twice, self.gamma_now())
         updated = self.optimizer_discriminator(gradients)
 
         fake = ops.depend(fake, updated)  # G meets the updated D
-        logits_real = self.logits_of(ops.depend(real, updated), label)[0]
-        (_, values_g), gradient_of_images = self.gradient_images(fake, logits_real, label)
+        logits_real = self.logits_of(self.augmenter(ops.depend(real, updated), changes[1]), label)[0]
+        (_, values_g), gradient_of_images = self.gradient_images(fake, logits_real, label, changes[2])
         updated = self.optimizer_generator(self.one_forward(inputs, gradient_of_images))
         reported = ops.stack((values[0], values_g[0], *values[1:], *values_g[1:]))
+        if self.gamma_decay:
+            updated = ops.assign(self.updates_done, ops.depend(self.updates_done.value(), updated) + 1.0)
         return ops.depend(reported, updated)
