@@ -6,7 +6,7 @@
 # dispatch_threads_num), and of what can run at the same time; a chain, each of whose operators needs the one before,
 # stays in one thread.
 # Seen: chains of products and multiplications of 64x64 run in one thread up to 100 operators, and above in two, by the
-# log at level 1 ("in multi thread or not"), at any step after the first five. So two more multiplications of a few
+# log at level 1 ("in multi thread or not"), at steps 20, 30 and 40. So two more multiplications of a few
 # microseconds change how a whole graph is run. Its threads then wait for each other by sched_yield: beside busy
 # processes, each time behind all of them.
 set -eu

@@ -12,7 +12,7 @@ from mindspore import Tensor, nn, ops
 from ms_gan.kernels.layers import Own, OwnAdam, OwnAverages, OwnSquash, OwnStack, use_own
 from ms_gan.nets.averages import Averages
 from ms_gan.nets.layers import BatchNorm1d, Chain, Downsample, LeakyReLU, Sigmoid, Tanh, Upsample
-from ms_gan.steps.base import CompiledOnce
+from ms_gan.steps.base import CompiledOnce, on_device
 
 pytestmark = pytest.mark.usefixtures("device", "own_kernels")
 
@@ -754,3 +754,18 @@ def test_a_step_is_compiled_once_for_inputs_of_one_kind(monkeypatch):
         cell.set_train(training)
         cell.compile(Tensor(np.zeros(3, np.float32)))
     assert len(compiled) == 6
+
+
+class Weighted(CompiledOnce):
+    """x·w, of a tuple with x and one with w."""
+
+    def construct(self, batch, noise):
+        return batch[0] * noise[0]
+
+
+def test_inputs_that_are_constants_of_a_graph_are_not_taken_for_the_ones_before():
+    cell = Weighted()
+    for x, w in ((1, 2), (3, 4), (5, 6)):
+        tensors = [(Tensor(np.float32(number)),) for number in (x, w)]
+        assert float(cell(*tensors)) == x * w
+        assert float(cell(*map(on_device, tensors))) == x * w

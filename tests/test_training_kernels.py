@@ -146,8 +146,8 @@ def test_without_a_compiler_mindspores_kernels_are_used(data, tmp_path):
     )
 
 
-def test_mindspore_runs_a_step_of_mlp_in_one_thread(tmp_path):
-    """It does so for at most 100 operators; otherwise its threads wait for each other, on a busy machine very long."""
+def test_a_step_of_mlp_has_so_few_operators_that_mindspore_runs_it_in_one_thread(tmp_path):
+    """At most 100. With more its threads wait for each other, on a busy machine very long."""
     place = write_mnist(tmp_path / "mnist", 256)
     arguments = ("train", "--recipe", "mlp", "--data-path", place, "--steps", 4, "--output-dir", tmp_path)
     told = run(*arguments, GLOG_v="1", **OWN)

@@ -28,7 +28,7 @@ void gate(Index count, const float *y, float slope, const float *dy, float *dz) 
   });
 }
 
-// e^x to 2e-7 of itself, for x from -87 to 88, which x is brought to. NaN stays NaN.
+// e^x to 2e-7 of itself; x beyond -87 to 88 counts as the nearer of them. NaN stays NaN.
 // 2^n e^r with r in [-ln 2 / 2, ln 2 / 2], and of e^r the first terms of its series.
 INLINE Vec exponential(Vec x) {
   constexpr float LOG2_E = 1.44269504f, LN2_HIGH = 0.693359375f, LN2_LOW = -2.12194440e-4f;
@@ -46,7 +46,7 @@ INLINE Vec exponential(Vec x) {
   return sum * power;
 }
 
-// y = 1 / (1 + e^-x), or tanh x.
+// y = 1 / (1 + e^-x), or tanh x, both to 3e-7, near 0 not of tanh x but of 1.
 void squash(Index count, bool to_both_sides, const float *x, float *y) {
   for_vectors(count, [&](Index i, Index live) {
     const Vec given = load_part(x + i, live);

@@ -199,7 +199,7 @@ class OwnLayer(Own):
 
 
 class OwnStack(Own):
-    """In place of layers that follow each other: Dense layers and batch normalisations, in training computed as one."""
+    """In place of layers that follow each other, Dense layers and batch normalisations, these in training: as one."""
 
     def __init__(self, layers: list[Any], path: str):
         super().__init__(layers[0])

@@ -43,11 +43,15 @@ class StepParts:
     ema_decay: float = 0.0
 
 
+MUTABLE = "__ms_mutable__"  # what MindSpore's `mutable` sets
+
+
 class CompiledOnce(nn.Cell):
     """A Cell that MindSpore compiles for its first inputs, and again only for others of other shapes or types.
 
-    Before each call `nn.Cell` looks through all that it holds, whether it has to be compiled again: half a millisecond,
-    a twentieth of a small network's step. Here only its inputs and `set_train` can make it do so.
+    Before each call `nn.Cell` works out anew what it has to be compiled for: half a millisecond, a twentieth of a small
+    network's step. Here shapes and types of the inputs decide, and `set_train` of this very Cell. Tuples that are not
+    `mutable`, as those of `on_device` are, are constants of the graph; for these it asks each time, as `nn.Cell` does.
     """
 
     compiled_for: Any = None
@@ -55,9 +59,10 @@ class CompiledOnce(nn.Cell):
     def compile(self, *args: Any, **kwargs: Any) -> None:
         """Compile it for inputs, unless it is."""
         wanted = self.phase, _kinds(args)
-        if kwargs or wanted != self.compiled_for:
+        unsure = kwargs or any(isinstance(given, tuple) and not getattr(given, MUTABLE, False) for given in args)
+        if unsure or wanted != self.compiled_for:
             super().compile(*args, **kwargs)
-            self.compiled_for = wanted
+            self.compiled_for = None if unsure else wanted
 
 
 class TrainingStep(CompiledOnce):
