@@ -22,7 +22,7 @@ from ms_gan.evaluation.judge import load_judge, save_judge
 from ms_gan.evaluation.judge_training import train_judge
 from ms_gan.evaluation.protocol import Real, Subject
 from ms_gan.evaluation.quick_scorer import QuickScorer
-from ms_gan.evaluation.scores import Options, measure
+from ms_gan.evaluation.scores import Options, Scores, measure
 from ms_gan.files import write_checksums
 from ms_gan.schema.recipe import Latent
 
@@ -310,6 +310,23 @@ def test_the_picture_is_drawn_with_whatever_there_is(train, test, tmp_path):
     score_picture.picture(tmp_path / "b.png", found, ("$^a",) * 10, "a title", "a caption")
     first, second = (Image.open(tmp_path / name).size for name in ("a.png", "b.png"))
     assert first[0] == second[0] and first[1] < second[1]
+
+
+@pytest.mark.parametrize(
+    "names", [CLASSES, [f"an ingredient {number}" for number in range(28)]], ids=["few", "crowded"]
+)
+def test_what_the_picture_says_stands_below_the_table(monkeypatch, tmp_path, names):
+    """Also where names on end below the bars take room."""
+    found, drawn = Scores(), []
+    for number in range(20):
+        found.add(f"score_{number}", 1.0, 1.0)
+    found.shares = {kind: np.full(len(names), 0.1) for kind in ("generated", "real")}
+    found.nearest = found.logits = {kind: np.arange(5.0) for kind in ("generated", "real")}
+    monkeypatch.setattr(score_picture.figures, "save", lambda figure, path: drawn.append(figure))
+    score_picture.picture(tmp_path / "a.png", found, names, "a title", "a caption " * 40)
+    drawn[0].canvas.draw()
+    table, caption = (text.get_window_extent() for text in drawn[0].axes[0].texts)
+    assert caption.y1 < table.y0
 
 
 def write_idx(folder, train, test):

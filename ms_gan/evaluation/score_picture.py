@@ -29,7 +29,10 @@ def picture(path: Path, scores: Scores, classes: Sequence[str], title: str, capt
     caption, font = fonts.in_matplotlib("\n".join(textwrap.wrap(caption, 125)))
     text_height = 0.19 * (len(lines) + caption.count("\n") + 3)
     drawn = [values is not None for values in (scores.shares, scores.nearest, scores.logits)]
-    figure, (first, *others) = figures.new(title, [text_height, *[2.4] * sum(drawn)], margin=0.6)
+    beside = 0.6 + 0.6 * sum(drawn)  # the title, and what stands below each panel
+    if scores.shares is not None and _is_crowded(classes):
+        beside += 0.085 * max(map(len, classes))  # names on end
+    figure, (first, *others) = figures.new(title, [text_height, *[2.4] * sum(drawn)], margin=beside)
     figures.write_lines(first, lines)
     first.text(0, 0, caption, fontsize=9, color="#5F5F5F", va="bottom", parse_math=False, **font)
     panels = iter(others)
@@ -49,9 +52,15 @@ def _classes(axes: Axes, shares: Mapping[str, Sequence[float]], classes: Sequenc
         axes.bar(np.arange(len(values)) + 0.4 * number_of - 0.2, values, 0.4, color=COLOURS[kind], label=kind)
     axes.set(xlabel="class, or tag, that the judge reads", ylabel="share of images")
     if len(classes) <= MOST_CLASSES:
-        crowded = sum(map(len, classes)) > 80
         _, font = fonts.in_matplotlib("".join(classes))
-        axes.set_xticks(range(len(classes)), classes, rotation=90 if crowded else 0, parse_math=False, **font)
+        axes.set_xticks(
+            range(len(classes)), classes, rotation=90 if _is_crowded(classes) else 0, parse_math=False, **font
+        )
+
+
+def _is_crowded(classes: Sequence[str]) -> bool:
+    """Return whether names have no room below the bars side by side."""
+    return len(classes) <= MOST_CLASSES and sum(map(len, classes)) > 80
 
 
 def _logits(axes: Axes, logits: Mapping[str, np.ndarray], threshold: float | None) -> None:
