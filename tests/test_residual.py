@@ -9,7 +9,8 @@ import pytest
 from helpers.networks import normal, step_of
 from mindspore import Tensor
 
-from ms_gan.nets.residual import Block, Present, ResidualDiscriminator, ResidualGenerator
+from ms_gan.nets.conditioning import Present
+from ms_gan.nets.residual import Block, ResidualDiscriminator, ResidualGenerator
 from ms_gan.runtime import Device
 from ms_gan.schema import networks as settings_of
 from ms_gan.schema.networks import NetworkInputs
@@ -68,6 +69,29 @@ def test_pixels_may_leave_the_range_in_training_and_are_nan_where_they_overflow(
     assert np.abs(generator(latents).asnumpy()).max() > 1
     generator.set_train(False)
     assert np.isnan(generator(Tensor(np.full((1, 7), np.inf, np.float32))).asnumpy()).all()
+
+
+def test_each_tag_is_a_question_of_its_own():
+    """Both losses: tag_weight · Σ over tags −log σ(±logit), for D at real images, for G at its own."""
+    step = step_of("rpgan_residual", *SMALL, "updates.gamma=0", "updates.gamma_decay_rate=1", "updates.tag_weight=0.5")
+    labels = np.zeros((8, 9), np.int32)
+    labels[0, :2], labels[5, 0] = (3, 28), 1
+    present = np.zeros((8, 28), bool)
+    present[0, [2, 27]] = present[5, 0] = True
+    images = Tensor(normal(16, 3, 12, 12))
+    logits = step.discriminator(images, Tensor(np.concatenate((labels, labels))))[1].asnumpy().astype(np.float64)
+    nats = np.logaddexp(0, np.where(np.tile(present, (2, 1)), -logits, logits))
+
+    label = (Tensor(labels),)
+    loss, (pairing, *_, of_tags) = step.discriminator_loss(images, (Tensor(np.concatenate((labels, labels))),), 0.0)
+    assert float(of_tags) == pytest.approx(nats[:8].mean(), rel=1e-5)
+    assert float(loss - pairing) == pytest.approx(0.5 * nats[:8].sum(1).mean(), rel=1e-5)
+
+    logits_real = step.logits_of(images[:8], label)[0]
+    loss, (pairing, of_tags, right) = step.generator_loss(images[8:], logits_real, label, ())
+    assert float(of_tags) == pytest.approx(nats[8:].mean(), rel=1e-5)
+    assert float(loss - pairing) == pytest.approx(0.5 * nats[8:].sum(1).mean(), rel=1e-5)
+    assert float(right) == pytest.approx(((logits[8:] > 0) == present).mean())
 
 
 def test_gamma_falls_by_the_decay_and_then_stays():

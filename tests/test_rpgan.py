@@ -152,12 +152,13 @@ def test_a_projection_is_a_score_and_how_well_features_fit_a_label(max_tags, lab
         np.testing.assert_allclose(output.asnumpy(), numbers, rtol=0, atol=1e-6)
 
 
-def test_d_names_classes_where_an_image_has_just_one():
+def test_d_names_classes_where_an_image_has_just_one_and_tags_if_asked():
     for settings, names in (
         ([], 20),
         (["data.clusters=0"], 0),
         (["data.classes=10"], 10),
         (["data.classes=10", "data.max_tags=2"], 0),
+        (["data.classes=10", "data.max_tags=2", "updates.tag_weight=0.1"], 10),
     ):
         recipe = recipes.override(recipes.load("rpgan"), [*settings, "discriminator.widths=[16]"])
         assert build_discriminator(recipe).network.class_logits == names

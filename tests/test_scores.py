@@ -76,7 +76,7 @@ def test_names_say_the_protocol_and_perfect_samples_stand_beside(train, test, ju
     )
     assert list(found.generated) == [
         *("fd_200_test", "fd_200_test_ratio", *of_features, "class_accuracy_20_per_class"),
-        "sharpness_200_test_ratio",
+        *("sharpness_200_test_ratio", "flecked_200_test", "broken_200_test"),
         *(f"memorisation_200_{name}" for name in ("median", "percentile_1", "share_below_1")),
         *("parzen_200_test", "parzen_200_test_error", "parzen_200_test_sigma"),
         *(f"discriminator_{name}" for name in of_d.split()),
@@ -84,7 +84,8 @@ def test_names_say_the_protocol_and_perfect_samples_stand_beside(train, test, ju
     assert set(found.generated) - set(found.real) == {name for name in found.generated if "discriminator" in name}
     assert found.generated["fd_200_test_ratio"] == found.generated["fd_200_test"] / found.real["fd_200_test"]
     assert found.real["fd_200_test_ratio"] == 1
-    assert set(found.left_out) == {"cas", "one_nearest_neighbour_error"}
+    no_ratios = {"flecked_200_test_ratio", "broken_200_test_ratio"}  # no drawn digit has a fault
+    assert set(found.left_out) == {"cas", "one_nearest_neighbour_error"} | no_ratios
     assert found.protocol["generated"] == found.protocol["real"] == 200 and found.protocol["seed"] == 1
 
 
@@ -188,7 +189,7 @@ def test_a_generator_of_tags_is_scored_by_whether_they_can_be_read(tags, judge_o
     assert found.protocol["real_images_with_one_tag"] == alone.sum()
     has = metrics.tag_indicators(test.labels, 4)
     assert found.shares["real"] == pytest.approx(has.mean(0), abs=0.05)
-    assert set(found.left_out) == {"discriminator"}
+    assert set(found.left_out) == {"discriminator", "flecked, broken"}
     with pytest.raises(UserError, match="not tags"):
         scored(*tags, cas=True)
 

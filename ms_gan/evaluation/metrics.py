@@ -165,19 +165,24 @@ def single_tag_shares(read: np.ndarray, has: np.ndarray) -> np.ndarray:
         return (read & alone).sum(0) / alone.sum(0)
 
 
+def luminance(images: np.ndarray) -> np.ndarray:
+    """Return the luminance of images, N×C×H×W: float32 in [0, 1], N×H×W.
+
+    Three channels are RGB, whose luminance is .299 R + .587 G + .114 B (ITU-R BT.601); of others it is the mean.
+    """
+    pixels = np.float32(images) / 255 if images.dtype == np.uint8 else np.float32(images)
+    return np.tensordot(pixels, LUMINANCE, (1, 0)) if images.shape[1] == 3 else pixels.mean(1)
+
+
 def sharpness(images: np.ndarray) -> float:
     """Return the mean over images, N×C×H×W, of the variance of the Laplacian of an image's luminance.
 
     A measure of focus (Pech-Pacheco et al. 2000): blur lowers it, noise raises it. The Laplacian is the sum of a
-    pixel's four neighbours minus four times itself, borders repeated. Pixels in [0, 1]; three channels are RGB, of
-    which the luminance is .299 R + .587 G + .114 B (ITU-R BT.601). Unbiased in N.
+    pixel's four neighbours minus four times itself, borders repeated. Pixels in [0, 1]. Unbiased in N.
     """
     variances = []
     for start in range(0, len(images), BLOCK):
-        some = images[start : start + BLOCK]
-        pixels = np.float32(some) / 255 if some.dtype == np.uint8 else np.float32(some)
-        grey = np.tensordot(pixels, LUMINANCE, (1, 0)) if some.shape[1] == 3 else pixels.mean(1)
-        grey = np.pad(grey, ((0, 0), (1, 1), (1, 1)), "edge")
+        grey = np.pad(luminance(images[start : start + BLOCK]), ((0, 0), (1, 1), (1, 1)), "edge")
         neighbours = grey[:, :-2, 1:-1] + grey[:, 2:, 1:-1] + grey[:, 1:-1, :-2] + grey[:, 1:-1, 2:]
         variances.append((neighbours - 4 * grey[:, 1:-1, 1:-1]).var((1, 2), dtype=np.float64))
     return float(np.concatenate(variances).mean())

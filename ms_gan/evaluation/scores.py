@@ -11,6 +11,7 @@ import numpy as np
 from ms_gan.data.description import ImageData
 from ms_gan.errors import Setting, UserError
 from ms_gan.evaluation import metrics
+from ms_gan.evaluation.flecks import Faulty, faulty, has_dark_ground
 from ms_gan.evaluation.judge import Judge
 from ms_gan.evaluation.judge_training import accuracy, train_network
 from ms_gan.evaluation.metrics import distance_ratio, frechet_distance, moments, of_count, tag_indicators
@@ -116,6 +117,7 @@ def measure(
     if not conditional:
         scores.left_out[of_labels] = f"the generator takes no {'tags' if reference.max_tags else 'class'}"
     _add_sharpness(scores, real, drawn)
+    _add_faults(scores, real, drawn)
     if reference.split == "train":
         scores.left_out["memorisation"] = "the reference images were trained on, so they are copies themselves"
     else:
@@ -244,6 +246,22 @@ def _add_sharpness(scores: Scores, real: Real, drawn: Generated) -> None:
         return
     of_draws = float(np.mean([metrics.sharpness(draw) for draw in real.draws]))
     scores.add(name, metrics.sharpness(drawn.images) / of_reference, of_draws / of_reference)
+
+
+def _add_faults(scores: Scores, real: Real, drawn: Generated) -> None:
+    """Add the shares of flecked and of broken images, and their ratios to those of the reference images."""
+    of, reference = real.protocol, real.reference.images
+    if reference.shape[1] != 1 or not has_dark_ground(reference):
+        scores.left_out["flecked, broken"] = "only for grey images on a dark ground"
+        return
+    of_reference, of_images, *of_each_draw = map(faulty, (reference, drawn.images, *real.draws))
+    of_draws = np.mean(of_each_draw, axis=0).tolist()
+    for name, among, generated, in_draws in zip(Faulty._fields, of_reference, of_images, of_draws):
+        scores.add(f"{name}_{of}", generated, in_draws)
+        if among == 0:
+            scores.left_out[f"{name}_{of}_ratio"] = "no image compared with has this fault, so the ratio is undefined"
+        else:
+            scores.add(f"{name}_{of}_ratio", generated / among, in_draws / among)
 
 
 def _add_memorisation(scores: Scores, real: Real, drawn: Generated) -> None:

@@ -23,6 +23,23 @@ class OneHotLabel(nn.Cell):
         return ops.one_hot(label, self.depth).reshape((-1, self.size)).astype(mstype.float32)
 
 
+class Present(nn.Cell):
+    """A label as numbers: for each class or tag, whether an image has it.
+
+    Input: label, int32, (N,), 0 to classes − 1; with max_tags, (N, max_tags), 0 for no tag, else 1 to classes. Output:
+    float32, (N, classes). In which place a tag stands does not matter.
+    """
+
+    def __init__(self, classes: int, max_tags: int):
+        super().__init__()
+        self.size, self.max_tags = classes, max_tags
+
+    def construct(self, label):
+        if self.max_tags == 0:
+            return ops.one_hot(label, self.size).astype(mstype.float32)
+        return ops.one_hot(label, self.size + 1).astype(mstype.float32).sum(1)[:, 1:]
+
+
 class Conditioned(nn.Cell):
     """Features, followed by the one-hot label where there are classes (Mirza and Osindero 2014).
 

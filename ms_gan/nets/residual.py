@@ -10,10 +10,10 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from mindspore import dtype as mstype
 from mindspore import nn, ops
 from mindspore.common.initializer import Normal
 
+from ms_gan.nets.conditioning import Present
 from ms_gan.nets.heads import Discriminator, Heads
 from ms_gan.nets.layers import OUTPUTS, CentralCrop, Chain, Downsample, LeakyReLU, Upsample
 from ms_gan.schema import networks
@@ -45,23 +45,6 @@ class Block(nn.Cell):
 
     def construct(self, x):
         return x + self.layers(x)
-
-
-class Present(nn.Cell):
-    """A label as numbers: for each class or tag, whether an image has it.
-
-    Input: label, int32, (N,), 0 to classes − 1; with max_tags, (N, max_tags), 0 for no tag, else 1 to classes. Output:
-    float32, (N, classes). In which place a tag stands does not matter.
-    """
-
-    def __init__(self, classes: int, max_tags: int):
-        super().__init__()
-        self.size, self.max_tags = classes, max_tags
-
-    def construct(self, label):
-        if self.max_tags == 0:
-            return ops.one_hot(label, self.size).astype(mstype.float32)
-        return ops.one_hot(label, self.size + 1).astype(mstype.float32).sum(1)[:, 1:]
 
 
 class ResidualGenerator(nn.Cell):

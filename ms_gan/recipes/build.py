@@ -110,6 +110,7 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
         latent=recipe.latent,
         classes=recipe.data.classes or recipe.clusters,
         batch_size=share_of_batch(recipe, devices),
+        max_tags=recipe.data.max_tags,
         generator_in_inference=twin,
         ema=_averages(recipe, networks),
         ema_decay=recipe.ema.decay,
@@ -189,12 +190,13 @@ def _network(recipe: Recipe, role: str, prefix: str | None = None) -> nn.Cell:
     data, family, clusters = recipe.data, FAMILIES[recipe.family], recipe.clusters
     classes = data.classes or clusters
     chosen = role == "generator" and clusters > 0  # by the latent's first number
+    names_tags = getattr(recipe.updates, "tag_weight", 0) > 0
     inputs = NetworkInputs(
         image_shape=(data.channels, data.size, data.size),
         latent_size=recipe.latent.size - chosen,
         classes=classes,
         max_tags=data.max_tags,
-        class_logits=classes if family.class_logits and not data.max_tags else 0,  # of several tags none is the class
+        class_logits=classes if family.class_logits and (not data.max_tags or names_tags) else 0,
         conditioned_on=(classes, data.max_tags) if family.label_conditioned else (0, 0),
     )
     network = registry.resolved(registry.network_of(role, recipe.networks[role]).cell)(recipe.networks[role], inputs)

@@ -164,4 +164,5 @@ class RpGANUpdates(Settings):
     gamma_decay_steps: int = whole(1, "updates in which it is multiplied, in equal parts; then it stays", **COUNT)
     penalised: int = whole(32, "at how many pairs of a batch the penalties are measured", **COUNT)
     class_weight: float = number(0.02, "weight of naming classes in both losses", least=0)
+    tag_weight: float = number(0.0, "weight of naming tags in both losses; at 0 D has no logits for them", least=0)
     augmentation: Augmentation = section(Augmentation, CHANGED)

@@ -26,6 +26,7 @@ class StepParts:
         latent: how latents are drawn.
         classes: number of classes or tags that networks are conditioned on; 0 for none.
         batch_size: images in a batch, on this device.
+        max_tags: most tags of an image; 0 where labels are classes.
         generator_in_inference: the generator once more, of the same weights, always in inference mode; for updates
             whose `needs_twin` is True.
         ema: moving averages of networks' weights, by the networks' names.
@@ -38,6 +39,7 @@ class StepParts:
     latent: Latent
     classes: int
     batch_size: int
+    max_tags: int = 0
     generator_in_inference: nn.Cell | None = None
     ema: Mapping[str, nn.Cell] = field(default_factory=dict)
     ema_decay: float = 0.0

@@ -11,7 +11,8 @@ from mindspore import Parameter, Tensor, ops
 from mindspore import dtype as mstype
 
 from ms_gan.latents import draw_latents
-from ms_gan.losses import class_cross_entropy, relativistic_pairing_loss
+from ms_gan.losses import binary_cross_entropy, class_cross_entropy, relativistic_pairing_loss
+from ms_gan.nets.conditioning import Present
 from ms_gan.schema.updates import RpGANUpdates
 from ms_gan.steps.augmentation import AugmentedNoise, Augmenter
 from ms_gan.steps.base import StepParts, TrainingStep, gradient, share
@@ -41,7 +42,8 @@ class RpGANStep(TrainingStep):
 
     G is asked for the labels of the real images, and D sees each image with its label. Where D also has class logits,
     it learns those of the real images, and G to be read as the class it was asked for (Odena et al. 2017), both with
-    the weight `class_weight`.
+    the weight `class_weight`. Of tags each is a question of its own, yes or no: the loss is the sum of their
+    cross-entropies, with the weight `tag_weight`.
 
     With `updates.augmentation` D sees all images changed, each time anew, and the penalties are measured at those:
     see `Augmenter`.
@@ -64,13 +66,15 @@ class RpGANStep(TrainingStep):
         require_one_answer(self.discriminator, "the family rpgan")
         if updates.gamma:
             require_slopes(self.discriminator, "the family rpgan", "updates.gamma")
-        self.gamma, self.class_weight = updates.gamma, updates.class_weight
+        self.gamma = updates.gamma
         self.gamma_decay = math.log(updates.gamma_decay_rate) / updates.gamma_decay_steps  # of its logarithm, an update
         self.decay_steps = float(updates.gamma_decay_steps)
         if self.gamma_decay:
             self.updates_done = Parameter(Tensor(0.0, mstype.float32), name="updates_done", requires_grad=False)
         self.penalised = min(updates.penalised, self.batch_size)
         self.has_classes = self.discriminator.class_logits > 0
+        self.present = Present(self.classes, parts.max_tags) if parts.max_tags else None
+        self.label_weight = updates.class_weight if self.present is None else updates.tag_weight * self.classes
         if self.has_classes:
             self.scalars = (*self.scalars, "loss_d_class", "loss_g_class", "accuracy_class")
         self.augmenter = Augmenter(updates.augmentation, (2 * self.batch_size, self.batch_size, self.batch_size))
@@ -105,8 +109,8 @@ class RpGANStep(TrainingStep):
         loss = pairing + 0.5 * gamma * penalties.sum()
         values = (pairing, penalties[0], penalties[1], share(real > fake))
         if self.has_classes:
-            of_class = class_cross_entropy(found[1][: self.batch_size], label[0][: self.batch_size])
-            return loss + self.class_weight * of_class, (*values, of_class)
+            of_class = self.label_loss(found[1][: self.batch_size], label[0][: self.batch_size])
+            return loss + self.label_weight * of_class, (*values, of_class)
         return loss, values
 
     def penalties(self, images, label):
@@ -124,10 +128,24 @@ class RpGANStep(TrainingStep):
         found = self.logits_of(self.augmenter(fake, changes), label)
         pairing = relativistic_pairing_loss(found[0] - logits_real)
         if self.has_classes:
-            of_class = class_cross_entropy(found[1], label[0])
-            right = share(ops.argmax(found[1], 1) == label[0])
-            return pairing + self.class_weight * of_class, (pairing, of_class, right)
+            of_class = self.label_loss(found[1], label[0])
+            return pairing + self.label_weight * of_class, (pairing, of_class, self.share_named(found[1], label[0]))
         return pairing, (pairing,)
+
+    def label_loss(self, logits, label):
+        """Return the mean cross-entropy of naming the class, or a tag, a scalar."""
+        if self.present is None:
+            return class_cross_entropy(logits, label)
+        return binary_cross_entropy(logits, self.present(label))
+
+    def share_named(self, logits, label):
+        """Return the part of the images that are read as their class, or of the tags that are rightly read, a scalar.
+
+        A tag is read where its logit is above 0.
+        """
+        if self.present is None:
+            return share(ops.argmax(logits, 1) == label)
+        return share((logits > 0) == (self.present(label) > 0.5))
 
     def construct(self, batch, noise):
         (latents,), changes = self.augmenter.parted(noise)

@@ -29,7 +29,7 @@ RECIPE = Recipe(
         "discriminator": ResidualDiscriminator(widths=(16, 32, 64, 128)),
     },
     optimizers={"generator": ADAM, "discriminator": ADAM},
-    updates=RpGANUpdates(gamma=1.0, gamma_decay_rate=0.1, gamma_decay_steps=20000, penalised=32),
+    updates=RpGANUpdates(gamma=1.0, gamma_decay_rate=0.1, gamma_decay_steps=20000, penalised=32, tag_weight=0.1),
     ema=EMA(decay=0.999),
     schedule=Schedule(batch_size=64, epochs=215),
 )
