@@ -6,6 +6,10 @@
 Tables: steps, load, inference, start, growth, limit; all of them, where none is named. Each is printed, and written to
 FOLDER as Markdown and as JSON, with all that was measured and the machine. `check` compares the PyTorch programs'
 numbers with ms_gan's. It needs what requirements-bench.txt lists.
+
+    python -m benchmarks few-images [--help]
+
+measures no speed, but how good a GAN becomes with few images; it needs no more than the package.
 """
 
 import argparse
@@ -64,6 +68,11 @@ def parsed():
 
 
 def main():
+    if sys.argv[1:2] == ["few-images"]:
+        from benchmarks import few_images
+
+        few_images.main(sys.argv[2:])
+        return
     options, recipes, checks = parsed()
     if checks:
         from benchmarks.check import check

@@ -2,7 +2,7 @@
 
 model = ms_gan.train("rpgan", images, steps=2000)   # or ms_gan.load("runs/rpgan/1")
 samples = model.sample(25, seed=7)                  # uint8, N×H×W or N×C×H×W
-scores = ms_gan.score(samples, test_images)
+scores = ms_gan.score(samples, test_images, judge="mnist")
 """
 
 from __future__ import annotations
@@ -115,8 +115,8 @@ def score(generated: np.ndarray, reference: np.ndarray, judge: str | Path | Judg
 
     Args:
         generated, reference: uint8, N×H×W, N×C×H×W or N×H×W×C, of one size. Of the longer one the first images count.
-        judge: a folder that `ms_gan judge` wrote, of data like these. None: the one for MNIST that ms_gan comes with,
-            which is for grey images of 28×28.
+        judge: a folder that `ms_gan judge` wrote, of data like these. "mnist": the one that ms_gan comes with, for
+            handwritten digits, grey, 28×28. Its features mean little of other images.
 
     Returns:
         fd_<N>, the Fréchet distance of N features each, such as fd_10k; fd_<N/2>_real, that of the two halves of the
@@ -124,7 +124,7 @@ def score(generated: np.ndarray, reference: np.ndarray, judge: str | Path | Judg
         about 1 for samples of the same distribution (see docs/metrics.md).
 
     Raises:
-        UserError: for fewer than 100 images of a kind, other shapes, and images that the judge cannot read.
+        UserError: for fewer than 100 images of a kind, other shapes, images that the judge cannot read, and no judge.
     """
     from ms_gan.data.arrays import as_images
     from ms_gan.evaluation import metrics
@@ -168,13 +168,12 @@ def _judge(judge: str | Path | Judge | None, shape: tuple[int, ...]) -> Any:
     from ms_gan.evaluation.judge_training import shipped
 
     if judge is None:
-        known = [folder for folder in shipped() if folder.name == "mnist"]
-        if not known or shape != (1, 28, 28):
-            raise UserError(
-                f"there is no judge for images of {shape}",
-                "name one, which `ms_gan judge` trains, with ",
-                Setting("judge"),
-            )
+        mend = ("name one, which `ms_gan judge` trains, or 'mnist' for handwritten digits, with ", Setting("judge"))
+        raise UserError("features mean something only by a judge of images like these, and none is named", *mend)
+    if judge == "mnist":
+        known = [folder for folder in shipped() if folder.name == judge]
+        if not known:
+            raise UserError("this installation has no judge of MNIST", "name another with ", Setting("judge"))
         judge = known[0]
     judge = judge if isinstance(judge, Judge) else load_judge(Path(judge))
     if judge.image_shape != shape:

@@ -131,6 +131,18 @@ def test_the_names_of_keras_and_medmnist_are_understood(tmp_path):
         assert len(load_arrays("test", tmp_path / file).images) == 5
 
 
+def test_the_classes_are_the_numbers_that_occur(tmp_path):
+    labels = np.array([1, 4, 26] * 10)
+    file = {"images": squares(30), "labels": labels, "test_images": squares(2), "test_labels": labels[:2]}
+    for names, classes in ([], ("1", "4", "26")), (["A", "D", "Z"], ("A", "D", "Z")):
+        np.savez(tmp_path / "x.npz", **file, **({"label_names": names} if names else {}))
+        train, test = (load_arrays(split, tmp_path / "x.npz") for split in ("train", "test"))
+        assert train.classes == test.classes == classes
+        assert train.labels.tolist() == [0, 1, 2] * 10 and test.labels.tolist() == [0, 1]
+    np.savez(tmp_path / "x.npz", **file, label_names=list(map(str, range(30))))
+    assert load_arrays("train", tmp_path / "x.npz").labels.tolist() == labels.tolist(), "names of all from 0"
+
+
 def test_a_tenth_is_held_out_and_no_class_loses_its_last_image(tmp_path):
     images = squares(1000)
     labels = np.zeros(1000, int)
@@ -151,8 +163,10 @@ def test_a_tenth_is_held_out_and_no_class_loses_its_last_image(tmp_path):
         ({"pixels": np.zeros((5, 8, 8), np.uint8)}, "no array `images`"),
         ({"images": squares(5), "labels": np.zeros(4, int)}, "one for each of the 5"),
         ({"images": squares(5), "labels": np.full(5, -1)}, "from 0"),
+        ({"images": squares(5), "labels": np.zeros((5, 14), int)}, "a folder with labels.csv"),
         ({"images": squares(5), "labels": np.zeros(5)}, "whole numbers"),
-        ({"images": squares(5), "labels": np.arange(5), "label_names": np.array(["a", "b"])}, "label_names"),
+        ({"images": squares(5), "labels": np.arange(5), "label_names": np.array(["a", "b"])}, "label_names must be 5"),
+        ({"images": squares(5), "labels": np.arange(5), "label_names": np.array(["a"] * 6)}, "different names"),
         ({"images": squares(5), "test_images": squares(5, 6)}, "one size"),
         ({"images": squares(5), "labels": np.arange(5), "test_images": squares(5)}, "the test images have no labels"),
         (
@@ -169,10 +183,10 @@ def test_arrays_that_cannot_be_are_refused_by_name(arrays, told, tmp_path):
 
 def test_scores_tell_like_from_unlike(device):
     like, reference = squares(200, 28), squares(200, 28, seed=1)
-    near, far = ms_gan.score(like, reference), ms_gan.score(np.zeros_like(like), reference)
+    near, far = (ms_gan.score(some, reference, judge="mnist") for some in (like, np.zeros_like(like)))
     assert set(near) == {"fd_200", "fd_100_real", "precision", "recall", "density", "coverage"}
     assert near["fd_200"] < far["fd_200"] and near["coverage"] > far["coverage"] == 0
-    assert ms_gan.score(reference, reference)["fd_200"] == pytest.approx(0, abs=1e-6)
+    assert ms_gan.score(reference, reference, judge="mnist")["fd_200"] == pytest.approx(0, abs=1e-6)
 
 
 @pytest.mark.parametrize(
@@ -181,7 +195,12 @@ def test_scores_tell_like_from_unlike(device):
 )
 def test_what_cannot_be_scored_is_refused(generated, reference, device):
     with pytest.raises(ms_gan.UserError):
-        ms_gan.score(generated, reference)
+        ms_gan.score(generated, reference, judge="mnist")
+
+
+def test_no_judge_is_guessed(device):
+    with pytest.raises(ms_gan.UserError, match="none is named.*'mnist' for handwritten digits"):
+        ms_gan.score(squares(200, 28), squares(200, 28))
 
 
 def test_the_names_of_the_api_are_there():

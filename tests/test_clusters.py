@@ -239,6 +239,12 @@ def test_few_images_make_fewer_clusters(images, clusters):
     assert recipes.clusters_for(recipes.override(recipe, ["data.classes=10"]), images) == 0
 
 
+def test_images_that_are_held_out_are_in_no_cluster(random_data):
+    images = random_data.only(np.arange(1000) % 64)
+    recipe = recipes.override(recipes.load("rpgan"), ["scores.held_out=900"])
+    assert recipes.fitted(recipe, images, ()).data.clusters == 2
+
+
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_mnist(tmp_path_factory.mktemp("clusters") / "data", 120)

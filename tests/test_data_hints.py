@@ -4,9 +4,8 @@ from __future__ import annotations
 
 import os
 
-import numpy as np
 import pytest
-from helpers.idx_files import contents, idx_bytes
+from helpers.idx_files import contents
 from helpers.idx_files import fill as write
 from helpers.image_folders import WANTED, fill
 from helpers.refusals import refused
@@ -123,7 +122,6 @@ def test_mnist_in_a_sub_folder_is_found_for_the_message(tmp_path, monkeypatch, f
 @pytest.mark.parametrize(
     "fashion",
     [
-        lambda name: "emnist-digits-" + name.replace("t10k", "test"),
         lambda name: "kmnist_" + name.replace("-", "_"),
         str.upper,
         lambda name: f"gzip/{name} (1).gz",
@@ -135,11 +133,6 @@ def test_files_named_nearly_like_mnists_are_told_what_they_should_be_called(tmp_
     message = refusal("mnist", tmp_path, "holds no MNIST, but ", "rename or link")
     for name in contents():
         assert fashion(name) in message.split("; ")[0] and name in message.split("; ")[1]
-
-
-def test_letters_under_mnists_names_are_refused(tmp_path):
-    write(tmp_path, {**contents(), "train-labels-idx1-ubyte": idx_bytes(np.arange(12) + 15)})
-    refusal("mnist", tmp_path, "train-labels-idx1-ubyte: has a label 26, not 0 to 9", "digits and mnist")
 
 
 def test_a_link_of_mnist_that_leads_nowhere_is_named(tmp_path):

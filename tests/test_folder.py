@@ -288,6 +288,30 @@ def test_what_is_no_image_or_hidden_is_ignored(tmp_path):
     assert any(note.startswith("left out 1 file(s)") for note in load(tmp_path, labelled=False).notes)
 
 
+def test_it_is_said_how_to_make_images_of_what_phones_write(tmp_path):
+    for name in ("IMG_1.HEIC", "a/IMG_2.heif", "IMG_1.MOV"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"")
+    ways = ["make images of the 2 HEIC file(s): heif-convert ", "make images of the 1 video file(s): ffmpeg -i "]
+    refusal(tmp_path, *ways)
+    write(tmp_path / "c.png")
+    notes = load(tmp_path, labelled=False).notes
+    assert all(any(note.startswith(way) for note in notes) for way in ways)
+
+
+def test_heic_is_known_under_another_name(tmp_path):
+    (tmp_path / "photo.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
+    assert "photo.jpg: is unreadable (it is HEIC, and not PNG, JPEG, " in refusal(tmp_path, labelled=False)
+    (tmp_path / "photo.jpg").write_bytes(bytes(40))
+    assert "photo.jpg: is unreadable (it is damaged, or none of PNG, " in refusal(tmp_path, labelled=False)
+
+
+def test_of_a_photograph_with_a_smaller_one_in_its_file_the_first_is_read(tmp_path):
+    image = Image.new("RGB", (80, 60), RED)
+    image.save(tmp_path / "a.jpg", format="MPO", save_all=True, append_images=[Image.new("RGB", (40, 30), GREEN)])
+    assert np.abs(np.subtract(only(load(tmp_path)), RED)).max() <= 2
+
+
 def test_file_names_may_hold_any_character(tmp_path):
     names = ["größe 1.png", "日本/é.PNG", "a;b,c.png", '"q".png', "tab\t.png", " .png", "line\nbreak.png", "100%.png"]
     fill(tmp_path, names)

@@ -17,7 +17,8 @@ from hypothesis.extra.numpy import array_shapes, arrays
 from ms_gan.data.mnist.idx import read_idx
 from ms_gan.errors import UserError
 
-byte_arrays = arrays(np.uint8, array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=9))
+shapes = array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=9)
+byte_arrays = arrays(np.uint8, shapes)
 quick = settings(deadline=None, max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -29,13 +30,13 @@ def refusal(path) -> str:
 
 
 @quick
-@given(array=byte_arrays, gzipped=st.booleans())
+@given(array=byte_arrays | arrays(">i4", shapes), gzipped=st.booleans())
 def test_round_trip(tmp_path, array, gzipped):
     content = idx_bytes(array)
     path = tmp_path / "array"  # no suffix: the content tells whether it is gzipped
     path.write_bytes(gzip.compress(content) if gzipped else content)
     read = read_idx(str(path))
-    assert read.dtype == np.uint8
+    assert read.dtype == array.dtype
     assert read.shape == array.shape
     assert np.array_equal(read, array)
 

@@ -48,13 +48,13 @@ def test_every_layout_is_read(tmp_path, suffix, mark, nested):
     for name, content in files.items():
         place = {"train": "train", "t10k": "test"}[name[:5].rstrip("-")] + "/" if nested else ""
         fill(tmp_path, {place + name.replace("-idx", mark + "idx") + suffix: content})
-    assert sorted(find_mnist(tmp_path)) == ["t10k-images", "t10k-labels", "train-images", "train-labels"]
+    assert sorted(find_mnist(tmp_path).paths) == ["test-images", "test-labels", "train-images", "train-labels"]
     for split, count, prefix in (("train", 12, "train"), ("test", 5, "t10k")):
         data = load_mnist(split, str(tmp_path))
         assert data.images.shape == (count, 1, 28, 28) and data.images.dtype == np.uint8
         assert data.images.tobytes() == files[f"{prefix}-images-idx3-ubyte"][16:]
         assert data.labels.dtype == np.int32 and data.labels.tolist() == [i % 10 for i in range(count)]
-        assert (data.name, data.split, data.source) == ("mnist", split, f"the folder {tmp_path}")
+        assert (data.name, data.split, data.source) == ("idx", split, f"the folder {tmp_path}")
         data.require(28, 1, 10)
 
 
@@ -71,8 +71,8 @@ def test_only_the_split_asked_for_has_to_be_there(tmp_path):
         (NAMES[1], np.zeros(11), "11 labels for 12 images"),
         (NAMES[0], np.zeros((12, 28, 27)), "28x27, not 28x28"),
         (NAMES[0], np.zeros((12, 784)), "784, not 28x28"),
-        (NAMES[1], np.zeros((12, 1)), "12x1 labels for 12 images"),
-        (NAMES[1], np.full(12, 10), "label 10, not 0 to 9"),
+        (NAMES[1], np.zeros((12, 1)), "12x1 labels, not one for each image"),
+        (NAMES[0], np.zeros((12, 28, 28), ">i4"), "pixels are not bytes"),
     ],
 )
 def test_bad_data_are_named(tmp_path, name, array, complaint):
@@ -89,7 +89,7 @@ def test_no_images_are_refused(tmp_path):
 def test_the_real_mnist():
     for split, count in (("train", 60_000), ("test", 10_000)):
         data = load_mnist(split, os.environ["MS_GAN_MNIST"])
-        assert data.images.shape == (count, 1, 28, 28)
+        assert data.name == "mnist" and data.images.shape == (count, 1, 28, 28)
         assert np.bincount(data.labels, minlength=10).min() > count * 0.085
         assert 32 < data.images.mean() < 35
 
@@ -188,11 +188,11 @@ def test_a_good_mirror_fills_the_cache(cache, serve, published, closed_port, mon
     assert asked == []
 
 
-def test_a_damaged_file_in_the_cache_is_fetched_again(cache, serve, published, closed_port, monkeypatch):
+@pytest.mark.parametrize("name", ["train-labels-idx1-ubyte.gz", "t10k-labels-idx1-ubyte.gz"])  # both tell the classes
+def test_a_damaged_file_in_the_cache_is_fetched_again(name, cache, serve, published, closed_port, monkeypatch):
     mirror, asked = serve(published)
     monkeypatch.setattr(mnist, "MIRRORS", (mirror,))
     load_mnist("train")
-    name = "train-labels-idx1-ubyte.gz"
     other = gzip.compress(idx_bytes(np.zeros(12)))  # well-formed, but not the published one
     (cache / name).write_bytes(other)
     asked.clear()

@@ -376,7 +376,8 @@ def test_metrics_are_printed_and_written(place, tmp_path, capsys):
     assert record["protocol"]["seed"] == 3 and record["protocol"]["split"] == "test"
     assert record["judge"]["folder"].split("/")[-1] in printed
     assert set(record["judge"]["accuracy_test"]) == {"features", "classes"}
-    assert record["model"]["step"] == 2 and record["model"]["dataset"] == "mnist"
+    assert record["model"]["step"] == 2 and record["model"]["dataset"] == "idx"
+    assert record["model"]["source"] == f"the folder {place / 'data'}"
     assert "takes no class" in record["left_out"]["class_accuracy"]
     for name in record["generated"]:
         assert name in printed
@@ -468,7 +469,7 @@ def test_another_judge_of_the_same_data_may_be_named(place, tmp_path, capsys):
     (judge / "judge.json").write_text(json.dumps(about))
     write_checksums(judge)
     for run, folder, named in (
-        ("runs/mlp/1", judge, "a judge of other data (mnist)"),
+        ("runs/mlp/1", judge, "a judge of other data (idx); leave out --judge: the judge of these data"),
         ("runs/mlp/2", judge, "has no labels"),
         ("runs/mlp/1", tmp_path / "own", "no judge"),
     ):

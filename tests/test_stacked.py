@@ -7,6 +7,9 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from helpers.commands import write_mnist
+from helpers.idx_files import contents, idx_bytes
+from helpers.idx_files import fill as write
+from helpers.refusals import refused
 
 from ms_gan import data
 from ms_gan.data.description import ImageData
@@ -49,6 +52,14 @@ def test_it_is_always_the_same_and_its_splits_are_not(tmp_path):
     assert not np.array_equal(first.labels[:400], test.labels)
     first.require(28, 3, 0)
     assert "channels are read" in judge.why_no_judge(first)
+
+
+def test_other_data_than_digits_are_stacked_of_ten_classes_only(tmp_path):
+    write(tmp_path, contents())
+    stacked_others = data.load("stacked_mnist", "train", tmp_path)
+    assert (stacked_others.name, stacked_others.channels_from) == ("stacked_mnist", "idx")
+    write(tmp_path, {"train-labels-idx1-ubyte": idx_bytes(np.arange(12))})
+    assert "has 12 classes, and images are stacked of ten" in refused(data.load, "stacked_mnist", "train", tmp_path)
 
 
 @pytest.mark.parametrize("modes", ["as the test images", "one"])

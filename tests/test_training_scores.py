@@ -121,7 +121,7 @@ def test_images_held_out_are_not_trained_on_and_are_what_is_compared_with(folder
 def test_data_that_cannot_score_are_told_once_and_trained_on(tmp_path, capsys):
     few = write_mnist(tmp_path / "data", 190)
     run = train(few, tmp_path, epochs=2)
-    assert capsys.readouterr().out.count("note: no scores on the way: mnist") == 1
+    assert capsys.readouterr().out.count("note: no scores on the way: idx") == 1
     header = (run / "history.csv").read_text().splitlines()[0]
     assert header == "step,epoch,loss_d,loss_g,fool_rate,accuracy_real,accuracy_fake"
 

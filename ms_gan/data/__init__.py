@@ -55,8 +55,8 @@ def load_default(dataset: str, fallback: str, split: str, say: Callable[[str], N
 
 
 def read_ahead(dataset: str, split: str, path: DataPath = None) -> None:
-    """Begin to read what `load` will be asked for, beside an import of MindSpore. Only MNIST is; no fault is told."""
-    if dataset.replace(STACKED, "") == "mnist":
+    """Begin to read what `load` will be asked for, beside an import of MindSpore, from IDX files; no fault is told."""
+    if dataset.replace(STACKED, "") in ("mnist", "idx"):
         from ms_gan.data import mnist
 
         mnist.read_ahead(split, path)
@@ -85,4 +85,7 @@ def _load(dataset: str, split: str, path: DataPath, request: DataRequest, skip_u
         return load_digits(split)
     from ms_gan.data.mnist import load_mnist
 
+    if dataset == "idx" and path is None:
+        mend = ("name the folder that holds them with ", Setting("data_path"))
+        raise UserError("images in MNIST's format are read from a folder", *mend)
     return load_mnist(split, path)

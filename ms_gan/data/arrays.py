@@ -57,7 +57,9 @@ def as_labels(array: np.ndarray | None, count: int, where: str = "labels") -> np
         least = f" from {array.min()}" if array.dtype.kind in "iu" and array.size else ""
         shape = f"not {array.dtype} {array.shape}{least}"
         problem = f"{where}: must be whole numbers from 0, one for each of the {count} images, {shape}"
-        raise DataFault(problem, "number the classes from 0")
+        several = array.ndim == 2 and array.shape[0] == count
+        mend = "for several labels an image make a folder with labels.csv" if several else "number the classes from 0"
+        raise DataFault(problem, mend)
     return array.reshape(count).astype(np.int32)
 
 
@@ -90,9 +92,11 @@ def load_arrays(split: str, path: str | Path | None) -> ImageData:
     """Load a split, "train" or "test", of an `.npz` file.
 
     It holds `images`, uint8, N×H×W, N×C×H×W or N×H×W×C, and where there are classes `labels`, whole numbers from 0,
-    (N,); for the split "test" `test_images` and `test_labels`; and `label_names`, which may be left out. The names of
-    Keras' mnist.npz and of MedMNIST are taken, too. Where there are no test images, a tenth of the images is the test
-    split, chosen by their pixels: the same one each time. Raises DataFault for a file that is not like this.
+    (N,) or (N, 1); for the split "test" `test_images` and `test_labels`; and `label_names`, which may be left out. The
+    classes are the numbers that occur in either split; `label_names` may also name others, from 0. The names of Keras'
+    mnist.npz and of MedMNIST are taken, too; MedMNIST's `val_images` are not read. Where there are no test images, a
+    tenth of the images is the test split, chosen by their pixels: the same one each time. Raises DataFault for a file
+    that is not like this.
     """
     if path is None:
         raise DataFault("arrays are read from a file", "name an .npz file with ", Setting("data_path"))
@@ -106,7 +110,8 @@ def load_arrays(split: str, path: str | Path | None) -> ImageData:
         raise DataFault(f"{path}: no .npz file of plain arrays ({error})", "write one with np.savez") from error
     train, test = (_split(arrays, each, path) for each in KEYS)
     if train is None:
-        raise DataFault(f"{path}: has no array `images`, only {', '.join(arrays) or 'nothing'}", "rename the array")
+        problem = f"{path}: has no array `images`, only {', '.join(arrays) or 'nothing'}"
+        raise DataFault(problem, "write one with np.savez(FILE, images=…, labels=…, test_images=…, test_labels=…)")
     if test is None:
         tenth = _test_tenth(train)
         train, test = train.only(np.flatnonzero(~tenth)), replace(train.only(np.flatnonzero(tenth)), split="test")
@@ -114,7 +119,7 @@ def load_arrays(split: str, path: str | Path | None) -> ImageData:
             problem = f"{path}: has no test images, and too few images to take some of them"
             raise NoTestSplit(problem, "add an array `test_images`")
     _require_alike(train, test, path)
-    return replace(test if split == "test" else train, classes=_names(arrays, (train, test), path))
+    return _with_classes(test if split == "test" else train, arrays, (train, test), path)
 
 
 def _split(arrays: Mapping[str, np.ndarray], split: str, path: Path) -> ImageData | None:
@@ -137,17 +142,23 @@ def _require_alike(train: ImageData, test: ImageData, path: Path) -> None:
         raise DataFault(f"{path}: the {which} images have no labels, and the others have", "label both, or none")
 
 
-def _names(arrays: Mapping[str, np.ndarray], splits: Sequence[ImageData], path: Path) -> tuple[str, ...]:
-    """Return the names of the classes, which are their numbers where the file has no `label_names`."""
+def _with_classes(
+    data: ImageData, arrays: Mapping[str, np.ndarray], splits: Sequence[ImageData], path: Path
+) -> ImageData:
+    """Return one of both splits with its classes, which are called by their numbers where there are no `label_names`.
+
+    The names are those of the numbers that occur, if there are as many, or else of 0, 1, and so on.
+    """
     labels = [split.labels for split in splits if split.labels is not None]
-    if not labels:
-        return ()
-    count = 1 + np.concatenate(labels).max()
-    names = tuple(map(str, arrays.get("label_names", np.arange(count)).tolist()))
-    if len(names) < count or len(set(names)) < len(names):
-        problem = f"{path}: label_names must be {count} different names, not {len(names)}"
+    if data.labels is None or not labels:
+        return data
+    occur = np.unique(np.concatenate(labels))
+    names = tuple(map(str, arrays.get("label_names", occur).tolist()))
+    numbers = occur if len(names) == len(occur) else np.arange(len(names))
+    if len(numbers) <= np.searchsorted(numbers, occur[-1]) or len(set(names)) < len(names):
+        problem = f"{path}: label_names must be {len(occur)} different names, not {len(names)}"
         raise DataFault(problem, "name each class once")
-    return names
+    return replace(data, labels=np.searchsorted(numbers, data.labels).astype(np.int32), classes=names)
 
 
 def _test_tenth(data: ImageData) -> np.ndarray:

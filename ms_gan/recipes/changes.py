@@ -55,7 +55,7 @@ def fitted(recipe: Recipe, images: ImageData, said: Iterable[str]) -> Recipe:
     if images.name == "folder" and recipe.data.classes and images.classes and "data.classes" not in said:
         changes["data.classes"] = len(images.classes)  # the vocabulary is what the folder holds
     if "data.clusters" not in said:
-        changes["data.clusters"] = clusters_for(recipe, len(images.images))
+        changes["data.clusters"] = clusters_for(recipe, len(images.images) - recipe.scores.held_out)
     elif recipe.data.classes and recipe.data.clusters:
         mend = ("leave out ", Setting("data.classes"), " or ", Setting("data.clusters"))
         raise UserError("images with classes are not put into clusters, too", *mend)

@@ -101,7 +101,7 @@ class ScoreReport:
         count = protocol["generated"]
         text = (
             f"{count:,} generated images of seed {protocol['seed']} against {count:,} {REFERENCES[split]} of "
-            f'{self.data.test.name}. The column "real" holds what {count:,} {"other " if split == "train" else ""}'
+            f'{self.data.test.called}. The column "real" holds what {count:,} {"other " if split == "train" else ""}'
             "training images score in their place; for memorisation, and for what the judge reads, the images compared "
             "with."
         )
@@ -144,6 +144,7 @@ class ScoreReport:
                 "step": self.model.step,
                 "checkpoint": str(self.model.checkpoint),
                 "dataset": self.data.train.name,
+                "source": self.data.train.source,
                 "train_sha256": self.data.train.sha256,
                 "test_sha256": self.data.test.sha256,
             },
@@ -207,7 +208,7 @@ def _named_judge(folder: Path, train: ImageData, test: ImageData) -> Judge:
     judge = judges.load_judge(folder)
     if not judge.fits(train, test):
         problem = f"{folder}: a judge of other data ({judge.data.name})"
-        raise UserError(problem, "leave out ", Setting("judge"), ", or train one: ", Command("judge", Path("DIR")))
+        raise UserError(problem, "leave out ", Setting("judge"), ": the judge of these data is trained once, and kept")
     return judge
 
 

@@ -15,7 +15,7 @@ from ms_gan.schema.hints import nearest, no_setting
 
 LARGEST = 2**31 - 1
 SMALLEST_BATCH = 4  # BatchNorm needs a variance, also in half a batch
-DATASETS = ("mnist", "digits", "pizza", "folder", "stacked_mnist", "stacked_digits", "arrays")
+DATASETS = ("mnist", "digits", "pizza", "folder", "stacked_mnist", "stacked_digits", "arrays", "idx")
 DISTRIBUTIONS = {
     "normal": "independent standard normal, N(0, 1)",
     "uniform": "independent uniform, U(-1, 1)",

@@ -19,14 +19,15 @@ if TYPE_CHECKING:
 def of_new_run(session: Session, images: ImageData, test: ImageData | None) -> Iterator[str]:
     """Give the lines with which a new run begins.
 
-    `images` are all training images; `test` is the test split, if it was looked at: it tells what eval cannot do later.
+    `images` are all training images, also those held out; `test` is the test split, if it was looked at: it tells what
+    eval cannot do later.
     """
     settings, source = session.settings, session.provenance.data
     recipe = settings.recipe
     turned = ", turned and mirrored at random" if recipe.data.rotate_and_mirror else ""
     clusters = f", in {recipe.clusters} clusters of similar images" if recipe.clusters else ""
     yield (
-        f"recipe {recipe.name}, seed {settings.seed}, {session.device}, {len(images.images):,} images from "
+        f"recipe {recipe.name}, seed {settings.seed}, {session.device}, {len(session.images.images):,} images from "
         f"{images.source}{turned}{clusters}, {settings.steps:,} steps; all in {session.run.path}"
     )
     yield from images.notes

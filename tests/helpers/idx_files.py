@@ -11,8 +11,10 @@ NAMES = ("train-images-idx3-ubyte", "train-labels-idx1-ubyte", "t10k-images-idx3
 
 
 def idx_bytes(array):
-    array = np.asarray(array, dtype=np.uint8)
-    return struct.pack(f">HBB{array.ndim}I", 0, 8, array.ndim, *array.shape) + array.tobytes()
+    """Return an array as an IDX file: of whole numbers if it is of the type >i4, else of bytes."""
+    array = np.asarray(array)
+    kind, array = (0x0C, array) if array.dtype == ">i4" else (8, np.uint8(array))
+    return struct.pack(f">HBB{array.ndim}I", 0, kind, array.ndim, *array.shape) + array.tobytes()
 
 
 def contents(train=12, test=5, seed=0):

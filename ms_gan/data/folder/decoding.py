@@ -74,7 +74,7 @@ def read_squares(paths: Sequence[Path], side: int, channels: int) -> Iterator[tu
         except MemoryError:
             raise
         except Exception as error:  # Pillow raises nearly anything for damaged files
-            return path, _reason(error)
+            return path, _reason(path, error)
 
     with warnings.catch_warnings(), ThreadPoolExecutor(WORKERS) as pool:
         warnings.simplefilter("ignore")  # what Pillow reads in spite of a flaw is good enough
@@ -133,7 +133,9 @@ def _flattened(image: Image.Image, channels: int) -> tuple[Image.Image, bool]:
     return image.convert("L" if channels == 1 else "RGB"), transparent
 
 
-def _reason(error: Exception) -> str:
+def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
-        return f"it is damaged, or none of {', '.join(FORMATS)}"
+        with open(path, "rb") as file:
+            heic = file.read(12)[4:10] == b"ftyphe"  # phones and people rename them
+        return f"it is {'HEIC, and not' if heic else 'damaged, or none of'} {', '.join(FORMATS)}"
     return str(getattr(error, "strerror", None) or error or type(error).__name__)

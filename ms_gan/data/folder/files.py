@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 from PIL import features
 
@@ -20,6 +21,20 @@ FORMATS = ("PNG", "JPEG", "BMP", "GIF", "TIFF", "WEBP", *["AVIF"] * AVIF)
 EXPECTED = (LABELS, "thumbs.db", "desktop.ini")  # other files: the last two a system adds to folders of images
 
 
+class Foreign(NamedTuple):
+    """What phones put among photographs, and how images are made of it."""
+
+    suffixes: tuple[str, ...]
+    called: str
+    command: str
+
+
+FOREIGN = (
+    Foreign((".heic", ".heif", ".hif"), "HEIC", "heif-convert PHOTO.heic PHOTO.jpg"),
+    Foreign((".mp4", ".mov", ".m4v", ".avi", ".mkv", ".webm"), "video", "ffmpeg -i VIDEO -vf fps=1 IMAGES/%04d.png"),
+)
+
+
 def image_names(folder: Path, notes: list[str]) -> list[str]:
     """Return the relative paths, with slashes, of all images in the folder and below it, sorted; note other files.
 
@@ -28,14 +43,23 @@ def image_names(folder: Path, notes: list[str]) -> list[str]:
     files = list(_files(folder))
     names = sorted(name for name in files if name.lower().endswith(SUFFIXES))
     formats = ", ".join(FORMATS)
+    conversions = _conversions(files)
     if not names:
-        mend = (f"name a folder with images ({formats}) with ", Setting("data_path"))
+        first = "".join(f"{way}, or " for way in conversions)
+        mend = (f"{first}name a folder with images ({formats}) with ", Setting("data_path"))
         raise DataFault(f"{folder}: holds no image among its {len(files)} file(s)", *mend)
     strange = set(files).difference(names)
     others = natural_order(name for name in strange if os.path.basename(name).casefold() not in EXPECTED)
     if others:
         notes.append(f"left out {len(others)} file(s) that are no {formats}, such as {others[0]}")
+    notes.extend(conversions)
     return names
+
+
+def _conversions(files: Sequence[str]) -> list[str]:
+    """Return how images are made of the files that are HEIC, or videos, if there are some."""
+    counts = [(kind, sum(name.lower().endswith(kind.suffixes) for name in files)) for kind in FOREIGN]
+    return [f"make images of the {count} {kind.called} file(s): {kind.command}" for kind, count in counts if count]
 
 
 def _files(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[str]:

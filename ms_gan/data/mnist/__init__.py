@@ -1,34 +1,44 @@
-"""MNIST from a folder, from the cache, or from the first mirror that has it."""
+"""MNIST from a folder, from the cache, or from the first mirror that has it; and other data in its format."""
 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import signal
 import threading
 from concurrent.futures import Future
 from pathlib import Path
 
+import numpy as np
+
 from ms_gan.data.description import ImageData
 from ms_gan.data.faults import DataFault, one_line
 from ms_gan.data.mnist import download
+from ms_gan.data.mnist.classes import find_classes, read_labels
 from ms_gan.data.mnist.download import NoMirror
-from ms_gan.data.mnist.files import PREFIXES, STEMS, find_mnist, spellings
+from ms_gan.data.mnist.files import PREFIXES, STEMS, find_mnist
 from ms_gan.data.mnist.idx import read_idx, require
 from ms_gan.files import cache_folder
 from ms_gan.signals import ASKING
 
 __all__ = ["NoMirror", "load_mnist", "read_ahead"]
 
-CLASSES = tuple("0123456789")
+EMNIST = "emnist-"  # how the names of its files begin
+LABELS = {  # SHA-256 of MNIST's labels as bytes
+    "train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
+    "test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
+}
 _ahead: dict[tuple[str, Path], Future[ImageData | None]] = {}  # by split and folder
 
 
 def load_mnist(split: str, data_path: str | Path | None = None) -> ImageData:
     """Load one split ("train" or "test") of MNIST: images uint8 N x 1 x 28 x 28, labels int32 (N,).
 
-    With `data_path`, only that folder is read, and checked for structure, not for being the published bytes. Otherwise
-    the cache is, after a download of whatever it lacks; its files are used only if their SHA-256 is the published one.
-    Raises UserError for data that are absent or bad, NoMirror for a dead network.
+    With `data_path`, only that folder is read, and checked for structure, not for being the published bytes: it may
+    hold other data in MNIST's format, with any labels, see `find_classes`, or be the common beginning of files' names,
+    see `find_mnist`. Unless the labels are MNIST's, the name is "idx". EMNIST's images are turned upright. Without it
+    the cache is read, after a download of whatever it lacks; its files are used only if their SHA-256 is the published
+    one. Raises UserError for data that are absent or bad, NoMirror for a dead network.
     """
     ahead = _ahead.pop((split, _folder(data_path)), None)
     images = None if ahead is None else ahead.result()
@@ -64,34 +74,36 @@ def _folder(data_path: str | Path | None) -> Path:
 
 
 def _is_there(split: str, data_path: str | Path | None) -> bool:
-    """Return whether there is nothing to download."""
-    needed = {name: digest for name, digest in download.FILES.items() if name.startswith(PREFIXES[split])}
+    """Return whether there is nothing to download: the classes are found in the labels of both splits."""
+    needed = {name: sha for name, sha in download.FILES.items() if name.startswith(PREFIXES[split]) or "labels" in name}
     return data_path is not None or all(download.is_whole(_folder(None) / name, sha) for name, sha in needed.items())
 
 
 def _read(split: str, data_path: str | Path | None) -> ImageData:
-    where = f"the cache {_folder(None)}" if data_path is None else one_line(f"the folder {data_path}")
-    return _read_split(_folder(None) if data_path is None else data_path, split, where)
-
-
-def _read_split(folder: str | Path, split: str, source: str) -> ImageData:
-    found, prefix = find_mnist(folder), PREFIXES[split]
+    files = find_mnist(_folder(None) if data_path is None else data_path)
+    source = f"the folder {data_path}"
+    if data_path is None:
+        source = f"the cache {files.home}"
+    elif files.title:
+        source = f"the files {files.home / files.title}*"
     for content in STEMS:
-        if f"{prefix}-{content}" not in found:
-            expected = " or ".join(spellings(prefix, content))
-            raise DataFault(
-                f"{folder}: the {split} {content} are missing", f"expected {expected}, there or in {split}/"
-            )
-    images_path, labels_path = (found[f"{prefix}-{content}"] for content in STEMS)
-    images, labels = read_idx(images_path), read_idx(labels_path)
-    of_one, counted = ("x".join(map(str, shape)) for shape in (images.shape[1:], labels.shape))
+        if f"{split}-{content}" not in files.paths:
+            expected = " or ".join(files.spellings(split, content))
+            problem = f"{files.home}: the {split} {content} are missing"
+            raise DataFault(problem, f"expected {expected}, there or in {split}/")
+    images_path, labels_path = (files.paths[f"{split}-{content}"] for content in STEMS)
+    images, labels = read_idx(images_path), read_labels(labels_path)
+    of_one = "x".join(map(str, images.shape[1:]))
     require(of_one == "28x28", images_path, f"images are {of_one or 'single numbers'}, not 28x28")
-    require(labels.shape == images.shape[:1], labels_path, f"has {counted} labels for {len(images)} images")
+    require(images.dtype == np.uint8, images_path, "pixels are not bytes", "write them as unsigned bytes")
+    require(len(labels) == len(images), labels_path, f"has {len(labels)} labels for {len(images)} images")
     require(len(images) > 0, images_path, "holds no images")
-    require(
-        labels.max() < len(CLASSES),
-        labels_path,
-        f"has a label {labels.max()}, not 0 to 9",
-        "get another copy (of EMNIST only the sets digits and mnist have labels 0 to 9)",
-    )
-    return ImageData("mnist", split, source, images[:, None], labels.astype("int32"), CLASSES)
+    numbers, classes = find_classes(files)
+    notes: tuple[str, ...] = ()
+    if files.title.startswith(EMNIST):
+        images = np.ascontiguousarray(images.transpose(0, 2, 1))
+        notes = ("EMNIST's files hold each image with rows and columns exchanged: it was turned upright",)
+    of_classes = np.searchsorted(numbers, labels).astype(np.int32)
+    is_mnist = data_path is None or hashlib.sha256(labels.astype(np.uint8).tobytes()).hexdigest() == LABELS[split]
+    name = "mnist" if is_mnist else "idx"
+    return ImageData(name, split, one_line(source), images[:, None], of_classes, classes, notes=notes)

@@ -14,16 +14,16 @@ import numpy as np
 
 from ms_gan.data.faults import DataFault
 
-UNSIGNED_BYTE = 0x08
+TYPES: dict[int, np.dtype] = {0x08: np.dtype(np.uint8), 0x0C: np.dtype(">i4")}  # the second is that of QMNIST's labels
 LARGEST = 1 << 31  # bytes of values; 45 times MNIST, and small enough to hold
 BLOCK = 1 << 20  # bytes that are read, or unpacked, at once
 
 
 def read_idx(path: str | Path) -> np.ndarray:
-    """Read an IDX file of unsigned bytes, plain or gzipped (told by its first bytes, not its name).
+    """Read an IDX file of unsigned bytes or whole numbers, plain or gzipped (told by its first bytes, not its name).
 
-    Returns uint8 of rank 1 to 3. Raises DataFault, which names the file, when it is missing, unreadable, damaged, or
-    anything else than that.
+    Returns uint8, or int32 with the highest byte first, of rank 1 to 3. Raises DataFault, which names the file, when it
+    is missing, unreadable, damaged, or anything else than that.
     """
     path = Path(path)
     try:
@@ -80,16 +80,18 @@ def _parse(file: io.BufferedReader, path: Path) -> np.ndarray:
     require(len(magic) == 4, path, "is truncated within its magic number" if magic else "is empty")
     zero, kind, rank = struct.unpack(">HBB", magic)
     require(zero == 0, path, f"is not an IDX file, its magic number is 0x{magic.hex()}")
-    require(kind == UNSIGNED_BYTE, path, f"holds IDX type 0x{kind:02x}, not 0x08", "write its values as unsigned bytes")
+    fault = f"holds IDX type 0x{kind:02x}, not 0x08 or 0x0c"
+    require(kind in TYPES, path, fault, "write its values as unsigned bytes")
     require(1 <= rank <= 3, path, f"has {rank} dimensions, not 1 to 3")
     sizes = file.read(4 * rank)
     require(len(sizes) == 4 * rank, path, "is truncated within its sizes")
     shape = struct.unpack(f">{rank}I", sizes)
     said = "x".join(map(str, shape))
     # A zero must not hide an absurd size next to it, which NumPy would refuse.
-    require(math.prod(max(size, 1) for size in shape) <= LARGEST, path, f"claims the absurd size {said}")
+    size = TYPES[kind].itemsize
+    require(size * math.prod(max(side, 1) for side in shape) <= LARGEST, path, f"claims the absurd size {said}")
 
-    expected = math.prod(shape)
+    expected = size * math.prod(shape)
     # memory that takes room only once it is written to: it follows what the file holds, not what its header claims
     memory = mmap.mmap(-1, max(expected, 1), flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
     found, view = 0, memoryview(memory)[:expected]
@@ -97,4 +99,4 @@ def _parse(file: io.BufferedReader, path: Path) -> np.ndarray:
         found += more
     require(found == expected, path, f"is truncated, {found} of {expected} bytes ({said})")
     require(not file.read(1), path, f"has bytes left over after its {said} values")
-    return np.frombuffer(view, np.uint8).reshape(shape)
+    return np.frombuffer(view, TYPES[kind]).reshape(shape)

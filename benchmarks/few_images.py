@@ -1,0 +1,232 @@
+"""Few images: how good a GAN becomes with 100, 500 and 2,000 of them, with and without augmentation.
+
+    python -m benchmarks few-images [--datasets pizza mnist] [--counts 100 500 2000] [--seeds 1 2 3] [--steps 6000]
+        [--quick] [--data-path DIR] [--output FOLDER]
+
+Every run is a training of the command line, in FOLDER/runs; its scores are in FOLDER/scores. The table is written to
+FOLDER as Markdown and as JSON. What has been trained or scored there is not done again, and a training that was
+interrupted goes on. Two of these commands may share FOLDER, if their seeds are different.
+
+The seed chooses the images that are trained on; the others are held out. All that a run decays with is stretched over
+--steps. Scores are those of `benchmarks.few_images_scores`.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shutil
+import statistics
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+from benchmarks import processes
+from ms_gan import recipes
+
+BATCH = 64  # images; fewer than the fewest that are trained on
+LOOKS = 8  # checkpoints of a run that are scored
+AUGMENTATION = {"brightness": 0.5, "saturation": 1, "contrast": 0.5, "translation": 0.125, "cutout": 0.5}  # the paper's
+TITLE = "Few images"
+NOTE = """Scores of each run's last checkpoint, medians of the seeds (lowest to highest): 1,500 samples against 1,500
+test images, which neither the run nor the judge saw. "nearer": the share of samples whose nearest image, among those
+trained on and as many held-out ones, is one trained on: a half if nothing is copied, 1 for copies; it means little
+where samples look alike. "distance": the median distance of samples to the nearest image trained on, divided by that
+of test images. "best": the distance of the checkpoint, one of eight, that comes nearest to held-out images. Real
+images are held-out ones in place of samples."""
+COLUMNS = (
+    "data",
+    "images",
+    "augmentation",
+    "seeds",
+    "Fréchet distance",
+    "precision",
+    "recall",
+    "nearer",
+    "distance",
+    "best: Fréchet distance",
+    "best: step",
+)
+
+
+class DataSet(NamedTuple):
+    """A recipe for a data set, and how many training images that has."""
+
+    recipe: str
+    images: int
+
+
+DATA_SETS = {
+    "pizza": DataSet("rpgan_residual", 6_000),
+    "mnist": DataSet("rpgan", 60_000),
+    "digits": DataSet("rpgan", 60_000),
+}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One run of the study."""
+
+    dataset: str
+    count: int
+    augmented: bool
+    seed: int
+    steps: int
+
+    @property
+    def name(self) -> str:
+        """What its files are called."""
+        kind = "augmented" if self.augmented else "plain"
+        return f"{self.dataset}-{self.count}-{kind}-{self.steps}-steps-seed-{self.seed}"
+
+    def command(self, output: Path, data_path: Path | None) -> list[str]:
+        """Return the command that trains it, or that goes on with it; nothing if its training has ended."""
+        recipe, images = DATA_SETS[self.dataset]
+        home = output / "runs" / self.name
+        run = home / recipe / "1"
+        saved = max((int(folder.name[5:]) for folder in run.glob("checkpoints/step_*")), default=None)
+        if saved is not None:
+            return ["train", "--resume", str(run)] if saved < self.steps else []
+        if home.exists():
+            shutil.rmtree(home)  # it ended before there was a checkpoint
+        settings = {
+            "schedule.sampling": "continuous",
+            "schedule.steps_per_epoch": max(1, self.steps // LOOKS),
+            "scores.every_epochs": 0,
+            "scores.held_out": images - self.count,
+            "data.rotate_and_mirror": False,
+            "data.clusters": recipes.clusters_for(recipes.load(recipe), self.count),
+            "updates.gamma_decay_steps": self.steps,
+            **{f"optimizer_{role}.decay_steps": self.steps for role in ("generator", "discriminator")},
+            **(
+                {f"updates.augmentation.{name}": value for name, value in AUGMENTATION.items()}
+                if self.augmented
+                else {}
+            ),
+        }
+        length = ["--steps", str(self.steps), "--batch-size", str(BATCH), "--seed", str(self.seed)]
+        place = ["--data-path", str(data_path)] if data_path and self.dataset == "mnist" else []
+        changed = [word for name, value in settings.items() for word in ("--set", f"{name}={value}")]
+        what = ["train", "--recipe", recipe, "--dataset", self.dataset, *place, "--output-dir", str(home)]
+        return [*what, *length, *changed]
+
+
+def train_and_score(cell: Cell, output: Path, data_path: Path | None) -> None:
+    """Train a cell, if it is not yet trained, and write its scores."""
+    command = cell.command(output, data_path)
+    if command:
+        run(["-m", "ms_gan", *command])
+    (folder,) = (output / "runs" / cell.name).glob("*/1")
+    kept = output / "scores" / f"{cell.name}.json"
+    kept.parent.mkdir(exist_ok=True)
+    run(["-m", "benchmarks.few_images_scores", str(folder), str(kept)])
+
+
+def run(command: list[str]) -> None:
+    """Run a Python command as the scripts do, which says itself how far it is. A failure, or Ctrl-C, ends all."""
+    environment = str(processes.ROOT / "scripts" / "environment.sh")
+    whole = ["bash", "-c", 'source "$0" && exec "$@"', environment, sys.executable, *command]
+    go_on = "the same command as before goes on from there"
+    process = subprocess.Popen(whole, cwd=processes.ROOT)
+    try:
+        status = process.wait()
+    except KeyboardInterrupt:
+        process.wait()  # it got the signal, too, and saves
+        sys.exit(f"stopped; {go_on}")
+    if status:
+        sys.exit(f"error: python {' '.join(command)} failed, see above; {go_on}")
+
+
+def rows_of(cells: Sequence[Cell], scores: Sequence[dict]) -> list[list[str]]:
+    """Return the table's rows: of each data set real images, then each number of images, without and with changes."""
+    rows = []
+    for dataset in dict.fromkeys(cell.dataset for cell in cells):
+        of_dataset = [(cell, score) for cell, score in zip(cells, scores) if cell.dataset == dataset]
+        real = [score["real"] for _, score in of_dataset]
+        rows.append([dataset, "real", "–", "–", *described(real), "–", "–"])
+        for count, augmented in dict.fromkeys((cell.count, cell.augmented) for cell, _ in of_dataset):
+            chosen = [score for cell, score in of_dataset if (cell.count, cell.augmented) == (count, augmented)]
+            looks = [score["checkpoints"] for score in chosen]
+            best = [min(each, key=lambda look: look["fd_held_out"]) for each in looks]
+            step = statistics.median_low(look["step"] for look in best)
+            last = described([each[-1] for each in looks])
+            kind = "yes" if augmented else "no"
+            fd = processes.spread([look["fd_test"] for look in best])
+            rows.append([dataset, f"{count:,}", kind, str(len(chosen)), *last, fd, f"{step:,}"])
+    return rows
+
+
+def described(found: Sequence[dict]) -> list[str]:
+    """Return distance, precision, recall, nearer and memorisation over several runs, as text."""
+    return [
+        processes.spread([one[name] for one in found]) for name in ("fd_test", "precision", "recall", "nearer", "far")
+    ]
+
+
+def markdown(rows: Sequence[Sequence[str]], steps: int) -> str:
+    """Return the table as Markdown."""
+    note = f"{' '.join(NOTE.split())} Each run has {steps:,} steps of {BATCH} images."
+    lines = [f"## {TITLE}", "", note, ""]
+    lines += [f"| {' | '.join(row)} |" for row in (COLUMNS, ["---"] * len(COLUMNS), *rows)]
+    return "\n".join([*lines, ""])
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Return the options."""
+    parser = argparse.ArgumentParser(
+        prog="python -m benchmarks few-images",
+        description=__doc__,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--datasets", nargs="+", choices=list(DATA_SETS), default=["pizza", "mnist"])
+    parser.add_argument("--counts", nargs="+", type=int, help="images to train on (default: 100 500 2000)")
+    parser.add_argument("--seeds", nargs="+", type=int, help="(default: 1 2 3)")
+    parser.add_argument("--steps", type=int, help="of each run (default: 6000)")
+    parser.add_argument("--quick", action="store_true", help="100 images, seed 1, 200 steps, to see that all works")
+    parser.add_argument("--data-path", type=Path, help="folder with MNIST (default: the cache, else a download)")
+    parser.add_argument("--output", type=Path, default=processes.ROOT / "benchmarks" / "results" / "few-images")
+    options = parser.parse_args(arguments)
+    usual = ([100], [1], 200) if options.quick else ([100, 500, 2000], [1, 2, 3], 6000)
+    for name, value in zip(("counts", "seeds", "steps"), usual):
+        if getattr(options, name) is None:
+            setattr(options, name, value)
+    most = min(DATA_SETS[name].images for name in options.datasets) // 2
+    if not BATCH <= min(options.counts) <= max(options.counts) <= most:
+        parser.error(
+            f"--counts: takes {BATCH} to {most:,}: a batch, and half of the data set, so that as many are held out"
+        )
+    if options.steps < 1:
+        parser.error("--steps: takes 1 or more")
+    if options.data_path and not options.data_path.is_dir():
+        parser.error(f"--data-path {options.data_path}: no such folder")
+    return options
+
+
+def main(arguments: Sequence[str]) -> None:
+    options = parsed(arguments)
+    output = options.output.resolve()
+    output.mkdir(parents=True, exist_ok=True)
+    cells = [
+        Cell(dataset, count, augmented, seed, options.steps)
+        for seed in options.seeds
+        for count in options.counts
+        for dataset in options.datasets
+        for augmented in (False, True)
+    ]
+    files = [output / "scores" / f"{cell.name}.json" for cell in cells]
+    missing = [cell for cell, file in zip(cells, files) if not file.exists()]
+    progress = processes.Progress("few-images", len(missing))
+    for cell in missing:
+        progress.step(cell.name)
+        train_and_score(cell, output, options.data_path and options.data_path.resolve())
+    scores = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    rows = rows_of(cells, scores)
+    text = markdown(rows, options.steps)
+    print(text, flush=True)
+    (output / "few-images.md").write_text(text, encoding="utf-8")
+    measured = [{"cell": cell.name, **score} for cell, score in zip(cells, scores)]
+    kept = {"machine": processes.machine(), "columns": COLUMNS, "rows": rows, "measured": measured}
+    (output / "few-images.json").write_text(json.dumps(kept, indent=1) + "\n", encoding="utf-8")
