@@ -68,6 +68,12 @@ def scored(train, test, judge=None, draw=None, conditional=True, discriminate=No
     return measure(subject, train, test, judge, None if judge else "no labels", Options(1, **options), quiet)
 
 
+def test_only_what_was_trained_on_can_be_memorised(train, test):
+    subject = Subject(perfect(test), LATENT, True, trained_on=test.images)
+    found = measure(subject, train, test, None, "no labels", Options(1), quiet)
+    assert found.generated["memorisation_200_share_below_1"] == 1, "these are the images of which it makes its own"
+
+
 def test_names_say_the_protocol_and_perfect_samples_stand_beside(train, test, judge):
     found = scored(train, test, judge, discriminate=lambda images, labels: images.mean((1, 2, 3))[:, None] - 30)
     of_features = [f"{name}_200_test" for name in ("precision", "recall", "density", "coverage")]

@@ -47,6 +47,7 @@ class Subject:
         discriminate: its own D; None if it has none.
         why_no_discriminator: the reason, if there is none.
         threshold: the logit above which D says real; None if only differences of its logits have a meaning.
+        trained_on: the images that it may have copied, uint8, N×C×H×W; None if all training images.
     """
 
     draw: Draw
@@ -55,6 +56,7 @@ class Subject:
     discriminate: Discriminate | None = None
     why_no_discriminator: str = "the model has no discriminator"
     threshold: float | None = None
+    trained_on: np.ndarray | None = None
 
     def images(self, count: int, seed: int, labels: np.ndarray | None) -> np.ndarray:
         """Return so many of its images, uint8, N×C×H×W, of the latents of the seed."""

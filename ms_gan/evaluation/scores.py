@@ -93,7 +93,7 @@ def measure(
 
     Args:
         subject: the generator, and its D.
-        train: training images.
+        train: training images, those held out included or not: what real images score is measured at them.
         reference: images to compare with, not in `train`: the test split, validation or training images. With those of
             the split "train" there is no memorisation.
         judge, why_no_judge: the judge of these data, or why there is none.
@@ -121,8 +121,9 @@ def measure(
     if reference.split == "train":
         scores.left_out["memorisation"] = "the reference images were trained on, so they are copies themselves"
     else:
-        say(f"comparing them with {len(train.images):,} training images")
-        _add_memorisation(scores, real, drawn)
+        trained_on = train.images if subject.trained_on is None else subject.trained_on
+        say(f"comparing them with {len(trained_on):,} training images")
+        _add_memorisation(scores, real, drawn, trained_on)
     _add_density(scores, real, drawn)
     _add_discriminator_scores(scores, subject, real, drawn)
     if of_classes:
@@ -264,9 +265,9 @@ def _add_faults(scores: Scores, real: Real, drawn: Generated) -> None:
             scores.add(f"{name}_{of}_ratio", generated / among, in_draws / among)
 
 
-def _add_memorisation(scores: Scores, real: Real, drawn: Generated) -> None:
+def _add_memorisation(scores: Scores, real: Real, drawn: Generated, trained_on: np.ndarray) -> None:
     both = {"generated": drawn.images, "real": real.reference.images}
-    scores.nearest = {kind: metrics.nearest(images, real.train.images)[0] for kind, images in both.items()}
+    scores.nearest = {kind: metrics.nearest(images, trained_on)[0] for kind, images in both.items()}
     scores.add_each(f"memorisation_{of_count(real.count)}_{{}}", *map(metrics.memorisation, scores.nearest.values()))
 
 

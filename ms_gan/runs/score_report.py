@@ -169,11 +169,14 @@ class ScoreReport:
 def score(model: Model, chosen: ScoredData, request: ScoreRequest, say: Say) -> ScoreReport:
     """Score a model on its run's own data. `say` gets a line about each long computation."""
     judge = chosen.judge or _judge_of(chosen, request, say)
+    trained_on = validation_split(model.settings, chosen.train)[0].images
     if model.recipe.clusters:
-        say(f"finding the run's {model.recipe.clusters} clusters of {len(chosen.train.images):,} images")
+        say(f"finding the run's {model.recipe.clusters} clusters of {len(trained_on):,} images")
     discriminate, why_none = model.discriminator(chosen.train)
     updates: Any = model.recipe.updates
-    subject = Subject(model.draw, model.latent, model.conditional, discriminate, str(why_none), updates.threshold)
+    subject = Subject(
+        model.draw, model.latent, model.conditional, discriminate, str(why_none), updates.threshold, trained_on
+    )
     of_data = None if chosen.no_judge else judge
     found = scores.measure(subject, chosen.other, chosen.reference, of_data, chosen.no_judge, request.options, say)
     if chosen.train.channels_from and judge is not None:
