@@ -37,10 +37,14 @@ DENSE = "generator.widths=[8] discriminator.widths=[8]"
 SHEET = "sheet.rows=1 sheet.columns=2"
 DECODER = f"latent.size=6 encoder.dense_width=8 generator.dense_width=8 generator.start_channels=4 {SHEET}"
 FLAT = f"{DECODER} encoder.widths=[4] generator.widths=[4]"
+RESIDUAL = "generator.widths=[6,5,4] discriminator.widths=[4,5,6]"
 DISCRIMINATOR = "discriminator.widths=[4] discriminator.strides=[1] discriminator.dense_widths=[8]"
 CONVOLUTIONS = f"generator.start_channels=4 generator.widths=[4] generator.strides=[2,2] {SHEET}"
 SMALL = {
     **dict.fromkeys(("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed", "rpgan", "stacked_mnist"), DENSE),
+    **dict.fromkeys(
+        ("rpgan_residual", "photographs"), f"generator.widths=[6,5,4] discriminator.widths=[4,5,6] {SHEET}"
+    ),
     "acgan": f"{CONVOLUTIONS} discriminator.widths=[4] discriminator.strides=[2]",
     "dcgan": f"{CONVOLUTIONS} {DISCRIMINATOR}",
     "cvae_late": FLAT,
@@ -48,8 +52,15 @@ SMALL = {
     "cvae_gan": f"{FLAT} {DISCRIMINATOR} updates.reconstruction_layer=1 updates.pretraining_steps=5",
 }
 GREY = ("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed", "rpgan")
-COLOUR = ("stacked_mnist",)
-OTHERS = ("acgan", "dcgan", "cvae_late", "cvae_early", "cvae_gan")  # each in a test or fixture of its own
+COLOUR = ("stacked_mnist", "photographs")
+OTHERS = (
+    "acgan",
+    "dcgan",
+    "cvae_late",
+    "cvae_early",
+    "cvae_gan",
+    "rpgan_residual",
+)  # each in a test or fixture of its own
 
 
 def training(name, photographs, output, *more, steps=2):
@@ -511,7 +522,8 @@ def test_every_recipe_is_trained_here():
 )
 def test_recipes_without_labels_train_on_photographs(name, photographs, tmp_path, capsys):
     here(*training(name, photographs, tmp_path, "--skip-unreadable"))
-    assert f"brought to 28x28 in {'grey' if name in GREY else 'colour'}" in capsys.readouterr().out
+    size = 32 if name == "photographs" else 28
+    assert f"brought to {size}x{size} in {'grey' if name in GREY else 'colour'}" in capsys.readouterr().out
     settings = json.loads((tmp_path / name / "1" / "settings.json").read_text())
     assert settings["classes"] is None and settings["recipe"]["data"]["classes"] == 0
     for option in ("--reconstruct", "--transfer"):
@@ -519,7 +531,7 @@ def test_recipes_without_labels_train_on_photographs(name, photographs, tmp_path
     assert not (tmp_path / name / "1" / "eval").exists()
 
 
-@pytest.mark.parametrize("name, max_tags", [("acgan", 0), ("cvae_late", 9)])
+@pytest.mark.parametrize("name, max_tags", [("acgan", 0), ("cvae_late", 9), ("rpgan_residual", 9)])
 def test_sub_folders_are_classes_and_tags(name, max_tags, kinds, tmp_path):
     here(*training(name, kinds, tmp_path))
     settings = json.loads((tmp_path / name / "1" / "settings.json").read_text())
