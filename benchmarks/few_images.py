@@ -28,6 +28,7 @@ from benchmarks import processes
 from ms_gan import recipes
 
 BATCH = 64  # images; fewer than the fewest that are trained on
+COUNT = 1_500  # images of each kind that are compared, if there are as many
 LOOKS = 8  # checkpoints of a run that are scored
 AUGMENTATION = {"brightness": 0.5, "saturation": 1, "contrast": 0.5, "translation": 0.125, "cutout": 0.5}  # the paper's
 TITLE = "Few images"
@@ -193,10 +194,10 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     for name, value in zip(("counts", "seeds", "steps"), usual):
         if getattr(options, name) is None:
             setattr(options, name, value)
-    most = min(DATA_SETS[name].images for name in options.datasets) // 2
+    most = (min(DATA_SETS[name].images for name in options.datasets) - COUNT) // 2
     if not BATCH <= min(options.counts) <= max(options.counts) <= most:
         parser.error(
-            f"--counts: takes {BATCH} to {most:,}: a batch, and half of the data set, so that as many are held out"
+            f"--counts: takes {BATCH} to {most:,}: a batch, and so few that as many, and {COUNT:,} more, are held out"
         )
     if options.steps < 1:
         parser.error("--steps: takes 1 or more")

@@ -16,6 +16,7 @@ from typing import Any
 import numpy as np
 
 import ms_gan
+from benchmarks.few_images import COUNT
 from ms_gan import files
 from ms_gan.evaluation import metrics
 from ms_gan.evaluation.judge import Judge
@@ -25,7 +26,6 @@ from ms_gan.runs.checkpoints import checkpoint_name, checkpoint_steps
 from ms_gan.runs.run_folder import validation_split
 from ms_gan.sampling import draw_bytes
 
-COUNT = 1_500  # images of each kind that are compared, if there are as many
 SEED = 1  # of the latents, and of the choice of images
 
 
@@ -84,8 +84,8 @@ def scores_of(run: Path) -> dict[str, Any]:
     count, few = min(COUNT, len(test.images)), len(trained_on.images)
     order = random_stream(SEED, "few images").permutation(len(held_out.images))
     others, real, chosen = order[:few], order[few : few + count], order[-count:]
+    judge = judge_for(train, test, lambda line: print(line, flush=True))
     test = test.only(random_stream(SEED, "few images, test").permutation(len(test.images))[:count])
-    judge = judge_for(train, model.fitting(model.load("test")), lambda line: print(line, flush=True))
     of_held_out = held_out.images
     reference = Reference(judge, test.images, of_held_out[chosen], trained_on.images, of_held_out[others])
     labels = test.labels if model.conditional else None
@@ -97,6 +97,7 @@ def scores_of(run: Path) -> dict[str, Any]:
         looks.append({"step": step, **reference.scores(images)})
         print(f"step {step:,}: Fréchet distance to test images {looks[-1]['fd_test']:.2f}", flush=True)
     real_scores = reference.scores(of_held_out[real])
+    del real_scores["fd_held_out"]  # these may be among the images that it compares with
     return {"trained_on": few, "compared": count, "judge": judge.sha256, "checkpoints": looks, "real": real_scores}
 
 

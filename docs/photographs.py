@@ -306,11 +306,12 @@ def nearest(run: str, file: Path, count: int) -> None:
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # from a clone
     import ms_gan
     from ms_gan.evaluation import metrics, plots
+    from ms_gan.runs.run_folder import validation_split
 
     model = ms_gan.load(run)
     samples = model.sample(count)
     samples = samples.reshape(count, -1, *samples.shape[-2:])  # grey ones have no channels
-    train = model.fitting(model.load("train")).images
+    train = validation_split(model.settings, model.fitting(model.load("train")))[0].images
     distances, index = metrics.nearest(samples, train)
     caption = f"median distance, in pixels from 0 to 1: {np.median(distances):.2f}"
     try:

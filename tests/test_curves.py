@@ -172,7 +172,7 @@ def test_losses_share_one_panel_and_shares_of_images_another(tmp_path, drawn):
     assert [(label, names) for label, names, _ in drawn] == [
         ("loss", ["loss d", "loss g", "loss g class"]),
         ("share of images", ["fool rate", "accuracy real"]),
-        ("asked-for class is read", ["by D"]),
+        ("asked-for class, or tags, are read", ["by D"]),
     ]
     losses(tmp_path / "losses.png", {**columns, "class_accuracy": [None, None, 0.9]}, "title")
     assert drawn[-1][1] == ["by D", "by the judge"]

@@ -133,8 +133,8 @@ def test_a_failure_ends_the_study():
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--counts", "32"], "--counts: takes 64 to 3,000"),
-        (["--counts", "4000"], "--counts: takes 64 to 3,000"),
+        (["--counts", "32"], "--counts: takes 64 to 2,250"),
+        (["--counts", "4000"], "--counts: takes 64 to 2,250"),
         (["--steps", "0"], "--steps: takes 1 or more"),
         (["--data-path", "nowhere"], "--data-path nowhere: no such folder"),
         (["--datasets", "faces"], "invalid choice: 'faces'"),
@@ -237,6 +237,7 @@ def test_a_ray_meets_the_mug_where_its_wall_is(rendering):
 
 def test_the_nearest_training_images_are_drawn(device, rendering, tmp_path, monkeypatch, capsys):
     from ms_gan.evaluation import plots
+    from ms_gan.runs import run_folder
 
     drawn = {}
 
@@ -250,10 +251,11 @@ def test_the_nearest_training_images_are_drawn(device, rendering, tmp_path, monk
             raise ms_gan.UserError("no test split", "have more images")
         return SimpleNamespace(images=splits[split])
 
-    model = SimpleNamespace(name="a", step=1, load=load, fitting=lambda split: split)
+    model = SimpleNamespace(name="a", step=1, load=load, fitting=lambda split: split, settings=None)
     model.sample = lambda count: splits["train"][[3, 1], 0]
     monkeypatch.setattr(ms_gan, "load", lambda run: model)
     monkeypatch.setattr(plots, "compare", compare)
+    monkeypatch.setattr(run_folder, "validation_split", lambda settings, images: (images, None))
     rendering.nearest("run", tmp_path / "x.png", 2)
     np.testing.assert_array_equal(drawn["lower"], drawn["upper"])
     np.testing.assert_allclose(drawn["upper"][1, 0, ::3, ::3] * 255, splits["train"][1, 0], rtol=1e-6)

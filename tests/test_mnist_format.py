@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import hashlib
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from helpers.idx_files import NAMES, contents, fill, idx_bytes
 from helpers.refusals import refused
 
-from ms_gan import data
+from ms_gan import data, recipes
+from ms_gan.data import mnist
+from ms_gan.data.changes import Fingerprint, what_changed
 from ms_gan.data.mnist import load_mnist
+from ms_gan.training.request import DataChoice, ResumeRequest, TrainRequest
 
 LETTERS = 1 + np.arange(52) % 26  # as EMNIST numbers them
 MAPPING = "".join(f"{number + 1} {65 + number} {97 + number}\n" for number in range(26))
@@ -40,6 +46,25 @@ def test_data_that_are_not_mnist_are_not_called_so(tmp_path):
     fill(tmp_path, emnist())
     assert load_mnist("train", tmp_path).name == data.load("idx", "test", tmp_path).name == "idx"
     assert "read from a folder" in refused(data.load, "idx", "train")
+
+
+def test_the_labels_tell_mnist_where_the_files_have_its_names(tmp_path, monkeypatch):
+    fill(tmp_path, {**emnist(""), **emnist("qmnist-")})
+    monkeypatch.setitem(mnist.LABELS, "train", hashlib.sha256(LETTERS.astype(np.uint8).tobytes()).hexdigest())
+    assert load_mnist("train", tmp_path).name == "mnist"
+    assert load_mnist("train", tmp_path / "qmnist").name == load_mnist("test", tmp_path).name == "idx"
+
+
+def test_a_run_may_be_resumed_by_either_name(tmp_path):
+    fill(tmp_path, emnist(""))
+    images = load_mnist("train", tmp_path)
+    settings = TrainRequest(recipes.load("rpgan"), steps=1).settings(images)
+    for asked in (None, "mnist", "idx"):
+        assert ResumeRequest(tmp_path, data=DataChoice(asked)).applied_to(settings) == settings
+    assert ResumeRequest(tmp_path, data=DataChoice("digits")).applied_to(settings).dataset == "digits"
+    before = Fingerprint.of(replace(images, name="mnist"))
+    assert "data set is" not in what_changed(before, images.only(np.arange(3)))
+    assert "data set is idx" in what_changed(replace(before, name="digits"), images)
 
 
 def test_images_under_mnists_names_stay_as_they_are(tmp_path):

@@ -42,9 +42,7 @@ DISCRIMINATOR = "discriminator.widths=[4] discriminator.strides=[1] discriminato
 CONVOLUTIONS = f"generator.start_channels=4 generator.widths=[4] generator.strides=[2,2] {SHEET}"
 SMALL = {
     **dict.fromkeys(("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed", "rpgan", "stacked_mnist"), DENSE),
-    **dict.fromkeys(
-        ("rpgan_residual", "photographs"), f"generator.widths=[6,5,4] discriminator.widths=[4,5,6] {SHEET}"
-    ),
+    **dict.fromkeys(("rpgan_residual", "photographs"), f"{RESIDUAL} {SHEET}"),
     "acgan": f"{CONVOLUTIONS} discriminator.widths=[4] discriminator.strides=[2]",
     "dcgan": f"{CONVOLUTIONS} {DISCRIMINATOR}",
     "cvae_late": FLAT,

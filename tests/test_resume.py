@@ -253,7 +253,7 @@ def test_changed_settings_are_refused_by_name(data, tmp_path, capsys, device):
         (("--batch-size", "4"), "schedule.batch_size was 8"),
         (("--set", "latent.size=50"), "latent.size was 100"),
         (("--set", "optimizer_generator.learning_rate=1e-3"), "optimizer_generator.learning_rate was 0.0002"),
-        (("--dataset", "digits"), "dataset was mnist"),
+        (("--dataset", "digits"), "dataset was idx"),
         (("--data-path", str(others)), "not the images that the run was trained on: 57 image"),
         (("--steps", "5"), "already at step 10"),
         (("--output-dir", str(tmp_path)), "--output-dir"),

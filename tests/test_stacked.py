@@ -59,7 +59,9 @@ def test_other_data_than_digits_are_stacked_of_ten_classes_only(tmp_path):
     stacked_others = data.load("stacked_mnist", "train", tmp_path)
     assert (stacked_others.name, stacked_others.channels_from) == ("stacked_mnist", "idx")
     write(tmp_path, {"train-labels-idx1-ubyte": idx_bytes(np.arange(12))})
-    assert "has 12 classes, and images are stacked of ten" in refused(data.load, "stacked_mnist", "train", tmp_path)
+    assert "has 12 classes, and stacked images are made of ten" in refused(
+        data.load, "stacked_mnist", "train", tmp_path
+    )
 
 
 @pytest.mark.parametrize("modes", ["as the test images", "one"])

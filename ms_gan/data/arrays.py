@@ -150,13 +150,14 @@ def _with_classes(
     The names are those of the numbers that occur, if there are as many, or else of 0, 1, and so on.
     """
     labels = [split.labels for split in splits if split.labels is not None]
-    if data.labels is None or not labels:
+    if data.labels is None:
         return data
     occur = np.unique(np.concatenate(labels))
     names = tuple(map(str, arrays.get("label_names", occur).tolist()))
     numbers = occur if len(names) == len(occur) else np.arange(len(names))
     if len(numbers) <= np.searchsorted(numbers, occur[-1]) or len(set(names)) < len(names):
-        problem = f"{path}: label_names must be {len(occur)} different names, not {len(names)}"
+        found = f"{len(names)}, {len(set(names))} of them different"
+        problem = f"{path}: label_names must be {len(occur)} different names, not {found}"
         raise DataFault(problem, "name each class once")
     return replace(data, labels=np.searchsorted(numbers, data.labels).astype(np.int32), classes=names)
 

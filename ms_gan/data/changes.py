@@ -10,7 +10,7 @@ from typing import Any, Callable
 
 import numpy as np
 
-from ms_gan.data.description import ImageData
+from ms_gan.data.description import ONE_FORMAT, ImageData
 from ms_gan.data.faults import one_line
 from ms_gan.labels import natural_order
 
@@ -83,7 +83,7 @@ def what_changed(before: Fingerprint, images: ImageData) -> str:
     """Say in one line, a sentence fragment that is never empty, how the images differ from a run's fingerprint."""
     now = Fingerprint.of(images)
     said: list[str] = []
-    if before.name not in (None, now.name):
+    if before.name not in (None, now.name) and {before.name, now.name} != ONE_FORMAT:
         return one_line(f"the data set is {now.name}, was {before.name}")
     if before.image_shape not in (None, now.image_shape):
         said.append(f"images are of shape {now.image_shape}, were of {before.image_shape}")

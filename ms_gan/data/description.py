@@ -13,6 +13,8 @@ import numpy as np
 from ms_gan.data.faults import DataFault
 from ms_gan.errors import Setting, UserError
 
+ONE_FORMAT = {"mnist", "idx"}  # the names of data that are read alike; a run may have been begun under either
+
 
 class NoTestSplit(DataFault):
     """The data have no image for "test"."""

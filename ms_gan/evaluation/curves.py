@@ -20,7 +20,7 @@ Equilibrium = Mapping[str, "tuple[float, str]"]  # column to its value if neithe
 
 PLAYER_COLOURS = {"loss_d": BLUE, "loss_g": ORANGE}
 READERS = {"accuracy_class": "by D", "class_accuracy": "by the judge"}  # of the classes of generated images
-LOSS, SHARE, READ = "loss", "share of images", "asked-for class is read"
+LOSS, SHARE, READ = "loss", "share of images", "asked-for class, or tags, are read"
 DISTANCE, OTHER = "Fréchet distance", "other values"
 KINDS = {  # of panels, and how the names of their columns begin
     LOSS: "loss($|_)",

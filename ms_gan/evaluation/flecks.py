@@ -40,7 +40,7 @@ def faulty(images: np.ndarray) -> Faulty:
 
 
 def has_dark_ground(images: np.ndarray) -> bool:
-    """Return whether at most LIT is the luminance of DARK_BORDER or more of all border pixels; `images` as above."""
+    """Return whether DARK_BORDER or more of all border pixels have a luminance of at most LIT; `images` as above."""
     sides = [images[:, :, 0], images[:, :, -1], images[:, :, 1:-1, 0], images[:, :, 1:-1, -1]]
     return float(np.mean(luminance(np.concatenate(sides, axis=2)[..., None]) <= LIT)) >= DARK_BORDER
 

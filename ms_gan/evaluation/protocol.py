@@ -69,7 +69,7 @@ class Real:
 
     Attributes:
         reference: those compared with; as many are generated.
-        train: other images, which were trained on.
+        train: other training images, those held out among them.
         draws: disjoint sets of training images, each as many as `reference`, that take the generated ones' place.
         for_width: those that choose the Parzen window's width.
     """

@@ -93,7 +93,7 @@ def measure(
 
     Args:
         subject: the generator, and its D.
-        train: training images, those held out included or not: what real images score is measured at them.
+        train: training images; those held out may be among them. The column "real" is measured at them.
         reference: images to compare with, not in `train`: the test split, validation or training images. With those of
             the split "train" there is no memorisation.
         judge, why_no_judge: the judge of these data, or why there is none.

@@ -57,7 +57,8 @@ class RpGANStep(TrainingStep):
     networks = ("generator", "discriminator")
     # loss_*: without penalties; accuracy_pairs: the part of the pairs in which D, before its update, gives the real
     # image the higher logit; penalty_real, penalty_fake: the mean squared slope at real, and at generated images. With
-    # class logits also loss_d_class and loss_g_class, without their weight, and accuracy_class as of `Adversary`
+    # class logits also loss_d_class and loss_g_class, without their weight, and accuracy_class as of `Adversary`;
+    # of tags it is the share of all yes-or-no answers that are right
     scalars: tuple[str, ...] = ("loss_d", "loss_g", "penalty_real", "penalty_fake", "accuracy_pairs")
     equilibrium = {"loss_d": (math.log(2), "ln 2"), "loss_g": (math.log(2), "ln 2")}
 

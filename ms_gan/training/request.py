@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from ms_gan import data, recipes
-from ms_gan.data.description import DataRequest, ImageData
+from ms_gan.data.description import ONE_FORMAT, DataRequest, ImageData
 from ms_gan.errors import Setting, UserError, shown
 from ms_gan.recipes import Recipe
 from ms_gan.runs.records import read_json
@@ -144,11 +144,14 @@ class ResumeRequest:
     def applied_to(self, settings: RunSettings) -> RunSettings:
         """Return a run's settings with all that is asked for."""
         recipe = settings.recipe if self.recipe in (None, settings.recipe.name) else recipes.load(self.recipe)
+        asked = self.data.dataset
+        if {asked, settings.dataset} == ONE_FORMAT:
+            asked = None  # the images' checksum tells whether they are the run's
         return replace(
             settings,
             recipe=recipes.override(recipe, self.changes),
             seed=settings.seed if self.seed is None else self.seed,
-            dataset=self.data.dataset or settings.dataset,
+            dataset=asked or settings.dataset,
             device_num=self.device.count or settings.device_num,
         )
 

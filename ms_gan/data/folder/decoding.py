@@ -136,6 +136,6 @@ def _flattened(image: Image.Image, channels: int) -> tuple[Image.Image, bool]:
 def _reason(path: Path, error: Exception) -> str:
     if isinstance(error, UnidentifiedImageError):
         with open(path, "rb") as file:
-            heic = file.read(12)[4:10] == b"ftyphe"  # phones and people rename them
+            heic = file.read(12)[4:].startswith((b"ftyphe", b"ftypmif1", b"ftypmsf1"))  # phones and people rename them
         return f"it is {'HEIC, and not' if heic else 'damaged, or none of'} {', '.join(FORMATS)}"
     return str(getattr(error, "strerror", None) or error or type(error).__name__)

@@ -104,6 +104,7 @@ def _read(split: str, data_path: str | Path | None) -> ImageData:
         images = np.ascontiguousarray(images.transpose(0, 2, 1))
         notes = ("EMNIST's files hold each image with rows and columns exchanged: it was turned upright",)
     of_classes = np.searchsorted(numbers, labels).astype(np.int32)
-    is_mnist = data_path is None or hashlib.sha256(labels.astype(np.uint8).tobytes()).hexdigest() == LABELS[split]
+    digest = hashlib.sha256(labels.astype(np.uint8).tobytes()).hexdigest()
+    is_mnist = data_path is None or (not files.title and digest == LABELS[split])  # QMNIST has the same labels to train
     name = "mnist" if is_mnist else "idx"
     return ImageData(name, split, one_line(source), images[:, None], of_classes, classes, notes=notes)

@@ -57,7 +57,7 @@ def _characters(path: Path, numbers: np.ndarray) -> list[str]:
 
 def _text(path: Path) -> str:
     try:
-        return path.read_text(encoding="utf-8")
+        return path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise DataFault(f"{path}: cannot be read ({error})", "write it as UTF-8, or remove it") from error
 

@@ -19,7 +19,7 @@ def stack(digits: ImageData) -> ImageData:
     unless they have ten classes.
     """
     if len(digits.classes) != 10:
-        problem = f"{digits.called}: has {len(digits.classes)} classes, and images are stacked of ten"
+        problem = f"{digits.called}: has {len(digits.classes)} classes, and stacked images are made of ten"
         raise UserError(problem, "name other data with ", Setting("data_path"))
     random = np.random.Generator(np.random.Philox(key=[0, STREAMS[digits.split]]))
     chosen = random.integers(0, len(digits.images), (COUNTS[digits.split], 3))
