@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -52,6 +53,9 @@ def networks_of(recipe: Recipe, seed: int) -> tuple:
     return generator, encoder
 
 
+RESIDUAL = re.compile(r"layers\.\d+\.layers\.2\.weight")
+
+
 def _fill(network, stream) -> None:
     from mindspore import Tensor
 
@@ -65,6 +69,8 @@ def _fill(network, stream) -> None:
             values = stream.normal(0, 0.5, shape)
         else:  # numbers that keep their size from layer to layer
             values = stream.normal(0, np.sqrt(2 / np.prod(shape[1:])), shape)
+            if RESIDUAL.search(parameter.name):  # a block adds to its maps: with as much again they would grow
+                values *= 0.3
         parameter.set_data(Tensor(values.astype(np.float32)))
 
 
