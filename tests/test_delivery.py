@@ -296,10 +296,10 @@ def test_an_onnx_that_differs_fails_loudly_and_leaves_what_was_there(trained, bu
 
     write = formats.WRITERS["onnx"]
 
-    def a_little_wrong(network, facts, file):
+    def a_little_wrong(network, facts, file, half):
         import onnx
 
-        write(network, facts, file)
+        write(network, facts, file, half)
         model = onnx.load(str(file))
         bias = next(tensor for tensor in model.graph.initializer if list(tensor.dims) == [28 * 28])  # of the last layer
         values = onnx.numpy_helper.to_array(bias) + np.float32(1e-3)

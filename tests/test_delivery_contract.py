@@ -87,6 +87,8 @@ WRONG = [  # what is changed in the contract of classes, or, of an encoder, in t
     ("parity|generator.mindir|greatest_difference", 1e-3, "parity.generator.mindir.greatest_difference"),
     ("parity|generator.mindir|greatest_difference", float("nan"), "parity.generator.mindir.greatest_difference"),
     ("parity|generator.mindir", ..., f"{GENERATOR}.files"),
+    ("weights", "float8", "weights"),
+    ("parity|generator.mindir|rounding", "0", "parity.generator.mindir.rounding"),
     ("origin|step", ..., "origin.step"),
     ("recipe", ..., "recipe"),
     ("models|encoder|inputs|0|range", [1.0, 0.0], f"{ENCODER}.inputs.0.range"),

@@ -22,6 +22,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         dest="formats",
         help="mindir, onnx, or both joined by a comma (default: mindir,onnx)",
     )
+    command.add_argument(
+        "--weights",
+        choices=("float32", "float16"),
+        default="float32",
+        help="how files hold matrices and kernels: float16 halves the files, and rounds them once (default: float32)",
+    )
     command.add_argument("--overwrite", action="store_true", help="replace an earlier bundle there")
     add_device(command)
 
@@ -59,14 +65,18 @@ def run(options: argparse.Namespace) -> int:
     }
     exported = Exported(model.generator, model.encoder, model.recipe, model.label_names, device, origin)
     try:
-        contract = export_bundle(folder, exported, options.formats, options.overwrite)
+        contract = export_bundle(folder, exported, options.formats, options.overwrite, options.weights)
     except ParityError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
+    rounded = " with weights rounded to float16" if options.weights == "float16" else ""
     for file, proof in contract.parity.items():
         equal = f"equal to {proof.greatest_difference:.1g} (at most {proof.tolerance:g}), on {proof.runtime},"
         equal = "equal, to the last bit," if proof.greatest_difference == 0 else equal
-        print(f"{folder / file}: {equal} to the checkpoint at step {model.step:,}, on {device}")
+        print(f"{folder / file}: {equal} to the checkpoint at step {model.step:,}{rounded}, on {device}")
+    if rounded:
+        most = max(proof.rounding for proof in contract.parity.values())
+        print(f"rounding moved what the networks give by up to {most:.1g}")
     if note:
         print(f"note: {note}")
     print(f"next: {runtime.python()} -m ms_gan infer {quoted(folder)} --num 25 --output images.png")

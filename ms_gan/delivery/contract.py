@@ -28,6 +28,7 @@ TENSORS = {  # beside labels, by model
 SIZES = {"image": (3,), "label": (0, 1)}  # how many behind the batch; of all others there is one
 MODELS = tuple(TENSORS)  # what makes images is always called the generator, the decoder of a CVAE too
 FORMATS = ("mindir", "onnx")
+WEIGHTS = ("float32", "float16")
 BATCH = "batch"  # the first size of every shape in the file
 Record = TypeVar("Record")
 # the files by which folders are known; the last is of ms_gan 0.1
@@ -88,7 +89,9 @@ class ModelSpec:
 class Proof:
     """How a model's file was compared with the checkpoint's network.
 
-    `greatest_difference` is max |difference| over all outputs at the batch sizes `batches`.
+    `greatest_difference` is max |difference| over all outputs at the batch sizes `batches`. Of files with weights of
+    float16 the network that they are compared with has its weights rounded, too; `rounding` is how far that moved its
+    outputs at most, at the same batches.
     """
 
     against: str = TEXT()
@@ -96,6 +99,7 @@ class Proof:
     batches: tuple[int, ...] = LIST()
     greatest_difference: float = NUMBER()
     tolerance: float = NUMBER()
+    rounding: float = NUMBER(default=0.0)
 
 
 @dataclass(frozen=True)
@@ -116,6 +120,7 @@ class Contract:
         origin: which checkpoint of which run; "step" is a whole number.
         versions: of the packages and the machine that exported.
         parity, files: by the file's path relative to the bundle.
+        weights: the type in which the files hold matrices and kernels, of WEIGHTS; all compute in float32.
     """
 
     recipe: str = TEXT()
@@ -126,6 +131,7 @@ class Contract:
     versions: Mapping[str, Any] = OBJECT()
     parity: Mapping[str, Proof] = OBJECT()
     files: Mapping[str, ModelFile] = OBJECT()
+    weights: str = TEXT(default="float32")
 
     @classmethod
     def from_json(cls, document: Any) -> Contract:
@@ -145,6 +151,7 @@ class Contract:
             files=_records(ModelFile, whole, "files"),
         )
         _require(type(contract.origin.get("step")) is int, "origin.step", "a whole number")
+        _require(contract.weights in WEIGHTS, "weights", " or ".join(WEIGHTS))
         _require(all(map(stays_below, contract.files)), "files", "inside the bundle")
         for file, proof in contract.parity.items():
             right = proof.greatest_difference <= proof.tolerance

@@ -13,6 +13,7 @@ from ms_gan.delivery.contract import (
     CONTRACT,
     FORMATS,
     MODELS,
+    WEIGHTS,
     Contract,
     ModelFile,
     ModelSpec,
@@ -22,6 +23,7 @@ from ms_gan.delivery.contract import (
     file_of,
 )
 from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, ArrayFunction, runtime_of
+from ms_gan.delivery.half import round_weights
 from ms_gan.delivery.server_settings import MODEL_SETTINGS, README, SERVER_SETTINGS, TRITON_SETTINGS, write_server_files
 from ms_gan.evaluation.sheets import Sheets
 from ms_gan.files import CHECKSUMS, new_folder, sha256_of_file, write_checksums
@@ -91,17 +93,25 @@ class Exported:
 
 
 def export_bundle(
-    folder: Path, exported: Exported, formats: Sequence[str] = FORMATS, overwrite: bool = False
+    folder: Path,
+    exported: Exported,
+    formats: Sequence[str] = FORMATS,
+    overwrite: bool = False,
+    weights: str = WEIGHTS[0],
 ) -> Contract:
     """Write a bundle, load it back, and compare; the folder appears only when the two are equal. Return its contract.
 
-    `formats` are some of FORMATS. `overwrite` allows a bundle to be there already. Raises ParityError, and leaves
-    everything as it was, if a file's outputs differ from its network's: those of a MindIR at all, those of an ONNX by
-    more than its tolerance. Raises UserError for a network that gives numbers that are not finite.
+    `formats` are some of FORMATS. `overwrite` allows a bundle to be there already. `weights`, of WEIGHTS, is how the
+    files hold matrices and kernels: float16 halves them, and rounds those of `exported`, too.
+
+    Raises ParityError, and leaves all files as they were, if a file's outputs differ from its network's: those of a
+    MindIR at all, those of an ONNX by more than its tolerance. Raises UserError for a network that gives numbers that
+    are not finite.
     """
     models = models_of(exported.recipe, exported.label_names, exported.encoder is not None, formats)
     with new_folder(folder, overwrite) as hidden:
-        written = {name: _write_model(hidden, name, spec, exported) for name, spec in models.items()}
+        half = weights == "float16"
+        written = {name: _write_model(hidden, name, spec, exported, half) for name, spec in models.items()}
         parity = {file: proof for proofs, _ in written.values() for file, proof in proofs.items()}
         contract = Contract(
             recipe=exported.recipe.name,
@@ -112,6 +122,7 @@ def export_bundle(
             versions=environment(),
             parity=parity,
             files={file: ModelFile(sha256_of_file(hidden / file), (hidden / file).stat().st_size) for file in parity},
+            weights=weights,
         )
         write_json(hidden / CONTRACT, contract.to_json())
         _draw_samples(hidden / SAMPLES, written["generator"][1], exported)
@@ -121,20 +132,26 @@ def export_bundle(
 
 
 def _write_model(
-    folder: Path, name: str, spec: ModelSpec, exported: Exported
+    folder: Path, name: str, spec: ModelSpec, exported: Exported, half: bool
 ) -> tuple[dict[str, Proof], ArrayFunction]:
     """Write a model in the formats of its files, read each back, and compare.
 
     Return the proofs by file, and the model in its first format.
     """
     network, proofs, opened = getattr(exported, name).set_train(False), {}, []
-    expected = on_arrays(network)
     batches = [example_inputs(spec, exported.label_names, size, seed) for seed, size in enumerate(PARITY_BATCHES)]
-    for batch in batches:
-        for output, tensor in zip(expected(*batch), spec.outputs):
+    rounding, against = 0.0, "the checkpoint's network"
+    if half:
+        before = [on_arrays(network)(*batch) for batch in batches]
+        round_weights(network)
+        rounding = greatest_difference(before, on_arrays(network), batches)
+        against += " with weights rounded to float16"
+    expected = [on_arrays(network)(*batch) for batch in batches]
+    for outputs in expected:
+        for output, tensor in zip(outputs, spec.outputs):
             require_finite(output, f"the {name} at step {exported.origin['step']:,}", f"{tensor.name}s")
     for form, file in spec.files.items():
-        WRITERS[form](network, spec, folder / file)
+        WRITERS[form](network, spec, folder / file, half)
         opened.append(READERS[form](folder / file, spec))
         difference = greatest_difference(expected, opened[-1], batches)
         runtime, tolerance = runtime_of(form, str(exported.device)), TOLERANCES[form]
@@ -143,16 +160,21 @@ def _write_model(
                 f"{file} differs from the checkpoint's network by up to {difference:g} on {runtime}, more than "
                 f"{tolerance:g}; nothing was exported"
             )
-        against = f"the checkpoint's network on {exported.device}"
-        proofs[file] = Proof(against, runtime, PARITY_BATCHES, difference, tolerance)
+        where = f"{against} on {exported.device}"
+        proofs[file] = Proof(where, runtime, PARITY_BATCHES, difference, tolerance, rounding)
     return proofs, opened[0]
 
 
-def greatest_difference(expected: ArrayFunction, found: ArrayFunction, batches: Sequence[Inputs]) -> float:
-    """Return max |expected − found| over every number of the outputs for these inputs; NaN counts as infinite."""
+def greatest_difference(
+    expected: Sequence[tuple[np.ndarray, ...]], model: ArrayFunction, batches: Sequence[Inputs]
+) -> float:
+    """Return max |expected − found| over every number of a model's outputs for these batches; NaN counts as infinite.
+
+    `expected` are the outputs that there should be for each batch.
+    """
     greatest = 0.0
-    for batch in batches:
-        ones, others = expected(*batch), found(*batch)
+    for ones, batch in zip(expected, batches):
+        others = model(*batch)
         if [one.shape for one in ones] != [other.shape for other in others]:
             raise ParityError("the file gives other outputs than the checkpoint's network")
         differences = [np.max(np.abs(one - other)) for one, other in zip(ones, others)]

@@ -16,6 +16,7 @@ from typing import Any, Callable
 import numpy as np
 
 from ms_gan.delivery.contract import ModelSpec
+from ms_gan.delivery.half import halve_mindir, halve_onnx
 from ms_gan.errors import Setting, UserError
 from ms_gan.runtime import install_command
 from ms_gan.sampling import on_arrays
@@ -26,8 +27,10 @@ OPSET = 15  # from here on BatchNormalization says if it trains; MindSpore write
 TOLERANCES = {"mindir": 0.0, "onnx": 1e-5}  # another runtime adds up in another order
 
 
-def write_mindir(network: Any, spec: ModelSpec, file: Path) -> None:
+def write_mindir(network: Any, spec: ModelSpec, file: Path, half: bool = False) -> None:
     """Write a network, a Cell in inference mode, as MindIR, its inputs named as in the contract.
+
+    `half`: its weights, already rounded, are held as float16.
 
     MindSpore calls them after the Cell's class and how many graphs the process has compiled; MindSpore Lite, and what
     converts for it, finds inputs by their names.
@@ -38,6 +41,8 @@ def write_mindir(network: Any, spec: ModelSpec, file: Path) -> None:
     model.ParseFromString(_exported(network, _any_batch(spec), "MINDIR", file.parent))
     for tensor, told in zip(model.graph.input, spec.inputs):
         _rename(model.graph, tensor.name, told.name)
+    if half:
+        halve_mindir(model)
     file.write_bytes(model.SerializeToString(deterministic=True))
 
 
@@ -51,8 +56,10 @@ def read_mindir(file: Path, spec: ModelSpec) -> ArrayFunction:
     return on_arrays(graph)
 
 
-def write_onnx(network: Any, spec: ModelSpec, file: Path) -> None:
+def write_onnx(network: Any, spec: ModelSpec, file: Path, half: bool = False) -> None:
     """Write a network, a Cell in inference mode, as ONNX with the contract's names.
+
+    `half`: its weights, already rounded, are held as float16.
 
     MindSpore exports ONNX for one batch size only. The networks reshape by sizes that do not depend on it; where the
     file still holds it, it is made free here. For transposed convolutions it writes all four sizes of the output,
@@ -74,6 +81,8 @@ def write_onnx(network: Any, spec: ModelSpec, file: Path) -> None:
             _pad_plainly(node, onnx.helper)
     model.producer_name = "ms_gan"
     model = onnx.version_converter.convert_version(model, OPSET)
+    if half:
+        halve_onnx(model)
     file.write_bytes(model.SerializeToString())
 
 
@@ -85,7 +94,7 @@ def read_onnx(file: Path, spec: ModelSpec) -> ArrayFunction:
     return lambda *arrays: tuple(session.run(outputs, dict(zip(names, arrays))))
 
 
-WRITERS: dict[str, Callable[[Any, ModelSpec, Path], None]] = {"mindir": write_mindir, "onnx": write_onnx}
+WRITERS: dict[str, Callable[[Any, ModelSpec, Path, bool], None]] = {"mindir": write_mindir, "onnx": write_onnx}
 READERS: dict[str, Callable[[Path, ModelSpec], ArrayFunction]] = {"mindir": read_mindir, "onnx": read_onnx}
 
 

@@ -75,7 +75,12 @@ def _fill(network, stream) -> None:
 
 
 def write_bundle(
-    folder: Path, name: str, *settings: str, seed: int = 1, formats: Sequence[str] = ("mindir", "onnx")
+    folder: Path,
+    name: str,
+    *settings: str,
+    seed: int = 1,
+    formats: Sequence[str] = ("mindir", "onnx"),
+    weights: str = "float32",
 ) -> Path:
     """Export a recipe's networks with random weights; return the folder."""
     from ms_gan.delivery import export
@@ -86,7 +91,7 @@ def write_bundle(
     exported = export.Exported(*networks_of(recipe, seed), recipe, labels_of(recipe), device, origin)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "PARITY_BATCHES", (1,))  # each is compiled; that all are compared is tested elsewhere
-        export.export_bundle(folder, exported, formats)
+        export.export_bundle(folder, exported, formats, weights=weights)
     return folder
 
 
