@@ -176,6 +176,7 @@ BUNDLED = {
     "SHA256SUMS",
     "README.md",
     "samples.png",
+    "golden.json",
     "settings.json",
     "generator.mindir",
     "generator/model-settings.json",

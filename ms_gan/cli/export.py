@@ -46,6 +46,7 @@ def run(options: argparse.Namespace) -> int:
     from ms_gan import runtime
 
     runtime.import_mindspore()
+    from ms_gan.delivery.card import recorded_scores
     from ms_gan.delivery.contract import CONTRACT
     from ms_gan.delivery.export import WRITES, Exported, ParityError, export_bundle
     from ms_gan.delivery.formats import require_packages
@@ -63,7 +64,8 @@ def run(options: argparse.Namespace) -> int:
         **{name: getattr(model.settings, name) for name in ("seed", "dataset", "data_sha256")},
         **({"note": note} if note else {}),
     }
-    exported = Exported(model.generator, model.encoder, model.recipe, model.label_names, device, origin)
+    scores = recorded_scores(model.home, model.step)
+    exported = Exported(model.generator, model.encoder, model.recipe, model.label_names, device, origin, scores)
     try:
         contract = export_bundle(folder, exported, options.formats, options.overwrite, options.weights)
     except ParityError as error:

@@ -111,6 +111,22 @@ class ModelFile:
 
 
 @dataclass(frozen=True)
+class RecordedScores:
+    """What `eval --metrics` recorded of a checkpoint.
+
+    Args:
+        protocol: how many images were compared with which, from which seed.
+        generated, real: the scores by their names (docs/metrics.md), of samples and of real images.
+        judge: which one, in words; None for scores without a judge.
+    """
+
+    protocol: Mapping[str, Any] = OBJECT()
+    generated: Mapping[str, float] = OBJECT()
+    real: Mapping[str, float] = OBJECT()
+    judge: str | None = TEXT(default=None)
+
+
+@dataclass(frozen=True)
 class Contract:
     """A bundle's `contract.json`.
 
@@ -120,6 +136,7 @@ class Contract:
         origin: which checkpoint of which run; "step" is a whole number.
         versions: of the packages and the machine that exported.
         parity, files: by the file's path relative to the bundle.
+        scores: of the exported checkpoint; None if it was not scored.
         weights: the type in which the files hold matrices and kernels, of WEIGHTS; all compute in float32.
     """
 
@@ -132,6 +149,7 @@ class Contract:
     parity: Mapping[str, Proof] = OBJECT()
     files: Mapping[str, ModelFile] = OBJECT()
     weights: str = TEXT(default="float32")
+    scores: RecordedScores | None = OBJECT(default=None)
 
     @classmethod
     def from_json(cls, document: Any) -> Contract:
@@ -149,6 +167,7 @@ class Contract:
             labels=None if labels is None else tuple(labels),
             parity=_records(Proof, whole, "parity"),
             files=_records(ModelFile, whole, "files"),
+            scores=None if whole.get("scores") is None else _record(RecordedScores, whole["scores"], "scores."),
         )
         _require(type(contract.origin.get("step")) is int, "origin.step", "a whole number")
         _require(contract.weights in WEIGHTS, "weights", " or ".join(WEIGHTS))

@@ -18,11 +18,13 @@ from ms_gan.delivery.contract import (
     ModelFile,
     ModelSpec,
     Proof,
+    RecordedScores,
     TensorSpec,
     example_inputs,
     file_of,
 )
 from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, ArrayFunction, runtime_of
+from ms_gan.delivery.golden import GOLDEN, write_golden
 from ms_gan.delivery.half import round_weights
 from ms_gan.delivery.server_settings import MODEL_SETTINGS, README, SERVER_SETTINGS, TRITON_SETTINGS, write_server_files
 from ms_gan.evaluation.sheets import Sheets
@@ -63,6 +65,7 @@ WRITES = {  # every file of a bundle, in whatever formats it is
     CONTRACT,
     CHECKSUMS,
     SAMPLES,
+    GOLDEN,
     SERVER_SETTINGS,
     README,
     *(file_of(name, form) for name in MODELS for form in FORMATS),
@@ -82,6 +85,7 @@ class Exported:
         encoder: the encoder of an autoencoder; else None.
         label_names: the names behind the labels of a conditional model; else None.
         origin: which checkpoint of which run; "step" is its step. It goes into the contract.
+        scores: of this checkpoint, where it was scored; they go into the contract, and into the bundle's README.
     """
 
     generator: UnitRangeGenerator
@@ -90,6 +94,7 @@ class Exported:
     label_names: LabelNames | None
     device: Device
     origin: Mapping[str, Any]
+    scores: RecordedScores | None = None
 
 
 def export_bundle(
@@ -123,9 +128,12 @@ def export_bundle(
             parity=parity,
             files={file: ModelFile(sha256_of_file(hidden / file), (hidden / file).stat().st_size) for file in parity},
             weights=weights,
+            scores=exported.scores,
         )
         write_json(hidden / CONTRACT, contract.to_json())
-        _draw_samples(hidden / SAMPLES, written["generator"][1], exported)
+        opened = {name: model for name, (_, model) in written.items()}
+        write_golden(hidden / GOLDEN, models, opened, exported.label_names)
+        _draw_samples(hidden / SAMPLES, opened["generator"], exported)
         write_server_files(hidden, contract, SAMPLES)
         write_checksums(hidden)
     return contract

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from ms_gan.delivery.card import card
 from ms_gan.delivery.contract import FORMATS, Contract, ModelSpec, TensorSpec
 from ms_gan.errors import UserError, shown
 from ms_gan.runs.records import write_json
@@ -117,6 +118,7 @@ def readme(contract: Contract, samples: str) -> str:
         samples=samples,
         note=contract.origin.get("note", ""),
         proofs=_proofs(contract),
+        card=card(contract),
         tensors=_tensors(contract),
         image_channels=image.channels,
         image_layout=image.layout,
