@@ -27,7 +27,7 @@ from typing import NamedTuple
 from benchmarks import processes
 from ms_gan import recipes
 
-BATCH = 64  # images; fewer than the fewest that are trained on
+BATCH = 32  # images; fewer than the fewest that are trained on
 COUNT = 1_500  # images of each kind that are compared, if there are as many
 LOOKS = 8  # checkpoints of a run that are scored
 AUGMENTATION = {"brightness": 0.5, "saturation": 1, "contrast": 0.5, "translation": 0.125, "cutout": 0.5}  # the paper's

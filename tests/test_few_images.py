@@ -98,7 +98,7 @@ def test_what_has_scores_is_not_done_again(tmp_path, monkeypatch, capsys):
     few_images.main([*few, "--seeds", "1", "2"])
     assert len(done) == 8 and all("seed-2" in " ".join(command) for command in done[4:])
     text, kept = (tmp_path / "few-images.md").read_text(), json.loads((tmp_path / "few-images.json").read_text())
-    assert "| digits | 100 | yes | 2 | " in text and "200 steps of 64 images" in text
+    assert "| digits | 100 | yes | 2 | " in text and "200 steps of 32 images" in text
     assert len(kept["measured"]) == 4 and text.strip() in capsys.readouterr().out
 
 
@@ -133,8 +133,8 @@ def test_a_failure_ends_the_study():
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        (["--counts", "32"], "--counts: takes 64 to 2,250"),
-        (["--counts", "4000"], "--counts: takes 64 to 2,250"),
+        (["--counts", "31"], "--counts: takes 32 to 2,250"),
+        (["--counts", "4000"], "--counts: takes 32 to 2,250"),
         (["--steps", "0"], "--steps: takes 1 or more"),
         (["--data-path", "nowhere"], "--data-path nowhere: no such folder"),
         (["--datasets", "faces"], "invalid choice: 'faces'"),

@@ -48,6 +48,7 @@ DRAWN = [
     ("stacked_mnist", DENSE),
     ("rpgan_residual", RESIDUAL),
     ("rpgan_residual", (*RESIDUAL, "data.size=30", "data.channels=1", "data.max_tags=0", "data.classes=10")),
+    ("rpgan_residual_mnist", RESIDUAL),
     ("photographs", RESIDUAL),
     ("acgan", CONVOLUTIONS),
     ("acgan", (*CONVOLUTIONS, "data.size=30", "latent.distribution=sphere")),

@@ -42,14 +42,14 @@ DISCRIMINATOR = "discriminator.widths=[4] discriminator.strides=[1] discriminato
 CONVOLUTIONS = f"generator.start_channels=4 generator.widths=[4] generator.strides=[2,2] {SHEET}"
 SMALL = {
     **dict.fromkeys(("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed", "rpgan", "stacked_mnist"), DENSE),
-    **dict.fromkeys(("rpgan_residual", "photographs"), f"{RESIDUAL} {SHEET}"),
+    **dict.fromkeys(("rpgan_residual", "rpgan_residual_mnist", "photographs"), f"{RESIDUAL} {SHEET}"),
     "acgan": f"{CONVOLUTIONS} discriminator.widths=[4] discriminator.strides=[2]",
     "dcgan": f"{CONVOLUTIONS} {DISCRIMINATOR}",
     "cvae_late": FLAT,
     "cvae_early": f"{DECODER} encoder.widths=[4,4] generator.widths=[4,4]",
     "cvae_gan": f"{FLAT} {DISCRIMINATOR} updates.reconstruction_layer=1 updates.pretraining_steps=5",
 }
-GREY = ("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed", "rpgan")
+GREY = ("mlp", "keras_mlp", "slim_mlp", "slim_mlp_fixed", "rpgan", "rpgan_residual_mnist")
 COLOUR = ("stacked_mnist", "photographs")
 OTHERS = (
     "acgan",
@@ -527,6 +527,26 @@ def test_recipes_without_labels_train_on_photographs(name, photographs, tmp_path
     for option in ("--reconstruct", "--transfer"):
         assert f"{name} has no encoder" in refused_here(capsys, "eval", tmp_path / name / "1", option)
     assert not (tmp_path / name / "1" / "eval").exists()
+
+
+def test_where_no_recipe_is_named_a_better_one_is(photographs, tmp_path, capsys):
+    command = training("mlp", photographs, tmp_path, "--skip-unreadable", steps=1)
+    told = "note: mlp is the shortest recipe to read; better images: --recipe photographs"
+    here(*command[:1], *command[3:])
+    assert capsys.readouterr().out.splitlines()[0] == told
+    here("train", "--resume", tmp_path / "mlp/1", "--steps", 2)
+    here(*command)
+    assert told not in capsys.readouterr().out, "where it is named, and at resume"
+
+
+def test_recipes_that_are_recommended_are_for_those_data():
+    from ms_gan import recipes
+    from ms_gan.cli.train import RECOMMENDED
+    from ms_gan.data.description import ONE_FORMAT
+
+    for dataset, name in RECOMMENDED.items():
+        own = recipes.load(name).data.dataset
+        assert own == dataset or {own, dataset} == ONE_FORMAT
 
 
 @pytest.mark.parametrize("name, max_tags", [("acgan", 0), ("cvae_late", 9), ("rpgan_residual", 9)])

@@ -21,7 +21,7 @@ HANGS = 600  # seconds, the only limit in the tests: what takes as long as that 
 started: list[subprocess.Popen] = []  # by the test that runs
 PUBLISHED = set(  # the recipes of the project; a folder may hold others, which somebody adds for himself
     "mlp keras_mlp slim_mlp slim_mlp_fixed acgan dcgan rpgan stacked_mnist cvae_late cvae_early cvae_gan "
-    "rpgan_residual photographs".split()
+    "rpgan_residual rpgan_residual_mnist photographs".split()
 )
 SMALL = networks.options(networks.MLP)
 NEEDED = {  # the arguments without which a command is refused
