@@ -122,7 +122,7 @@ def test_what_is_not_said_is_what_the_bundle_holds(bundle):
     contract = read_contract(bundle)
     assert model_settings({}, contract, "") == ModelSettings("onnx", 64, "auto", 0)
     assert model_settings({"max_batch": 8, "device_id": 3}, contract, "").max_batch == 8
-    assert model_settings({}, read_contract(ROOT / "ckpt" / "mlp"), "").format == "mindir"
+    assert model_settings({}, read_contract(ROOT / "ckpt" / "rpgan"), "").format == "mindir"
 
 
 def test_settings_hold_only_what_has_to_beat_the_environment(bundle):
@@ -231,13 +231,16 @@ def test_a_model_that_could_be_loaded_later_is_not_reported_at_the_end(bundle):
 
 def test_a_released_bundle_is_served_as_it_is(tmp_path):
     """Its models' settings hold no version."""
-    folder = shutil.copytree(ROOT / "ckpt" / "mlp", tmp_path / "My Drive" / "mlp")
+    folder, label = (
+        shutil.copytree(ROOT / "ckpt" / "rpgan", tmp_path / "My Drive" / "rpgan"),
+        tensor("label", "INT32", [3]),
+    )
     variables = {"PROTOCOL_BUFFERS_PYTHON_IMPLEMENTATION": "python"}
     with mlserver(folder, tmp_path / "log", models=1, host="127.0.0.2", **variables) as server:
-        assert server.draw(tensor("seed", "INT64", [1]))[0].shape == (1, 1, 28, 28)
+        assert server.draw(tensor("seed", "INT64", [1]), label)[0].shape == (1, 1, 28, 28)
         assert server.ask("/v2/models/generator/versions/1/ready", method="GET")[0] == 200
         for size, expected in ((1e38, 400), (1e20, 200)):
-            status, answer = server.ask(INFER, {"inputs": [tensor("latent", "FP32", [size] * 100, [1, 100])]})
+            status, answer = server.ask(INFER, {"inputs": [tensor("latent", "FP32", [size] * 64, [1, 64]), label]})
             assert status == expected, answer
             assert status == 200 or "not finite" in answer["error"], "its graph would draw black for it"
 

@@ -24,7 +24,7 @@ RECIPE = rpgan_residual.RECIPE.but(
         "discriminator.widths": (16, 32, 64),
         "updates.gamma": 1.0,
         "updates.gamma_decay_steps": 30000,
-        "updates.class_weight": 0.1,
+        "updates.class_weight": 0.02,
         "updates.tag_weight": 0.0,
         "optimizer_generator.decay_steps": 30000,
         "optimizer_discriminator.decay_steps": 30000,
