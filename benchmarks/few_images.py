@@ -99,6 +99,7 @@ class Cell:
             "scores.every_epochs": 0,
             "scores.held_out": images - self.count,
             "data.rotate_and_mirror": False,
+            "data.quarter_turns": False,
             "data.clusters": recipes.clusters_for(recipes.load(recipe), self.count),
             "updates.gamma_decay_steps": self.steps,
             **{f"optimizer_{role}.decay_steps": self.steps for role in ("generator", "discriminator")},

@@ -386,6 +386,24 @@ def test_a_batch_of_turned_images_is_a_function_of_its_indices(pynative):
     assert len(without) == 1 and np.array_equal(without[0], pixels)
 
 
+def test_a_recipe_turns_by_any_degrees_or_by_quarters_but_not_both(pynative):
+    from ms_gan.data.description import ImageData
+    from ms_gan.errors import UserError
+    from ms_gan.recipes.build import build_step
+
+    images = (256 * uniform(6, 3, 8, 8)).astype(np.uint8)
+    data = ImageData("folder", "train", "a test", images, TAGS[[0, 1, 3, 0, 1, 3]], ("a", "b", "c", "d"), max_tags=3)
+    settings = (*SMALL, "data.size=8", "data.classes=4", "data.max_tags=3")
+    quarters = ("data.rotate_and_mirror=False", "data.quarter_turns=True")
+    recipe = recipes.override(recipes.load("cvae_late"), [*settings, *quarters])
+    step = build_step(recipe, data, seed=1)
+    assert step.data.count == 8 * 6 and recipe.data.turned
+    pixels, labels = step.data.inputs(np.arange(8, 16, dtype=np.int32))
+    assert sorted(pixels.ravel()) == sorted(np.tile(images[1].ravel(), 8)) and (labels == TAGS[1]).all()
+    with pytest.raises(UserError, match="data.quarter_turns must be False where data.rotate_and_mirror is True"):
+        recipes.override(recipe, ["data.rotate_and_mirror=True"])
+
+
 # the recipes' updates
 
 

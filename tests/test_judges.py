@@ -15,6 +15,7 @@ from helpers import tagged
 
 from ms_gan import data
 from ms_gan.data.description import ImageData
+from ms_gan.data.resident import TurnedImages
 from ms_gan.data.synthetic.digits import CLASSES, draw_digits
 from ms_gan.errors import UserError
 from ms_gan.evaluation import judge_training, metrics
@@ -28,7 +29,7 @@ from ms_gan.evaluation.judge import (
     save_judge,
     why_no_judge,
 )
-from ms_gan.evaluation.judge_training import SHIPPED, QuarterTurns, accuracy, judge_for, tag_precisions, train_judge
+from ms_gan.evaluation.judge_training import SHIPPED, accuracy, judge_for, tag_precisions, train_judge
 from ms_gan.evaluation.metrics import frechet_distance, moments
 from ms_gan.files import verify_checksums, write_checksums
 from ms_gan.randomness import random_stream
@@ -313,7 +314,8 @@ def test_spoilt_images_of_tags_score_worse(tags, judge_of_tags):
 
 def test_quarter_turns_are_exact_and_keep_labels():
     images = np.random.default_rng(1).integers(0, 256, (3, 3, 8, 8), dtype=np.uint8)
-    turns = QuarterTurns(images, np.arange(12, dtype=np.int32).reshape(3, 4))
+    tags = np.arange(12, dtype=np.int32).reshape(3, 4)
+    turns = TurnedImages(images, tags, (0.0, 1.0), 8, quarters=True)
     assert turns.count == 24
     pixels, labels = turns.inputs(np.arange(24, dtype=np.int32))
     np.testing.assert_array_equal(labels[:, 0], np.repeat([0, 4, 8], 8))

@@ -26,12 +26,13 @@ class Turned(Gathered):
 
     def __init__(self, recipe, images, labels, layout):
         super().__init__(recipe, images, labels, layout)
-        self.size = recipe.data.size
+        self.size, self.step = recipe.data.size, 90 if recipe.data.quarter_turns else 1  # pixels, degrees
         self.stored = np.ascontiguousarray(images.transpose(0, 2, 3, 1))  # as OpenCV wants them
 
     def next(self):
         chosen = torch.randint(0, len(self.stored), (self.batch,))
-        angles, mirrored = np.random.randint(0, 360, self.batch), np.random.randint(0, 2, self.batch)
+        angles = self.step * np.random.randint(0, 360 // self.step, self.batch)
+        mirrored = np.random.randint(0, 2, self.batch)
         turned = [self.turn(self.stored[i], *way) for i, *way in zip(chosen.tolist(), angles.tolist(), mirrored)]
         pixels = torch.from_numpy(np.stack(turned)).permute(0, 3, 1, 2)
         return self.scaled(pixels), None if self.labels is None else self.labels[chosen]
@@ -76,5 +77,5 @@ def batches(recipe, data, layout, dataloader=False):
         from ms_gan.data.clusters import find_clusters
 
         labels = find_clusters(data.images, recipe.data.clusters).of(data.images)
-    kind = Loaded if dataloader else Turned if recipe.data.rotate_and_mirror else Gathered
+    kind = Loaded if dataloader else Turned if recipe.data.turned else Gathered
     return kind(recipe, data.images, labels, layout)

@@ -10,6 +10,7 @@ from mindspore import dtype as mstype
 
 TURNS = 360  # in steps of one degree
 VARIANTS = 2 * TURNS  # of an image: each turn, as it is and mirrored
+QUARTERS = np.array([180 * quarter + mirrored for quarter in range(4) for mirrored in range(2)])  # of the VARIANTS
 
 
 class DataCell(nn.Cell):
@@ -66,24 +67,33 @@ class TurnedImages(DataCell):
 
     For things that look the same from every side, such as pizzas: one photograph is a data set of 720. Index 720·i + v
     stands for image i, turned counter-clockwise by v // 2 degrees, and mirrored before when v is odd. The
-    corners that turning uncovers continue the image's border.
+    corners that turning uncovers continue the image's border. With `quarters` there are 8 ways, and index 8·i + v
+    stands for v // 2 quarters of a turn; every pixel is then one of the image's own.
 
     Built from uint8 images, N×C×S×S, 0 to 255, and the `size` of what is wanted: S or better 2·size, which turning
     blurs less; for the rest see DataCell. The host turns a batch while it makes it; a few milliseconds for a batch of
     64.
     """
 
-    def __init__(self, images: np.ndarray, labels: np.ndarray | None, pixel_range: Sequence[float], size: int):
-        super().__init__(VARIANTS * len(images), labels, pixel_range)
+    def __init__(
+        self,
+        images: np.ndarray,
+        labels: np.ndarray | None,
+        pixel_range: Sequence[float],
+        size: int,
+        quarters: bool = False,
+    ):
+        self.variants = QUARTERS if quarters else np.arange(VARIANTS)
+        super().__init__(len(self.variants) * len(images), labels, pixel_range)
         self.size = size
         self.stored = np.ascontiguousarray(images.transpose(0, 2, 3, 1))  # as OpenCV wants them
 
     def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return pixels, uint8 (B, C, size, size), and labels, if any, for `indices`, int32 (B,)."""
-        numbers, variants = np.divmod(indices, VARIANTS)
+        numbers, ways = np.divmod(indices, len(self.variants))
         turned = [
             turn(self.stored[number], variant // 2, bool(variant % 2), self.size)
-            for number, variant in zip(numbers, variants)
+            for number, variant in zip(numbers, self.variants[ways])
         ]
         pixels = np.ascontiguousarray(np.stack(turned).transpose(0, 3, 1, 2))
         return (pixels,) if self.all_labels is None else (pixels, self.all_labels[numbers])

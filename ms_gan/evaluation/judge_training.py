@@ -19,7 +19,7 @@ import ms_gan
 from ms_gan import runtime
 from ms_gan.data.batches import EpochShuffle
 from ms_gan.data.description import ImageData
-from ms_gan.data.resident import VARIANTS, DataCell, ResidentImages, TurnedImages
+from ms_gan.data.resident import DataCell, ResidentImages, TurnedImages
 from ms_gan.errors import UserError
 from ms_gan.evaluation.judge import (
     FILE,
@@ -49,7 +49,6 @@ TAG_EPOCHS = 4  # times EPOCHS: tags take longer to learn than classes
 TAG_MOST_STEPS = 3000
 TAG_BATCH = 64
 TURNED = ("pizza",)  # data sets of tags that look the same from all sides, and so are learned from all of them
-QUARTERS = np.array([180 * quarter + mirrored for quarter in range(4) for mirrored in range(2)])  # of the VARIANTS
 SEED = 1
 COMMAND = "eval --metrics"  # what trains a judge that nobody asked for by name
 _PACKAGE = Path(ms_gan.__file__).resolve().parent
@@ -88,19 +87,6 @@ class TagJudgeTraining(JudgeTraining):
         return binary_cross_entropy(self.network(images)[1], labels.astype(mstype.float32))
 
 
-class QuarterTurns(TurnedImages):
-    """Each image in 8 ways, turned by quarters and mirrored, with all pixels. Image i has indices from 8·i."""
-
-    def __init__(self, images: np.ndarray, labels: np.ndarray):
-        super().__init__(images, labels, (0.0, 1.0), images.shape[-1])
-        self.count = len(QUARTERS) * len(images)
-
-    def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
-        """Return pixels, uint8 (B, C, S, S), and labels for `indices`, int32 (B,)."""
-        numbers, quarters = np.divmod(indices, len(QUARTERS))
-        return super().inputs(VARIANTS * numbers + QUARTERS[quarters])
-
-
 def train_network(kind: str, train: ImageData, seed: int, say: Say) -> nn.Cell:
     """Train a network of NETWORKS, or of TAG_NETWORKS, on all of `train`, labelled uint8 images, by a fixed schedule.
 
@@ -136,7 +122,9 @@ def _training(kind: str, train: ImageData, seed: int) -> tuple[DataCell, JudgeTr
     steps = min(steps, schedule["most_steps"])
     labels = tag_indicators(np.asarray(train.labels), len(train.classes)).astype(np.int32)
     turned = schedule["quarter_turns"]
-    data = QuarterTurns(train.images, labels) if turned else ResidentImages(train.images, labels, (0.0, 1.0))
+    data: DataCell = ResidentImages(train.images, labels, (0.0, 1.0))
+    if turned:
+        data = TurnedImages(train.images, labels, (0.0, 1.0), train.images.shape[-1], quarters=True)
     step = TagJudgeTraining(data, network, steps)
     use_own(step)
     return data, step, steps

@@ -182,7 +182,10 @@ def _data(recipe: Recipe, images: ImageData) -> nn.Cell:
         labels = find_clusters(some, recipe.clusters).of(some)
     if data.rotate_and_mirror:
         return TurnedImages(images.images, labels, data.pixel_range, data.size)
-    return ResidentImages(images.at_size(data.size).images, labels, data.pixel_range)
+    some = images.at_size(data.size).images
+    if data.quarter_turns:
+        return TurnedImages(some, labels, data.pixel_range, data.size, quarters=True)
+    return ResidentImages(some, labels, data.pixel_range)
 
 
 def _network(recipe: Recipe, role: str, prefix: str | None = None) -> nn.Cell:

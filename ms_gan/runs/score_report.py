@@ -124,7 +124,7 @@ class ScoreReport:
                     "the judge was trained on another copy of these data: the test split and the training labels are "
                     "the same, but training images have other bytes"
                 )
-        if self.model.recipe.data.rotate_and_mirror:
+        if self.model.recipe.data.turned:
             notes.append(
                 "the model was trained on turned and mirrored images; scores compare with the images as they are"
             )

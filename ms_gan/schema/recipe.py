@@ -36,19 +36,27 @@ class Data(Settings):
     max_tags: int = whole(0, "the most tags of one image; 0: each image has one class", least=0, most=LARGEST)
     clusters: int = whole(0, "clusters that stand for classes where there are none; 0: none", least=0, most=1000)
     pixel_range: tuple[float, float] = interval((-1.0, 1.0), "black and white as networks see them")
-    rotate_and_mirror: bool = flag(False, "turn and mirror each image at random")
+    rotate_and_mirror: bool = flag(False, "turn each image by any degrees, and mirror it, at random; blurs a little")
+    quarter_turns: bool = flag(False, "turn each image by quarter turns, and mirror it, at random; exact")
 
     def check(self) -> None:
         """Refuse what does not go together."""
         black, white = self.pixel_range
         if black == white:
             raise WrongSetting("pixel_range", "must have a low end that is below its high end")
+        if self.quarter_turns and self.rotate_and_mirror:
+            raise WrongSetting("quarter_turns", "must be False where data.rotate_and_mirror is True, which turns more")
         if self.classes == 1 and not self.max_tags:
             raise WrongSetting("classes", "must be 0 for none, or at least 2, not 1")
         if self.clusters == 1:
             raise WrongSetting("clusters", "must be 0 for none, or at least 2, not 1")
         if self.max_tags and not self.classes:
             raise WrongSetting("max_tags", "says how many of data.classes tags an image has, and there are none")
+
+    @property
+    def turned(self) -> bool:
+        """Whether images are seen from other sides than their own."""
+        return self.rotate_and_mirror or self.quarter_turns
 
 
 @dataclass(frozen=True)
