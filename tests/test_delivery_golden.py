@@ -14,6 +14,7 @@ from helpers.commands import SMALL, here, python, write_mnist
 from ms_gan.delivery import card
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import Contract, read_contract
+from ms_gan.delivery.export import recorded_scores
 from ms_gan.errors import UserError
 from ms_gan.schema.recipe import DATASETS
 
@@ -100,7 +101,7 @@ def test_a_scored_checkpoint_has_its_scores_in_contract_and_card(tmp_path, capsy
     (run / "eval" / "metrics.json").write_text(json.dumps({**RECORDED, "model": {"step": 2}}))
     here("export", run, "--format", "mindir", "--output-dir", bundle)
     contract, text = read_contract(bundle), (bundle / "README.md").read_text(encoding="utf-8")
-    assert contract.scores == card.recorded_scores(run, 2) is not None
+    assert contract.scores == recorded_scores(run, 2) is not None
     assert contract.scores.generated == RECORDED["generated"]
     assert "| `fd_500_test_ratio` | 1.235 | 1 |" in text and "| `only_generated` | 2 | – |" in text
     assert '500 samples of seed 3 of this checkpoint against 400 images of the split "test"' in text
@@ -109,20 +110,38 @@ def test_a_scored_checkpoint_has_its_scores_in_contract_and_card(tmp_path, capsy
 
 @pytest.mark.parametrize(
     "content",
-    [None, "", "[]", "{}", json.dumps({**RECORDED, "model": {"step": 1}}), json.dumps({**RECORDED, "judge": 3})],
-    ids=["none", "empty", "a list", "an empty one", "of another step", "a judge of another kind"],
+    [
+        None,
+        "",
+        "[]",
+        "{}",
+        json.dumps({**RECORDED, "model": {"step": 1}}),
+        json.dumps({**RECORDED, "judge": 3}),
+        json.dumps({**RECORDED, "protocol": {"generated": 500}}),
+        json.dumps({**RECORDED, "protocol": []}),
+    ],
+    ids=[
+        "none",
+        "empty",
+        "a list",
+        "an empty one",
+        "of another step",
+        "a judge of another kind",
+        "half a protocol",
+        "no protocol",
+    ],
 )
 def test_what_does_not_belong_to_the_checkpoint_is_left_out(content, tmp_path):
     if content is not None:
         (tmp_path / "eval").mkdir()
         (tmp_path / "eval" / "metrics.json").write_text(content)
-    assert card.recorded_scores(tmp_path, 1234) is None
+    assert recorded_scores(tmp_path, 1234) is None
 
 
 def test_scores_without_a_judge_are_kept(tmp_path):
     (tmp_path / "eval").mkdir()
     (tmp_path / "eval" / "metrics.json").write_text(json.dumps({**RECORDED, "judge": None}))
-    assert card.recorded_scores(tmp_path, 1234).judge is None
+    assert recorded_scores(tmp_path, 1234).judge is None
 
 
 def test_a_card_says_that_there_are_no_scores(folder):

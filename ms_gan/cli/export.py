@@ -46,9 +46,8 @@ def run(options: argparse.Namespace) -> int:
     from ms_gan import runtime
 
     runtime.import_mindspore()
-    from ms_gan.delivery.card import recorded_scores
     from ms_gan.delivery.contract import CONTRACT
-    from ms_gan.delivery.export import WRITES, Exported, ParityError, export_bundle
+    from ms_gan.delivery.export import WRITES, Exported, ParityError, export_bundle, recorded_scores
     from ms_gan.delivery.formats import require_packages
     from ms_gan.runs.model import load_model
 

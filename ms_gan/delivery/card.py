@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-from pathlib import Path
+from ms_gan.delivery.contract import Contract
 
-from ms_gan.delivery.contract import Contract, RecordedScores
-
-METRICS = Path("eval") / "metrics.json"  # what `eval --metrics` writes into a run
 OWN = "Who made the images, and under which licence, is for whoever exports the model to add."
 MNIST = (
     "MNIST's training images of handwritten digits (LeCun, Cortes and Burges), under CC BY-SA 3.0 as the "
@@ -33,17 +29,6 @@ NOT_SCORED = (
 )
 
 
-def recorded_scores(run: Path, step: int) -> RecordedScores | None:
-    """Return the scores of a run's checkpoint; None where another one was scored last, or none."""
-    try:
-        found = json.loads((run / METRICS).read_text(encoding="utf-8"))
-        judge = found["judge"] and found["judge"]["text"]
-        scores = RecordedScores(found["protocol"], found["generated"], found["real"], judge)
-        return scores if found["model"]["step"] == step else None
-    except (OSError, ValueError, KeyError, TypeError):  # none, or of another version
-        return None
-
-
 def card(contract: Contract) -> str:
     """Return the model card as Markdown."""
     data = DATA.get(contract.origin["dataset"], OWN)
@@ -54,8 +39,7 @@ def _scores(contract: Contract) -> str:
     scores = contract.scores
     if scores is None:
         return f"**Scores:** {NOT_SCORED}"
-    protocol = {"generated": 0, "real": 0, "seed": 0, "split": "", **scores.protocol}
-    text = SCORED.format(**protocol) + (f" Judge: {scores.judge}." if scores.judge else "")
+    text = SCORED.format(**scores.protocol) + (f" Judge: {scores.judge}." if scores.judge else "")
     text += " The weights were rounded to float16 after that." if contract.weights == "float16" else ""
     rows = [
         f"| `{name}` | {_number(value)} | {_number(scores.real.get(name))} |"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -33,10 +34,12 @@ from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
 from ms_gan.nets.unit_range import UnitRangeEncoder, UnitRangeGenerator
 from ms_gan.runs.records import write_json
+from ms_gan.runs.summary import METRICS
 from ms_gan.runtime import Device, environment
 from ms_gan.sampling import Inputs, in_chunks, on_arrays, require_finite
 from ms_gan.schema.recipe import Recipe
 
+PROTOCOL = {"generated", "real", "seed", "split"}  # what a model card says of how a checkpoint was scored
 PARITY_BATCHES = (1, 7, 64)
 SAMPLES = "samples.png"
 PIXELS = "pixels of 8 bits, divided by 255"
@@ -95,6 +98,18 @@ class Exported:
     device: Device
     origin: Mapping[str, Any]
     scores: RecordedScores | None = None
+
+
+def recorded_scores(run: Path, step: int) -> RecordedScores | None:
+    """Return what `eval --metrics` recorded of a run's checkpoint; None where that was another one, or none."""
+    try:
+        found = json.loads((run / METRICS).read_text(encoding="utf-8"))
+        judge = found["judge"] and found["judge"]["text"]
+        scores = RecordedScores(found["protocol"], found["generated"], found["real"], judge)
+        whole = found["model"]["step"] == step and PROTOCOL <= scores.protocol.keys()
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):  # none, or of another version
+        return None
+    return scores if whole else None
 
 
 def export_bundle(
