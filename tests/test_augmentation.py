@@ -66,11 +66,12 @@ def augmented(images, changes, settings):
             sides = [rounded(n, settings.cutout) for n in (height, width)]
             tops = [
                 int(place[number] * (n + 1 - side % 2)) - side // 2
-                for place, n, side in zip(changes.cutout, (height, width), sides)
+                for place, n, side in zip(changes.cutout[:2], (height, width), sides)
             ]
             first, last = np.maximum(tops, 0), np.add(tops, sides)
             x = x.copy()
-            x[:, first[0] : last[0], first[1] : last[1]] = 0
+            if changes.cutout[2][number]:
+                x[:, first[0] : last[0], first[1] : last[1]] = 0
         found[number] = x
     return found
 
@@ -100,9 +101,10 @@ class Gradient(nn.Cell):
 
 
 @pytest.mark.parametrize("shape", [(12, 1, 8, 8), (12, 3, 9, 6), (12, 3, 7, 7)])
+@pytest.mark.parametrize("probability", [1, 0.5])
 @pytest.mark.parametrize("names", [*((name,) for name in PAPER), tuple(PAPER)])
-def test_each_change_and_its_gradient_is_the_papers(names, shape):
-    settings = Augmentation(**{name: PAPER[name] for name in names})
+def test_each_change_and_its_gradient_is_the_papers(names, probability, shape):
+    settings = Augmentation(**{name: PAPER[name] for name in names}, probability=probability)
     augmenter, stream = Augmenter(settings, shape[:1]), np.random.default_rng(5)
     (changes,) = augmenter.with_changes((), stream).changes
     images, weights = stream.uniform(0, 1, shape).astype(np.float32), normal(*shape)
@@ -134,14 +136,47 @@ def test_changes_are_uniform_within_what_the_settings_say_and_independent():
         "brightness": (added, -0.5, 0.5),
         "saturation": (weights[:, :1] / contrast, 0, 2),
         "contrast": (contrast, 0.5, 1.5),
-        **{f"place {number}": (each, 0, 1) for number, each in enumerate((*drawn.translation, *drawn.cutout))},
+        **{f"place {number}": (each, 0, 1) for number, each in enumerate((*drawn.translation, *drawn.cutout[:2]))},
     }
+    assert (drawn.cutout[2] == 1).all()
     for name, (found, low, high) in numbers.items():
         assert found.min() >= low - 1e-6 and found.max() <= high + 1e-6, name
         quarters = np.histogram(found, 4, (low, high))[0] / count
         np.testing.assert_allclose(quarters, 0.25, atol=0.02, err_msg=name)  # 6 standard deviations
     correlations = np.corrcoef([found.ravel() for found, _, _ in numbers.values()])
     assert np.abs(correlations - np.eye(len(numbers))).max() < 0.05
+
+
+def test_with_a_probability_each_change_happens_to_that_part_of_the_images_and_the_others_stay_as_they_are():
+    settings, count = Augmentation(**PAPER, probability=0.7), 20000
+    augmenter = Augmenter(settings, (count,))
+    drawn = augmenter.draw(count, np.random.default_rng(0))
+    weights, of_mean, added = (each.reshape((count, -1)) for each in drawn.colour)
+    down, right = drawn.translation
+    happened = [
+        added[:, 0] != 0,
+        weights[:, 1] != 0,
+        of_mean[:, 0] != 0,
+        (down != 0.5) | (right != 0.5),
+        drawn.cutout[2] == 1,
+    ]
+    np.testing.assert_allclose(np.mean(happened, 1), 0.7, atol=0.02)  # 6 standard deviations
+    assert np.abs(np.corrcoef(happened) - np.eye(5)).max() < 0.05
+    images = normal(count, 3, 8, 8)
+    same = (augmenter(Tensor(images), on_device(drawn)).asnumpy() == images).all((1, 2, 3))
+    untouched = ~np.any(happened, 0)
+    assert untouched.sum() > 10 and same[untouched].all(), "about 0.3 to the fifth power of all"
+    assert same.mean() < 0.02
+
+
+def test_a_probability_of_1_draws_what_was_drawn_before_there_was_one():
+    settings, shape = Augmentation(**PAPER), (3, 5, 1)
+    drawn = Augmenter(settings, (5,)).draw(5, np.random.default_rng(2))
+    stream = np.random.default_rng(2)
+    colours, moves, cuts = (stream.random(each, dtype=np.float32) for each in (shape, (2, 5), (2, 5)))
+    np.testing.assert_array_equal(drawn.colour[2], settings.brightness * (2 * colours[0] - 1))
+    for ours, theirs in zip((*drawn.translation, *drawn.cutout[:2]), (*moves, *cuts)):
+        assert np.array_equal(ours, theirs)
 
 
 def all_arrays(changes):
@@ -167,7 +202,7 @@ def test_each_image_that_d_sees_has_changes_of_its_own(name, counts, changed):
         assert np.array_equal(ours, theirs)
     assert tuple(len(changes) and len(changes.colour[0]) for changes in noise.changes) == counts
     seen = [changes for changes in noise.changes if changes]
-    for arrays in zip(*map(all_arrays, seen)):
+    for arrays in list(zip(*map(all_arrays, seen)))[:-1]:  # the last one says of each image that it has a hole
         rows = np.concatenate([each.reshape((len(each), -1)) for each in arrays])
         assert len(np.unique(rows, axis=0)) == len(rows) == sum(counts)
 
@@ -370,6 +405,7 @@ def test_a_killed_run_with_all_changes_resumes_to_the_same_bytes(tmp_path):
         ("contrast=much", "updates.augmentation.contrast must be a number of at least 0 and of at most 1, not 'much'"),
         ("translation=1", "updates.augmentation.translation must be a number of at least 0 and below 1, not 1.0"),
         ("cutout=16", "updates.augmentation.cutout must be a number of at least 0 and below 1, not 16.0"),
+        ("probability=0", "updates.augmentation.probability must be a number above 0 and of at most 1, not 0.0"),
         ("colour=1", "has no setting 'updates.augmentation.colour'"),
     ],
 )

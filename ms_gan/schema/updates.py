@@ -23,7 +23,8 @@ CHANGED = "random changes of all images that D sees"
 class Augmentation(Settings):
     """How strongly all images that D sees are changed at random (Zhao et al. 2020, "DiffAugment"); 0: not at all.
 
-    The paper's are brightness 0.5, for pixels from -1 to 1, saturation 1, contrast 0.5, translation 0.125, cutout 0.5.
+    The paper's are brightness 0.5, for pixels from -1 to 1, saturation 1, contrast 0.5, translation 0.125, cutout 0.5,
+    and each image gets them all: probability 1.
     """
 
     brightness: float = number(0.0, "the most that is added to all pixels, or taken, as networks see them", least=0)
@@ -33,6 +34,7 @@ class Augmentation(Settings):
     )
     translation: float = number(0.0, "part of its size that an image is moved at most, each way", least=0, below=1)
     cutout: float = number(0.0, "part of its size that the square has which is cut out", least=0, below=1)
+    probability: float = number(1.0, "probability with which an image gets each of these changes", above=0, most=1)
 
 
 @dataclass(frozen=True)

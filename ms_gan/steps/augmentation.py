@@ -24,7 +24,7 @@ class Changes(NamedTuple):
         colour: three arrays, float32: the weights of each pixel and of its grey, (N, 2); the weight of the mean of the
             image, (N, 1); what is added, (N, 1).
         translation: two arrays, float32, (N,), in [0, 1): how far of the way from up to down, and from left to right.
-        cutout: the same of the middle of the square, from the top, and from the left.
+        cutout: the same of the middle of the square, from the top, and from the left; and 1 where there is one, else 0.
     """
 
     colour: tuple[np.ndarray, ...]
@@ -56,6 +56,10 @@ class Augmenter(nn.Cell):
     size, whose middle is anywhere, is cut out. What is uncovered or cut out is 0, as in the paper: grey, for pixels
     from −1 to 1. All is uniform, and independent for each image. Values are not clipped.
 
+    With a `probability` p below 1, each of the five happens to an image with that probability, independently. Then D
+    sees enough of what was not changed, so that G cannot draw changed images, such as pale ones, unpunished (Karras et
+    al. 2020, "Training Generative Adversarial Networks with Limited Data").
+
     Moving multiplies by matrices of 0 and 1, which is exact, and has an exact gradient.
 
     Args:
@@ -80,18 +84,23 @@ class Augmenter(nn.Cell):
 
     def draw(self, count: int, stream: np.random.Generator) -> Changes:
         """Return changes for `count` images."""
+        of = self.settings
+        colours = 2 * stream.random((3, count, 1), dtype=np.float32) - 1 if self.has_colour else None
+        moves, cuts = (
+            stream.random((2, count), dtype=np.float32) if part else None for part in (of.translation, of.cutout)
+        )
+        happens = np.ones((5, count), bool)
+        if of.probability < 1:
+            happens = stream.random((5, count), dtype=np.float32) < of.probability
         colour: tuple[np.ndarray, ...] = ()
-        if self.has_colour:
-            of = self.settings
-            brightness, saturation, contrast = 2 * stream.random((3, count, 1), dtype=np.float32) - 1
+        if colours is not None:
+            brightness, saturation, contrast = colours * happens[:3, :, None]
             saturation, contrast = 1 + of.saturation * saturation, 1 + of.contrast * contrast
             weights = np.concatenate((contrast * saturation, contrast * (1 - saturation)), 1)
             colour = weights, 1 - contrast, of.brightness * brightness
-        places = [
-            tuple(stream.random((2, count), dtype=np.float32)) if part else ()
-            for part in (self.translation, self.cutout)
-        ]
-        return Changes(colour, *places)
+        translation = () if moves is None else tuple(np.where(happens[3], moves, np.float32(0.5)))  # the middle: stay
+        cutout = () if cuts is None else (*cuts, happens[4].astype(np.float32))
+        return Changes(colour, translation, cutout)
 
     def parted(self, noise):
         """Return both parts of what `with_changes` returned: a tuple of the noise without changes, and the changes."""
@@ -120,9 +129,10 @@ class Augmenter(nn.Cell):
             images = self.moved(images, *translation)
         if len(cutout) > 0:
             count, _, height, width = images.shape
-            rows = chosen(holes(height, self.cutout), cutout[0]).reshape((count, 1, height, 1))
-            columns = chosen(holes(width, self.cutout), cutout[1]).reshape((count, 1, 1, width))
-            images = images * (1.0 - rows * columns)
+            down, right, there = cutout
+            rows = chosen(holes(height, self.cutout), down).reshape((count, 1, height, 1))
+            columns = chosen(holes(width, self.cutout), right) * there.reshape((count, 1))
+            images = images * (1.0 - rows * columns.reshape((count, 1, 1, width)))
         return images
 
     def recoloured(self, images, weights, weight_of_mean, added):
