@@ -24,6 +24,7 @@ from helpers.bundles import (
 from helpers.commands import PUBLISHED, python
 from tritonclient.grpc import model_config_pb2
 
+from ms_gan.delivery import onnx_graph
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import example_inputs, read_contract
 from ms_gan.delivery.export import models_of
@@ -100,6 +101,86 @@ def test_onnxruntime_draws_what_the_network_draws(written):
             feeds = dict(zip(("latent" if name == "generator" else "image", "label"), others))
             changed = session.run([spec.outputs[0].name], feeds)[0]
             assert (changed != expected[0]).reshape(64, -1).any(axis=1).mean() > 0.9, f"{name} looks at its labels"
+
+
+def test_no_operator_is_there_that_a_runtime_was_seen_to_refuse_or_to_get_wrong(written):
+    for name, _, _, file in written[1]:
+        for node in onnx.load(str(file)).graph.node:
+            attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
+            assert node.op_type not in ("OneHot", "Relu", "Constant"), f"{name}: {node.name}"
+            assert "auto_pad" not in attributes, f"{name}: {node.name}"
+            if node.op_type == "ConvTranspose":
+                pads = attributes["pads"]
+                assert pads[: len(pads) // 2] == pads[len(pads) // 2 :], f"{name}: {node.name}"
+
+
+def written_by_hand(nodes, numbers=(), shape=(1, 2, 7, 9)):
+    """An ONNX of an input x, some nodes, and an output y."""
+    value = onnx.helper.make_tensor_value_info
+    tensors = [onnx.numpy_helper.from_array(np.asarray(number), name) for name, number in numbers]
+    sides = [value(name, onnx.TensorProto.FLOAT, sizes) for name, sizes in (("x", shape), ("y", None))]
+    graph = onnx.helper.make_graph(nodes, "by_hand", sides[:1], sides[1:], tensors)
+    return onnx.helper.make_model(graph, opset_imports=[onnx.helper.make_opsetid("", 15)], ir_version=8)
+
+
+def computed(model, x):
+    return onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"]).run(
+        None, {"x": x}
+    )[0]
+
+
+@pytest.mark.parametrize("pad", ["SAME_UPPER", "SAME_LOWER", "VALID"])
+@pytest.mark.parametrize("kind, side, stride", [("Conv", 4, 1), ("Conv", 5, 2), ("Conv", 2, 3), ("MaxPool", 3, 2)])
+def test_padding_by_numbers_is_what_it_was(kind, side, stride, pad):
+    stream = np.random.default_rng(1)
+    kernel = [("kernel", stream.standard_normal((3, 2, side, side), np.float32))] if kind == "Conv" else []
+    inputs = ["x", *(name for name, _ in kernel)]
+    padded = {"auto_pad": pad, "kernel_shape": [side] * 2, "strides": [stride] * 2}
+    model = written_by_hand([onnx.helper.make_node(kind, inputs, ["y"], **padded)], kernel)
+    x = stream.standard_normal((1, 2, 7, 9), np.float32)
+    expected = computed(model, x)
+    onnx_graph.write_out_padding(model)
+    assert "auto_pad" not in [each.name for each in model.graph.node[0].attribute]
+    assert np.array_equal(computed(model, x), expected)
+
+
+@pytest.mark.parametrize(
+    "slope, rest, of, joined",
+    [(0.2, 0.8, "x", True), (0.0, 1.0, "x", True), (0.2, 0.7, "x", False), (0.2, 0.8, "z", False)],
+)
+def test_only_what_is_a_leaky_relu_becomes_one(slope, rest, of, joined):
+    make = onnx.helper.make_node
+    nodes = [
+        make("Neg", ["x"], ["z"]),
+        make("Mul", ["x", "slope"], ["scaled"]),
+        make("Relu", [of], ["above"]),
+        make("Mul", ["above", "rest"], ["more"]),
+        make("Add", ["scaled", "more"], ["y"]),
+    ]
+    model = written_by_hand(nodes, [("slope", np.float32(slope)), ("rest", np.float32(rest))])
+    x = np.random.default_rng(1).standard_normal((1, 2, 7, 9), np.float32)
+    expected = computed(model, x)
+    onnx_graph.join_leaky_relus(model)
+    kinds = [node.op_type for node in model.graph.node]
+    assert kinds == ["LeakyRelu"] if joined else kinds[-1] == "Add"
+    assert len(model.graph.initializer) == (0 if joined else 2), "what nothing uses is gone"
+    np.testing.assert_allclose(computed(model, x), expected, rtol=0, atol=1e-6)
+
+
+def test_constants_are_held_in_the_type_in_which_they_are_used():
+    constant = onnx.numpy_helper.from_array(np.float64(0.1), "tenth")
+    nodes = [
+        onnx.helper.make_node("Constant", [], ["tenth"], value=constant),
+        onnx.helper.make_node("Cast", ["tenth"], ["cast"], to=onnx.TensorProto.FLOAT),
+        onnx.helper.make_node("Mul", ["x", "cast"], ["y"]),
+    ]
+    model = written_by_hand(nodes)
+    x = np.ones((1, 2, 7, 9), np.float32)
+    expected = computed(model, x)
+    onnx_graph.fold_constants(model)
+    assert [node.op_type for node in model.graph.node] == ["Mul"]
+    (held,) = model.graph.initializer
+    assert held.data_type == onnx.TensorProto.FLOAT and np.array_equal(computed(model, x), expected)
 
 
 @pytest.mark.slow

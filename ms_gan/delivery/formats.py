@@ -15,6 +15,7 @@ from typing import Any, Callable
 
 import numpy as np
 
+from ms_gan.delivery import onnx_graph
 from ms_gan.delivery.contract import ModelSpec
 from ms_gan.delivery.half import halve_mindir, halve_onnx
 from ms_gan.errors import Setting, UserError
@@ -62,8 +63,7 @@ def write_onnx(network: Any, spec: ModelSpec, file: Path, half: bool = False) ->
     `half`: its weights, already rounded, are held as float16.
 
     MindSpore exports ONNX for one batch size only. The networks reshape by sizes that do not depend on it; where the
-    file still holds it, it is made free here. For transposed convolutions it writes all four sizes of the output,
-    and onnxruntime refuses more than two; so they are written as padding, which every runtime takes.
+    file still holds it, it is made free here. What some runtimes refuse or get wrong is rewritten.
     """
     import mindspore as ms
 
@@ -76,11 +76,11 @@ def write_onnx(network: Any, spec: ModelSpec, file: Path, half: bool = False) ->
         for tensor, told in zip(tensors, described):
             _rename(model.graph, tensor.name, told.name)
             tensor.type.tensor_type.shape.dim[0].dim_param = "batch"
-    for node in model.graph.node:
-        if node.op_type == "ConvTranspose":
-            _pad_plainly(node, onnx.helper)
     model.producer_name = "ms_gan"
+    onnx_graph.write_out_transposed_sizes(model)
     model = onnx.version_converter.convert_version(model, OPSET)
+    for rewrite in (onnx_graph.fold_constants, onnx_graph.join_leaky_relus, onnx_graph.write_out_padding):
+        rewrite(model)
     if half:
         halve_onnx(model)
     file.write_bytes(model.SerializeToString())
@@ -159,14 +159,3 @@ def _rename(graph: Any, old: str, new: str) -> None:
     for node in graph.node:
         for names in (node.input, node.output):
             names[:] = [new if name == old else name for name in names]
-
-
-def _pad_plainly(node: Any, helper: Any) -> None:
-    """Replace the output's size by the padding that gives it; an odd padding is larger at the end."""
-    attributes = {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
-    sizes = zip(attributes["output_shape"][-2:], attributes["kernel_shape"], attributes["strides"])
-    totals = [(-(-size // stride) - 1) * stride + kernel - size for size, kernel, stride in sizes]
-    pads = [total // 2 for total in totals] + [total - total // 2 for total in totals]
-    kept = [attribute for attribute in node.attribute if attribute.name not in ("output_shape", "auto_pad")]
-    del node.attribute[:]
-    node.attribute.extend([*kept, helper.make_attribute("pads", pads)])

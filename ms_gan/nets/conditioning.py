@@ -7,6 +7,15 @@ from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
 
+def one_hot(label, numbers):
+    """Return which of the numbers, int32, (K,), each of M labels, int32, of any shape, is: 1 there and 0 elsewhere.
+
+    The answer is float32, (M, K). It is a comparison: of what reads ONNX, MindSpore Lite 2.0, TVM 0.27 and onnx2torch
+    1.5 refuse the operator OneHot. Labels are reshaped, since `expand_dims` holds the size of the batch in ONNX.
+    """
+    return (label.reshape((-1, 1)) == numbers).astype(mstype.float32)
+
+
 class OneHotLabel(nn.Cell):
     """A label as numbers: the one-hot class, or the one-hot tags of an image one after the other.
 
@@ -16,11 +25,12 @@ class OneHotLabel(nn.Cell):
 
     def __init__(self, classes: int, max_tags: int):
         super().__init__()
-        self.depth = classes + 1 if max_tags else classes
-        self.size = max_tags * self.depth if max_tags and classes else classes
+        depth = classes + 1 if max_tags else classes
+        self.size = max_tags * depth if max_tags and classes else classes
+        self.numbers = Tensor(np.arange(max(1, depth), dtype=np.int32))
 
     def construct(self, label):
-        return ops.one_hot(label, self.depth).reshape((-1, self.size)).astype(mstype.float32)
+        return one_hot(label, self.numbers).reshape((-1, self.size))
 
 
 class Present(nn.Cell):
@@ -33,11 +43,11 @@ class Present(nn.Cell):
     def __init__(self, classes: int, max_tags: int):
         super().__init__()
         self.size, self.max_tags = classes, max_tags
+        self.numbers = Tensor(np.arange(classes, dtype=np.int32) + (max_tags > 0))
 
     def construct(self, label):
-        if self.max_tags == 0:
-            return ops.one_hot(label, self.size).astype(mstype.float32)
-        return ops.one_hot(label, self.size + 1).astype(mstype.float32).sum(1)[:, 1:]
+        found = one_hot(label, self.numbers)
+        return found.reshape((-1, self.max_tags, self.size)).sum(1) if self.max_tags else found
 
 
 class Conditioned(nn.Cell):

@@ -1,0 +1,157 @@
+"""Rewrites of the ONNX that MindSpore exports, so that more runtimes take it, and all compute the same.
+
+What each is for was seen in the version that is named; docs/bundle.md lists the runtimes that were tried.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Any
+
+import numpy as np
+
+SLICE = ("starts", "ends", "axes")  # inputs of the operator, behind what is sliced
+
+
+def write_out_transposed_sizes(model: Any) -> None:
+    """Give transposed convolutions equal padding on both sides in place of the size of their output.
+
+    MindSpore writes all four sizes of the output, and onnxruntime refuses more than two. Where the padding is odd, one
+    row and column too many are drawn, and cut off: IREE 3.13 and onnx2torch 1.5 refuse unequal padding.
+    """
+    from onnx import helper
+
+    nodes = []
+    for node in model.graph.node:
+        nodes.append(node)
+        if node.op_type != "ConvTranspose":
+            continue
+        told = _attributes(node)
+        sizes = [int(size) for size in told["output_shape"][-2:]]
+        totals = [
+            (-(-size // stride) - 1) * stride + kernel - size
+            for size, kernel, stride in zip(sizes, told["kernel_shape"], told["strides"])
+        ]
+        _set_pads(node, [total // 2 for total in totals] * 2)
+        if any(total % 2 for total in totals):
+            whole, drawn = f"{node.output[0]}:uncut", node.output[0]
+            node.output[0] = whole
+            names = [_add_numbers(model, f"{drawn}:{name}", of) for name, of in zip(SLICE, ([0, 0], sizes, [2, 3]))]
+            nodes.append(helper.make_node("Slice", [whole, *names], [drawn], name=f"{drawn}:cut"))
+    _replace_nodes(model, nodes)
+
+
+def fold_constants(model: Any) -> None:
+    """Hold constants as initializers, in the type in which they are used."""
+    from onnx import helper, numpy_helper
+
+    known = {tensor.name: tensor for tensor in model.graph.initializer}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type == "Constant":
+            value = numpy_helper.to_array(_attributes(node)["value"])
+        elif node.op_type == "Cast" and node.input[0] in known:
+            kind = helper.tensor_dtype_to_np_dtype(_attributes(node)["to"])
+            value = numpy_helper.to_array(known[node.input[0]]).astype(kind)
+        else:
+            nodes.append(node)
+            continue
+        known[node.output[0]] = numpy_helper.from_array(value, node.output[0])
+    _replace_nodes(model, nodes, known.values())
+
+
+def join_leaky_relus(model: Any) -> None:
+    """Turn slope·x + (1 − slope)·relu(x), as `nets.layers.LeakyReLU` computes it, into the operator LeakyRelu.
+
+    The same to 2e-7. MindSpore Lite 2.0 converts the four operators wrongly, without a word, behind a dense layer.
+    """
+    from onnx import helper, numpy_helper
+
+    numbers = {
+        tensor.name: float(numpy_helper.to_array(tensor)) for tensor in model.graph.initializer if not tensor.dims
+    }
+    made = {name: node for node in model.graph.node for name in node.output}
+
+    def scaled(name: str) -> tuple[str, float] | None:
+        """Return what a name multiplies, and by which number."""
+        node = made.get(name)
+        if node is None or node.op_type != "Mul":
+            return None
+        one, other = node.input
+        if one in numbers:
+            one, other = other, one
+        return (one, numbers[other]) if other in numbers else None
+
+    nodes = []
+    for node in model.graph.node:
+        parts = [part for part in map(scaled, node.input) if part] if node.op_type == "Add" else []
+        if len(parts) == 2:
+            (x, slope), (above, rest) = parts
+            relu = made.get(above)
+            if relu and relu.op_type == "Relu" and relu.input[0] == x and abs(slope + rest - 1) < 1e-6:
+                node = helper.make_node("LeakyRelu", [x], node.output, name=node.name, alpha=slope)
+        nodes.append(node)
+    _replace_nodes(model, nodes)
+
+
+def write_out_padding(model: Any) -> None:
+    """Say by numbers what convolutions and poolings pad, in place of `auto_pad`, which onnx2torch 1.5 refuses."""
+    from onnx import shape_inference
+
+    inferred = shape_inference.infer_shapes(model, strict_mode=True).graph
+    shapes = {
+        value.name: [size.dim_value for size in value.type.tensor_type.shape.dim]
+        for value in (*inferred.value_info, *inferred.input)
+    }
+    for node in model.graph.node:
+        told = _attributes(node)
+        kind = told.get("auto_pad", b"NOTSET").decode()
+        if kind == "NOTSET":
+            continue
+        totals = [0, 0]
+        if kind != "VALID":
+            kernel = told["kernel_shape"]
+            strides, dilations = (told.get(name, [1, 1]) for name in ("strides", "dilations"))
+            totals = [
+                max(0, (-(-size // stride) - 1) * stride + (side - 1) * dilation + 1 - size)
+                for size, side, stride, dilation in zip(shapes[node.input[0]][2:], kernel, strides, dilations)
+            ]
+        less, more = ([total // 2 for total in totals], [total - total // 2 for total in totals])
+        _set_pads(node, more + less if kind == "SAME_LOWER" else less + more)
+
+
+def _attributes(node: Any) -> dict[str, Any]:
+    from onnx import helper
+
+    return {attribute.name: helper.get_attribute_value(attribute) for attribute in node.attribute}
+
+
+def _set_pads(node: Any, pads: list[int]) -> None:
+    from onnx import helper
+
+    kept = [each for each in node.attribute if each.name not in ("auto_pad", "output_shape", "pads")]
+    del node.attribute[:]
+    node.attribute.extend([*kept, helper.make_attribute("pads", pads)])
+
+
+def _add_numbers(model: Any, name: str, numbers: list[int]) -> str:
+    from onnx import numpy_helper
+
+    model.graph.initializer.append(numpy_helper.from_array(np.array(numbers, np.int64), name))
+    return name
+
+
+def _replace_nodes(model: Any, nodes: Iterable[Any], initializers: Iterable[Any] | None = None) -> None:
+    """Set a model's nodes, and its initializers; leave out of both what nothing uses."""
+    graph, kept = model.graph, list(nodes)
+    outputs = {tensor.name for tensor in graph.output}
+    uses = Counter(name for node in kept for name in node.input)
+    for node in reversed(list(kept)):
+        if not any(uses[name] or name in outputs for name in node.output):
+            kept.remove(node)
+            uses.subtract(node.input)
+    tensors = [each for each in (graph.initializer if initializers is None else initializers) if uses[each.name]]
+    del graph.node[:], graph.initializer[:]
+    graph.node.extend(kept)
+    graph.initializer.extend(tensors)
