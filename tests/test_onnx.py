@@ -105,7 +105,10 @@ def test_onnxruntime_draws_what_the_network_draws(written):
 
 def test_no_operator_is_there_that_a_runtime_was_seen_to_refuse_or_to_get_wrong(written):
     for name, _, _, file in written[1]:
-        for node in onnx.load(str(file)).graph.node:
+        graph = onnx.load(str(file)).graph
+        held = {tensor.name for tensor in graph.initializer}
+        for node in graph.node:
+            assert node.op_type != "Conv" or node.input[1] in held, f"{name}: {node.name} has a kernel that is computed"
             attributes = {each.name: onnx.helper.get_attribute_value(each) for each in node.attribute}
             assert node.op_type not in ("OneHot", "Relu", "Constant"), f"{name}: {node.name}"
             assert "auto_pad" not in attributes, f"{name}: {node.name}"
@@ -167,20 +170,23 @@ def test_only_what_is_a_leaky_relu_becomes_one(slope, rest, of, joined):
     np.testing.assert_allclose(computed(model, x), expected, rtol=0, atol=1e-6)
 
 
-def test_constants_are_held_in_the_type_in_which_they_are_used():
+@pytest.mark.parametrize("kernels", [True, False])
+def test_constants_are_held_in_the_type_in_which_they_are_used(kernels):
     constant = onnx.numpy_helper.from_array(np.float64(0.1), "tenth")
     nodes = [
         onnx.helper.make_node("Constant", [], ["tenth"], value=constant),
         onnx.helper.make_node("Cast", ["tenth"], ["cast"], to=onnx.TensorProto.FLOAT),
-        onnx.helper.make_node("Mul", ["x", "cast"], ["y"]),
+        onnx.helper.make_node("Mul", ["cast", "weight"], ["product"]),
+        onnx.helper.make_node("Mul", ["x", "product"], ["y"]),
     ]
-    model = written_by_hand(nodes)
+    model = written_by_hand(nodes, [("weight", np.float32(3))])
     x = np.ones((1, 2, 7, 9), np.float32)
     expected = computed(model, x)
-    onnx_graph.fold_constants(model)
-    assert [node.op_type for node in model.graph.node] == ["Mul"]
-    (held,) = model.graph.initializer
-    assert held.data_type == onnx.TensorProto.FLOAT and np.array_equal(computed(model, x), expected)
+    onnx_graph.fold_constants(model, kernels)
+    assert [node.op_type for node in model.graph.node] == ["Mul"] * (1 if kernels else 2)
+    assert {tensor.name for tensor in model.graph.initializer} == ({"product"} if kernels else {"cast", "weight"})
+    assert {tensor.data_type for tensor in model.graph.initializer} == {onnx.TensorProto.FLOAT}
+    assert np.array_equal(computed(model, x), expected)
 
 
 @pytest.mark.slow

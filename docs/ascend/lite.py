@@ -1,38 +1,61 @@
-"""Draw images on Ascend with MindSpore Lite and a bundle's MindIR, without MindSpore: python lite.py BUNDLE [COUNT]
+"""Draw images with MindSpore Lite and a bundle's ONNX, without MindSpore: python lite.py BUNDLE [cpu|ascend] [COUNT]
 
-Written from the documented interface of mindspore_lite 2.6. Not run, because no Ascend device was available. A model
-that was converted ahead takes only the batch sizes that it was converted for: docs/serving.md, "Ascend".
+It converts the ONNX, holds what it draws against the bundle's golden.json, and writes COUNT new images to images.npy.
+Run on a CPU with mindspore-lite 2.0.0 (Python 3.7, numpy 1.21). Not run on Ascend: no device was available.
 """
 
 import json
 import sys
+import tempfile
 from pathlib import Path
 
 import mindspore_lite as mslite
 import numpy as np
 
 bundle = Path(sys.argv[1])
-count = int(sys.argv[2]) if len(sys.argv) > 2 else 4
+target = sys.argv[2] if len(sys.argv) > 2 else "cpu"
+count = int(sys.argv[3]) if len(sys.argv) > 3 else 4
 contract = json.loads((bundle / "contract.json").read_text(encoding="utf-8"))
 facts = contract["models"]["generator"]
 
 context = mslite.Context()
-context.target = ["ascend"]
-context.ascend.device_id = 0
-context.ascend.precision_mode = "enforce_fp32"  # what the contract's images were proved in
+context.target = [target]
+if target == "ascend":
+    context.ascend.device_id = 0
+    context.ascend.precision_mode = "enforce_fp32"  # what the contract's images were proved in
 
 model = mslite.Model()
-model.build_from_file(str(bundle / facts["files"]["mindir"]), mslite.ModelType.MINDIR, context)
+with tempfile.TemporaryDirectory() as folder:
+    converted = str(Path(folder) / "generator")
+    mslite.Converter().convert(mslite.FmkType.ONNX, str(bundle / facts["files"]["onnx"]), converted)
+    model.build_from_file(f"{converted}.mindir", mslite.ModelType.MINDIR, context)
 
-# the contract's order is the file's; latents here are standard normal: see "distribution"
-arrays = [np.random.default_rng(1).standard_normal((count, *facts["inputs"][0]["shape"][1:]), dtype=np.float32)]
-if contract["labels"] is not None:
-    arrays.append(np.zeros((count, *facts["inputs"][1]["shape"][1:]), np.int32))  # class 0, or no tags
 
-inputs = model.get_inputs()
-model.resize(inputs, [list(array.shape) for array in arrays])
-for tensor, array in zip(inputs, arrays):
-    tensor.set_data_from_numpy(array)
-image = model.predict(inputs)[0].get_data_to_numpy()
-print(image.shape, image.min(), image.max())  # float32 in [0, 1], N×C×H×W
+def draw(arrays):
+    """Return the images, float32 in [0, 1], N×C×H×W, of a latent and perhaps a label, each by its name."""
+    inputs = model.get_inputs()
+    model.resize(inputs, [list(arrays[tensor.name].shape) for tensor in inputs])
+    inputs = model.get_inputs()
+    for tensor in inputs:
+        tensor.set_data_from_numpy(arrays[tensor.name])
+    return model.predict(inputs)[0].get_data_to_numpy()
+
+
+golden = json.loads((bundle / "golden.json").read_text(encoding="utf-8"))["generator"]
+given, due = (
+    {name: np.array(tensor["data"], tensor["type"]).reshape(tensor["shape"]) for name, tensor in golden[side].items()}
+    for side in ("inputs", "outputs")
+)
+difference = np.abs(draw(given) - due["image"]).max()
+print(f"differs from golden.json by {difference:.1e}; {golden['tolerance']:g} is allowed")
+if not difference <= golden["tolerance"]:
+    sys.exit("error: MindSpore Lite draws other images than MindSpore did")
+
+# latents here are standard normal: see "distribution" in the contract
+shapes = {tensor["name"]: (count, *tensor["shape"][1:]) for tensor in facts["inputs"]}
+arrays = {"latent": np.random.default_rng(1).standard_normal(shapes["latent"], dtype=np.float32)}
+if "label" in shapes:
+    arrays["label"] = np.zeros(shapes["label"], np.int32)  # class 0, or no tags
+image = draw(arrays)
+print(image.shape, image.min(), image.max())
 np.save("images.npy", image)

@@ -79,8 +79,9 @@ def write_onnx(network: Any, spec: ModelSpec, file: Path, half: bool = False) ->
     model.producer_name = "ms_gan"
     onnx_graph.write_out_transposed_sizes(model)
     model = onnx.version_converter.convert_version(model, OPSET)
-    for rewrite in (onnx_graph.fold_constants, onnx_graph.join_leaky_relus, onnx_graph.write_out_padding):
-        rewrite(model)
+    onnx_graph.fold_constants(model, kernels=not half)  # a kernel that is computed of halves is none
+    onnx_graph.join_leaky_relus(model)
+    onnx_graph.write_out_padding(model)
     if half:
         halve_onnx(model)
     file.write_bytes(model.SerializeToString())

@@ -42,22 +42,24 @@ def write_out_transposed_sizes(model: Any) -> None:
     _replace_nodes(model, nodes)
 
 
-def fold_constants(model: Any) -> None:
-    """Hold constants as initializers, in the type in which they are used."""
-    from onnx import helper, numpy_helper
+def fold_constants(model: Any, kernels: bool = True) -> None:
+    """Compute what no input changes, and hold it as initializers.
+
+    kernels: also those that a network makes of its weights, such as `DoublingConv2d`'s. onnx2torch 1.5 refuses a
+    convolution with a kernel that is computed. Without: constants alone.
+    """
+    from onnx import numpy_helper
+    from onnx.reference import ReferenceEvaluator
 
     known = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = []
     for node in model.graph.node:
-        if node.op_type == "Constant":
-            value = numpy_helper.to_array(_attributes(node)["value"])
-        elif node.op_type == "Cast" and node.input[0] in known:
-            kind = helper.tensor_dtype_to_np_dtype(_attributes(node)["to"])
-            value = numpy_helper.to_array(known[node.input[0]]).astype(kind)
+        if all(name in known for name in node.input) and (kernels or node.op_type in ("Constant", "Cast")):
+            inputs = {name: numpy_helper.to_array(known[name]) for name in node.input}
+            for name, value in zip(node.output, ReferenceEvaluator(node).run(None, inputs)):
+                known[name] = numpy_helper.from_array(value, name)
         else:
             nodes.append(node)
-            continue
-        known[node.output[0]] = numpy_helper.from_array(value, node.output[0])
     _replace_nodes(model, nodes, known.values())
 
 

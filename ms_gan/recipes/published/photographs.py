@@ -3,6 +3,11 @@
 Source: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training", for what few images need:
 D sees all images changed at random, by the paper's changes and strengths. The system is that of the recipe
 rpgan_residual, without labels. docs/photographs.md goes through a training.
+
+Where this departs from the paper, and why:
+- Saturation is not changed: with the paper's, samples are paler. On 54 rendered mugs, after 5,000 steps, their mean
+  distance from grey was 0.052 with it and 0.063 without, and 0.086 of the mugs; changing 80% or 50% of the images
+  (`updates.augmentation.probability`) gave 0.052 and 0.054. One run each.
 """
 
 from ms_gan.recipes.published import rpgan_residual
@@ -14,14 +19,13 @@ RECIPE = rpgan_residual.RECIPE.but(
         "data.max_tags": 0,
         "data.rotate_and_mirror": False,
         "updates.augmentation.brightness": 0.5,
-        "updates.augmentation.saturation": 1.0,
         "updates.augmentation.contrast": 0.5,
         "updates.augmentation.translation": 0.125,
         "updates.augmentation.cutout": 0.5,
-        "updates.gamma_decay_steps": 20000,
-        "optimizer_generator.decay_steps": 20000,
-        "optimizer_discriminator.decay_steps": 20000,
-        "schedule.epochs": 80,
+        "updates.gamma_decay_steps": 10000,
+        "optimizer_generator.decay_steps": 10000,
+        "optimizer_discriminator.decay_steps": 10000,
+        "schedule.epochs": 40,
         "schedule.steps_per_epoch": 250,
     },
     name="photographs",
