@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Callable, NamedTuple, Protocol
 
 import numpy as np
@@ -42,11 +42,19 @@ def seeded_chunks(
 ) -> Iterator[Inputs]:
     """Yield what `seeded_inputs` returns, `rows` at a time, to save memory; labels are repeated, in turn."""
     stream = random_stream(seed, "sample")
-    labels = None if labels is None else np.asarray(labels, np.int32)
-    for start in range(0, count, rows):
-        here = min(rows, count - start)
-        latents = draw_latents(latent.distribution, here, latent.size, stream)
-        yield (latents,) if labels is None else (latents, labels[np.arange(start, start + here) % len(labels)])
+    counts = (min(rows, count - start) for start in range(0, count, rows))
+    yield from with_labels((draw_latents(latent.distribution, here, latent.size, stream) for here in counts), labels)
+
+
+def with_labels(chunks: Iterable[np.ndarray], labels: np.ndarray | None) -> Iterator[Inputs]:
+    """Yield a generator's inputs for latents that come some at a time; labels, if any, are repeated, in turn."""
+    start = 0
+    for latents in chunks:
+        if labels is None:
+            yield (latents,)
+        else:
+            yield latents, np.asarray(labels, np.int32)[np.arange(start, start + len(latents)) % len(labels)]
+        start += len(latents)
 
 
 def require_finite(images: np.ndarray, what: str, things: str = "images") -> None:

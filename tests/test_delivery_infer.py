@@ -7,6 +7,7 @@ import io
 import re
 import subprocess
 import sys
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -20,6 +21,7 @@ from ms_gan.cli import infer
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.evaluation import plots
 from ms_gan.sampling import seeded_inputs
+from ms_gan.schema.recipe import Latent
 
 pytestmark = pytest.mark.usefixtures("device")
 
@@ -54,6 +56,73 @@ def test_an_array_that_is_written_piece_by_piece_is_that_of_numpy(count, folder,
     np.save(expected, bundle.draw(seeded_inputs(bundle.latent, count, 5)))
     assert (tmp_path / "x.npy").read_bytes() == expected.getvalue()
     assert [path.name for path in tmp_path.iterdir()] == ["x.npy"]
+
+
+def test_a_seed_is_what_the_documents_say():
+    text = (Path(__file__).parents[1] / "docs" / "bundle.md").read_text(encoding="utf-8")
+    (program,) = re.findall(r"```python\n(import numpy\n.*?)```", text, re.DOTALL)
+    told = {"seed": 7, "n": 20, "size": 100}
+    exec(program, told)
+    for name in ("normal", "uniform", "sphere"):
+        (latents,) = seeded_inputs(Latent(size=100, distribution=name), 20, 7)
+        assert np.array_equal(told[name], latents) and told[name].dtype == np.float32
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float64])
+def test_latents_of_a_file_draw_what_their_seed_draws(kind, folder, tmp_path):
+    first, second, latents = tmp_path / "first.npy", tmp_path / "second.npy", tmp_path / "latents.npy"
+    here("infer", folder, "--num", 300, "--seed", 5, "--output", first, "--save-latents", latents)
+    saved = np.load(latents)
+    assert saved.dtype == np.float32 and np.array_equal(saved, seeded_inputs(Bundle(folder).latent, 300, 5)[0])
+    np.save(latents, saved.astype(kind))
+    here("infer", folder, "--latents", latents, "--output", second)
+    assert first.read_bytes() == second.read_bytes()
+
+
+def test_latents_of_a_file_take_labels_in_turn(autoencoder_folder, tmp_path):
+    bundle = Bundle(autoencoder_folder, "onnx")
+    latents = np.random.default_rng(1).standard_normal((130, bundle.latent.size), np.float32)
+    np.save(tmp_path / "z.npy", latents)
+    chosen = ("--label", "basil", "--label", "onion")
+    here("infer", autoencoder_folder, "--latents", tmp_path / "z.npy", *chosen, "--output", tmp_path / "x.npy")
+    labels = bundle.label_names.chosen(["basil", "onion"])[np.arange(130) % 2]
+    assert np.array_equal(np.load(tmp_path / "x.npy"), bundle.draw((latents, labels)))
+
+
+@pytest.mark.parametrize(
+    "held, said",
+    [
+        (np.zeros((3, 99), np.float32), "holds float32 (3, 99), where this generator takes float32 (N, 100)"),
+        (np.zeros((3, 100), np.int64), "holds int64 (3, 100), where"),
+        (np.zeros(100, np.float32), "holds float32 (100,), where"),
+        (np.zeros((0, 100), np.float32), "holds float32 (0, 100), where"),
+        (np.full((1, 100), 1e300), "holds numbers that are not finite in float32"),
+        (np.full((1, 100), np.nan, np.float32), "holds numbers that are not finite in float32"),
+        (np.array([None]), "not a .npy file of numbers"),
+    ],
+)
+def test_other_latents_are_refused(held, said, folder, tmp_path, capsys):
+    np.save(tmp_path / "z.npy", held)
+    words = ("infer", folder, "--latents", tmp_path / "z.npy", "--output", tmp_path / "x.npy")
+    assert said in refused_here(capsys, *words)
+    assert not (tmp_path / "x.npy").exists()
+
+
+def test_latents_that_cannot_be_meant_are_refused(folder, tmp_path, capsys):
+    np.save(tmp_path / "z.npy", np.zeros((1, 100), np.float32))
+    words, output = ("infer", folder, "--latents", tmp_path / "z.npy"), ("--output", tmp_path / "x.npy")
+    assert "latents of a file have no seed; leave out --seed" in refused_here(capsys, *words, *output, "--seed", 2)
+    for name, said in (
+        ("z.npy", "is there already"),
+        ("x.npy", "is named for images and latents"),
+        ("y.png", "does not end in .npy; name another file with --save-latents"),
+    ):
+        assert said in refused_here(capsys, *words, *output, "--save-latents", tmp_path / name)
+    (tmp_path / "text.npy").write_text("latents")
+    assert "not a .npy file of numbers" in refused_here(
+        capsys, "infer", folder, "--latents", tmp_path / "text.npy", *output
+    )
+    assert "no such file" in refused_here(capsys, "infer", folder, "--latents", tmp_path / "none.npy", *output).lower()
 
 
 @pytest.mark.parametrize("chosen", [[], ["basil"], ["basil,onion", "olive", "tomato"]])
@@ -137,13 +206,13 @@ def test_on_a_terminal_there_is_a_bar_with_the_time_left(tmp_path):
     program = (
         "import sys, time, numpy\n"
         "from ms_gan.cli import infer\n"
-        "from ms_gan.schema.recipe import Latent\n"
         "class Slow:\n"
-        "    latent, folder = Latent(), 'x'\n"
+        "    folder = 'x'\n"
         "    def draw(self, inputs):\n"
         "        time.sleep(float(sys.argv[1]))\n"
         "        return numpy.zeros(len(inputs[0]))\n"
-        "for _ in infer._drawn(Slow(), 6400, 1, None): pass\n"
+        "chunks = ((numpy.zeros((128, 1)),) for _ in range(50))\n"
+        "for _ in infer._drawn(Slow(), chunks, 6400): pass\n"
     )
     (tmp_path / "program.py").write_text(program)
     for seconds, shown in ((0.1, True), (0, False)):

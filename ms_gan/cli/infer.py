@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from ms_gan.delivery.bundle import Bundle
     from ms_gan.labels import LabelNames
+    from ms_gan.sampling import Inputs
 
 MOST_PIXELS = 89_478_485  # of a sheet: Pillow warns that a larger picture may be an attack
 SHEET_WIDTH, GAP, CAPTION = 900, 3, 30  # pixels: of a sheet's row, unless its images need more; between images; a label
@@ -25,8 +26,14 @@ SHEET_WIDTH, GAP, CAPTION = 900, 3, 30  # pixels: of a sheet's row, unless its i
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     command.add_argument("bundle", metavar="BUNDLE", help="a folder that `export` wrote")
-    command.add_argument("--num", type=positive, required=True, metavar="N", help="how many images")
+    what = command.add_mutually_exclusive_group(required=True)
+    what.add_argument("--num", type=positive, metavar="N", help="how many images")
+    what.add_argument(
+        "--latents", metavar="FILE.npy", help="draw these latents, float32 (N, size), in place of --num and --seed"
+    )
     add_seed(command, "which latents; the same seed draws the same images")
+    command.set_defaults(seed=None)
+    command.add_argument("--save-latents", metavar="FILE.npy", help="write the latents, too, float32 (N, size)")
     add_label(command)
     add_format(command)
     command.add_argument(
@@ -42,25 +49,33 @@ def run(options: argparse.Namespace) -> int:
     as_array = output.name.lower().endswith(".npy")
     if not as_array and not output.name.lower().endswith(".png"):
         raise UserError(f"{output}: ends neither in .png nor in .npy", "name another file with ", Setting("output"))
-    if output.is_dir():
-        raise UserError(f"{output}: is a folder", "name a file")
-    if output.exists() and not options.overwrite:
-        raise UserError(f"{output}: is there already", "add ", Setting("overwrite"), ", or name another file")
-    if not output.parent.is_dir():
-        raise UserError(f"{output.parent}: no such folder to write to")
+    if options.latents and options.seed is not None:
+        raise UserError("latents of a file have no seed", "leave out ", Setting("seed"))
+    seed = 1 if options.seed is None else options.seed
+    kept = Path(options.save_latents) if options.save_latents else None
+    if kept and not kept.name.lower().endswith(".npy"):
+        raise UserError(f"{kept}: does not end in .npy", "name another file with ", Setting("save_latents"))
+    for file in (output, kept) if kept else (output,):
+        _require_free(file, options.overwrite)
+    if kept and kept.resolve() == output.resolve():
+        raise UserError(f"{kept}: is named for images and latents", "name another file with ", Setting("save_latents"))
 
     from ms_gan.delivery.bundle import Bundle
     from ms_gan.delivery.choice import choose_format
     from ms_gan.delivery.contract import read_contract
     from ms_gan.delivery.formats import runtime_of
+    from ms_gan.sampling import LARGE, seeded_chunks, with_labels
 
     folder = Path(options.bundle)
     contract = read_contract(folder)
     labels = chosen_labels(options.labels, contract.label_names)
-    shape = (options.num, *contract.generator.outputs[0].shape)
-    columns = max(1, round(options.num**0.5))
+    latent = contract.generator.inputs[0].latent
+    given = _read_latents(Path(options.latents), latent.size) if options.latents else None
+    count = options.num if given is None else len(given)
+    shape = (count, *contract.generator.outputs[0].shape)
+    columns = max(1, round(count**0.5))
     if labels is not None and len(labels) > 1:
-        columns = min(options.num, len(labels), 10)
+        columns = min(count, len(labels), 10)
     _require_room(output, shape, as_array, columns, captioned=labels is not None)
     file_format, why = choose_format(folder, contract, options.format, options.device_target, options.device_id)
     device = "CPU"
@@ -68,24 +83,62 @@ def run(options: argparse.Namespace) -> int:
         from ms_gan import runtime
 
         device = str(runtime.set_up(options.device_target or "auto", options.device_id or 0))
-    images = _drawn(Bundle(folder, file_format), options.num, options.seed, labels)
+
+    def inputs() -> Iterator[Inputs]:
+        if given is None:
+            return seeded_chunks(latent, count, seed, labels)
+        return with_labels((given[start : start + LARGE] for start in range(0, count, LARGE)), labels)
+
+    images = _drawn(Bundle(folder, file_format), inputs(), count)
     if as_array:
         _write_array(output, shape, images)
     else:
-        about = f"{contract.recipe} · step {contract.origin['step']:,} · seed {options.seed}"
+        start = f"seed {seed}" if given is None else f"latents of {Path(options.latents).name}"
+        about = f"{contract.recipe} · step {contract.origin['step']:,} · {start}"
         _write_sheet(output, images, columns, about, contract.label_names, labels)
     print(output)
+    if kept:
+        _write_array(kept, (count, latent.size), (latents for latents, *_ in inputs()))
+        print(kept)
     print(f"drawn as {file_format} by {runtime_of(file_format, device)}: {why}")
     if "note" in contract.origin:
         print(f"note: {contract.origin['note']}")
     return 0
 
 
-def _drawn(bundle: Bundle, count: int, seed: int, labels: np.ndarray | None) -> Iterator[np.ndarray]:
+def _require_free(file: Path, overwrite: bool) -> None:
+    """Raise UserError if a file cannot be written, or is there already."""
+    if file.is_dir():
+        raise UserError(f"{file}: is a folder", "name a file")
+    if file.exists() and not overwrite:
+        raise UserError(f"{file}: is there already", "add ", Setting("overwrite"), ", or name another file")
+    if not file.parent.is_dir():
+        raise UserError(f"{file.parent}: no such folder to write to")
+
+
+def _read_latents(file: Path, size: int) -> np.ndarray:
+    """Return the latents in a .npy file, float32 (N, size). Raises UserError for a file with anything else."""
+    import numpy as np
+
+    try:
+        held = np.load(file, allow_pickle=False)
+    except (ValueError, EOFError) as error:
+        raise UserError(f"{file}: not a .npy file of numbers") from error
+    if not isinstance(held, np.ndarray) or held.dtype.kind != "f" or held.shape[1:] != (size,) or not len(held):
+        found = f"{held.dtype} {held.shape}" if isinstance(held, np.ndarray) else "several arrays"
+        raise UserError(f"{file}: holds {found}, where this generator takes float32 (N, {size})")
+    with np.errstate(over="ignore"):
+        latents = held.astype(np.float32)
+    if not np.isfinite(latents).all():
+        raise UserError(f"{file}: holds numbers that are not finite in float32")
+    return latents
+
+
+def _drawn(bundle: Bundle, chunks: Iterable[Inputs], count: int) -> Iterator[np.ndarray]:
     """Yield the images some at a time, float32 in [0, 1], N×C×H×W, and say on stderr how many there are."""
     from tqdm import tqdm
 
-    from ms_gan.sampling import require_finite, seeded_chunks
+    from ms_gan.sampling import require_finite
 
     with tqdm(
         total=count,
@@ -97,7 +150,7 @@ def _drawn(bundle: Bundle, count: int, seed: int, labels: np.ndarray | None) -> 
         dynamic_ncols=True,
         bar_format="{percentage:3.0f}%|{bar}| {n_fmt}/{total_fmt} {remaining} left {rate_noinv_fmt}",
     ) as bar:
-        for inputs in seeded_chunks(bundle.latent, count, seed, labels):
+        for inputs in chunks:
             images = bundle.draw(inputs)
             require_finite(images, f"{bundle.folder}: the generator")
             yield images
@@ -148,7 +201,7 @@ def _write_sheet(
 
 
 def _write_array(output: Path, shape: tuple[int, ...], images: Iterator[np.ndarray]) -> None:
-    """Write the images as `numpy.save` does, but as they are drawn: together they may not fit into memory."""
+    """Write images, or latents, as `numpy.save` does, but as they are drawn: all may not fit into memory."""
     import numpy as np
 
     from ms_gan.files import new_file
