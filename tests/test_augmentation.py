@@ -174,9 +174,19 @@ def test_a_probability_of_1_draws_what_was_drawn_before_there_was_one():
     drawn = Augmenter(settings, (5,)).draw(5, np.random.default_rng(2))
     stream = np.random.default_rng(2)
     colours, moves, cuts = (stream.random(each, dtype=np.float32) for each in (shape, (2, 5), (2, 5)))
-    np.testing.assert_array_equal(drawn.colour[2], settings.brightness * (2 * colours[0] - 1))
+    brightness, saturation, contrast = 2 * colours - 1
+    saturation, contrast = 1 + settings.saturation * saturation, 1 + settings.contrast * contrast
+    expected = np.hstack((contrast * saturation, contrast * (1 - saturation))), 1 - contrast, 0.5 * brightness
+    for ours, theirs in zip(drawn.colour, expected):
+        assert np.array_equal(ours, theirs)
     for ours, theirs in zip((*drawn.translation, *drawn.cutout[:2]), (*moves, *cuts)):
         assert np.array_equal(ours, theirs)
+
+
+@pytest.mark.parametrize("probability", [1, 0.5])
+def test_changes_are_float32(probability):
+    drawn = Augmenter(Augmentation(**PAPER, probability=probability), (5,)).draw(5, np.random.default_rng(2))
+    assert {each.dtype for each in all_arrays(drawn)} == {np.dtype("float32")}
 
 
 def all_arrays(changes):
@@ -386,7 +396,8 @@ def test_a_pretraining_takes_the_noise_of_a_step_with_changes(name):
 
 def test_a_killed_run_with_all_changes_resumes_to_the_same_bytes(tmp_path):
     data = write_mnist(tmp_path / "mnist", 56)
-    settings = options((*MLP, "schedule.steps_per_epoch=10", "ema.decay=0.9", *ALL))
+    some = "updates.augmentation.probability=0.5"
+    settings = options((*MLP, "schedule.steps_per_epoch=10", "ema.decay=0.9", *ALL, some))
     command = ("train", "--recipe", "rpgan", "--dataset", "mnist", "--data-path", data, "--batch-size", 8, *settings)
     run_folder = tmp_path / "killed" / "rpgan" / "1"
     process = start(*command, "--steps", ENDLESS, "--output-dir", tmp_path / "killed")

@@ -102,6 +102,7 @@ def test_one_hot_labels_by_hand(pynative):
     assert found.tolist() == [[0, 0, 1], [1, 0, 0]] and found.dtype == np.float32
     found = OneHotLabel(2, 3)(Tensor(np.int32([[1, 2, 0], [0, 0, 0]]))).asnumpy()
     assert found.tolist() == [[0, 1, 0, 0, 0, 1, 1, 0, 0], [1, 0, 0] * 3]
+    assert not OneHotLabel(3, 0)(Tensor(np.int32([-1, 3]))).asnumpy().any(), "of labels that there are not"
     assert [OneHotLabel(*each).size for each in ((28, 9), (10, 0), (0, 0), (0, 9))] == [261, 10, 0, 0]
 
 

@@ -54,6 +54,7 @@ def test_matrices_and_kernels_take_half_the_bytes_and_the_rest_keeps_its_own(bot
             # what kernels are computed of is in the ONNX of halves alone
             both_have = [name for name, (dimensions, _, _) in found.items() if dimensions > 1 and name in before]
             assert both_have and all(2 * found[name][2] == before[name][2] for name in both_have)
+            assert all("layers" in name for name in set(found) - set(before) if found[name][0] > 1)
 
 
 def test_the_files_draw_what_rounded_weights_draw_and_the_contract_says_how_far_that_is(both):

@@ -22,6 +22,7 @@ from helpers.bundles import (
     write_conditional,
 )
 from helpers.commands import PUBLISHED, python
+from helpers.networks import normal
 from tritonclient.grpc import model_config_pb2
 
 from ms_gan.delivery import onnx_graph
@@ -147,18 +148,60 @@ def test_padding_by_numbers_is_what_it_was(kind, side, stride, pad):
     assert np.array_equal(computed(model, x), expected)
 
 
+def test_padding_of_an_unknown_size_is_refused():
+    node = onnx.helper.make_node("MaxPool", ["x"], ["y"], auto_pad="SAME_UPPER", kernel_shape=[3, 3], strides=[2, 2])
+    with pytest.raises(ValueError, match="the size of 'x' is not known"):
+        onnx_graph.write_out_padding(written_by_hand([node], shape=(1, 2, "height", "width")))
+
+
+@pytest.mark.parametrize("sides, strides", [((5, 5), (2, 2)), ((4, 5), (2, 2)), ((3, 4), (1, 2)), ((1, 2), (2, 3))])
+def test_transposed_convolutions_have_the_size_that_they_had_and_equal_padding(sides, strides):
+    """What MindSpore writes, `output_shape`, against the definition: each pixel adds its kernel, cut to that size."""
+    stream = np.random.default_rng(1)
+    kernel, x = stream.standard_normal((2, 3, *sides), np.float32), stream.standard_normal((1, 2, 7, 9), np.float32)
+    size = [7 * strides[0], 9 * strides[1]]
+    told = {"kernel_shape": sides, "strides": strides, "output_shape": [1, 3, *size]}
+    model = written_by_hand(
+        [onnx.helper.make_node("ConvTranspose", ["x", "kernel"], ["y"], **told)], [("kernel", kernel)]
+    )
+    onnx_graph.write_out_transposed_sizes(model)
+    pads = {each.name: list(each.ints) for each in model.graph.node[0].attribute}["pads"]
+    assert pads[:2] == pads[2:] and min(pads) >= 0
+
+    whole = np.zeros((3, 7 * strides[0] + 9, 9 * strides[1] + 9))
+    for row, column in np.ndindex(7, 9):
+        top, left = row * strides[0], column * strides[1]
+        whole[:, top : top + sides[0], left : left + sides[1]] += np.einsum("i,iohw->ohw", x[0, :, row, column], kernel)
+    tops = [max(0, side - stride) // 2 for side, stride in zip(sides, strides)]
+    expected = whole[:, tops[0] : tops[0] + size[0], tops[1] : tops[1] + size[1]]
+    np.testing.assert_allclose(computed(model, x)[0], expected, rtol=0, atol=1e-5)
+
+
+def test_an_output_that_no_input_changes_stays():
+    """The graph gives y of x, and the constant z."""
+    model = written_by_hand(
+        [onnx.helper.make_node("Neg", ["x"], ["y"]), onnx.helper.make_node("Transpose", ["held"], ["z"], perm=[1, 0])],
+        [("held", np.float32([[1, 2, 3]]))],
+    )
+    model.graph.output.append(onnx.helper.make_tensor_value_info("z", onnx.TensorProto.FLOAT, (3, 1)))
+    onnx_graph.fold_constants(model)
+    session = onnxruntime.InferenceSession(model.SerializeToString(), providers=["CPUExecutionProvider"])
+    assert np.array_equal(session.run(["z"], {"x": np.zeros((1, 2, 7, 9), np.float32)})[0], [[1], [2], [3]])
+
+
+@pytest.mark.parametrize("swapped", [False, True])
 @pytest.mark.parametrize(
     "slope, rest, of, joined",
     [(0.2, 0.8, "x", True), (0.0, 1.0, "x", True), (0.2, 0.7, "x", False), (0.2, 0.8, "z", False)],
 )
-def test_only_what_is_a_leaky_relu_becomes_one(slope, rest, of, joined):
+def test_only_what_is_a_leaky_relu_becomes_one(slope, rest, of, joined, swapped):
     make = onnx.helper.make_node
     nodes = [
         make("Neg", ["x"], ["z"]),
         make("Mul", ["x", "slope"], ["scaled"]),
         make("Relu", [of], ["above"]),
         make("Mul", ["above", "rest"], ["more"]),
-        make("Add", ["scaled", "more"], ["y"]),
+        make("Add", ["more", "scaled"] if swapped else ["scaled", "more"], ["y"]),
     ]
     model = written_by_hand(nodes, [("slope", np.float32(slope)), ("rest", np.float32(rest))])
     x = np.random.default_rng(1).standard_normal((1, 2, 7, 9), np.float32)
@@ -176,15 +219,16 @@ def test_constants_are_held_in_the_type_in_which_they_are_used(kernels):
     nodes = [
         onnx.helper.make_node("Constant", [], ["tenth"], value=constant),
         onnx.helper.make_node("Cast", ["tenth"], ["cast"], to=onnx.TensorProto.FLOAT),
-        onnx.helper.make_node("Mul", ["cast", "weight"], ["product"]),
-        onnx.helper.make_node("Mul", ["x", "product"], ["y"]),
+        onnx.helper.make_node("Transpose", ["weight"], ["kernel"], perm=[1, 0]),
+        onnx.helper.make_node("Mul", ["x", "kernel"], ["product"]),
+        onnx.helper.make_node("Mul", ["product", "cast"], ["y"]),
     ]
-    model = written_by_hand(nodes, [("weight", np.float32(3))])
+    model = written_by_hand(nodes, [("weight", normal(9, 7))])
     x = np.ones((1, 2, 7, 9), np.float32)
     expected = computed(model, x)
     onnx_graph.fold_constants(model, kernels)
-    assert [node.op_type for node in model.graph.node] == ["Mul"] * (1 if kernels else 2)
-    assert {tensor.name for tensor in model.graph.initializer} == ({"product"} if kernels else {"cast", "weight"})
+    assert [node.op_type for node in model.graph.node] == ["Transpose"] * (not kernels) + ["Mul", "Mul"]
+    assert {tensor.name for tensor in model.graph.initializer} == {"cast", "kernel" if kernels else "weight"}
     assert {tensor.data_type for tensor in model.graph.initializer} == {onnx.TensorProto.FLOAT}
     assert np.array_equal(computed(model, x), expected)
 

@@ -18,6 +18,9 @@ count = int(sys.argv[3]) if len(sys.argv) > 3 else 4
 contract = json.loads((bundle / "contract.json").read_text(encoding="utf-8"))
 facts = contract["models"]["generator"]
 
+if "onnx" not in facts["files"]:
+    sys.exit(f"error: {bundle}: holds no ONNX, which MindSpore Lite converts: export its run again")
+
 context = mslite.Context()
 context.target = [target]
 if target == "ascend":

@@ -11,6 +11,8 @@ from typing import Any
 
 import numpy as np
 
+MAKE_CONSTANTS = ("Constant", "Cast")
+MAKE_KERNELS = (*MAKE_CONSTANTS, "MatMul", "Reshape", "Transpose")
 SLICE = ("starts", "ends", "axes")  # inputs of the operator, behind what is sliced
 
 
@@ -33,8 +35,10 @@ def write_out_transposed_sizes(model: Any) -> None:
             (-(-size // stride) - 1) * stride + kernel - size
             for size, kernel, stride in zip(sizes, told["kernel_shape"], told["strides"])
         ]
-        _set_pads(node, [total // 2 for total in totals] * 2)
-        if any(total % 2 for total in totals):
+        _set_pads(node, [max(0, total) // 2 for total in totals] * 2)
+        if any(total < 0 for total in totals):  # kernels smaller than their steps
+            node.attribute.append(helper.make_attribute("output_padding", [max(0, -total) for total in totals]))
+        if any(total > 0 and total % 2 for total in totals):
             whole, drawn = f"{node.output[0]}:uncut", node.output[0]
             node.output[0] = whole
             names = [_add_numbers(model, f"{drawn}:{name}", of) for name, of in zip(SLICE, ([0, 0], sizes, [2, 3]))]
@@ -43,7 +47,7 @@ def write_out_transposed_sizes(model: Any) -> None:
 
 
 def fold_constants(model: Any, kernels: bool = True) -> None:
-    """Compute what no input changes, and hold it as initializers.
+    """Compute what no input changes, of the operators that a kernel is made by, and hold it as initializers.
 
     kernels: also those that a network makes of its weights, such as `DoublingConv2d`'s. onnx2torch 1.5 refuses a
     convolution with a kernel that is computed. Without: constants alone.
@@ -54,7 +58,7 @@ def fold_constants(model: Any, kernels: bool = True) -> None:
     known = {tensor.name: tensor for tensor in model.graph.initializer}
     nodes = []
     for node in model.graph.node:
-        if all(name in known for name in node.input) and (kernels or node.op_type in ("Constant", "Cast")):
+        if all(name in known for name in node.input) and node.op_type in (MAKE_KERNELS if kernels else MAKE_CONSTANTS):
             inputs = {name: numpy_helper.to_array(known[name]) for name in node.input}
             for name, value in zip(node.output, ReferenceEvaluator(node).run(None, inputs)):
                 known[name] = numpy_helper.from_array(value, name)
@@ -88,17 +92,20 @@ def join_leaky_relus(model: Any) -> None:
     nodes = []
     for node in model.graph.node:
         parts = [part for part in map(scaled, node.input) if part] if node.op_type == "Add" else []
-        if len(parts) == 2:
-            (x, slope), (above, rest) = parts
+        for (x, slope), (above, rest) in (parts, parts[::-1]) if len(parts) == 2 else ():
             relu = made.get(above)
             if relu and relu.op_type == "Relu" and relu.input[0] == x and abs(slope + rest - 1) < 1e-6:
                 node = helper.make_node("LeakyRelu", [x], node.output, name=node.name, alpha=slope)
+                break
         nodes.append(node)
     _replace_nodes(model, nodes)
 
 
 def write_out_padding(model: Any) -> None:
-    """Say by numbers what convolutions and poolings pad, in place of `auto_pad`, which onnx2torch 1.5 refuses."""
+    """Say by numbers what convolutions and poolings pad, in place of `auto_pad`, which onnx2torch 1.5 refuses.
+
+    Raises ValueError where the height or width of what is padded cannot be known beforehand.
+    """
     from onnx import shape_inference
 
     inferred = shape_inference.infer_shapes(model, strict_mode=True).graph
@@ -111,13 +118,16 @@ def write_out_padding(model: Any) -> None:
         kind = told.get("auto_pad", b"NOTSET").decode()
         if kind == "NOTSET":
             continue
-        totals = [0, 0]
+        kernel = told["kernel_shape"]
+        totals = [0] * len(kernel)
         if kind != "VALID":
-            kernel = told["kernel_shape"]
-            strides, dilations = (told.get(name, [1, 1]) for name in ("strides", "dilations"))
+            sizes = shapes.get(node.input[0], [])[2:]
+            if len(sizes) != len(kernel) or not all(size > 0 for size in sizes):
+                raise ValueError(f"the size of {node.input[0]!r} is not known: {sizes}")
+            strides, dilations = (told.get(name, [1] * len(kernel)) for name in ("strides", "dilations"))
             totals = [
                 max(0, (-(-size // stride) - 1) * stride + (side - 1) * dilation + 1 - size)
-                for size, side, stride, dilation in zip(shapes[node.input[0]][2:], kernel, strides, dilations)
+                for size, side, stride, dilation in zip(sizes, kernel, strides, dilations)
             ]
         less, more = ([total // 2 for total in totals], [total - total // 2 for total in totals])
         _set_pads(node, more + less if kind == "SAME_LOWER" else less + more)
@@ -153,6 +163,7 @@ def _replace_nodes(model: Any, nodes: Iterable[Any], initializers: Iterable[Any]
         if not any(uses[name] or name in outputs for name in node.output):
             kept.remove(node)
             uses.subtract(node.input)
+    uses.update(outputs)
     tensors = [each for each in (graph.initializer if initializers is None else initializers) if uses[each.name]]
     del graph.node[:], graph.initializer[:]
     graph.node.extend(kept)

@@ -10,8 +10,9 @@ from mindspore import dtype as mstype
 def one_hot(label, numbers):
     """Return which of the numbers, int32, (K,), each of M labels, int32, of any shape, is: 1 there and 0 elsewhere.
 
-    The answer is float32, (M, K). It is a comparison: of what reads ONNX, MindSpore Lite 2.0, TVM 0.27 and onnx2torch
-    1.5 refuse the operator OneHot. Labels are reshaped, since `expand_dims` holds the size of the batch in ONNX.
+    The answer is float32, (M, K); a label that is none of the numbers gives a row of zeros. It is a comparison: of what
+    reads ONNX, MindSpore Lite 2.0 and onnx2torch 1.5 refuse the operator OneHot. Labels are reshaped, since
+    `expand_dims` holds the size of the batch in ONNX.
     """
     return (label.reshape((-1, 1)) == numbers).astype(mstype.float32)
 

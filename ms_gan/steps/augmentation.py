@@ -1,7 +1,8 @@
 """Random changes of all images that D sees, real and generated ones alike (Zhao et al. 2020, "DiffAugment").
 
-With few images D learns them by heart. Here it never sees an image as it is, and it sees both kinds after changes of
-the same distribution. The changes are differentiable: G learns through them, and is not taught to draw them.
+With few images D learns them by heart. Here it sees them changed, each time in another way, and it sees both kinds
+after changes of the same distribution. The changes are differentiable: G learns through them, and is not taught to
+draw them.
 """
 
 from __future__ import annotations
@@ -23,7 +24,8 @@ class Changes(NamedTuple):
     Args:
         colour: three arrays, float32: the weights of each pixel and of its grey, (N, 2); the weight of the mean of the
             image, (N, 1); what is added, (N, 1).
-        translation: two arrays, float32, (N,), in [0, 1): how far of the way from up to down, and from left to right.
+        translation: two arrays, float32, (N,), in [0, 1): how far of the way from up to down, and from left to right;
+            0.5 is where the image was.
         cutout: the same of the middle of the square, from the top, and from the left; and 1 where there is one, else 0.
     """
 
@@ -56,9 +58,9 @@ class Augmenter(nn.Cell):
     size, whose middle is anywhere, is cut out. What is uncovered or cut out is 0, as in the paper: grey, for pixels
     from −1 to 1. All is uniform, and independent for each image. Values are not clipped.
 
-    With a `probability` p below 1, each of the five happens to an image with that probability, independently. Then D
-    sees enough of what was not changed, so that G cannot draw changed images, such as pale ones, unpunished (Karras et
-    al. 2020, "Training Generative Adversarial Networks with Limited Data").
+    With a `probability` below 1, each of the five happens to an image with that probability, independently. Then D also
+    sees what was not changed, which is meant to keep G from drawing changed images (Karras et al. 2020, "Training
+    Generative Adversarial Networks with Limited Data").
 
     Moving multiplies by matrices of 0 and 1, which is exact, and has an exact gradient.
 

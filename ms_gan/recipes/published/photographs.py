@@ -1,8 +1,8 @@
 """The house recipe for photographs of one's own: some sixty to some thousand pictures of one thing, 32x32 colour.
 
 Source: Zhao et al. 2020, "Differentiable Augmentation for Data-Efficient GAN Training", for what few images need:
-D sees all images changed at random, by the paper's changes and strengths. The system is that of the recipe
-rpgan_residual, without labels. docs/photographs.md goes through a training.
+D sees all images changed at random, by the paper's changes and strengths, but for saturation. The system is that of
+the recipe rpgan_residual, without labels. docs/photographs.md goes through a training.
 
 Where this departs from the paper, and why:
 - Saturation is not changed: with the paper's, samples are paler. On 54 rendered mugs, after 5,000 steps, their mean
