@@ -41,7 +41,7 @@ def draw(arrays):
     inputs = model.get_inputs()
     for tensor in inputs:
         tensor.set_data_from_numpy(arrays[tensor.name])
-    return model.predict(inputs)[0].get_data_to_numpy()
+    return model.predict(inputs)[0].get_data_to_numpy().copy()  # it lives as long as the tensor
 
 
 golden = json.loads((bundle / "golden.json").read_text(encoding="utf-8"))["generator"]

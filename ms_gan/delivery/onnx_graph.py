@@ -70,7 +70,8 @@ def fold_constants(model: Any, kernels: bool = True) -> None:
 def join_leaky_relus(model: Any) -> None:
     """Turn slope·x + (1 − slope)·relu(x), as `nets.layers.LeakyReLU` computes it, into the operator LeakyRelu.
 
-    The same to 2e-7. MindSpore Lite 2.0 converts the four operators wrongly, without a word, behind a dense layer.
+    The same to 2e-7. MindSpore Lite 2.0 makes a ReLU of the four operators behind a dense layer, without a word
+    (findings/mindspore_lite_relu_of_a_shared_product.sh).
     """
     from onnx import helper, numpy_helper
 
