@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ms_gan.errors import Setting, UserError
+from ms_gan.cli.options import require_free
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -24,8 +24,7 @@ def run(options: argparse.Namespace) -> int:
     """Print the tables, and draw the picture."""
     from ms_gan.runs.summary import compare
 
-    if Path(options.output).exists() and not options.overwrite:
-        raise UserError(f"{options.output}: is there already", "add ", Setting("overwrite"), ", or name another file")
+    require_free(Path(options.output), options.overwrite)
     comparison = compare(*options.runs)
     print(comparison)
     if not comparison.settings:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ms_gan.cli.options import add_device, add_format, add_label, add_seed, chosen_labels, positive
+from ms_gan.cli.options import add_device, add_format, add_label, add_seed, chosen_labels, positive, require_free
 from ms_gan.errors import Setting, UserError
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--latents", metavar="FILE.npy", help="draw these latents, float32 (N, size), in place of --num and --seed"
     )
     add_seed(command, "which latents; the same seed draws the same images")
-    command.set_defaults(seed=None)
+    command.set_defaults(seed=None)  # to know whether it was said: latents of a file have none
     command.add_argument("--save-latents", metavar="FILE.npy", help="write the latents, too, float32 (N, size)")
     add_label(command)
     add_format(command)
@@ -56,7 +56,7 @@ def run(options: argparse.Namespace) -> int:
     if kept and not kept.name.lower().endswith(".npy"):
         raise UserError(f"{kept}: does not end in .npy", "name another file with ", Setting("save_latents"))
     for file in (output, kept) if kept else (output,):
-        _require_free(file, options.overwrite)
+        require_free(file, options.overwrite)
     if kept and kept.resolve() == output.resolve():
         raise UserError(f"{kept}: is named for images and latents", "name another file with ", Setting("save_latents"))
 
@@ -104,16 +104,6 @@ def run(options: argparse.Namespace) -> int:
     if "note" in contract.origin:
         print(f"note: {contract.origin['note']}")
     return 0
-
-
-def _require_free(file: Path, overwrite: bool) -> None:
-    """Raise UserError if a file cannot be written, or is there already."""
-    if file.is_dir():
-        raise UserError(f"{file}: is a folder", "name a file")
-    if file.exists() and not overwrite:
-        raise UserError(f"{file}: is there already", "add ", Setting("overwrite"), ", or name another file")
-    if not file.parent.is_dir():
-        raise UserError(f"{file.parent}: no such folder to write to")
 
 
 def _read_latents(file: Path, size: int) -> np.ndarray:

@@ -157,15 +157,16 @@ def _add_numbers(model: Any, name: str, numbers: list[int]) -> str:
 
 def _replace_nodes(model: Any, nodes: Iterable[Any], initializers: Iterable[Any] | None = None) -> None:
     """Set a model's nodes, and its initializers; leave out of both what nothing uses."""
-    graph, kept = model.graph, list(nodes)
-    outputs = {tensor.name for tensor in graph.output}
-    uses = Counter(name for node in kept for name in node.input)
-    for node in reversed(list(kept)):
-        if not any(uses[name] or name in outputs for name in node.output):
-            kept.remove(node)
+    graph, all_nodes = model.graph, list(nodes)
+    uses = Counter(name for node in all_nodes for name in node.input)
+    uses.update(tensor.name for tensor in graph.output)
+    kept = []
+    for node in reversed(all_nodes):
+        if any(uses[name] for name in node.output):
+            kept.append(node)
+        else:
             uses.subtract(node.input)
-    uses.update(outputs)
     tensors = [each for each in (graph.initializer if initializers is None else initializers) if uses[each.name]]
     del graph.node[:], graph.initializer[:]
-    graph.node.extend(kept)
+    graph.node.extend(reversed(kept))
     graph.initializer.extend(tensors)
