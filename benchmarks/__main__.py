@@ -10,6 +10,10 @@ numbers with ms_gan's. It needs what requirements-bench.txt lists.
     python -m benchmarks few-images [--help]
 
 measures no speed, but how good a GAN becomes with few images; it needs no more than the package.
+
+    python -m benchmarks clients [--help]
+
+serves a bundle to thousands of clients at once; it needs what requirements-serve.txt lists.
 """
 
 import argparse
@@ -68,6 +72,11 @@ def parsed():
 
 
 def main():
+    if sys.argv[1:2] == ["clients"]:
+        from benchmarks import clients
+
+        clients.main(sys.argv[2:])
+        return
     if sys.argv[1:2] == ["few-images"]:
         from benchmarks import few_images
 

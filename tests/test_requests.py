@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from ms_gan.delivery.batcher import Batcher, compute
 from ms_gan.delivery.contract import ModelSpec, TensorSpec
 from ms_gan.delivery.inference_request import RequestError, Tensor, model_inputs
+from ms_gan.delivery.server_metrics import Metrics
 from ms_gan.labels import LabelNames
 from ms_gan.sampling import seeded_inputs
 from ms_gan.schema.recipe import Latent
@@ -288,6 +289,10 @@ class Recording:
             await asyncio.sleep(0.001)
 
 
+def batcher_of(model, most_rows=MOST, most_waiting=1000):
+    return Batcher(model, most_rows, most_waiting, Metrics().of("generator"))
+
+
 def check(arrays, answer):
     sums, doubled = answer
     assert np.array_equal(sums, arrays[0].sum(axis=1) + arrays[1]) and np.array_equal(doubled, 2 * arrays[0])
@@ -317,7 +322,7 @@ def test_many_clients_get_their_own_rows_in_order_and_no_batch_is_too_large():
             check(arrays, await batcher.submit(arrays))
 
     async def ask_all():
-        batcher = Batcher(model, MOST)
+        batcher = batcher_of(model)
         await asyncio.gather(*(ask(batcher, client) for client in range(16)))
 
     asyncio.run(ask_all())
@@ -326,10 +331,53 @@ def test_many_clients_get_their_own_rows_in_order_and_no_batch_is_too_large():
     assert len(model.threads) == 1 and threading.get_ident() not in model.threads
 
 
+def test_a_full_queue_refuses_at_once_and_takes_again_what_then_fits():
+    model = Recording()
+
+    async def ask():
+        batcher = batcher_of(model, most_waiting=5)
+        model.held.clear()
+        (first,) = await asked(batcher, rows_of(1, MOST))
+        await model.busy()
+        waiting = await asked(batcher, rows_of(2, 2), rows_of(3, 3))
+        for rows in (1, 4):
+            with pytest.raises(
+                RequestError, match="^the server is busy: 5 images wait already; ask again later$"
+            ) as full:
+                await batcher.submit(rows_of(9, rows))
+            assert full.value.status == 503
+        with pytest.raises(RequestError):
+            batcher.require_room()
+        model.held.set()
+        check(rows_of(1, MOST), await first)
+        for answer, number in zip(waiting, (2, 3)):
+            check(rows_of(number, number), await answer)
+        check(rows_of(9, MOST), await batcher.submit(rows_of(9, MOST)))
+
+    asyncio.run(ask())
+    assert sum(model.rows) == 2 * MOST + 5, "what was refused is not computed"
+
+
+def test_one_request_may_always_wait_however_short_the_queue_is():
+    model = Recording()
+
+    async def ask():
+        batcher = batcher_of(model, most_waiting=1)
+        model.held.clear()
+        (first,) = await asked(batcher, rows_of(1, MOST))
+        await model.busy()
+        (second,) = await asked(batcher, rows_of(2, MOST))
+        model.held.set()
+        check(rows_of(1, MOST), await first)
+        check(rows_of(2, MOST), await second)
+
+    asyncio.run(ask())
+
+
 def test_requests_that_wait_go_together_as_far_as_they_fit():
     async def ask():
         model = Recording(opened=False)
-        batcher = Batcher(model, MOST)
+        batcher = batcher_of(model)
         requests = [rows_of(10 * number, count) for number, count in enumerate((1, 3, 3, 2, 5, 4, 8, 1))]
         tasks = await asked(batcher, requests[0])
         await model.busy()
@@ -345,7 +393,7 @@ def test_requests_that_wait_go_together_as_far_as_they_fit():
 def test_a_failure_reaches_everyone_in_the_batch_and_nobody_else():
     async def ask():
         model = Recording(opened=False)
-        batcher = Batcher(model, MOST)
+        batcher = batcher_of(model)
         tasks = await asked(batcher, rows_of(0, 1))
         await model.busy()
         tasks += await asked(batcher, rows_of(5, 2), WRONG, rows_of(7, MOST))
@@ -364,7 +412,7 @@ def test_a_failure_reaches_everyone_in_the_batch_and_nobody_else():
 def test_a_cancelled_request_is_skipped(staying):
     async def ask():
         model = Recording(opened=False)
-        batcher = Batcher(model, MOST)
+        batcher = batcher_of(model)
         (first,) = await asked(batcher, rows_of(0, 1))
         await model.busy()
         cancelled, *others = await asked(batcher, rows_of(1, 3), *([rows_of(2, 2)] if staying else []))
@@ -384,7 +432,7 @@ def test_a_cancelled_request_is_skipped(staying):
 def test_abandoned_requests_are_answered_at_once_also_while_the_rows_are_computed():
     async def ask():
         model = Recording(opened=False)
-        batcher = Batcher(model, MOST)
+        batcher = batcher_of(model)
         tasks = await asked(batcher, *(rows_of(number, MOST) for number in range(3)), rows_of(1, 1))
         tasks[-1].cancel()
         await model.busy()
@@ -401,7 +449,7 @@ def test_abandoned_requests_are_answered_at_once_also_while_the_rows_are_compute
 
 def test_what_was_answered_is_not_kept():
     async def ask():
-        batcher, arrays = Batcher(Recording(), MOST), rows_of(1, 1)
+        batcher, arrays = batcher_of(Recording()), rows_of(1, 1)
         sent = weakref.ref(arrays[0])
         await batcher.submit(arrays)
         await asyncio.sleep(0.01)
@@ -424,7 +472,7 @@ def test_of_several_models_one_at_a_time_computes():
         return numbers, labels
 
     async def ask():
-        several = [Batcher(model, 1) for _ in range(3)]
+        several = [batcher_of(model, 1) for _ in range(3)]
         await asyncio.gather(*(batcher.submit(rows_of(number, 1)) for number in range(20) for batcher in several))
 
     asyncio.run(ask())
@@ -436,7 +484,7 @@ def test_a_model_is_opened_in_the_thread_that_runs_it_and_what_it_raises_is_rais
 
     async def ask():
         opened_in = await compute(threading.get_ident)
-        await Batcher(model, MOST).submit(rows_of(1, 1))
+        await batcher_of(model).submit(rows_of(1, 1))
         with pytest.raises(SystemExit):
             await compute(sys.exit, 3)
         return {opened_in}

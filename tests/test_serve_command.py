@@ -75,11 +75,12 @@ def test_where_the_server_itself_fails_it_says_so_and_its_log_says_how(tmp_path,
     import grpc
     from tritonclient.grpc import service_pb2, service_pb2_grpc
 
-    from ms_gan.delivery.grpc_service import grpc_server
+    from ms_gan.delivery.grpc_service import GrpcServer
     from ms_gan.delivery.rest import rest_app
     from ms_gan.delivery.served_model import ServedModels
+    from ms_gan.delivery.server_metrics import Metrics
 
-    sent, models, (port,) = [], ServedModels([Failing()]), free_ports(1)
+    sent, models, (port,) = [], ServedModels([Failing()], Metrics()), free_ports(1)
     scope = {"type": "http", "method": "GET", "path": "/v2/models/generator", "query_string": b"", "headers": []}
 
     async def send(message):
@@ -90,13 +91,14 @@ def test_where_the_server_itself_fails_it_says_so_and_its_log_says_how(tmp_path,
     assert sent[0]["status"] == 500 and json.loads(sent[1]["body"]) == {"error": FAILED}
 
     async def ask():
-        server = grpc_server(models, "127.0.0.1", port, 1000)
+        server = GrpcServer(models, "127.0.0.1", port, 1000)
         await server.start()
         async with grpc.aio.insecure_channel(f"127.0.0.1:{port}") as channel:
             stub = service_pb2_grpc.GRPCInferenceServiceStub(channel)
             with pytest.raises(grpc.RpcError) as caught:
                 await stub.ModelMetadata(service_pb2.ModelMetadataRequest(name="generator"))
         await server.stop(0)
+        await server.ended()
         return caught.value.code(), caught.value.details()
 
     assert asyncio.run(ask()) == (grpc.StatusCode.INTERNAL, FAILED) and "a stack" in caplog.text

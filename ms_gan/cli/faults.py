@@ -33,7 +33,17 @@ OF_FILES = {
 }
 # A file that is open already says these without its name.
 OF_RESOURCES = {errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EMFILE, errno.ENFILE, errno.ENOMEM, errno.ENOSPC}
-SERVING = {"fastapi", "grpc", "mlserver", "orjson", "tritonclient", "uvicorn"}  # packages that only `serve` needs
+SERVING = {  # packages that only `serve` needs
+    "fastapi",
+    "grpc",
+    "grpc_health",
+    "grpc_reflection",
+    "mlserver",
+    "orjson",
+    "prometheus_client",
+    "tritonclient",
+    "uvicorn",
+}
 PACKAGES = {"cv2", "download", "matplotlib", "mindspore", "numpy", "onnx", "onnxruntime", "PIL", "tqdm", *SERVING}
 # Settings of recipes, and arguments in Python, whose options have another name.
 OPTIONS_OF = {

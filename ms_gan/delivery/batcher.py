@@ -2,11 +2,13 @@
 
 MindSpore is not safe to use from several threads: two graphs that compute at the same time wait for each other forever.
 While the thread is busy, requests queue up, and all that fit go into the next batch. None waits for a batch to fill.
+A queue that is full refuses at once, so that the memory of a server under load stays bounded.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, Callable
@@ -15,6 +17,7 @@ import numpy as np
 
 from ms_gan.delivery.formats import ArrayFunction
 from ms_gan.delivery.inference_request import ENDS, RequestError
+from ms_gan.delivery.server_metrics import ModelMetrics
 
 Rows = tuple[np.ndarray, ...]
 Waiting = tuple[Rows, "asyncio.Future[Rows]"]
@@ -28,23 +31,42 @@ async def compute(function: Callable[..., Any], *arguments: Any) -> Any:
 
 
 class Batcher:
-    """Runs a model, a function of arrays, on batches of at most `most_rows` rows. Used from one event loop."""
+    """Runs a model, a function of arrays, on batches of at most `most_rows` rows. Used from one event loop.
 
-    def __init__(self, model: ArrayFunction, most_rows: int):
-        self.model, self.most_rows, self.ended = model, most_rows, False
+    At most `most_waiting` rows wait; one request may always wait, however many rows it has.
+    """
+
+    def __init__(self, model: ArrayFunction, most_rows: int, most_waiting: int, metrics: ModelMetrics):
+        self.model, self.most_rows, self.most_waiting, self.ended = model, most_rows, most_waiting, False
+        self._metrics = metrics
+        self._rows_waiting = 0
         self._waiting: deque[Waiting] = deque()
         self._computed: list[Waiting] = []
         self._work: asyncio.Task[None] | None = None
 
     async def submit(self, arrays: Rows) -> Rows:
-        """Return the model's outputs for these rows, at most `most_rows`. Raises what the model raises."""
-        if self.ended:
-            raise RequestError(*ENDS)
+        """Return the model's outputs for these rows, at most `most_rows`.
+
+        Raises what the model raises, and RequestError where the queue is full or the server ends.
+        """
+        self.require_room(len(arrays[0]))
         answer: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
         self._waiting.append((arrays, answer))
+        self._count_waiting(len(arrays[0]))
         if self._work is None or self._work.done():
             self._work = asyncio.ensure_future(self._answer_all())
         return await answer
+
+    def require_room(self, rows: int = 1) -> None:
+        """Raise RequestError where so many more rows may not wait, or the server ends."""
+        if self.ended:
+            raise RequestError(*ENDS)
+        if self._waiting and self._rows_waiting + rows > self.most_waiting:
+            raise RequestError(f"the server is busy: {self._rows_waiting:,} images wait already; ask again later", 503)
+
+    def _count_waiting(self, rows: int) -> None:
+        self._rows_waiting += rows
+        self._metrics.queue.set(self._rows_waiting)
 
     def abandon(self) -> None:
         """Answer all that waits, and what is being computed, with the status 503."""
@@ -56,8 +78,9 @@ class Batcher:
     async def _answer_all(self) -> None:
         while batch := self._next_batch():
             self._computed = batch
+            self._metrics.batches.observe(sum(len(arrays[0]) for arrays, _ in batch))
             try:
-                outputs = await compute(self.model, *map(np.concatenate, zip(*(arrays for arrays, _ in batch))))
+                outputs = await compute(self._timed, *map(np.concatenate, zip(*(arrays for arrays, _ in batch))))
             except Exception as error:
                 for _, answer in batch:
                     if not answer.done():
@@ -68,6 +91,13 @@ class Batcher:
                 if not answer.done():
                     answer.set_result(tuple(output[start:end] for output in outputs))
         self._computed = []
+
+    def _timed(self, *arrays: np.ndarray) -> Rows:
+        begun = time.perf_counter()
+        try:
+            return self.model(*arrays)
+        finally:
+            self._metrics.computing.inc(time.perf_counter() - begun)
 
     def _next_batch(self) -> list[Waiting]:
         """Return the requests that have waited longest, as many as fit; those that nobody waits for are left out."""
@@ -81,4 +111,5 @@ class Batcher:
                     break
                 batch.append((arrays, answer))
             self._waiting.popleft()
+            self._count_waiting(-len(arrays[0]))
         return batch

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import inspect
 import logging
-from collections.abc import Awaitable
-from typing import Any, Callable
+import threading
+from collections.abc import Awaitable, Coroutine
+from typing import Any, Callable, TypeVar
 
 import grpc
+from grpc_health.v1 import health, health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha import reflection
 from tritonclient.grpc import service_pb2 as messages
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceServicer, add_GRPCInferenceServiceServicer_to_server
 
@@ -15,6 +19,8 @@ from ms_gan.delivery.address import in_url
 from ms_gan.delivery.inference_request import RequestError, Tensor, from_bytes
 from ms_gan.delivery.served_model import FAILED, ServedModels
 
+PROTOCOL = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+Result = TypeVar("Result")
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
     404: grpc.StatusCode.NOT_FOUND,
@@ -23,20 +29,63 @@ CODES = {
 }
 
 
-def grpc_server(models: ServedModels, address: str, port: int, most_bytes: int) -> grpc.aio.Server:
-    """Return a server, not yet started, of messages of at most `most_bytes`, on a port of its own."""
-    limits = [(f"grpc.max_{way}_message_length", most_bytes) for way in ("send", "receive")]
-    server = grpc.aio.server(options=[*limits, ("grpc.so_reuseport", 0)])
-    service = GRPCInferenceServiceServicer()
-    for name, answer in _answers(models).items():
-        setattr(service, name, _call(answer))
-    add_GRPCInferenceServiceServicer_to_server(service, server)
-    server.add_insecure_port(f"{in_url(address)}:{port}")
-    return server
+class GrpcServer:
+    """Serves the protocol, health and reflection in a thread with an event loop of its own.
+
+    In one loop with REST it would take one call in each of the loop's turns, in which REST takes hundreds; under load
+    gRPC cancels what waits for that. Models compute, and requests queue, in the loop that starts it.
+    """
+
+    def __init__(self, models: ServedModels, address: str, port: int, most_bytes: int):
+        """Prepare a server of messages of at most `most_bytes`, on a port of its own."""
+        self._models, self._place, self._most_bytes = models, f"{in_url(address)}:{port}", most_bytes
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="gRPC", daemon=True)
+
+    async def start(self) -> None:
+        """Listen, and tell probes so."""
+        self._home = asyncio.get_running_loop()
+        self._thread.start()
+        await _in(self._loop, self._start())
+
+    async def stop(self, seconds: float) -> None:
+        """Tell probes, refuse new requests, and end once those under way are answered, or after so many seconds."""
+        await _in(self._loop, self._stop(seconds))
+
+    async def ended(self) -> None:
+        """Wait for the end, and for the thread's."""
+        await _in(self._loop, self._server.wait_for_termination())
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        await asyncio.to_thread(self._thread.join)
+        self._loop.close()
+
+    async def _start(self) -> None:
+        limits = [(f"grpc.max_{way}_message_length", self._most_bytes) for way in ("send", "receive")]
+        self._server = grpc.aio.server(options=[*limits, ("grpc.so_reuseport", 0)])
+        service = GRPCInferenceServiceServicer()
+        for name, answer in _answers(self._models, lambda work: _in(self._home, work)).items():
+            setattr(service, name, _call(answer))
+        add_GRPCInferenceServiceServicer_to_server(service, self._server)
+        self._health = health.aio.HealthServicer()
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+        reflection.enable_server_reflection([PROTOCOL, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
+        self._server.add_insecure_port(self._place)
+        await self._server.start()
+        for name in ("", PROTOCOL):
+            await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
+
+    async def _stop(self, seconds: float) -> None:
+        await self._health.enter_graceful_shutdown()
+        await self._server.stop(seconds)
 
 
-def _answers(models: ServedModels) -> dict[str, Callable[[Any], Any]]:
-    """Return what answers each call of the protocol, by its name."""
+async def _in(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Result]) -> Result:
+    """Return what a coroutine gives that runs in another thread's loop. Raises what it raises."""
+    return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(work, loop))
+
+
+def _answers(models: ServedModels, at_home: Callable[[Any], Any]) -> dict[str, Callable[[Any], Any]]:
+    """Return what answers each call of the protocol, by its name. `at_home` runs a coroutine where models compute."""
     return {
         "ServerLive": lambda _: messages.ServerLiveResponse(live=True),
         "ServerReady": lambda _: messages.ServerReadyResponse(ready=True),
@@ -46,7 +95,7 @@ def _answers(models: ServedModels) -> dict[str, Callable[[Any], Any]]:
         "RepositoryModelUnload": lambda asked: models.refuse_to_load(asked.model_name),
         "ModelReady": lambda asked: messages.ModelReadyResponse(ready=bool(models.find(asked.name, asked.version))),
         "ModelMetadata": lambda asked: _metadata(models, asked),
-        "ModelInfer": lambda asked: _infer(models, asked),
+        "ModelInfer": lambda asked: _infer(models, at_home, asked),
         "ModelStreamInfer": lambda _: _refuse_to_stream(),
     }
 
@@ -79,10 +128,13 @@ def _refuse_to_stream() -> Any:
     raise RequestError("this server does not stream; ask with ModelInfer", 501)
 
 
-async def _infer(models: ServedModels, asked: Any) -> Any:
-    model = models.find(asked.model_name, asked.model_version)
-    raw = bool(asked.raw_input_contents)
-    found = await model.infer(_tensors(asked), [output.name for output in asked.outputs])
+async def _infer(models: ServedModels, at_home: Callable[[Any], Any], asked: Any) -> Any:
+    with models.metrics.request("grpc") as seen:
+        model = models.find(asked.model_name, asked.model_version)
+        seen.model = model.name
+        raw = bool(asked.raw_input_contents)
+        found = await at_home(model.infer(_tensors(asked), [output.name for output in asked.outputs]))
+        seen.images = len(next(iter(found.values())))
     answer = messages.ModelInferResponse(model_name=model.name, model_version=models.version, id=asked.id)
     for name, array in found.items():
         output = answer.outputs.add(name=name, datatype="FP32", shape=array.shape)

@@ -15,7 +15,8 @@ from ms_gan.delivery.bundle import rows_of
 from ms_gan.delivery.contract import CONTRACT, Contract, ModelSpec, TensorSpec
 from ms_gan.delivery.formats import ArrayFunction
 from ms_gan.delivery.inference_request import ENDS, PROTOCOL_TYPES, RequestError, Tensor, model_inputs, require_names
-from ms_gan.delivery.server_settings import MODEL_VERSION
+from ms_gan.delivery.server_metrics import Metrics
+from ms_gan.delivery.server_settings import MODEL_VERSION, MOST_WAITING
 from ms_gan.errors import shown
 from ms_gan.sampling import Inputs, in_chunks
 
@@ -35,14 +36,29 @@ class ServedModel:
         contract: the bundle's.
         file_format: "mindir" or "onnx".
         most_rows: the most images in one request, and in one batch of requests.
+        most_waiting: the most images that wait for a batch.
+        metrics: of the server; None to count for nobody.
     """
 
-    def __init__(self, model: ArrayFunction, name: str, contract: Contract, file_format: str, most_rows: int):
+    def __init__(
+        self,
+        model: ArrayFunction,
+        name: str,
+        contract: Contract,
+        file_format: str,
+        most_rows: int,
+        most_waiting: int = MOST_WAITING,
+        metrics: Metrics | None = None,
+    ):
         self.name, self.spec, self.label_names = name, contract.models[name], contract.label_names
         self.file_format, self.most_rows = file_format, most_rows
         self._hides_overflow = name == "generator" and _hides_nan(model, self.spec)
         rows = rows_of(model, self.spec, self.label_names, file_format)
-        self._batcher = Batcher(lambda *arrays: in_chunks(unless_ended, arrays, *rows), most_rows)
+        counted = (metrics or Metrics()).of(name)
+        self._batcher = Batcher(
+            lambda *arrays: in_chunks(unless_ended, arrays, *rows), most_rows, most_waiting, counted
+        )
+        self.require_room = self._batcher.require_room  # raises RequestError while the queue is full
         self.abandon = self._batcher.abandon  # answers what is under way with the status 503, and computes no more
 
         def unless_ended(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -87,8 +103,8 @@ class ServedModels:
 
     version = MODEL_VERSION
 
-    def __init__(self, models: Sequence[ServedModel]):
-        self.by_name = {model.name: model for model in models}
+    def __init__(self, models: Sequence[ServedModel], metrics: Metrics):
+        self.by_name, self.metrics = {model.name: model for model in models}, metrics
 
     def find(self, name: str, version: str = "") -> ServedModel:
         """Return a model. Raises RequestError for a name or a version that is not there."""

@@ -4,41 +4,63 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import resource
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import grpc
 import uvicorn
 
 from ms_gan.delivery.address import in_url
 from ms_gan.delivery.bundle import Bundle
-from ms_gan.delivery.grpc_service import grpc_server
+from ms_gan.delivery.grpc_service import GrpcServer
 from ms_gan.delivery.inference_request import most_body_bytes
 from ms_gan.delivery.rest import rest_app
 from ms_gan.delivery.served_model import ServedModel, ServedModels
+from ms_gan.delivery.server_metrics import Metrics
 from ms_gan.delivery.stopping import Stopping
 
 MOST_AT_THE_END = 10  # seconds for what is under way when a signal ends the server
 PATIENCE = 3  # seconds after the first signal in which others change nothing
 ANSWERING = 1  # seconds for answers that are known
+IDLE = 75  # seconds for which a connection may be idle: longer than proxies keep theirs, or they meet closed ones
+MOST_OPEN = 65_536  # files, and so connections
 
 
-def serve(
-    folder: Path, file_format: str, address: str, http_port: int, grpc_port: int, most_rows: int, stopping: Stopping
-) -> None:
-    """Serve a bundle at a numeric address until a signal ends it. Raises UserError for a bundle that cannot be used.
+@dataclass(frozen=True)
+class Listening:
+    """Where a server listens, to whom, and how much it takes.
 
-    `most_rows`: the most images in one request, and in one batch.
+    Args:
+        address: a numeric one.
+        most_rows: the most images in one request, and in one batch.
+        most_waiting: the most images that wait for a batch.
+        origins: of pages on other servers that may use this one.
     """
-    bundle = Bundle(folder, file_format)
-    contract, most_bytes = bundle.contract, most_body_bytes(bundle.contract, most_rows)
+
+    address: str
+    http_port: int
+    grpc_port: int
+    most_rows: int
+    most_waiting: int
+    origins: tuple[str, ...] = ()
+
+
+def serve(folder: Path, file_format: str, listening: Listening, stopping: Stopping) -> None:
+    """Serve a bundle until a signal ends it. Raises UserError for a bundle that cannot be used."""
+    bundle, metrics = Bundle(folder, file_format), Metrics()
+    address, http_port, grpc_port = listening.address, listening.http_port, listening.grpc_port
+    contract, most_bytes = bundle.contract, most_body_bytes(bundle.contract, listening.most_rows)
+    limits = (listening.most_rows, listening.most_waiting, metrics)
     models = ServedModels(
-        [ServedModel(model, name, contract, file_format, most_rows) for name, model in bundle.models.items()]
+        [ServedModel(model, name, contract, file_format, *limits) for name, model in bundle.models.items()], metrics
     )
+    _allow_many_connections()
     config = uvicorn.Config(
-        rest_app(folder, models, most_bytes),
+        rest_app(folder, models, most_bytes, listening.origins),
         host=address,
         port=http_port,
+        timeout_keep_alive=IDLE,
         lifespan="off",
         log_config=None,
         access_log=False,
@@ -50,17 +72,22 @@ def serve(
         f"gRPC at {host}:{grpc_port}; Ctrl-C ends it"
     )
 
-    async def listen() -> None:
-        remote = grpc_server(models, address, grpc_port, most_bytes)  # which has to be made while its loop runs
-        await Server(config, remote, models).listen(told, stopping)
+    remote = GrpcServer(models, address, grpc_port, most_bytes)
+    asyncio.run(Server(config, remote, models).listen(told, stopping))
 
-    asyncio.run(listen())
+
+def _allow_many_connections() -> None:
+    """Raise how many files this process may open, as far as it may: a shell's 1,024 are soon used up by clients."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    most = MOST_OPEN if hard == resource.RLIM_INFINITY else min(MOST_OPEN, hard)
+    if soft != resource.RLIM_INFINITY and soft < most:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, hard))
 
 
 class Server(uvicorn.Server):
     """HTTP and gRPC that begin and end together. Signals reach it through `Stopping` alone."""
 
-    def __init__(self, config: uvicorn.Config, remote: grpc.aio.Server, models: ServedModels):
+    def __init__(self, config: uvicorn.Config, remote: GrpcServer, models: ServedModels):
         super().__init__(config)
         self.remote, self.models = remote, models
         self._ends: list[asyncio.Future[None]] = []
@@ -81,7 +108,7 @@ class Server(uvicorn.Server):
             stopping.serves(lambda: None if loop.is_closed() else loop.call_soon_threadsafe(self.end))
             print(told, flush=True)
         await serving
-        await self.remote.wait_for_termination()
+        await self.remote.ended()
 
     def end(self) -> None:
         """Finish requests under way, for a limited time, and end. A second call, after PATIENCE, ends at once."""

@@ -21,6 +21,7 @@ from ms_gan.schema.fields import REQUIRED, Settings, WrongSetting, choice, rules
 SERVER_SETTINGS, MODEL_SETTINGS, TRITON_SETTINGS = "settings.json", "model-settings.json", "config.pbtxt"
 README = "README.md"
 MOST_ROWS = 64  # images in one request, where nothing else is said
+MOST_WAITING = 4096  # images that wait for a batch, where nothing else is said
 MODEL_VERSION = "1"  # the folder in which Triton finds a model
 TRITON_TYPES = {"float32": "TYPE_FP32", "int32": "TYPE_INT32"}
 
