@@ -21,6 +21,7 @@ COUNTS, SEEDS = Rule("whole", least=1, most=2**31 - 1), Rule("whole", least=0, m
 
 # latents, float32 (N, size), and for a conditional generator labels, int32, (N,) or (N, max_tags)
 Inputs = tuple[np.ndarray, ...]
+SAMPLE = "sample"  # the purpose of the random numbers of latents
 Draw = Callable[[Inputs], np.ndarray]  # to images, float32 in [0, 1], N×C×H×W
 
 
@@ -29,7 +30,7 @@ def seeded_inputs(latent: Latent, count: int, seed: int, labels: np.ndarray | No
 
     Raises ValueError unless there are `count` labels.
     """
-    latents = draw_latents(latent.distribution, count, latent.size, random_stream(seed, "sample"))
+    latents = draw_latents(latent.distribution, count, latent.size, random_stream(seed, SAMPLE))
     if labels is None:
         return (latents,)
     if len(labels) != count:
@@ -41,7 +42,7 @@ def seeded_chunks(
     latent: Latent, count: int, seed: int, labels: np.ndarray | None = None, rows: int = LARGE
 ) -> Iterator[Inputs]:
     """Yield what `seeded_inputs` returns, `rows` at a time, to save memory; labels are repeated, in turn."""
-    stream = random_stream(seed, "sample")
+    stream = random_stream(seed, SAMPLE)
     counts = (min(rows, count - start) for start in range(0, count, rows))
     yield from with_labels((draw_latents(latent.distribution, here, latent.size, stream) for here in counts), labels)
 

@@ -172,6 +172,7 @@ def assert_equal_to_the_checkpoint(contract):
 
 
 BUNDLED = {
+    "contract.schema.json",
     "contract.json",
     "SHA256SUMS",
     "README.md",

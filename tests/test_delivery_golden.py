@@ -70,8 +70,8 @@ def test_the_numbers_are_those_of_float32_to_the_last_bit_in_any_language(golden
 
 def test_what_the_readme_says_shows_that_the_file_draws_what_it_should(folder):
     text = (folder / "README.md").read_text(encoding="utf-8")
-    programs = re.findall(r"```python\n(.*?)```", text, re.S)
-    assert len(programs) == 2
+    server, *programs = re.findall(r"```python\n(.*?)```", text, re.S)
+    assert len(programs) == 2 and ":8000/" in server, "which test_operation asks"
     for program in programs:
         done = python("-c", program, cwd=folder)
         difference, most = re.fullmatch(r"(\S+) of at most (\S+)", done.stdout.splitlines()[-1]).groups()
@@ -153,6 +153,6 @@ def test_a_card_says_that_there_are_no_scores(folder):
 def test_scores_that_are_none_are_refused_with_the_field(folder):
     document = json.loads((folder / "contract.json").read_text(encoding="utf-8"))
     assert document["scores"] is None
-    for scores, field in [(3, "scores must be an object"), ({}, "scores.protocol must be an object")]:
+    for scores, field in [(3, "scores must be an object or null"), ({}, "scores.protocol must be there")]:
         with pytest.raises(UserError, match=f"^{field}"):
             Contract.from_json({**document, "scores": scores})

@@ -37,15 +37,15 @@ def texts(steps, name):
     return [text for instruction, text in steps if instruction == name]
 
 
-def test_the_packages_are_those_of_the_server_numpy_and_onnxruntime_alone(steps, tmp_path):
+def test_the_packages_are_those_of_the_server_and_three_more_alone(steps, tmp_path):
     install, _ = texts(steps, "RUN")
     for name in texts(steps, "COPY")[0].split()[:-1]:
         shutil.copy(ROOT / name, tmp_path)
     select, command = install.split(" && ")
     subprocess.run(["sh", "-c", select], cwd=tmp_path, check=True)
     words = shlex.split(command, comments=True)
-    assert words[:4] == ["python", "-m", "pip", "install"] and words[-2:] == ["numpy", "onnxruntime"]
-    assert words[words.index("-c") + 1] == "requirements.txt", "where the versions of these two stand"
+    assert words[:4] == ["python", "-m", "pip", "install"] and words[-3:] == ["numpy", "onnxruntime", "fastjsonschema"]
+    assert words[words.index("-c") + 1] == "requirements.txt", "where the versions of these stand"
     chosen = {re.match(r"[\w-]+", line)[0] for line in (tmp_path / "serve.txt").read_text().splitlines()}
     pinned = set(re.findall(r"^([\w-]+)[\[=]", (ROOT / "requirements-serve.txt").read_text(), re.M))
     assert chosen == pinned and "mindspore" not in chosen

@@ -149,10 +149,11 @@ def test_without_cors_no_other_origin_is_allowed(conditional_folder, tmp_path):
         assert asked_by_a_page(one, OTHER)["Access-Control-Allow-Origin"] is None
 
 
-def test_the_request_of_the_docs_gets_the_golden_images(server, conditional_folder):
-    blocks = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "serving.md").read_text(encoding="utf-8"), re.S)
-    (program,) = [block for block in blocks if "golden.json" in block]
-    assert ":8000/" in program, "Triton's port"
+@pytest.mark.parametrize("page", ["docs/serving.md", "README.md"])
+def test_the_request_for_triton_gets_the_golden_images_here_too(page, server, conditional_folder):
+    file = ROOT / page if page.startswith("docs") else conditional_folder / page
+    blocks = re.findall(r"```python\n(.*?)```", file.read_text(encoding="utf-8"), re.S)
+    (program,) = [block for block in blocks if ":8000/" in block]  # Triton's port
     done = python("-c", program.replace("http://127.0.0.1:8000", server.url), cwd=conditional_folder)
     assert done.returncode == 0, done.stderr
     difference, most = re.fullmatch(r"(\S+) of at most (\S+)\n", done.stdout).groups()

@@ -19,6 +19,7 @@ COMMANDS = {
     "eval": "draw samples of a trained model, and score it",
     "export": "write a bundle that is proved equal to its checkpoint",
     "judge": "train the classifiers by which generated images are scored",
+    "check": "hold a bundle against its golden images, in any runtime or on a server",
     "infer": "draw images from an exported bundle alone",
     "serve": "answer requests for images, and show a page",
     "recipes": "list the recipes, or show one as it would run",

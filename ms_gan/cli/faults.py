@@ -44,7 +44,19 @@ SERVING = {  # packages that only `serve` needs
     "tritonclient",
     "uvicorn",
 }
-PACKAGES = {"cv2", "download", "matplotlib", "mindspore", "numpy", "onnx", "onnxruntime", "PIL", "tqdm", *SERVING}
+PACKAGES = {
+    "cv2",
+    "download",
+    "fastjsonschema",
+    "matplotlib",
+    "mindspore",
+    "numpy",
+    "onnx",
+    "onnxruntime",
+    "PIL",
+    "tqdm",
+    *SERVING,
+}
 # Settings of recipes, and arguments in Python, whose options have another name.
 OPTIONS_OF = {
     "schedule.epochs": "--epochs",

@@ -11,6 +11,7 @@ from ms_gan import runtime
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import FORMATS, Contract, example_inputs
 from ms_gan.delivery.formats import runtime_of
+from ms_gan.delivery.parity import greatest_difference
 
 ACCELERATORS = ("davinci*", "nvidia*", "dxg")  # the files below /dev without which there is none
 COMPARED = (1, 7, 64)  # images at a time, as an export is compared
@@ -66,8 +67,6 @@ def _on_cpu(device_target: str) -> bool:
 
 def _difference(folder: Path, contract: Contract) -> float | None:
     """Return the greatest difference between the two formats' outputs here; None for an ONNX that does not run."""
-    from ms_gan.delivery.export import greatest_difference
-
     runtime.set_up("CPU")
     mindir = Bundle(folder, "mindir")
     try:

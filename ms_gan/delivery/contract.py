@@ -3,43 +3,42 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Mapping, Sequence
-from dataclasses import MISSING, asdict, dataclass, field, fields, replace
-from functools import partial
+from dataclasses import asdict, dataclass, fields, replace
+from functools import cache
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Callable, TypeVar
 
+import fastjsonschema
 import numpy as np
 
 from ms_gan.errors import Command, UserError, quoted, shown
 from ms_gan.files import stays_below
 from ms_gan.labels import LabelNames
-from ms_gan.latents import DISTRIBUTIONS
 from ms_gan.randomness import random_stream
-from ms_gan.sampling import Inputs, seeded_inputs
+from ms_gan.sampling import SAMPLE, Inputs, seeded_inputs
 from ms_gan.schema.recipe import Latent
 
 CONTRACT = "contract.json"
+SCHEMA = "contract.schema.json"  # of this file, in every bundle; here it lies beside this module
 CONTRACT_VERSION = 2
-TENSORS = {  # beside labels, by model
-    "generator": {"inputs": ["latent"], "outputs": ["image"]},
-    "encoder": {"inputs": ["image"], "outputs": ["mean", "log_variance"]},
-}
-SIZES = {"image": (3,), "label": (0, 1)}  # how many behind the batch; of all others there is one
-MODELS = tuple(TENSORS)  # what makes images is always called the generator, the decoder of a CVAE too
+MODELS = ("generator", "encoder")  # what makes images is always called the generator, the decoder of a CVAE too
 FORMATS = ("mindir", "onnx")
 WEIGHTS = ("float32", "float16")
 BATCH = "batch"  # the first size of every shape in the file
+IN_WORDS = {  # the types of JSON
+    "array": "a list",
+    "object": "an object",
+    "string": "text",
+    "integer": "a whole number",
+    "number": "a number",
+    "null": "null",
+}
 Record = TypeVar("Record")
 # the files by which folders are known; the last is of ms_gan 0.1
 MARKS = {"state.json": "checkpoint", "provenance.json": "run", "recipe.json": "run"}
 ANOTHER_COPY = "use another copy of the bundle"
-# Fields of the dataclasses below, by what they are in JSON; _record asks for that.
-TEXT: Any = partial(field, metadata={"json": (str, "text")})
-WHOLE: Any = partial(field, metadata={"json": (int, "a whole number")})
-NUMBER: Any = partial(field, metadata={"json": ((int, float), "a number")})
-LIST: Any = partial(field, metadata={"json": (list, "a list")})
-OBJECT: Any = partial(field, metadata={"json": (dict, "an object")})
 
 
 @dataclass(frozen=True)
@@ -56,14 +55,14 @@ class TensorSpec:
         distribution: of latents, a key of DISTRIBUTIONS.
     """
 
-    name: str = TEXT()
-    shape: tuple[int, ...] = LIST()
-    type: str = TEXT()
-    meaning: str = TEXT(default="")
-    range: tuple[float, float] | None = LIST(default=None)
-    layout: str | None = TEXT(default=None)
-    channels: str | None = TEXT(default=None)
-    distribution: str | None = TEXT(default=None)
+    name: str
+    shape: tuple[int, ...]
+    type: str
+    meaning: str = ""
+    range: tuple[float, float] | None = None
+    layout: str | None = None
+    channels: str | None = None
+    distribution: str | None = None
 
     def batch_of(self, rows: Any) -> list[Any]:
         """Return the whole shape, of `rows` rows."""
@@ -79,10 +78,10 @@ class TensorSpec:
 class ModelSpec:
     """One model: its tensors, and its file in each format, relative to the bundle."""
 
-    meaning: str = TEXT()
-    inputs: tuple[TensorSpec, ...] = LIST()
-    outputs: tuple[TensorSpec, ...] = LIST()
-    files: Mapping[str, str] = OBJECT()
+    meaning: str
+    inputs: tuple[TensorSpec, ...]
+    outputs: tuple[TensorSpec, ...]
+    files: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -94,20 +93,51 @@ class Proof:
     outputs at most, at the same batches.
     """
 
-    against: str = TEXT()
-    runtime: str = TEXT()
-    batches: tuple[int, ...] = LIST()
-    greatest_difference: float = NUMBER()
-    tolerance: float = NUMBER()
-    rounding: float = NUMBER(default=0.0)
+    against: str
+    runtime: str
+    batches: tuple[int, ...]
+    greatest_difference: float
+    tolerance: float
+    rounding: float = 0.0
 
 
 @dataclass(frozen=True)
 class ModelFile:
-    """A model's file as it was exported."""
+    """A model's file as it was exported.
 
-    sha256: str = TEXT()
-    bytes: int = WHOLE()
+    Args:
+        format: the version of its format, such as "ONNX opset 15, IR version 4".
+    """
+
+    sha256: str
+    bytes: int
+    format: str = ""
+
+
+@dataclass(frozen=True)
+class Seeding:
+    """How a seed becomes latents.
+
+    Args:
+        numpy: in Python, an expression of `numpy`, `seed` and `n`: float32, (n, size).
+        versions: with which versions of NumPy.
+    """
+
+    numpy: str
+    versions: str = "1.22 and later"
+
+    @classmethod
+    def of(cls, latent: Latent) -> Seeding:
+        """Return how a seed becomes latents of this distribution and size; `seeded_inputs` draws the same."""
+        key = f"numpy.array([seed, {zlib.crc32(SAMPLE.encode())}], 'uint64')"
+        stream = f"numpy.random.Generator(numpy.random.Philox(key={key}, counter=[0, 0, 0, 0]))"
+        normal = f"{stream}.standard_normal((n, {latent.size}), dtype='float32')"
+        drawn = {
+            "normal": normal,
+            "uniform": f"2 * {stream}.random((n, {latent.size}), dtype='float32') - 1",
+            "sphere": f"(lambda normal: normal / numpy.linalg.norm(normal, axis=1, keepdims=True))({normal})",
+        }
+        return cls(drawn[latent.distribution])
 
 
 @dataclass(frozen=True)
@@ -120,10 +150,10 @@ class RecordedScores:
         judge: which one, in words; None for scores without a judge.
     """
 
-    protocol: Mapping[str, Any] = OBJECT()
-    generated: Mapping[str, float] = OBJECT()
-    real: Mapping[str, float] = OBJECT()
-    judge: str | None = TEXT(default=None)
+    protocol: Mapping[str, Any]
+    generated: Mapping[str, float]
+    real: Mapping[str, float]
+    judge: str | None = None
 
 
 @dataclass(frozen=True)
@@ -138,47 +168,49 @@ class Contract:
         parity, files: by the file's path relative to the bundle.
         scores: of the exported checkpoint; None if it was not scored.
         weights: the type in which the files hold matrices and kernels, of WEIGHTS; all compute in float32.
+        seeding, rows_at_once, loaded_by: as the schema says; None in contracts of earlier versions.
     """
 
-    recipe: str = TEXT()
-    family: str = TEXT()
-    models: Mapping[str, ModelSpec] = OBJECT()
-    labels: tuple[str, ...] | None = LIST()
-    origin: Mapping[str, Any] = OBJECT()
-    versions: Mapping[str, Any] = OBJECT()
-    parity: Mapping[str, Proof] = OBJECT()
-    files: Mapping[str, ModelFile] = OBJECT()
-    weights: str = TEXT(default="float32")
-    scores: RecordedScores | None = OBJECT(default=None)
+    recipe: str
+    family: str
+    models: Mapping[str, ModelSpec]
+    labels: tuple[str, ...] | None
+    origin: Mapping[str, Any]
+    versions: Mapping[str, Any]
+    parity: Mapping[str, Proof]
+    files: Mapping[str, ModelFile]
+    weights: str = "float32"
+    scores: RecordedScores | None = None
+    seeding: Seeding | None = None
+    rows_at_once: int | None = None
+    loaded_by: Mapping[str, Sequence[str]] | None = None
 
     @classmethod
     def from_json(cls, document: Any) -> Contract:
         """Return the contract that a file holds. Raises UserError that names the field that is wrong."""
-        whole = _object(document, "")
-        labels, parts = whole.get("labels", ...), _object(whole.get("models"), "models")
-        names = labels if isinstance(labels, list) and all(isinstance(name, str) for name in labels) else []
-        _require(labels is None or 0 < len(set(names)) == len(names), "labels", "names that differ, or null")
-        _require("generator" in parts and set(parts) <= set(MODELS), "models", "generator, and perhaps encoder")
+        try:
+            whole = schema()(document)
+        except fastjsonschema.JsonSchemaValueException as error:
+            raise UserError(_refusal(error)) from error
+        labels = whole["labels"]
         contract = _record(
             cls,
             whole,
-            "",
-            models={name: _model(name, part, labels) for name, part in parts.items()},
+            models={name: _model(name, part, labels) for name, part in whole["models"].items()},
             labels=None if labels is None else tuple(labels),
-            parity=_records(Proof, whole, "parity"),
-            files=_records(ModelFile, whole, "files"),
-            scores=None if whole.get("scores") is None else _record(RecordedScores, whole["scores"], "scores."),
+            parity={file: _record(Proof, proof) for file, proof in whole["parity"].items()},
+            files={file: _record(ModelFile, facts) for file, facts in whole["files"].items()},
+            scores=_record(RecordedScores, whole["scores"]) if whole.get("scores") else None,
+            seeding=_record(Seeding, whole["seeding"]) if whole.get("seeding") else None,
         )
-        _require(type(contract.origin.get("step")) is int, "origin.step", "a whole number")
-        _require(contract.weights in WEIGHTS, "weights", " or ".join(WEIGHTS))
         _require(all(map(stays_below, contract.files)), "files", "inside the bundle")
         for file, proof in contract.parity.items():
             right = proof.greatest_difference <= proof.tolerance
             _require(right, f"parity.{file}.greatest_difference", f"at most the tolerance, {proof.tolerance}")
         proved = [file for file in contract.files if file in contract.parity]
         for name, model in contract.models.items():
-            right = set(model.files) <= set(FORMATS) and all(file in proved for file in model.files.values())
-            _require(right and len(model.files) > 0, f"models.{name}.files", f"of {' or '.join(FORMATS)}, and proved")
+            right = all(file in proved for file in model.files.values())
+            _require(right, f"models.{name}.files", "listed under files and parity")
         return contract
 
     def to_json(self) -> dict[str, Any]:
@@ -282,50 +314,48 @@ def _require(right: bool, name: str, must_be: str) -> None:
         raise UserError(f"{name} must be {must_be}")
 
 
-def _object(content: Any, place: str) -> dict[str, Any]:
-    _require(isinstance(content, dict), place.rstrip(".") or "it", "an object")
-    return content
+@cache
+def schema() -> Callable[[Any], Any]:
+    """Return a function that returns a contract's JSON, or raises JsonSchemaValueException."""
+    return fastjsonschema.compile(json.loads(Path(__file__).with_name(SCHEMA).read_text(encoding="utf-8")))
 
 
-def _record(kind: type[Record], content: Any, place: str, **known: Any) -> Record:
-    """Return a dataclass of what an object in JSON holds, each field of its type; `known` fields were read before."""
-    found = dict(known)
-    for each in fields(kind):  # type: ignore[arg-type]
-        if each.name not in known:
-            value = _object(content, place).get(each.name, each.default)
-            of, called = each.metadata["json"]
-            right = value is each.default or isinstance(value, of) and not isinstance(value, bool)
-            _require(right and value is not MISSING, f"{place}{each.name}", called)
-            found[each.name] = tuple(value) if isinstance(value, list) else value
-    return kind(**found)
+def _refusal(error: fastjsonschema.JsonSchemaValueException) -> str:
+    """Return in one sentence which field is wrong, and what it must be."""
+    place, must = error.path[1:], error.message.partition(" must ")[2]
+    if error.rule == "required":
+        place, must = [*place, next(name for name in error.rule_definition if name not in error.value)], "be there"
+    elif error.rule == "type":
+        kinds = [error.rule_definition] if isinstance(error.rule_definition, str) else error.rule_definition
+        must = f"be {' or '.join(IN_WORDS[kind] for kind in kinds)}"
+    elif error.rule == "const":
+        must = f"be {json.dumps(error.rule_definition)}"
+    elif error.rule == "enum":
+        must = f"be {' or '.join(error.rule_definition)}"
+    return f"{'.'.join(place) or 'it'} must {must}"
 
 
-def _records(kind: type[Record], content: Any, name: str) -> dict[str, Record]:
-    """Return the dataclasses in an object of a contract, by their names."""
-    return {key: _record(kind, value, f"{name}.{key}.") for key, value in _object(content.get(name), name).items()}
+def _record(kind: type[Record], content: Mapping[str, Any], **known: Any) -> Record:
+    """Return a dataclass of what an object in JSON holds; `known` fields were read before."""
+    found = {each.name: content[each.name] for each in fields(kind) if each.name in content}  # type: ignore[arg-type]
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in found.items()} | known)
 
 
-def _model(name: str, content: Any, labels: Sequence[str] | None) -> ModelSpec:
-    place, tensors = f"models.{name}.", {}
-    for side, names in TENSORS[name].items():
-        names = [*names, "label"] if side == "inputs" and labels is not None else names
-        found: Any = _object(content, place).get(side)
-        right = isinstance(found, list) and [isinstance(one, dict) and one.get("name") for one in found] == names
-        _require(right, f"{place}{side}", f"a list of {', '.join(names)}")
-        tensors[side] = tuple(_tensor(one, f"{place}{side}.{at}.", labels or ()) for at, one in enumerate(found))
-    return _record(ModelSpec, content, place, **tensors)
+def _model(name: str, content: Mapping[str, Any], labels: Sequence[str] | None) -> ModelSpec:
+    place = f"models.{name}.inputs"
+    right = len(content["inputs"]) == 1 + (labels is not None)
+    _require(right, place, "with a label" if labels is not None else "without a label")
+    return _record(
+        ModelSpec,
+        content,
+        inputs=tuple(_tensor(one, f"{place}.{at}", labels or ()) for at, one in enumerate(content["inputs"])),
+        outputs=tuple(_tensor(one, f"models.{name}.outputs.{at}", ()) for at, one in enumerate(content["outputs"])),
+    )
 
 
-def _tensor(content: Any, place: str, labels: Sequence[str]) -> TensorSpec:
-    spec = _record(TensorSpec, content, place)
-    (batch, *sizes), possible = spec.shape or (None,), SIZES.get(spec.name, (1,))
-    right = batch == BATCH and len(sizes) in possible and all(type(size) is int and size > 0 for size in sizes)
-    _require(right, f"{place}shape", f'"{BATCH}" and then {" or ".join(map(str, possible))} whole numbers')
-    kind = "int32" if spec.name == "label" else "float32"
-    _require(spec.type == kind, f"{place}type", kind)
-    ranges = {"latent": (None, None), "image": (0, 1), "label": (0, len(labels) - (not sizes))}
-    expected = ranges.get(spec.name)
-    _require(spec.range == expected, f"{place}range", json.dumps(expected))
-    known = spec.name != "latent" or spec.distribution in DISTRIBUTIONS
-    _require(known, f"{place}distribution", f"one of {', '.join(DISTRIBUTIONS)}")
-    return replace(spec, shape=tuple(sizes), range=None if spec.name == "latent" else spec.range)
+def _tensor(content: Mapping[str, Any], place: str, labels: Sequence[str]) -> TensorSpec:
+    spec = _record(TensorSpec, content, shape=tuple(map(int, content["shape"][1:])))
+    if spec.name == "label":
+        expected = (0, len(labels) - (not spec.shape))
+        _require(spec.range == expected, f"{place}.range", json.dumps(expected))
+    return replace(spec, range=None) if spec.name == "latent" else spec

@@ -3,30 +3,32 @@
 from __future__ import annotations
 
 import json
+import shutil
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from ms_gan.delivery.contract import (
     CONTRACT,
     FORMATS,
     MODELS,
+    SCHEMA,
     WEIGHTS,
     Contract,
     ModelFile,
     ModelSpec,
     Proof,
     RecordedScores,
+    Seeding,
     TensorSpec,
     example_inputs,
     file_of,
 )
-from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, ArrayFunction, runtime_of
+from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, ArrayFunction, format_of, runtime_of
 from ms_gan.delivery.golden import GOLDEN, write_golden
 from ms_gan.delivery.half import round_weights
+from ms_gan.delivery.parity import ParityError, greatest_difference
 from ms_gan.delivery.server_settings import MODEL_SETTINGS, README, SERVER_SETTINGS, TRITON_SETTINGS, write_server_files
 from ms_gan.evaluation.sheets import Sheets
 from ms_gan.files import CHECKSUMS, new_folder, sha256_of_file, write_checksums
@@ -36,7 +38,7 @@ from ms_gan.nets.unit_range import UnitRangeEncoder, UnitRangeGenerator
 from ms_gan.runs.records import write_json
 from ms_gan.runs.summary import METRICS
 from ms_gan.runtime import Device, environment
-from ms_gan.sampling import Inputs, in_chunks, on_arrays, require_finite
+from ms_gan.sampling import CHUNK, in_chunks, on_arrays, require_finite
 from ms_gan.schema.recipe import Recipe
 
 PROTOCOL = {"generated", "real", "seed", "split"}  # what a model card says of how a checkpoint was scored
@@ -64,8 +66,20 @@ ENCODED = {
     "log_variance": f"natural logarithm of the variance {OF_LATENT}; a latent is drawn as mean + "
     "exp(log_variance / 2) · standard normal",
 }
+LOADED_BY = {  # docs/bundle.md has how near each came
+    "mindir": ("MindSpore 2.8.0",),
+    "onnx": (
+        "onnxruntime 1.15.1, 1.16.3, 1.19.2 and 1.32.0",
+        "MindSpore Lite 2.0.0",
+        "OpenVINO 2026.4.1 with INFERENCE_PRECISION_HINT=f32",
+        "onnx2torch 1.5.15",
+        "IREE 3.13.0",
+    ),
+}
+HALVES_LOADED_BY = {"mindir": ("MindSpore 2.8.0",), "onnx": ("onnxruntime 1.19.2",)}  # with weights of float16
 WRITES = {  # every file of a bundle, in whatever formats it is
     CONTRACT,
+    SCHEMA,
     CHECKSUMS,
     SAMPLES,
     GOLDEN,
@@ -74,10 +88,6 @@ WRITES = {  # every file of a bundle, in whatever formats it is
     *(file_of(name, form) for name in MODELS for form in FORMATS),
     *(f"{name}/{settings}" for name in MODELS for settings in (MODEL_SETTINGS, TRITON_SETTINGS)),
 }
-
-
-class ParityError(Exception):
-    """The exported file does not compute what the checkpoint's network computes."""
 
 
 @dataclass(frozen=True)
@@ -141,17 +151,25 @@ def export_bundle(
             origin=exported.origin,
             versions=environment(),
             parity=parity,
-            files={file: ModelFile(sha256_of_file(hidden / file), (hidden / file).stat().st_size) for file in parity},
+            files={file: _facts(hidden / file) for file in parity},
             weights=weights,
             scores=exported.scores,
+            seeding=Seeding.of(exported.recipe.latent),
+            rows_at_once=CHUNK,
+            loaded_by={form: HALVES_LOADED_BY[form] if half else LOADED_BY[form] for form in formats},
         )
         write_json(hidden / CONTRACT, contract.to_json())
+        shutil.copyfile(Path(__file__).with_name(SCHEMA), hidden / SCHEMA)
         opened = {name: model for name, (_, model) in written.items()}
         write_golden(hidden / GOLDEN, models, opened, exported.label_names)
         _draw_samples(hidden / SAMPLES, opened["generator"], exported)
         write_server_files(hidden, contract, SAMPLES)
         write_checksums(hidden)
     return contract
+
+
+def _facts(file: Path) -> ModelFile:
+    return ModelFile(sha256_of_file(file), file.stat().st_size, format_of(file))
 
 
 def _write_model(
@@ -186,23 +204,6 @@ def _write_model(
         where = f"{against} on {exported.device}"
         proofs[file] = Proof(where, runtime, PARITY_BATCHES, difference, tolerance, rounding)
     return proofs, opened[0]
-
-
-def greatest_difference(
-    expected: Sequence[tuple[np.ndarray, ...]], model: ArrayFunction, batches: Sequence[Inputs]
-) -> float:
-    """Return max |expected − found| over every number of a model's outputs for these batches; NaN counts as infinite.
-
-    `expected` are the outputs that there should be for each batch.
-    """
-    greatest = 0.0
-    for ones, batch in zip(expected, batches):
-        others = model(*batch)
-        if [one.shape for one in ones] != [other.shape for other in others]:
-            raise ParityError("the file gives other outputs than the checkpoint's network")
-        differences = [np.max(np.abs(one - other)) for one, other in zip(ones, others)]
-        greatest = float(np.max(np.nan_to_num([greatest, *differences], nan=np.inf, posinf=np.inf)))
-    return greatest
 
 
 def models_of(

@@ -113,6 +113,18 @@ def runtime_of(file_format: str, device: str) -> str:
     return f"MindSpore {_package('mindspore').__version__}, {device}"
 
 
+def format_of(file: Path) -> str:
+    """Return the version of a model file's format, such as "ONNX opset 15, IR version 4" or "MindIR version 3"."""
+    if file.suffix == ".onnx":
+        model = _package("onnx").load(str(file), load_external_data=False)
+        return f"ONNX opset {model.opset_import[0].version}, IR version {model.ir_version}"
+    from mindspore.train import mind_ir_pb2
+
+    model = mind_ir_pb2.ModelProto()
+    model.ParseFromString(file.read_bytes())
+    return f"MindIR version {model.mind_ir_version}"
+
+
 def takes_any_rows(file_format: str) -> bool:
     """Return whether a format runs any number of rows without being compiled anew: on a CPU both do."""
     return file_format == "onnx" or _package("mindspore").get_context("device_target") == "CPU"

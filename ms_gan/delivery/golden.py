@@ -10,13 +10,15 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from ms_gan.delivery.contract import ModelSpec, TensorSpec, example_inputs
 from ms_gan.delivery.formats import TOLERANCES, ArrayFunction
+from ms_gan.errors import Command, UserError
 from ms_gan.labels import LabelNames
+from ms_gan.sampling import Inputs
 
 GOLDEN = "golden.json"
 ROWS, SEED = 2, 1
@@ -38,6 +40,34 @@ def write_golden(
             "tolerance": max(TOLERANCES.values()),
         }
     file.write_text(json.dumps(document) + "\n", encoding="utf-8")
+
+
+class Golden(NamedTuple):
+    """Inputs of a model, in its own order, the outputs that they give, and how much others may differ."""
+
+    inputs: Inputs
+    outputs: tuple[np.ndarray, ...]
+    tolerance: float
+
+
+def read_golden(folder: Path) -> dict[str, Golden]:
+    """Read a bundle's golden pairs, by model. Raises UserError where there are none, or the file is damaged."""
+    file = folder / GOLDEN
+    if not file.is_file():
+        again = ("export its run again: ", Command("export", Path("RUN")))
+        raise UserError(f"{folder}: has no {GOLDEN}, as bundles of 0.1.0 had none", *again)
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        return {
+            name: Golden(_arrays(facts["inputs"]), _arrays(facts["outputs"]), float(facts["tolerance"]))
+            for name, facts in document.items()
+        }
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
+        raise UserError(f"{file}: damaged", "use another copy of the bundle") from error
+
+
+def _arrays(tensors: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
+    return tuple(np.array(one["data"], one["type"]).reshape(one["shape"]) for one in tensors.values())
 
 
 def _tensor(spec: TensorSpec, array: np.ndarray) -> dict[str, Any]:

@@ -29,6 +29,7 @@ NEEDED = {  # the arguments without which a command is refused
     "infer": ("x", "--num", "1", "--output", "x.png"),
     "serve": ("x",),
     "compare": ("x", "y"),
+    "check": ("x",),
 }
 
 
