@@ -173,6 +173,8 @@ def assert_equal_to_the_checkpoint(contract):
 
 BUNDLED = {
     "contract.schema.json",
+    "index.html",
+    "in_browser.js",
     "contract.json",
     "SHA256SUMS",
     "README.md",
@@ -209,7 +211,7 @@ def test_formats_are_written_in_one_order():
 @pytest.mark.parametrize(
     "held, absent, left_out",
     [
-        ("mindir", "onnx", {"generator/1/generator.onnx", "generator/config.pbtxt"}),
+        ("mindir", "onnx", {"generator/1/generator.onnx", "generator/config.pbtxt", "index.html", "in_browser.js"}),
         ("onnx", "mindir", {"generator.mindir"}),
     ],
 )

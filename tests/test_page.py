@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import os
 import shutil
+import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pytest
-from helpers.bundles import INGREDIENTS, write_autoencoder
+from helpers.bundles import AUTOENCODER, INGREDIENTS, TAGS, write_autoencoder, write_bundle
 from helpers.commands import HANGS
-from helpers.servers import serving
+from helpers.servers import free_ports, serving, started, wait_until
+from PIL import Image
 
+from ms_gan.delivery import web_page
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.latents import interpolate
 from ms_gan.sampling import seeded_inputs
@@ -167,7 +172,7 @@ def walk_of(bundle, start, end, label):
 def test_it_opens_with_images_of_the_first_label(page, bundle, server, tmp_path):
     page.shows("#images canvas", images_of(bundle, 1, 16, 0))
     assert page.text("#title") == page.driver.title == "acgan, step 1,234"
-    assert "trained on noise; 100 numbers make a latent; served as onnx" in page.text("#about")
+    assert "trained on noise; 100 numbers make a latent; drawn as onnx" in page.text("#about")
     names = [option.text for option in page.driver.find_elements("css selector", "#class option")]
     assert names == list("0123456789") and not page.find("#tags").is_displayed()
     assert page.find("#images canvas").get_attribute("aria-label") == "image 1 of seed 1, 0"
@@ -362,3 +367,102 @@ def test_tags_are_boxes_to_tick(tags_page, tagged):
     page.walk()
     page.shows("#along canvas", walk_of(tagged, 1, 2, [1, 4, 0]))  # four at a time
     assert page.find("#place").is_displayed() and page.find("#here").is_displayed()
+
+
+# without a server
+
+WEB = os.environ.get(web_page.VARIABLE)
+without_a_server = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not WEB, reason=f"{web_page.VARIABLE} names no folder of onnxruntime-web"),
+]
+DRAWN = "return {shape: drawn.image.shape, data: Array.from(drawn.image.data)}"
+SMALL = {
+    "plain": ("mlp", ("generator.widths=[16, 32]",)),
+    "classes": ("rpgan", ("generator.widths=[16, 32]", "data.classes=10")),
+    "clusters": ("rpgan", ("generator.widths=[16, 32]",)),
+    "tags in colour": ("rpgan_residual", (*TAGS, "generator.widths=[8, 6, 4]")),
+    "an autoencoder": ("cvae_early", (*AUTOENCODER, *TAGS)),
+    "uniform": ("mlp", ("generator.widths=[16, 32]", "latent.distribution=uniform")),
+    "a sphere": ("mlp", ("generator.widths=[16, 32]", "latent.distribution=sphere")),
+}
+
+
+@pytest.fixture(params=SMALL)
+def hosted(request, driver, tmp_path):
+    """A bundle behind a host of files alone, and its page."""
+    name, settings = SMALL[request.param]
+    bundle = write_bundle(tmp_path / "site" / "a bundle", name, *settings, web_runtime=Path(WEB))
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1", "--directory", tmp_path / "site"]
+    with started(command, tmp_path / "log", PYTHONUNBUFFERED="1") as process:
+        wait_until(lambda: "Serving HTTP" in (tmp_path / "log").read_text(), process, tmp_path / "log")
+        page = Page(driver, f"http://127.0.0.1:{port}/a%20bundle/")
+        yield page, Bundle(bundle, "onnx")
+        assert page.complaints() == []
+        asked = driver.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
+        assert all(name.startswith(f"http://127.0.0.1:{port}/") for name in asked), "it works without a network"
+
+
+class TestWithoutAServer:
+    pytestmark = without_a_server
+
+    def test_the_browser_draws_the_images_of_infer(self, hosted):
+        page, bundle = hosted
+        names = bundle.label_names
+        for seed, count in ((1, 16), (4294967295, 64), (7, 1)):
+            page.set(seed=seed, num=count)
+            chosen = [names.label("" if names.max_tags else names.names[0])] * count if names else None
+            page.draw()
+            page.until(lambda n=count: len(page.pixels("#images canvas")) == n, HANGS, lambda: page.text("#error"))
+            due = bundle.draw(seeded_inputs(bundle.latent, count, seed, chosen and np.array(chosen)))
+            page.shows("#images canvas", due)
+            found = page.driver.execute_script(DRAWN)
+            difference = np.abs(np.reshape(np.float32(found["data"]), found["shape"]) - due).max()
+            assert difference <= 1e-5, "as an export is proved"
+
+    def test_it_walks_and_shows_where_the_slider_is(self, hosted):
+        page, bundle = hosted
+        names, latent = bundle.label_names, bundle.latent
+        page.set(start=3, end=5)
+        page.walk()
+        ends = [seeded_inputs(latent, 1, seed)[0][0] for seed in (3, 5)]
+        latents = interpolate(latent.distribution, *ends, 11)
+        labels = [names.label("" if names.max_tags else names.names[0])] * 11 if names else None
+        due = bundle.draw((latents, np.array(labels, np.int32)) if names else (latents,))
+        page.shows("#along canvas", due)
+        page.set(place=10)
+        page.driver.execute_script("document.getElementById('place').dispatchEvent(new Event('input'))")
+        page.shows("#here", due[10:])
+
+
+def test_a_page_without_onnxruntime_web_says_how_to_get_it(driver, conditional_folder, tmp_path):
+    (port,) = free_ports(1)
+    command = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1", "--directory", conditional_folder]
+    with started(command, tmp_path / "log", PYTHONUNBUFFERED="1") as process:
+        wait_until(lambda: "Serving HTTP" in (tmp_path / "log").read_text(), process, tmp_path / "log")
+        driver.get(f"http://127.0.0.1:{port}/")
+        wait_until(lambda: driver.find_element("id", "error").text, process, tmp_path / "log")
+        said = driver.find_element("id", "error").text
+        assert said == (
+            "onnxruntime-web is not beside this page: export the bundle again with --page. "
+            "Reload this page to try again."
+        )
+        driver.get_log("browser")  # it complains of the file that is not there
+
+
+def test_a_picture_of_the_images_can_be_downloaded(page, bundle, driver, tmp_path):
+    driver.execute_cdp_cmd("Browser.setDownloadBehavior", {"behavior": "allow", "downloadPath": str(tmp_path)})
+    page.set(seed=5, num=7)
+    page.draw()
+    page.until(lambda: len(page.pixels("#images canvas")) == 7, HANGS, lambda: page.text("#error"))
+    shown = page.pixels("#images canvas")
+    page.find("#download").click()
+    file = tmp_path / f"{bundle.contract.recipe}_seed_5.png"
+    page.until(file.exists, HANGS, lambda: str(list(tmp_path.iterdir())))
+    picture = np.asarray(Image.open(file).convert("RGBA")) / 255
+    side = 28 * 3
+    assert picture.shape == (3 * side + 12, 3 * side + 12, 4), "seven images make three rows of three"
+    for index, image in enumerate(shown):
+        top, left = index // 3 * (side + 6), index % 3 * (side + 6)
+        assert np.array_equal(picture[top : top + side : 3, left : left + side : 3].transpose(2, 0, 1), image)

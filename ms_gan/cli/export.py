@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 from ms_gan.cli.options import add_checkpoint, add_device, free_folder
-from ms_gan.errors import quoted
+from ms_gan.errors import Setting, UserError, quoted
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -28,6 +28,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         default="float32",
         help="how files hold matrices and kernels: float16 halves the files, and rounds them once (default: float32)",
     )
+    command.add_argument(
+        "--page",
+        action="store_true",
+        help="let the bundle's page draw in the browser, without a server: adds onnxruntime-web, 15 MB, which npm "
+        "fetches once, or which lies in the folder that MS_GAN_ORT_WEB names",
+    )
     command.add_argument("--overwrite", action="store_true", help="replace an earlier bundle there")
     add_device(command)
 
@@ -46,12 +52,16 @@ def run(options: argparse.Namespace) -> int:
     from ms_gan import runtime
 
     runtime.import_mindspore()
+    from ms_gan.delivery import web_page
     from ms_gan.delivery.contract import CONTRACT
     from ms_gan.delivery.export import WRITES, Exported, ParityError, export_bundle, recorded_scores
     from ms_gan.delivery.formats import require_packages
     from ms_gan.runs.model import load_model
 
     require_packages(options.formats)
+    if options.page and "onnx" not in options.formats:
+        raise UserError("the page runs the ONNX", "leave out ", Setting("page"), ", or add onnx to ", Setting("format"))
+    web_runtime = web_page.web_runtime() if options.page else None
     device = runtime.set_up(options.device_target or "auto", options.device_id or 0)
     model = load_model(options.checkpoint)
     folder = Path(options.output_dir) if options.output_dir else model.home / "export"
@@ -66,7 +76,7 @@ def run(options: argparse.Namespace) -> int:
     scores = recorded_scores(model.home, model.step)
     exported = Exported(model.generator, model.encoder, model.recipe, model.label_names, device, origin, scores)
     try:
-        contract = export_bundle(folder, exported, options.formats, options.overwrite, options.weights)
+        contract = export_bundle(folder, exported, options.formats, options.overwrite, options.weights, web_runtime)
     except ParityError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
@@ -82,4 +92,6 @@ def run(options: argparse.Namespace) -> int:
         print(f"note: {note}")
     print(f"next: {runtime.python()} -m ms_gan infer {quoted(folder)} --num 25 --output images.png")
     print(f"      bash scripts/run_serve.sh {quoted(folder)}")
+    if options.page:
+        print(f"      {runtime.python()} -m http.server --directory {quoted(folder)}, or any other host of files")
     return 0

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from ms_gan.delivery import web_page
 from ms_gan.delivery.contract import (
     CONTRACT,
     FORMATS,
@@ -85,6 +86,7 @@ WRITES = {  # every file of a bundle, in whatever formats it is
     GOLDEN,
     SERVER_SETTINGS,
     README,
+    *web_page.WRITES,
     *(file_of(name, form) for name in MODELS for form in FORMATS),
     *(f"{name}/{settings}" for name in MODELS for settings in (MODEL_SETTINGS, TRITON_SETTINGS)),
 }
@@ -128,11 +130,13 @@ def export_bundle(
     formats: Sequence[str] = FORMATS,
     overwrite: bool = False,
     weights: str = WEIGHTS[0],
+    web_runtime: Path | None = None,
 ) -> Contract:
     """Write a bundle, load it back, and compare; the folder appears only when the two are equal. Return its contract.
 
     `formats` are some of FORMATS. `overwrite` allows a bundle to be there already. `weights`, of WEIGHTS, is how the
-    files hold matrices and kernels: float16 halves them, and rounds those of `exported`, too.
+    files hold matrices and kernels: float16 halves them, and rounds those of `exported`, too. `web_runtime`: the folder
+    of the package onnxruntime-web, for a page that draws without a server.
 
     Raises ParityError, and leaves all files as they were, if a file's outputs differ from its network's: those of a
     MindIR at all, those of an ONNX by more than its tolerance. Raises UserError for a network that gives numbers that
@@ -164,6 +168,8 @@ def export_bundle(
         write_golden(hidden / GOLDEN, models, opened, exported.label_names)
         _draw_samples(hidden / SAMPLES, opened["generator"], exported)
         write_server_files(hidden, contract, SAMPLES)
+        if "onnx" in formats:
+            web_page.write_page(hidden, web_runtime)
         write_checksums(hidden)
     return contract
 

@@ -24,7 +24,8 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from ms_gan.delivery.inference_request import ENDS, RequestError, Tensor, from_bytes
-from ms_gan.delivery.served_model import FAILED, PAGE, ServedModels, shown_contract
+from ms_gan.delivery.served_model import FAILED, ServedModels, shown_contract
+from ms_gan.delivery.web_page import PAGE
 from ms_gan.errors import MOST_SHOWN, shown
 
 MODEL = "/v2/models/{name}"

@@ -20,7 +20,6 @@ from ms_gan.delivery.server_settings import MODEL_VERSION, MOST_WAITING
 from ms_gan.errors import shown
 from ms_gan.sampling import Inputs, in_chunks
 
-PAGE = Path(__file__).with_name("page.html")
 LARGEST_LATENT = 1e30  # for a graph that does not show when numbers overflow
 TOO_LARGE = "what was sent, or a weight of the model, is so large that the answer holds numbers that are not finite"
 FAILED = "the server failed at this request; its log says how"

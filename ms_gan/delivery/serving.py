@@ -20,8 +20,9 @@ from ms_gan.delivery.batcher import compute
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import CONTRACT, read_contract
 from ms_gan.delivery.inference_request import RequestError, Tensor
-from ms_gan.delivery.served_model import PAGE, ServedModel, shown_contract
+from ms_gan.delivery.served_model import ServedModel, shown_contract
 from ms_gan.delivery.server_settings import MODEL_VERSION, model_settings
+from ms_gan.delivery.web_page import PAGE
 from ms_gan.errors import UserError
 
 

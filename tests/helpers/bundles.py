@@ -81,6 +81,7 @@ def write_bundle(
     seed: int = 1,
     formats: Sequence[str] = ("mindir", "onnx"),
     weights: str = "float32",
+    web_runtime: Path | None = None,
 ) -> Path:
     """Export a recipe's networks with random weights; return the folder."""
     from ms_gan.delivery import export
@@ -91,7 +92,7 @@ def write_bundle(
     exported = export.Exported(*networks_of(recipe, seed), recipe, labels_of(recipe), device, origin)
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(export, "PARITY_BATCHES", (1,))  # each is compiled; that all are compared is tested elsewhere
-        export.export_bundle(folder, exported, formats, weights=weights)
+        export.export_bundle(folder, exported, formats, weights=weights, web_runtime=web_runtime)
     return folder
 
 

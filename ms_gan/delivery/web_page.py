@@ -1,0 +1,65 @@
+"""The bundle's page on a host of files alone: the same page as the server's, and what draws in the browser."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tarfile
+import tempfile
+from pathlib import Path
+
+from ms_gan.errors import UserError
+from ms_gan.files import cache_folder, new_folder
+
+PAGE, IN_BROWSER = Path(__file__).with_name("page.html"), Path(__file__).with_name("in_browser.js")
+INDEX = "index.html"
+PACKAGE = "onnxruntime-web@1.30.0"
+RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")  # of its folder dist/
+WRITES = (INDEX, IN_BROWSER.name, *RUNTIME)  # in a folder of its own Triton would take them for a model
+VARIABLE = "MS_GAN_ORT_WEB"  # names the folder of the package, where npm is not to fetch it
+
+
+def write_page(folder: Path, runtime: Path | None) -> None:
+    """Write the page into a bundle's folder, and with `runtime`, the folder of the package, also what it runs on."""
+    shutil.copyfile(PAGE, folder / INDEX)
+    shutil.copyfile(IN_BROWSER, folder / IN_BROWSER.name)
+    if runtime is not None:
+        for name in RUNTIME:
+            shutil.copyfile(runtime / "dist" / name, folder / name)
+
+
+def web_runtime() -> Path:
+    """Return the folder of the package onnxruntime-web: the one that VARIABLE names, or one that npm fetches, once.
+
+    Raises UserError where it is in neither place.
+    """
+    named = os.environ.get(VARIABLE)
+    place = Path(named) if named else cache_folder() / PACKAGE
+    if not named and not place.is_dir():
+        _fetch(place)
+    missing = [name for name in RUNTIME if not (place / "dist" / name).is_file()]
+    if missing:
+        raise UserError(f"{place}: holds no dist/{missing[0]}", f"let {VARIABLE} name the folder of npm's {PACKAGE}")
+    return place
+
+
+def _fetch(place: Path) -> None:
+    npm = shutil.which("npm")
+    if npm is None:
+        raise UserError(
+            "npm, which fetches onnxruntime-web for the page, is not installed",
+            f"install it, or let {VARIABLE} name the unpacked folder of {PACKAGE}",
+        )
+    with tempfile.TemporaryDirectory() as folder:
+        done = subprocess.run([npm, "pack", "--silent", PACKAGE], cwd=folder, capture_output=True, text=True)
+        packed = list(Path(folder).glob("*.tgz"))
+        if done.returncode or len(packed) != 1:
+            said = (done.stderr.strip() or "it said nothing").splitlines()[-1]
+            raise UserError(f"npm could not fetch {PACKAGE}: {said}", f"or let {VARIABLE} name its unpacked folder")
+        with new_folder(place) as hidden, tarfile.open(packed[0]) as archive:
+            (hidden / "dist").mkdir()
+            for name in RUNTIME:
+                content = archive.extractfile(f"package/dist/{name}")
+                assert content is not None, "a file"
+                (hidden / "dist" / name).write_bytes(content.read())

@@ -1,0 +1,107 @@
+"""How a bundle gets what its page needs to draw without a server. In a browser it is tested by test_page."""
+
+from __future__ import annotations
+
+import io
+import re
+import sys
+import tarfile
+
+import pytest
+from helpers.bundles import write_conditional
+from helpers.commands import NEEDED, refused_here
+
+from ms_gan.delivery import web_page
+from ms_gan.errors import UserError
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.delenv(web_page.VARIABLE, raising=False)
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+def npm(folder, monkeypatch, program):
+    """Put a program named npm on the path, and no other."""
+    folder.mkdir()
+    (folder / "npm").write_text(f"#!{sys.executable}\nimport sys\n{program}\n")
+    (folder / "npm").chmod(0o755)
+    monkeypatch.setenv("PATH", str(folder))
+
+
+def packed(folder):
+    """What npm's registry holds, as far as it is used, and more."""
+    with tarfile.open(folder / "package.tgz", "w:gz") as archive:
+        for name in (
+            *(f"package/dist/{name}" for name in web_page.RUNTIME),
+            "package/dist/other.js",
+            "package/LICENSE",
+        ):
+            facts = tarfile.TarInfo(name)
+            facts.size = len(name)
+            archive.addfile(facts, io.BytesIO(name.encode()))
+    return folder / "package.tgz"
+
+
+def test_npm_fetches_the_pinned_version_once(cache, tmp_path, monkeypatch):
+    file, calls = packed(tmp_path), tmp_path / "calls"
+    program = f"open({str(calls)!r}, 'a').write(' '.join(sys.argv[1:]) + '\\n')\n"
+    program += f"open('x.tgz', 'wb').write(open({str(file)!r}, 'rb').read())"
+    npm(tmp_path / "bin", monkeypatch, program)
+    for _ in range(2):
+        place = web_page.web_runtime()
+    assert calls.read_text().splitlines() == [f"pack --silent {web_page.PACKAGE}"]
+    assert re.fullmatch(r"onnxruntime-web@\d+\.\d+\.\d+", web_page.PACKAGE)
+    assert {path.name for path in (place / "dist").iterdir()} == set(web_page.RUNTIME)
+    assert cache in place.parents
+
+
+@pytest.mark.parametrize("program", ["sys.exit('npm error: no network')", "pass"], ids=["fails", "writes nothing"])
+def test_where_npm_fails_its_last_line_is_told_and_nothing_is_left(program, cache, tmp_path, monkeypatch):
+    npm(tmp_path / "bin", monkeypatch, program)
+    with pytest.raises(UserError, match="npm could not fetch onnxruntime-web@") as caught:
+        web_page.web_runtime()
+    assert ("no network" in caught.value.problem) == ("network" in program)
+    assert not cache.exists() or not any(cache.iterdir())
+
+
+def test_without_npm_the_folder_can_be_named(cache, tmp_path, monkeypatch):
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(UserError, match="npm, which fetches onnxruntime-web for the page, is not installed"):
+        web_page.web_runtime()
+    monkeypatch.setenv(web_page.VARIABLE, str(tmp_path / "package"))
+    with pytest.raises(UserError, match="holds no dist/"):
+        web_page.web_runtime()
+    (tmp_path / "package" / "dist").mkdir(parents=True)
+    for name in web_page.RUNTIME:
+        (tmp_path / "package" / "dist" / name).write_text(name)
+    assert web_page.web_runtime() == tmp_path / "package"
+
+
+def test_a_bundle_holds_the_page_and_what_it_runs_on(cache, device, tmp_path):
+    (tmp_path / "package" / "dist").mkdir(parents=True)
+    for name in web_page.RUNTIME:
+        (tmp_path / "package" / "dist" / name).write_text(name)
+    folder = write_conditional(tmp_path / "bundle", formats=("onnx",), web_runtime=tmp_path / "package")
+    for name in web_page.RUNTIME:
+        assert (folder / name).read_text() == name
+    assert (folder / "index.html").read_bytes() == web_page.PAGE.read_bytes(), "the page of the server"
+    folders = {path.name for path in folder.iterdir() if path.is_dir()}
+    assert folders == {"generator"}, "Triton takes every folder for a model"
+    listed = (folder / "SHA256SUMS").read_text()
+    assert all(f"  {name}\n" in listed for name in web_page.WRITES)
+
+
+def test_a_page_needs_the_onnx(cache, capsys):
+    line = refused_here(capsys, "export", "--page", "--format", "mindir", *NEEDED.get("export", ()))
+    assert line == "error: the page runs the ONNX; leave out --page, or add onnx to --format\n"
+
+
+def test_the_latents_of_the_browser_have_the_key_of_python():
+    import zlib
+
+    from ms_gan.sampling import SAMPLE
+
+    text = web_page.IN_BROWSER.read_text(encoding="utf-8")
+    assert f"{zlib.crc32(SAMPLE.encode())}n" in text
