@@ -58,6 +58,19 @@ def with_labels(chunks: Iterable[np.ndarray], labels: np.ndarray | None) -> Iter
         start += len(latents)
 
 
+def truncated(latents: np.ndarray, share: float, clusters: int | None = None) -> np.ndarray:
+    """Return latents that are `share` times as far from the middle, as "truncation" in BigGAN and StyleGAN brings them.
+
+    Where the first number chooses one of several clusters of images, it stays, so that these keep their shares.
+    """
+    if share == 1:
+        return latents
+    nearer = latents * np.float32(share)
+    if clusters:
+        nearer[:, 0] = latents[:, 0]
+    return nearer
+
+
 def require_finite(images: np.ndarray, what: str, things: str = "images") -> None:
     """Raise UserError if images, or other `things`, hold a NaN or an infinity. `what` made them: "the generator"."""
     if not np.isfinite(images).all():

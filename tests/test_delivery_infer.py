@@ -10,16 +10,17 @@ import sys
 from pathlib import Path
 from types import SimpleNamespace
 
+import cv2
 import numpy as np
 import onnxruntime
 import pytest
-from helpers.bundles import write_bundle
+from helpers.bundles import TAGS, write_bundle, write_conditional
 from helpers.commands import environment, here, python, refused_here
-from PIL import Image
+from PIL import Image, ImageSequence
 
 from ms_gan.cli import infer
 from ms_gan.delivery.bundle import Bundle
-from ms_gan.evaluation import plots
+from ms_gan.evaluation import films, plots
 from ms_gan.sampling import seeded_inputs
 from ms_gan.schema.recipe import Latent
 
@@ -41,9 +42,9 @@ def test_a_suffix_is_known_in_any_case(name, folder, tmp_path):
     assert content.startswith(b"\x89PNG" if name.lower().endswith("png") else b"\x93NUMPY")
 
 
-@pytest.mark.parametrize("name", ["a.jpg", "png", "a.png ", "npy/"])
+@pytest.mark.parametrize("name", ["a.jpg", "png", "a.png ", "npy"])
 def test_another_suffix_is_refused(name, folder, tmp_path, capsys):
-    assert "ends neither in .png nor in .npy" in refused_here(
+    assert "does not end in .png, .npy, .gif, .mp4 or a folder's /" in refused_here(
         capsys, "infer", folder, "--num", 3, "--output", f"{tmp_path}/{name}"
     )
     assert list(tmp_path.iterdir()) == []
@@ -235,3 +236,129 @@ def test_memory_does_not_grow_with_the_number_of_images(folder, tmp_path):
         done = python("-c", program, "infer", folder, "--num", count, "--output", tmp_path / f"{count}.npy")
         found.append(int(done.stdout.splitlines()[-1]))
     assert found[1] < found[0] + 60_000, found
+
+
+# folders, films and truncation
+
+
+@pytest.fixture(scope="module")
+def labelled(device, tmp_path_factory):
+    """A bundle of ten classes."""
+    return write_conditional(tmp_path_factory.mktemp("labelled") / "bundle", formats=("onnx",))
+
+
+def test_a_folder_holds_each_image_as_a_png_and_is_not_written_into_again(labelled, tmp_path, capsys):
+    command = ("infer", labelled, "--num", 12, "--label", 7, "--seed", 4, "--output")
+    here(*command, f"{tmp_path}/images/")
+    here(*command, tmp_path / "x.npy")
+    files = sorted((tmp_path / "images").iterdir())
+    assert [file.name for file in files] == [f"{number:06}.png" for number in range(12)]
+    pixels = np.stack([np.asarray(Image.open(file)) for file in files])
+    assert np.array_equal(pixels, np.rint(np.load(tmp_path / "x.npy") * 255).astype(np.uint8)[:, 0])
+    assert "already holds 000000.png" in refused_here(capsys, *command, f"{tmp_path}/images/")
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_images_in_colour_are_pngs_in_colour(device, tmp_path):
+    folder = write_bundle(tmp_path / "bundle", "rpgan_residual", *TAGS, "generator.widths=[8, 6, 4]", formats=("onnx",))
+    here("infer", folder, "--num", 2, "--output", f"{tmp_path}/images/")
+    assert Image.open(tmp_path / "images" / "000001.png").mode == "RGB"
+
+
+def frames_of(file):
+    """A film's frames, uint8 (N, height, width, 3), and how many pass in a second."""
+    if file.suffix == ".gif":
+        with Image.open(file) as film:
+            assert film.info["loop"] == 0, "it goes on for ever"
+            return np.stack([np.asarray(frame.convert("RGB")) for frame in ImageSequence.Iterator(film)]), 1000 / 50
+    film, found = cv2.VideoCapture(str(file)), []
+    while (read := film.read())[0]:
+        found.append(read[1][:, :, ::-1])
+    return np.stack(found), film.get(cv2.CAP_PROP_FPS)
+
+
+@pytest.mark.parametrize("suffix", ["gif", "mp4"])
+def test_a_film_walks_from_latent_to_latent_with_the_labels_side_by_side(suffix, labelled, tmp_path):
+    file = tmp_path / f"100% a walk.{suffix}"
+    here("infer", labelled, "--num", 3, "--steps", 4, "--label", 1, "--label", 8, "--seed", 2, "--output", file)
+    bundle = Bundle(labelled)
+    stops = seeded_inputs(bundle.latent, 3, 2)[0]
+    for frame, latent in zip(range(0, 12, 4), stops):
+        due = bundle.draw((np.stack([latent] * 2), np.array([1, 8], np.int32)))
+        found, rate = frames_of(file)
+        assert len(found) == 12 and rate == 20 and found.shape[1] * 2 == found.shape[2]
+        shown = found[frame].reshape(28, found.shape[1] // 28, 2, 28, found.shape[1] // 28, 3)[:, 5, :, :, 5, 0]
+        difference = np.abs(shown.transpose(1, 0, 2) / 255 - due[:, 0])
+        assert difference.max() < (0.01 if suffix == "gif" else 0.2), "a video is compressed"
+    assert np.abs(np.diff(found.astype(float), axis=0)).max(axis=(1, 2, 3)).min() > 0, "each frame is another one"
+
+
+def test_a_walk_leads_back_to_where_it_began():
+    stops = np.random.default_rng(0).standard_normal((3, 8), dtype=np.float32)
+    walk = films.closed_walk("normal", stops, 5)
+    assert walk.shape == (15, 8) and np.allclose(walk[::5], stops, atol=1e-6)
+    step = np.linalg.norm(walk[0] - walk[-1])
+    assert 0 < step < np.linalg.norm(stops[2] - stops[0]) / 2, "from the last latent it goes on to the first"
+
+
+@pytest.mark.parametrize("distribution", ["normal", "uniform"])
+def test_truncated_latents_are_nearer_to_the_middle(distribution, device, tmp_path):
+    settings = ("generator.widths=[8, 8]", f"latent.distribution={distribution}")
+    folder = write_bundle(tmp_path / "bundle", "mlp", *settings, formats=("onnx",))
+    for name, more in (("plain", ()), ("half", ("--truncation", 0.5)), ("one", ("--truncation", 1))):
+        kept = ("--save-latents", tmp_path / f"{name}.npy")
+        here("infer", folder, "--num", 5, "--output", tmp_path / f"{name}.png", *kept, *more)
+    plain, half = (np.load(tmp_path / f"{name}.npy") for name in ("plain", "half"))
+    assert (
+        np.array_equal(half, plain / 2) and (tmp_path / "one.png").read_bytes() == (tmp_path / "plain.png").read_bytes()
+    )
+    assert (tmp_path / "half.png").read_bytes() != (tmp_path / "plain.png").read_bytes()
+
+
+def test_clusters_keep_their_shares(device, tmp_path):
+    folder = write_bundle(tmp_path / "bundle", "rpgan", "generator.widths=[16, 16]", formats=("onnx",))
+    latents = {}
+    for share in (1, 0.5):
+        kept = tmp_path / f"{share}.npy"
+        here(
+            "infer",
+            folder,
+            "--num",
+            5,
+            "--output",
+            tmp_path / f"{share}.png",
+            "--save-latents",
+            kept,
+            "--truncation",
+            share,
+        )
+        latents[share] = np.load(kept)
+    assert np.array_equal(latents[0.5][:, 0], latents[1][:, 0]), "the first number chooses the cluster"
+    assert np.array_equal(latents[0.5][:, 1:], latents[1][:, 1:] / 2)
+
+
+WRONG = {
+    "truncation of a sphere": (("--truncation", 0.5), "lie on a sphere; leave out --truncation"),
+    "a film of one": (
+        ("--num", 1, "--output", "a.gif"),
+        "a walk needs two latents or more, not 1; ask for more with --num",
+    ),
+    "too long a film": (("--num", 600, "--output", "a.mp4"), "more than 10,000 frames"),
+    "steps of a sheet": (("--steps", 3), "only a film has steps; leave out --steps"),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_what_does_not_go_together_is_refused_at_once(what, device, tmp_path, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = ("generator.widths=[8, 8]", "latent.distribution=sphere")
+    write_bundle(tmp_path / "bundle", "mlp", *settings, formats=("onnx",))
+    more, told = WRONG[what]
+    command = {"--num": 4, "--output": "a.png", **dict(zip(more[::2], more[1::2]))}
+    assert told in refused_here(capsys, "infer", "bundle", *(word for pair in command.items() for word in pair))
+
+
+@pytest.mark.parametrize("share", ["0", "1.5", "x", "nan"])
+def test_a_share_is_above_0_and_at_most_1(share, folder, capsys):
+    command = ("infer", folder, "--num", 2, "--output", "a.png", "--truncation", share)
+    assert "must be a number above 0, up to 1" in refused_here(capsys, *command)

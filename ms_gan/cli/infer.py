@@ -3,13 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import os
 import shutil
 import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ms_gan.cli.options import add_device, add_format, add_label, add_seed, chosen_labels, positive, require_free
+from ms_gan.cli.options import (
+    add_device,
+    add_format,
+    add_label,
+    add_seed,
+    chosen_labels,
+    free_folder,
+    positive,
+    require_free,
+)
 from ms_gan.errors import Setting, UserError
 
 if TYPE_CHECKING:
@@ -19,6 +29,10 @@ if TYPE_CHECKING:
     from ms_gan.labels import LabelNames
     from ms_gan.sampling import Inputs
 
+SUFFIXES = (".png", ".npy", ".gif", ".mp4")
+FILMS = SUFFIXES[2:]
+STEPS = 20  # images of a film from one latent to the next
+MOST_FRAMES = 10_000
 MOST_PIXELS = 89_478_485  # of a sheet: Pillow warns that a larger picture may be an attack
 SHEET_WIDTH, GAP, CAPTION = 900, 3, 30  # pixels: of a sheet's row, unless its images need more; between images; a label
 
@@ -34,49 +48,95 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     add_seed(command, "which latents; the same seed draws the same images")
     command.set_defaults(seed=None)  # to know whether it was said: latents of a file have none
     command.add_argument("--save-latents", metavar="FILE.npy", help="write the latents, too, float32 (N, size)")
+    command.add_argument(
+        "--truncation",
+        type=share,
+        metavar="T",
+        help="multiply latents by T, from 0 to 1: images become more typical, and more alike (default: 1)",
+    )
+    command.add_argument(
+        "--steps", type=positive, metavar="K", help=f"of a film: images from one latent to the next (default: {STEPS})"
+    )
     add_label(command)
     add_format(command)
     command.add_argument(
-        "--output", required=True, metavar="FILE", help="a .png sheet, or a .npy array, float32 in [0, 1], N×C×H×W"
+        "--output",
+        required=True,
+        metavar="FILE",
+        help="a .png sheet; a .npy array, float32 in [0, 1], N×C×H×W; FOLDER/, a PNG for each image; or a .gif or "
+        ".mp4, which walks from latent to latent and back to the first, with the labels side by side",
     )
     command.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
     add_device(command)
 
 
+def share(text: str) -> float:
+    """A number above 0, up to and with 1."""
+    try:
+        number = float(text)
+    except ValueError:
+        number = 0.0
+    if not 0 < number <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number above 0, up to 1, not {text!r}")
+    return number
+
+
 def run(options: argparse.Namespace) -> int:
     """Draw the images; return the exit status."""
     output = Path(options.output)
-    as_array = output.name.lower().endswith(".npy")
-    if not as_array and not output.name.lower().endswith(".png"):
-        raise UserError(f"{output}: ends neither in .png nor in .npy", "name another file with ", Setting("output"))
+    kind = "/" if options.output.endswith(("/", os.sep)) else next(filter(output.name.lower().endswith, SUFFIXES), "")
+    if not kind:
+        known = f"{', '.join(SUFFIXES)} or a folder's /"
+        raise UserError(f"{output}: does not end in {known}", "name another file with ", Setting("output"))
+    if options.steps and kind not in FILMS:
+        raise UserError("only a film has steps", "leave out ", Setting("steps"))
     if options.latents and options.seed is not None:
         raise UserError("latents of a file have no seed", "leave out ", Setting("seed"))
     seed = 1 if options.seed is None else options.seed
     kept = Path(options.save_latents) if options.save_latents else None
     if kept and not kept.name.lower().endswith(".npy"):
         raise UserError(f"{kept}: does not end in .npy", "name another file with ", Setting("save_latents"))
-    for file in (output, kept) if kept else (output,):
+    if kind == "/":
+        free_folder(output, (), overwrite=False)
+    for file in filter(None, (None if kind == "/" else output, kept)):
         require_free(file, options.overwrite)
     if kept and kept.resolve() == output.resolve():
         raise UserError(f"{kept}: is named for images and latents", "name another file with ", Setting("save_latents"))
+
+    import numpy as np
 
     from ms_gan.delivery.bundle import Bundle
     from ms_gan.delivery.choice import choose_format
     from ms_gan.delivery.contract import read_contract
     from ms_gan.delivery.formats import runtime_of
-    from ms_gan.sampling import LARGE, seeded_chunks, with_labels
+    from ms_gan.sampling import LARGE, seeded_chunks, seeded_inputs, truncated, with_labels
 
     folder = Path(options.bundle)
     contract = read_contract(folder)
     labels = chosen_labels(options.labels, contract.label_names)
     latent = contract.generator.inputs[0].latent
     given = _read_latents(Path(options.latents), latent.size) if options.latents else None
-    count = options.num if given is None else len(given)
-    shape = (count, *contract.generator.outputs[0].shape)
+    count, truncation = options.num if given is None else len(given), options.truncation or 1.0
+    if truncation != 1 and latent.distribution == "sphere":
+        raise UserError("latents of this generator lie on a sphere", "leave out ", Setting("truncation"))
     columns = max(1, round(count**0.5))
     if labels is not None and len(labels) > 1:
         columns = min(count, len(labels), 10)
-    _require_room(output, shape, as_array, columns, captioned=labels is not None)
+    if kind in FILMS:
+        from ms_gan.evaluation.films import closed_walk
+
+        columns, steps = 1 if labels is None else len(labels), options.steps or STEPS
+        if count < 2:
+            raise UserError(f"a walk needs two latents or more, not {count}", "ask for more with ", Setting("num"))
+        if count * steps > MOST_FRAMES:
+            told = f"{output}: {count:,} latents and {steps:,} steps make more than {MOST_FRAMES:,} frames"
+            raise UserError(told, "ask for fewer with ", Setting("num"), " or ", Setting("steps"))
+        stops = seeded_inputs(latent, count, seed)[0] if given is None else given
+        given = closed_walk(latent.distribution, stops, steps).repeat(columns, axis=0)
+        count = len(given)
+    shape = (count, *contract.generator.outputs[0].shape)
+    if kind in (".png", ".npy"):
+        _require_room(output, shape, kind == ".npy", columns, captioned=labels is not None)
     file_format, why = choose_format(folder, contract, options.format, options.device_target, options.device_id)
     device = "CPU"
     if file_format == "mindir":
@@ -84,16 +144,28 @@ def run(options: argparse.Namespace) -> int:
 
         device = str(runtime.set_up(options.device_target or "auto", options.device_id or 0))
 
+    clusters = contract.generator.inputs[0].clusters
+
     def inputs() -> Iterator[Inputs]:
         if given is None:
-            return seeded_chunks(latent, count, seed, labels)
-        return with_labels((given[start : start + LARGE] for start in range(0, count, LARGE)), labels)
+            chunks = seeded_chunks(latent, count, seed, labels)
+        else:
+            chunks = with_labels((given[start : start + LARGE] for start in range(0, count, LARGE)), labels)
+        for latents, *more in chunks:
+            yield (truncated(latents, truncation, clusters), *more)
 
     images = _drawn(Bundle(folder, file_format), inputs(), count)
-    if as_array:
+    if kind == ".npy":
         _write_array(output, shape, images)
+    elif kind == "/":
+        _write_folder(output, images, count)
+    elif kind in FILMS:
+        from ms_gan.evaluation.films import write_film
+
+        write_film(output, np.concatenate([np.rint(some * 255).astype(np.uint8) for some in images]), columns)
     else:
         start = f"seed {seed}" if given is None else f"latents of {Path(options.latents).name}"
+        start += f" · truncation {truncation:g}" if truncation != 1 else ""
         about = f"{contract.recipe} · step {contract.origin['step']:,} · {start}"
         _write_sheet(output, images, columns, about, contract.label_names, labels)
     print(output)
@@ -188,6 +260,23 @@ def _write_sheet(
     else:
         texts = names.texts(labels[np.arange(len(pixels)) % len(labels)])
         plots.captioned(output, pixels, columns, texts, "generated samples", about)
+
+
+def _write_folder(output: Path, images: Iterator[np.ndarray], count: int) -> None:
+    """Write each image as a PNG, named by its number from 0 on, in a folder that appears when all are there."""
+    import numpy as np
+    from PIL import Image
+
+    from ms_gan.files import new_folder
+
+    number, digits = 0, max(6, len(str(count - 1)))
+    with new_folder(output) as hidden:
+        for some in images:
+            for pixels in np.rint(some * 255).astype(np.uint8).transpose(0, 2, 3, 1):
+                Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(
+                    hidden / f"{number:0{digits}}.png"
+                )
+                number += 1
 
 
 def _write_array(output: Path, shape: tuple[int, ...], images: Iterator[np.ndarray]) -> None:

@@ -53,6 +53,7 @@ class TensorSpec:
         range: least and greatest value; None for any finite number.
         layout, channels: of images.
         distribution: of latents, a key of DISTRIBUTIONS.
+        clusters: of latents whose first number chooses one of so many clusters of images.
     """
 
     name: str
@@ -63,6 +64,7 @@ class TensorSpec:
     layout: str | None = None
     channels: str | None = None
     distribution: str | None = None
+    clusters: int | None = None
 
     def batch_of(self, rows: Any) -> list[Any]:
         """Return the whole shape, of `rows` rows."""

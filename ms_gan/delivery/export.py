@@ -223,7 +223,9 @@ def models_of(
     meaning = DISTRIBUTIONS[latent.distribution]
     if data.clusters:
         meaning += f"; the first number chooses one of {data.clusters} clusters of images"
-    latents = TensorSpec("latent", (latent.size,), "float32", meaning, distribution=latent.distribution)
+    latents = TensorSpec(
+        "latent", (latent.size,), "float32", meaning, distribution=latent.distribution, clusters=data.clusters or None
+    )
     labels = () if label_names is None else (_label_spec(label_names),)
     meaning = f"from latents{' and labels' if labels else ''} to images"
     files = {name: {form: file_of(name, form) for form in formats} for name in MODELS}
