@@ -5,6 +5,7 @@ What a process of its own does not add to is run in this one, to be quick.
 
 from __future__ import annotations
 
+import argparse
 import hashlib
 import json
 import re
@@ -16,9 +17,11 @@ import numpy as np
 import pytest
 from helpers.commands import ROOT, SMALL, here, python, refused_here, run, write_mnist
 from helpers.networks import ACGAN, BATCH
+from safetensors import safe_open
 
 from ms_gan.cli import export as cli_export
 from ms_gan.delivery.bundle import Bundle
+from ms_gan.errors import UserError
 from ms_gan.files import write_checksums
 from ms_gan.labels import LabelNames
 from ms_gan.runs.model import load_model
@@ -468,3 +471,30 @@ def test_a_list_of_checksums_that_says_nothing_of_the_contract_is_no_damage(spoi
     shutil.copytree(conditional_bundle, tmp_path / "bundle")
     spoil(tmp_path / "bundle" / "SHA256SUMS")
     assert Bundle(tmp_path / "bundle").models.keys() == {"generator"}
+
+
+@pytest.mark.parametrize("weights", ["float32", "float16"])
+def test_safetensors_hold_the_weights_that_the_other_files_hold(weights, trained, tmp_path):
+    here("export", trained, "--format", "safetensors,mindir", "--weights", weights, "--output-dir", tmp_path / "bundle")
+    model = load_model(trained)
+    with safe_open(tmp_path / "bundle" / "generator.safetensors", "np") as file:
+        held = {name: file.get_tensor(name) for name in file.keys()}
+        assert file.metadata()["recipe"] == "mlp" and file.metadata()["step"] == str(model.step)
+    due = {name: each.asnumpy() for name, each in model.generator.parameters_dict().items()}
+    assert held.keys() == due.keys() and len(due) > 3
+    for name, array in due.items():
+        short = weights == "float16" and array.ndim > 1
+        assert held[name].dtype == (np.float16 if short else np.float32)
+        assert np.array_equal(held[name], array.astype(held[name].dtype))
+    facts = json.loads((tmp_path / "bundle" / "contract.json").read_text())
+    assert facts["files"]["generator.safetensors"]["format"] == "safetensors"
+    assert set(facts["models"]["generator"]["files"]) == {"mindir"}, "nothing runs it"
+    (tmp_path / "bundle" / "generator.safetensors").write_bytes(b"x")
+    with pytest.raises(UserError, match="generator.safetensors: damaged or changed"):
+        Bundle(tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("text", ["safetensors", "onnx,onnx", "mindir,torch", ""])
+def test_formats_that_cannot_be_are_refused(text):
+    with pytest.raises(argparse.ArgumentTypeError, match="must be mindir, onnx or both, and perhaps safetensors"):
+        cli_export.formats(text)

@@ -20,7 +20,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         default=("mindir", "onnx"),
         metavar="F[,F]",
         dest="formats",
-        help="mindir, onnx, or both joined by a comma (default: mindir,onnx)",
+        help="mindir, onnx or both, and perhaps safetensors, the weights alone; joined by commas "
+        "(default: mindir,onnx)",
     )
     command.add_argument(
         "--weights",
@@ -40,10 +41,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 def formats(text: str) -> tuple[str, ...]:
     """Some of the formats, joined by commas."""
-    known = ("mindir", "onnx")
+    known = ("mindir", "onnx", "safetensors")
     names = text.split(",")
-    if not set(names) <= set(known) or len(set(names)) != len(names):
-        raise argparse.ArgumentTypeError(f"must be {' or '.join(known)}, or both joined by a comma, not {text!r}")
+    if not set(names) <= set(known) or len(set(names)) != len(names) or names == ["safetensors"]:
+        told = f"must be mindir, onnx or both, and perhaps safetensors, joined by commas, not {text!r}"
+        raise argparse.ArgumentTypeError(told)
     return tuple(name for name in known if name in names)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 
 RECIPE, SEED, OUTPUT = "mlp", 1, "runs"
 RECOMMENDED = {"folder": "photographs", "pizza": "rpgan_residual", "idx": "rpgan_residual_mnist"}  # by data set
+TENSORBOARD = "tensorboardX"  # the package that writes the files
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -57,6 +59,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="train on N devices, each with its share of the batch (default: 1; with --resume: as the run)",
     )
+    command.add_argument(
+        "--tensorboard",
+        action="store_true",
+        help=f"write files for TensorBoard, too, into tensorboard/ in the run; needs {TENSORBOARD}",
+    )
 
 
 def _add_data(command: argparse.ArgumentParser) -> None:
@@ -86,6 +93,8 @@ def run(options: argparse.Namespace) -> int:
 
     if not runtime.launched() and (options.device_num or 1) > 1:
         return _launch(options, options.device_num)
+    if options.tensorboard and importlib.util.find_spec(TENSORBOARD) is None:
+        raise UserError(f"{TENSORBOARD} is not installed", f"{runtime.python()} -m pip install {TENSORBOARD}")
     request = _request(options) if options.resume is None else _resume_request(options)
     if options.resume is None and options.recipe is None and options.dataset in RECOMMENDED and not runtime.launched():
         better = RECOMMENDED[options.dataset]
@@ -167,6 +176,7 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
 
     return {
         "data": DataChoice(options.dataset, options.data_path, options.skip_unreadable),
+        "tensorboard": options.tensorboard,
         "device": DeviceChoice(options.device_target or "auto", options.device_id or 0, options.device_num),
     }
 

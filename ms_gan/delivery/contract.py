@@ -25,6 +25,7 @@ SCHEMA = "contract.schema.json"  # of this file, in every bundle; here it lies b
 CONTRACT_VERSION = 2
 MODELS = ("generator", "encoder")  # what makes images is always called the generator, the decoder of a CVAE too
 FORMATS = ("mindir", "onnx")
+WEIGHTS_ALONE = "safetensors"  # a further format, of which no model can be run
 WEIGHTS = ("float32", "float16")
 BATCH = "batch"  # the first size of every shape in the file
 IN_WORDS = {  # the types of JSON

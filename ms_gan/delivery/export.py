@@ -16,6 +16,7 @@ from ms_gan.delivery.contract import (
     MODELS,
     SCHEMA,
     WEIGHTS,
+    WEIGHTS_ALONE,
     Contract,
     ModelFile,
     ModelSpec,
@@ -26,7 +27,7 @@ from ms_gan.delivery.contract import (
     example_inputs,
     file_of,
 )
-from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, ArrayFunction, format_of, runtime_of
+from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, ArrayFunction, format_of, runtime_of, write_weights
 from ms_gan.delivery.golden import GOLDEN, write_golden
 from ms_gan.delivery.half import round_weights
 from ms_gan.delivery.parity import ParityError, greatest_difference
@@ -87,6 +88,7 @@ WRITES = {  # every file of a bundle, in whatever formats it is
     SERVER_SETTINGS,
     README,
     *web_page.WRITES,
+    *(f"{name}.{WEIGHTS_ALONE}" for name in MODELS),
     *(file_of(name, form) for name in MODELS for form in FORMATS),
     *(f"{name}/{settings}" for name in MODELS for settings in (MODEL_SETTINGS, TRITON_SETTINGS)),
 }
@@ -134,19 +136,24 @@ def export_bundle(
 ) -> Contract:
     """Write a bundle, load it back, and compare; the folder appears only when the two are equal. Return its contract.
 
-    `formats` are some of FORMATS. `overwrite` allows a bundle to be there already. `weights`, of WEIGHTS, is how the
-    files hold matrices and kernels: float16 halves them, and rounds those of `exported`, too. `web_runtime`: the folder
-    of the package onnxruntime-web, for a page that draws without a server.
+    `formats` are some of FORMATS, and perhaps WEIGHTS_ALONE. `overwrite` allows a bundle to be there already.
+    `weights`, of WEIGHTS, is how the files hold matrices and kernels: float16 halves them, and rounds those of
+    `exported`, too. `web_runtime`: the folder of the package onnxruntime-web, for a page that draws without a server.
 
     Raises ParityError, and leaves all files as they were, if a file's outputs differ from its network's: those of a
     MindIR at all, those of an ONNX by more than its tolerance. Raises UserError for a network that gives numbers that
     are not finite.
     """
-    models = models_of(exported.recipe, exported.label_names, exported.encoder is not None, formats)
+    runnable = [form for form in FORMATS if form in formats]
+    models = models_of(exported.recipe, exported.label_names, exported.encoder is not None, runnable)
     with new_folder(folder, overwrite) as hidden:
         half = weights == "float16"
         written = {name: _write_model(hidden, name, spec, exported, half) for name, spec in models.items()}
         parity = {file: proof for proofs, _ in written.values() for file, proof in proofs.items()}
+        alone = [f"{name}.{WEIGHTS_ALONE}" for name in models if WEIGHTS_ALONE in formats]
+        for name, file in zip(models, alone):
+            about = {"recipe": exported.recipe.name, "step": str(exported.origin["step"])}
+            write_weights(getattr(exported, name), hidden / file, half, about)
         contract = Contract(
             recipe=exported.recipe.name,
             family=exported.recipe.family,
@@ -155,12 +162,12 @@ def export_bundle(
             origin=exported.origin,
             versions=environment(),
             parity=parity,
-            files={file: _facts(hidden / file) for file in parity},
+            files={file: _facts(hidden / file) for file in (*parity, *alone)},
             weights=weights,
             scores=exported.scores,
             seeding=Seeding.of(exported.recipe.latent),
             rows_at_once=CHUNK,
-            loaded_by={form: HALVES_LOADED_BY[form] if half else LOADED_BY[form] for form in formats},
+            loaded_by={form: HALVES_LOADED_BY[form] if half else LOADED_BY[form] for form in runnable},
         )
         write_json(hidden / CONTRACT, contract.to_json())
         shutil.copyfile(Path(__file__).with_name(SCHEMA), hidden / SCHEMA)

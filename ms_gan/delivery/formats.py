@@ -9,14 +9,14 @@ from __future__ import annotations
 import importlib
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Callable
 
 import numpy as np
 
 from ms_gan.delivery import onnx_graph
-from ms_gan.delivery.contract import ModelSpec
+from ms_gan.delivery.contract import WEIGHTS_ALONE, ModelSpec
 from ms_gan.delivery.half import halve_mindir, halve_onnx
 from ms_gan.errors import Setting, UserError
 from ms_gan.runtime import install_command
@@ -99,6 +99,21 @@ WRITERS: dict[str, Callable[[Any, ModelSpec, Path, bool], None]] = {"mindir": wr
 READERS: dict[str, Callable[[Path, ModelSpec], ArrayFunction]] = {"mindir": read_mindir, "onnx": read_onnx}
 
 
+def write_weights(network: Any, file: Path, half: bool, facts: Mapping[str, str]) -> None:
+    """Write a network's weights as safetensors, under the names of its parameters, with `facts` beside them.
+
+    `half`: those that the other formats then hold as float16 are so here, too.
+    """
+    from safetensors.numpy import save_file
+
+    arrays = {}
+    for name, parameter in network.parameters_dict().items():
+        array = parameter.asnumpy()
+        short = half and array.ndim > 1 and np.array_equal(array.astype(np.float16).astype(np.float32), array)
+        arrays[name] = np.ascontiguousarray(array.astype(np.float16) if short else array)
+    save_file(arrays, str(file), dict(facts))
+
+
 def require_packages(formats: Sequence[str]) -> None:
     """Raise UserError, before anything is done, where the packages that write and prove a format are missing."""
     if "onnx" in formats:
@@ -115,6 +130,8 @@ def runtime_of(file_format: str, device: str) -> str:
 
 def format_of(file: Path) -> str:
     """Return the version of a model file's format, such as "ONNX opset 15, IR version 4" or "MindIR version 3"."""
+    if file.suffix == f".{WEIGHTS_ALONE}":
+        return WEIGHTS_ALONE
     if file.suffix == ".onnx":
         model = _package("onnx").load(str(file), load_external_data=False)
         return f"ONNX opset {model.opset_import[0].version}, IR version {model.ir_version}"

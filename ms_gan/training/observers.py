@@ -74,7 +74,27 @@ def observers_of(session: Session) -> list[Observer]:
     validation = Validation(session, scalars)
     notes = MaturityNotes(session)
     checkpoints = Checkpoints(session, scalars, validation, notes)
-    return [scalars, Sheets(session), validation, checkpoints, Pictures(session, checkpoints), notes]
+    observers: list[Observer] = [
+        scalars,
+        Sheets(session),
+        validation,
+        checkpoints,
+        Pictures(session, checkpoints),
+        notes,
+    ]
+    if session.tensorboard:
+        from ms_gan.training.tensorboard import TensorBoard
+
+        observers.append(TensorBoard(session, checkpoints))
+    return observers
+
+
+def step_of(file: Path, steps_per_epoch: int) -> int:
+    """Return the step of a sample sheet; -1 for somebody else's file."""
+    found = re.fullmatch(r"(epoch|step)_(\d+)\.png", file.name)
+    if found is None:
+        return -1
+    return int(found[2]) * (steps_per_epoch if found[1] == "epoch" else 1)
 
 
 class Scalars(Recording):
@@ -260,7 +280,8 @@ class Pictures(Recording):
 
     def at_end(self, done: int) -> None:
         self._draw_curves()
-        sheets = {self._step_of(file): file for file in self.record.folder.samples.iterdir()}
+        samples = self.record.folder.samples.iterdir()
+        sheets = {step_of(file, self.session.steps_per_epoch): file for file in samples}
         frames = [sheets[step] for step in sorted(sheets) if step >= 0]
         if frames:
             self.record.picture(self.record.folder.progress_gif, plots.gif, frames)
@@ -269,13 +290,6 @@ class Pictures(Recording):
         self._drawn = time.monotonic()
         history, title = self.record.history.read(), f"{self.recipe.name}: how the training went"
         self.record.picture(self.record.folder.losses_png, curves.losses, history, title, self.session.step.equilibrium)
-
-    def _step_of(self, file: Path) -> int:
-        """Return the step of a sample sheet; -1 for somebody else's file."""
-        found = re.fullmatch(r"(epoch|step)_(\d+)\.png", file.name)
-        if found is None:
-            return -1
-        return int(found[2]) * (self.session.steps_per_epoch if found[1] == "epoch" else 1)
 
 
 class PretrainingProgress(Recording):

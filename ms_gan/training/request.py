@@ -66,6 +66,7 @@ class TrainRequest:
         output_dir: the run is made in output_dir/<recipe>/<number>.
         warm_start: a run or a checkpoint whose networks, but not optimizers, the run begins with.
         command: what was typed, for the record.
+        tensorboard: whether to write files for TensorBoard.
     """
 
     recipe: Recipe
@@ -78,6 +79,7 @@ class TrainRequest:
     output_dir: Path = Path("runs")
     warm_start: str | None = None
     command: tuple[str, ...] = ()
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         _require("steps", self.steps, COUNTS)
@@ -118,6 +120,7 @@ class ResumeRequest:
         seed: of the run.
         steps, epochs: the new length; only one of the two.
         command: what was typed, for the record.
+        tensorboard: whether to write files for TensorBoard.
     """
 
     path: Path
@@ -129,6 +132,7 @@ class ResumeRequest:
     steps: int | None = None
     epochs: int | None = None
     command: tuple[str, ...] = ()
+    tensorboard: bool = False
 
     def __post_init__(self) -> None:
         _require("steps", self.steps, COUNTS)

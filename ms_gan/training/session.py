@@ -60,6 +60,7 @@ class Session:
         look_every: after how many steps there is a sample sheet, a line and a checkpoint.
         sampler: the generator, whose images are in [0, 1].
         command: what was typed, for the record.
+        tensorboard: whether files for TensorBoard are written.
         record: what the first device writes; the others have none.
     """
 
@@ -73,7 +74,9 @@ class Session:
         device: runtime.Device,
         state: State,
         command: tuple[str, ...],
+        tensorboard: bool = False,
     ):
+        self.tensorboard = tensorboard
         recipe, seed = settings.recipe, settings.seed
         require_same(device, images.sha256)
         self.provenance, self.device, self.state, self.command = provenance, device, state, command
@@ -101,7 +104,15 @@ class Session:
         images.require(data.size, data.channels, data.classes, data.max_tags)
         test_split = images.test_split_up_to, tuple(images.test_split_but)
         source = DataSource(request.data.place, request.data.skip_unreadable, images.source, instead_of, *test_split)
-        session = cls(settings, Provenance(source), images, device, State.beginning(settings), request.command)
+        session = cls(
+            settings,
+            Provenance(source),
+            images,
+            device,
+            State.beginning(settings),
+            request.command,
+            request.tensorboard,
+        )
         warned = session._take_weights(request.warm_start) if request.warm_start else []
         if device.rank > 0:
             return session
@@ -154,7 +165,7 @@ class Session:
         if request.data.path:  # the data have moved
             moved = replace(provenance.data, path=request.data.place, source=images.source)
             provenance = replace(provenance, data=moved)
-        session = cls(settings, provenance, images, device, state, request.command)
+        session = cls(settings, provenance, images, device, state, request.command, request.tensorboard)
         session.settings = settings.lasting(session.steps_per_epoch, request.epochs, request.steps)
         if session.settings.steps < state.step:
             beyond = f"step {state.step:,}, which is beyond step {session.settings.steps:,}"
