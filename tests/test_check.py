@@ -166,10 +166,18 @@ def test_what_a_runtime_says_is_passed_on_in_a_line(conditional_folder, capsys, 
     assert "lite does not run " in line and "No module named 'mindspore_lite'" in line
 
 
+def test_a_runtime_that_dies_is_told_of(conditional_folder, tmp_path, capsys, monkeypatch):
+    (tmp_path / "python").write_text("#!/bin/sh\nkill -SEGV $$\n")
+    (tmp_path / "python").chmod(0o755)
+    monkeypatch.setenv(LITE_PYTHON, str(tmp_path / "python"))
+    line = refused_here(capsys, "check", conditional_folder, "--with", "lite")
+    assert line.endswith("generator.onnx: it died of SIGSEGV\n")
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(not LITE, reason=f"{LITE_PYTHON} names no Python with mindspore-lite 2.0.0")
 def test_mindspore_lite_draws_the_golden_images(autoencoder_folder):
-    done = run("check", autoencoder_folder, "--with", "lite", **{LITE_PYTHON: LITE})
+    done = run("check", ".", "--with", "lite", cwd=autoencoder_folder, **{LITE_PYTHON: LITE})
     assert done.stdout.count("right: ") == 2
 
 

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
@@ -110,6 +111,7 @@ def _openvino(file: Path, spec: ModelSpec, **config: str) -> tuple[str, ArrayFun
 
 
 def _lite(file: Path, spec: ModelSpec) -> tuple[str, ArrayFunction]:
+    file = file.resolve()  # the program runs in a folder of its own
     interpreter = os.environ.get(LITE_PYTHON) or sys.executable
 
     def run(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -125,7 +127,8 @@ def _lite(file: Path, spec: ModelSpec) -> tuple[str, ArrayFunction]:
             ]
             done = subprocess.run(command, capture_output=True, text=True, errors="replace", cwd=folder)
             if done.returncode or not result.is_file():
-                said = (done.stderr.strip() or done.stdout.strip() or "nothing was said").splitlines()[-1]
+                words = (done.stderr.strip() or done.stdout.strip() or "nothing was said").splitlines()[-1]
+                said = words if done.returncode >= 0 else f"it died of {signal.Signals(-done.returncode).name}"
                 raise RuntimeError(said)
             with np.load(result) as found:
                 return tuple(found[str(at)] for at in range(len(found.files)))
@@ -192,7 +195,7 @@ def _refusal(runtime: str, file: Path) -> Callable[..., bool]:
 
     def leave(_kind: Any, error: BaseException | None, _stack: Any) -> bool:
         if isinstance(error, Exception) and not isinstance(error, UserError):
-            raise UserError(f"{runtime} does not run {file}: {shown(str(error).strip())}") from error
+            raise UserError(f"{runtime} does not run {file}: {str(error).strip()[:300]}") from error
         return False
 
     return leave
