@@ -225,11 +225,11 @@ def test_labels_without_images_are_refused():
 )
 def test_what_cannot_be_sampled_is_refused(arguments, told, device):
     with pytest.raises(ms_gan.UserError, match=told):
-        ms_gan.load(ROOT / "ckpt" / "rpgan").sample(**arguments)
+        ms_gan.load(ROOT / "ckpt" / "rpgan_residual_mnist").sample(**arguments)
 
 
 def test_labels_are_texts_or_what_reads_as_their_names(device):
-    bundle = ms_gan.load(ROOT / "ckpt" / "rpgan")
+    bundle = ms_gan.load(ROOT / "ckpt" / "rpgan_residual_mnist")
     sevens = bundle.sample(3, labels="7")
     assert np.array_equal(sevens, bundle.sample(3, labels=["7"])) and np.array_equal(
         sevens, bundle.sample(3, labels=[7])

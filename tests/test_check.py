@@ -7,8 +7,10 @@ import json
 import os
 import re
 import shutil
+import socket
 import sys
 import types
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -179,6 +181,55 @@ def test_a_runtime_that_dies_is_told_of(conditional_folder, tmp_path, capsys, mo
 def test_mindspore_lite_draws_the_golden_images(autoencoder_folder):
     done = run("check", ".", "--with", "lite", cwd=autoencoder_folder, **{LITE_PYTHON: LITE})
     assert done.stdout.count("right: ") == 2
+
+
+def test_where_nothing_can_run_it_that_is_no_success(conditional_folder, capsys, monkeypatch):
+    find = importlib.util.find_spec
+    absent = {known.package for known in elsewhere.RUNTIMES.values()}
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name in absent else find(name))
+    line = refused_here(capsys, "check", conditional_folder)
+    assert "nothing that is installed here runs it; name what is to, or a server, with --with" in line
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", '{"generator": {}}', '{"generator": {"inputs": {}, "outputs": {}}}'])
+def test_half_a_golden_file_is_damaged(content, conditional_folder, tmp_path, capsys):
+    shutil.copytree(conditional_folder, tmp_path / "bundle")
+    (tmp_path / "bundle" / "golden.json").write_text(content)
+    assert "golden.json: damaged; use another copy" in refused_here(capsys, "check", tmp_path / "bundle")
+
+
+def test_a_golden_file_in_another_order_is_the_same(conditional_folder, tmp_path, capsys):
+    shutil.copytree(conditional_folder, tmp_path / "bundle")
+    document = json.loads((conditional_folder / "golden.json").read_text())
+    inputs = document["generator"]["inputs"]
+    document["generator"]["inputs"] = dict(reversed(inputs.items()))
+    assert list(document["generator"]["inputs"]) != list(inputs)
+    (tmp_path / "bundle" / "golden.json").write_text(json.dumps(document))
+    assert lines(capsys, tmp_path / "bundle", "--with", "onnxruntime")[0].startswith("right")
+
+
+def test_what_speaks_no_http_is_told_of(conditional_folder, capsys):
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+
+        def answer():
+            connection, _ = other.accept()
+            with connection:
+                connection.recv(1 << 16)
+                connection.sendall(b"\0\0\6\4 no HTTP\r\n\r\n")
+
+        with ThreadPoolExecutor(1) as server:
+            server.submit(answer)
+            line = refused_here(
+                capsys, "check", conditional_folder, "--with", f"http://127.0.0.1:{other.getsockname()[1]}"
+            )
+    assert "does not answer (" in line
+
+
+@pytest.mark.parametrize("address", ["http://x:y", "http://", "ftp://x", "http://a:123456", "http://[::1"])
+def test_what_is_no_address_is_refused(address, capsys):
+    assert "must be mindspore, onnxruntime" in refused_here(capsys, "check", "x", "--with", address)
 
 
 def test_a_wrong_name_is_refused(capsys):

@@ -177,7 +177,7 @@ def test_the_largest_sheet_that_is_drawn_can_be_opened(size, columns, captioned,
 
     def fits(count):
         with contextlib.suppress(infer.UserError):
-            infer._require_room(tmp_path / "x.png", (count, 1, size, size), False, columns, captioned)
+            infer._require_room(tmp_path / "x.png", (count, 1, size, size), ".png", columns, captioned)
             return True
 
     most = max(count for power in range(1, 27) for count in (2**power, 3 * 2**power) if fits(count))
@@ -255,7 +255,16 @@ def test_a_folder_holds_each_image_as_a_png_and_is_not_written_into_again(labell
     assert [file.name for file in files] == [f"{number:06}.png" for number in range(12)]
     pixels = np.stack([np.asarray(Image.open(file)) for file in files])
     assert np.array_equal(pixels, np.rint(np.load(tmp_path / "x.npy") * 255).astype(np.uint8)[:, 0])
-    assert "already holds 000000.png" in refused_here(capsys, *command, f"{tmp_path}/images/")
+    assert "already holds 000000.png; name another folder with --output\n" in refused_here(
+        capsys, *command, f"{tmp_path}/images/"
+    )
+    assert "a folder is not replaced; leave out --overwrite" in refused_here(
+        capsys, *command, f"{tmp_path}/images/", "--overwrite"
+    )
+    (tmp_path / "empty").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "empty")
+    here(*command, f"{tmp_path}/link/")
+    assert len(list((tmp_path / "empty").iterdir())) == 12, "where the link leads"
     assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
 
 
@@ -343,7 +352,10 @@ WRONG = {
         ("--num", 1, "--output", "a.gif"),
         "a walk needs two latents or more, not 1; ask for more with --num",
     ),
-    "too long a film": (("--num", 600, "--output", "a.mp4"), "more than 10,000 frames"),
+    "too long a film": (
+        ("--num", 600, "--output", "a.mp4"),
+        "600 latents and 20 steps make 12,000 frames, and 10,000 may be",
+    ),
     "steps of a sheet": (("--steps", 3), "only a film has steps; leave out --steps"),
 }
 
@@ -356,6 +368,28 @@ def test_what_does_not_go_together_is_refused_at_once(what, device, tmp_path, ca
     more, told = WRONG[what]
     command = {"--num": 4, "--output": "a.png", **dict(zip(more[::2], more[1::2]))}
     assert told in refused_here(capsys, "infer", "bundle", *(word for pair in command.items() for word in pair))
+
+
+def test_films_are_bounded_by_pixels_before_anything_is_drawn(labelled, tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr(Bundle, "draw", None)
+    command = ("infer", labelled, "--num", 50, "--output")
+    assert "1,000 frames, and 637 may be" in refused_here(capsys, *command, tmp_path / "a.gif")
+    monkeypatch.setattr(infer, "MOST_ACROSS", 1000)
+    line = refused_here(capsys, *command, tmp_path / "a.mp4")
+    assert "10 labels side by side are 2,800 pixels wide, and 1,000 may be; choose fewer with --label" in line
+
+
+def test_the_latents_of_a_film_that_are_kept_are_those_that_it_visits(labelled, tmp_path):
+    kept, command = tmp_path / "stops.npy", ("infer", labelled, "--steps", 3, "--label", 1, "--label", 2)
+    here(*command, "--num", 4, "--output", tmp_path / "a.gif", "--save-latents", kept, "--truncation", 0.5)
+    assert np.array_equal(np.load(kept), seeded_inputs(Bundle(labelled).latent, 4, 1)[0] / 2)
+    here(*command, "--latents", kept, "--output", tmp_path / "b.gif")
+    assert (tmp_path / "a.gif").read_bytes() == (tmp_path / "b.gif").read_bytes()
+
+
+def test_a_folder_needs_room_on_the_disk(labelled, tmp_path, capsys):
+    line = refused_here(capsys, "infer", labelled, "--num", 10**12, "--output", f"{tmp_path}/images/")
+    assert "1,000,000,000,000 images take" in line and "are free there" in line
 
 
 @pytest.mark.parametrize("share", ["0", "1.5", "x", "nan"])

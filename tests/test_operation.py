@@ -9,6 +9,7 @@ import shutil
 import socket
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from concurrent.futures import ThreadPoolExecutor
@@ -99,7 +100,9 @@ def test_refusals_are_counted_by_status_and_unknown_models_by_no_name(server):
     }
 
 
-def test_a_probe_over_grpc_is_answered_until_the_server_ends(conditional_folder, tmp_path):
+def test_a_probe_over_grpc_is_answered_until_the_server_ends_which_no_watcher_delays(conditional_folder, tmp_path):
+    from ms_gan.delivery import server as module
+
     with serving(conditional_folder, tmp_path / "log", "--format", "onnx") as one:
         with grpc.insecure_channel(f"{one.host}:{one.grpc}") as channel:
             stub = health_pb2_grpc.HealthStub(channel)
@@ -111,8 +114,26 @@ def test_a_probe_over_grpc_is_answered_until_the_server_ends(conditional_folder,
             assert unknown.value.code() == grpc.StatusCode.NOT_FOUND
             watched = stub.Watch(health_pb2.HealthCheckRequest(), timeout=HANGS)
             assert next(watched).status == health_pb2.HealthCheckResponse.SERVING
+            begun = time.monotonic()
             end(one.process)
+            assert time.monotonic() - begun < module.MOST_AT_THE_END, "a watcher does not hold it to the last second"
             assert next(watched).status == health_pb2.HealthCheckResponse.NOT_SERVING
+        assert "Traceback" not in one.log.read_text() and "Error" not in one.log.read_text()
+
+
+@pytest.mark.parametrize("sent", [b"", b'{"inputs"'], ids=["nothing", "half a body"])
+def test_a_client_that_goes_away_before_its_request_is_whole_is_counted_as_such(sent, server):
+    def act():
+        with socket.create_connection((server.host, server.http)) as connection:
+            head = f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n"
+            connection.sendall(head.encode() + sent)
+
+    before = figures(server).get(of("ms_gan_requests_total", "generator", "rest", "499"), 0)
+    act()
+    limit = time.monotonic() + HANGS
+    while figures(server).get(of("ms_gan_requests_total", "generator", "rest", "499"), 0) != before + 1:
+        assert time.monotonic() < limit
+        time.sleep(0.05)
 
 
 def test_reflection_tells_the_protocol_so_that_no_file_of_it_is_needed(server):
@@ -187,7 +208,7 @@ def test_a_full_queue_answers_503_at_once_and_says_when_to_come_back(tmp_path, m
     assert b'ms_gan_requests_total{model="generator",protocol="rest",status="503"} 1.0' in metrics.text("")[0]
 
 
-def test_under_more_load_than_it_takes_it_refuses_some_and_answers_the_others_right(conditional_folder, tmp_path):
+def test_under_load_each_answer_is_right_or_a_refusal_and_all_are_counted(conditional_folder, tmp_path):
     options = ("--format", "mindir", "--max-batch", 4, "--max-queue", 4)
     with serving(conditional_folder, tmp_path / "log", *options) as one:
         due = one.draw(tensor("seed", "INT64", [3]), tensor("num", "INT32", [4]))[0]

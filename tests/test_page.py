@@ -382,6 +382,7 @@ SMALL = {
     "classes": ("rpgan", ("generator.widths=[16, 32]", "data.classes=10")),
     "clusters": ("rpgan", ("generator.widths=[16, 32]",)),
     "tags in colour": ("rpgan_residual", (*TAGS, "generator.widths=[8, 6, 4]")),
+    "one tag": ("rpgan_residual", (TAGS[0], "data.max_tags=1", "generator.widths=[8, 6, 4]")),
     "an autoencoder": ("cvae_early", (*AUTOENCODER, *TAGS)),
     "uniform": ("mlp", ("generator.widths=[16, 32]", "latent.distribution=uniform")),
     "a sphere": ("mlp", ("generator.widths=[16, 32]", "latent.distribution=sphere")),

@@ -358,6 +358,30 @@ def test_a_full_queue_refuses_at_once_and_takes_again_what_then_fits():
     assert sum(model.rows) == 2 * MOST + 5, "what was refused is not computed"
 
 
+def test_requests_that_nobody_waits_for_leave_the_queue_at_once():
+    model, metrics = Recording(), Metrics()
+
+    async def ask():
+        batcher = Batcher(model, MOST, 5, metrics.of("generator"))
+        model.held.clear()
+        (first,) = await asked(batcher, rows_of(1, 1))
+        await model.busy()
+        for _ in range(3):
+            left = await asked(batcher, rows_of(2, 2), rows_of(3, 3))
+            for task in left:
+                task.cancel()
+            await asyncio.gather(*left, return_exceptions=True)
+            batcher.require_room(5)
+            assert b'ms_gan_queue_images{model="generator"} 0.0' in metrics.text("")[0]
+        (last,) = await asked(batcher, rows_of(4, 5))
+        model.held.set()
+        check(rows_of(1, 1), await first)
+        check(rows_of(4, 5), await last)
+
+    asyncio.run(ask())
+    assert model.rows == [1, 5], "what nobody waits for is not computed"
+
+
 def test_one_request_may_always_wait_however_short_the_queue_is():
     model = Recording()
 

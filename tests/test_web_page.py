@@ -3,16 +3,24 @@
 from __future__ import annotations
 
 import io
+import json
 import re
+import shutil
+import subprocess
 import sys
 import tarfile
 
+import numpy as np
 import pytest
 from helpers.bundles import write_conditional
-from helpers.commands import NEEDED, refused_here
+from helpers.commands import HANGS, NEEDED, refused_here
 
 from ms_gan.delivery import web_page
 from ms_gan.errors import UserError
+from ms_gan.labels import LabelNames
+from ms_gan.latents import DISTRIBUTIONS
+from ms_gan.sampling import seeded_inputs
+from ms_gan.schema.recipe import Latent
 
 
 @pytest.fixture
@@ -105,3 +113,39 @@ def test_the_latents_of_the_browser_have_the_key_of_python():
 
     text = web_page.IN_BROWSER.read_text(encoding="utf-8")
     assert f"{zlib.crc32(SAMPLE.encode())}n" in text
+
+
+NODE = shutil.which("node")
+with_node = pytest.mark.skipif(not NODE, reason="the page's program is also tested in Node, which is not here")
+
+
+def in_node(folder, expression):
+    """What an expression of the functions of the page's program gives, read from JSON."""
+    shutil.copy(web_page.IN_BROWSER, folder / "in_browser.mjs")
+    names = "latentsOf, labelsOf"
+    program = f"import {{{names}}} from './in_browser.mjs'; console.log(JSON.stringify({expression}))"
+    (folder / "program.mjs").write_text(program)
+    done = subprocess.run([NODE, "program.mjs"], cwd=folder, capture_output=True, text=True, timeout=HANGS)
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)
+
+
+@with_node
+@pytest.mark.parametrize("distribution", DISTRIBUTIONS)
+def test_the_browser_makes_the_latents_of_numpy(distribution, tmp_path):
+    """100,000 numbers of a seed, among which some hundreds are in a layer's edge and some tens in the tail."""
+    for seed in (0, 5, 2**32 - 1):
+        found = in_node(tmp_path, f"Array.from(latentsOf({seed}, 1000, 100, '{distribution}'))")
+        due = seeded_inputs(Latent(size=100, distribution=distribution), 1000, seed)[0]
+        np.testing.assert_allclose(np.reshape(np.float32(found), due.shape), due, rtol=0, atol=1e-6)
+
+
+@with_node
+def test_the_browser_numbers_labels_as_python_does(tmp_path):
+    names = ("cat", "dog", "owl")
+    for most, texts in ((0, ["owl", "cat"]), (1, ["dog", ""]), (3, ["owl,cat", "", "dog"])):
+        found = in_node(
+            tmp_path, f"Array.from(labelsOf({json.dumps(texts)}, {json.dumps(names)}, {most or 'undefined'}))"
+        )
+        due = np.array([LabelNames(names, most).label(text) for text in texts])
+        assert np.array_equal(np.reshape(found, due.shape), due)

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from ms_gan.cli.faults import one_line
 from ms_gan.cli.options import add_device
+from ms_gan.errors import UserError
 
 RUNTIMES = ("mindspore", "onnxruntime", "openvino", "lite")
-ADDRESS = re.compile(r"https?://[^\s/]+(/\S*)?", re.I)
+ADDRESS = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^\s/:@\[\]]+)(:[0-9]{1,5})?(/\S*)?", re.I)
 
 
 def runtime(text: str) -> str:
@@ -45,8 +46,9 @@ def run(options: argparse.Namespace) -> int:
     from ms_gan.delivery.golden import read_golden
 
     folder = Path(options.bundle)
-    models = read_contract(folder).models.values()
-    read_golden(folder)  # what can be refused at once is
+    contract = read_contract(folder)
+    models = contract.models.values()
+    read_golden(folder, contract)  # what can be refused at once is
     chosen = []
     for name in options.runtimes or RUNTIMES:
         left_out = ""
@@ -58,6 +60,10 @@ def run(options: argparse.Namespace) -> int:
             print(f"{name}: {left_out}")
         else:
             chosen.append(name)
+    if not chosen:
+        raise UserError(
+            f"{folder}: nothing that is installed here runs it", "name what is to, or a server, with --with"
+        )
     if "mindspore" in chosen:  # it comes first: it needs the device before anything of it runs
         from ms_gan import runtime as machine
 

@@ -54,6 +54,8 @@ PACKAGES = {
     "onnx",
     "onnxruntime",
     "PIL",
+    "safetensors",
+    "tensorboardX",
     "tqdm",
     *SERVING,
 }

@@ -29,10 +29,13 @@ if TYPE_CHECKING:
     from ms_gan.labels import LabelNames
     from ms_gan.sampling import Inputs
 
-SUFFIXES = (".png", ".npy", ".gif", ".mp4")
-FILMS = SUFFIXES[2:]
+FILMS = (".gif", ".mp4")
+SUFFIXES = (".png", ".npy", *FILMS)
 STEPS = 20  # images of a film from one latent to the next
 MOST_FRAMES = 10_000
+MOST_ACROSS = 16_384  # pixels, of a film
+MOST_IN_A_GIF = 500_000_000  # pixels of all frames, which are in memory together: 1.3 GB
+BLOCK = 4096  # bytes that a file takes at least
 MOST_PIXELS = 89_478_485  # of a sheet: Pillow warns that a larger picture may be an attack
 SHEET_WIDTH, GAP, CAPTION = 900, 3, 30  # pixels: of a sheet's row, unless its images need more; between images; a label
 
@@ -66,7 +69,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         help="a .png sheet; a .npy array, float32 in [0, 1], N×C×H×W; FOLDER/, a PNG for each image; or a .gif or "
         ".mp4, which walks from latent to latent and back to the first, with the labels side by side",
     )
-    command.add_argument("--overwrite", action="store_true", help="replace FILE if it is there")
+    command.add_argument("--overwrite", action="store_true", help="replace FILE if it is there; never a folder")
     add_device(command)
 
 
@@ -90,6 +93,8 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"{output}: does not end in {known}", "name another file with ", Setting("output"))
     if options.steps and kind not in FILMS:
         raise UserError("only a film has steps", "leave out ", Setting("steps"))
+    if options.overwrite and kind == "/":
+        raise UserError("a folder is not replaced", "leave out ", Setting("overwrite"), ", and name a new one")
     if options.latents and options.seed is not None:
         raise UserError("latents of a file have no seed", "leave out ", Setting("seed"))
     seed = 1 if options.seed is None else options.seed
@@ -97,7 +102,7 @@ def run(options: argparse.Namespace) -> int:
     if kept and not kept.name.lower().endswith(".npy"):
         raise UserError(f"{kept}: does not end in .npy", "name another file with ", Setting("save_latents"))
     if kind == "/":
-        free_folder(output, (), overwrite=False)
+        output = free_folder(output, (), overwrite=False, setting="output")
     for file in filter(None, (None if kind == "/" else output, kept)):
         require_free(file, options.overwrite)
     if kept and kept.resolve() == output.resolve():
@@ -123,20 +128,27 @@ def run(options: argparse.Namespace) -> int:
     if labels is not None and len(labels) > 1:
         columns = min(count, len(labels), 10)
     if kind in FILMS:
-        from ms_gan.evaluation.films import closed_walk
+        from ms_gan.evaluation.films import closed_walk, frame_size
 
         columns, steps = 1 if labels is None else len(labels), options.steps or STEPS
         if count < 2:
             raise UserError(f"a walk needs two latents or more, not {count}", "ask for more with ", Setting("num"))
-        if count * steps > MOST_FRAMES:
-            told = f"{output}: {count:,} latents and {steps:,} steps make more than {MOST_FRAMES:,} frames"
-            raise UserError(told, "ask for fewer with ", Setting("num"), " or ", Setting("steps"))
+        down, across = frame_size(contract.generator.outputs[0].shape, columns)
+        if across > MOST_ACROSS:
+            wrong = f"{output}: {columns} labels side by side are {across:,} pixels wide, and {MOST_ACROSS:,} may be"
+            raise UserError(wrong, "choose fewer with ", Setting("labels"))
+        most = min(MOST_FRAMES, MOST_IN_A_GIF // (down * across)) if kind == ".gif" else MOST_FRAMES
+        if count * steps > most:
+            wrong = (
+                f"{output}: {count:,} latents and {steps:,} steps make {count * steps:,} frames, and {most:,} may be"
+            )
+            raise UserError(wrong, "ask for fewer with ", Setting("num"), " or ", Setting("steps"))
         stops = seeded_inputs(latent, count, seed)[0] if given is None else given
         given = closed_walk(latent.distribution, stops, steps).repeat(columns, axis=0)
         count = len(given)
     shape = (count, *contract.generator.outputs[0].shape)
-    if kind in (".png", ".npy"):
-        _require_room(output, shape, kind == ".npy", columns, captioned=labels is not None)
+    if kind not in FILMS:
+        _require_room(output, shape, kind, columns, captioned=labels is not None)
     file_format, why = choose_format(folder, contract, options.format, options.device_target, options.device_id)
     device = "CPU"
     if file_format == "mindir":
@@ -170,7 +182,10 @@ def run(options: argparse.Namespace) -> int:
         _write_sheet(output, images, columns, about, contract.label_names, labels)
     print(output)
     if kept:
-        _write_array(kept, (count, latent.size), (latents for latents, *_ in inputs()))
+        if kind in FILMS:  # those between which it walks
+            _write_array(kept, stops.shape, iter([truncated(stops, truncation, clusters)]))
+        else:
+            _write_array(kept, (count, latent.size), (latents for latents, *_ in inputs()))
         print(kept)
     print(f"drawn as {file_format} by {runtime_of(file_format, device)}: {why}")
     if "note" in contract.origin:
@@ -219,11 +234,13 @@ def _drawn(bundle: Bundle, chunks: Iterable[Inputs], count: int) -> Iterator[np.
             bar.update(len(images))
 
 
-def _require_room(output: Path, shape: tuple[int, ...], as_array: bool, columns: int, captioned: bool) -> None:
-    """Raise UserError if so many images do not fit into a picture, or an array of them onto the disk."""
+def _require_room(output: Path, shape: tuple[int, ...], kind: str, columns: int, captioned: bool) -> None:
+    """Raise UserError if so many images do not fit into a picture, or an array or files of them onto the disk."""
     count, channels, height, width = shape
-    if as_array:
-        needed, free = 4 * count * channels * height * width, shutil.disk_usage(output.parent).free
+    if kind != ".png":
+        there = next(parent for parent in (output, *output.resolve().parents) if parent.is_dir())
+        each = 4 * channels * height * width if kind == ".npy" else BLOCK
+        needed, free = count * each, shutil.disk_usage(there).free
         if needed > free:
             raise UserError(
                 f"{output}: {count:,} images take {needed / 1e9:,.1f} GB, and only {free / 1e9:,.1f} GB are free there",

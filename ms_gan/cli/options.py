@@ -114,16 +114,17 @@ def require_free(file: Path, overwrite: bool) -> None:
         raise UserError(f"{file.parent}: no such folder to write to")
 
 
-def free_folder(path: Path, own: Collection[str], overwrite: bool) -> Path:
+def free_folder(path: Path, own: Collection[str], overwrite: bool, setting: str = "output_dir") -> Path:
     """Return `path` when it can take new files: absent or empty, or, with `overwrite`, holding only `own` ones.
 
-    `own` are the files that the command itself writes, in sub-folders with their path. Raises UserError otherwise.
+    `setting` is what the user named it by; `own` are the files that the command itself writes, in sub-folders with
+    their path. Raises UserError otherwise.
     """
     if path.is_symlink() or not path.name:  # a link leads to the folder that is meant; "." has no name of its own
         path = path.resolve()
     if path.exists() and not path.is_dir():
-        raise UserError(f"{path}: is a file", "name a folder with ", Setting("output_dir"))
-    another = ("name another folder with ", Setting("output_dir"))
+        raise UserError(f"{path}: is a file", "name a folder with ", Setting(setting))
+    another = ("name another folder with ", Setting(setting))
     held = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     if held and not overwrite:
         replace = ("add ", Setting("overwrite"), ", or ") if own else ()

@@ -2,7 +2,7 @@
 
 MindSpore is not safe to use from several threads: two graphs that compute at the same time wait for each other forever.
 While the thread is busy, requests queue up, and all that fit go into the next batch. None waits for a batch to fill.
-A queue that is full refuses at once, so that the memory of a server under load stays bounded.
+A queue that is full refuses at once, instead of growing with the load.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import asyncio
 import time
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any, Callable
 
 import numpy as np
@@ -20,7 +21,20 @@ from ms_gan.delivery.inference_request import ENDS, RequestError
 from ms_gan.delivery.server_metrics import ModelMetrics
 
 Rows = tuple[np.ndarray, ...]
-Waiting = tuple[Rows, "asyncio.Future[Rows]"]
+
+
+@dataclass(frozen=True, eq=False)
+class Waiting:
+    """A request's rows, and what its sender waits for."""
+
+    arrays: Rows
+    answer: asyncio.Future[Rows]
+
+    @property
+    def rows(self) -> int:
+        """How many there are."""
+        return len(self.arrays[0])
+
 
 _COMPUTING = ThreadPoolExecutor(1, thread_name_prefix="ms_gan")
 
@@ -50,12 +64,17 @@ class Batcher:
         Raises what the model raises, and RequestError where the queue is full or the server ends.
         """
         self.require_room(len(arrays[0]))
-        answer: asyncio.Future[Rows] = asyncio.get_running_loop().create_future()
-        self._waiting.append((arrays, answer))
-        self._count_waiting(len(arrays[0]))
+        request = Waiting(arrays, asyncio.get_running_loop().create_future())
+        self._waiting.append(request)
+        self._count_waiting(request.rows)
         if self._work is None or self._work.done():
             self._work = asyncio.ensure_future(self._answer_all())
-        return await answer
+        try:
+            return await request.answer
+        finally:
+            if request.answer.cancelled() and request in self._waiting:  # nobody waits for it any more
+                self._waiting.remove(request)
+                self._count_waiting(-request.rows)
 
     def require_room(self, rows: int = 1) -> None:
         """Raise RequestError where so many more rows may not wait, or the server ends."""
@@ -71,25 +90,25 @@ class Batcher:
     def abandon(self) -> None:
         """Answer all that waits, and what is being computed, with the status 503."""
         self.ended = True
-        for _, answer in (*self._computed, *self._waiting):
-            if not answer.done():
-                answer.set_exception(RequestError(*ENDS))
+        for request in (*self._computed, *self._waiting):
+            if not request.answer.done():
+                request.answer.set_exception(RequestError(*ENDS))
 
     async def _answer_all(self) -> None:
         while batch := self._next_batch():
             self._computed = batch
-            self._metrics.batches.observe(sum(len(arrays[0]) for arrays, _ in batch))
+            self._metrics.batches.observe(sum(request.rows for request in batch))
             try:
-                outputs = await compute(self._timed, *map(np.concatenate, zip(*(arrays for arrays, _ in batch))))
+                outputs = await compute(self._timed, *map(np.concatenate, zip(*(request.arrays for request in batch))))
             except Exception as error:
-                for _, answer in batch:
-                    if not answer.done():
-                        answer.set_exception(error)
+                for request in batch:
+                    if not request.answer.done():
+                        request.answer.set_exception(error)
                 continue
-            ends = np.cumsum([len(arrays[0]) for arrays, _ in batch])
-            for start, end, (_, answer) in zip([0, *ends], ends, batch):
-                if not answer.done():
-                    answer.set_result(tuple(output[start:end] for output in outputs))
+            ends = np.cumsum([request.rows for request in batch])
+            for start, end, request in zip([0, *ends], ends, batch):
+                if not request.answer.done():
+                    request.answer.set_result(tuple(output[start:end] for output in outputs))
         self._computed = []
 
     def _timed(self, *arrays: np.ndarray) -> Rows:
@@ -104,12 +123,12 @@ class Batcher:
         batch: list[Waiting] = []
         rows = 0
         while self._waiting:
-            arrays, answer = self._waiting[0]
-            if not answer.done():
-                rows += len(arrays[0])
+            request = self._waiting[0]
+            if not request.answer.done():
+                rows += request.rows
                 if rows > self.most_rows and batch:
                     break
-                batch.append((arrays, answer))
+                batch.append(request)
             self._waiting.popleft()
-            self._count_waiting(-len(arrays[0]))
+            self._count_waiting(-request.rows)
         return batch

@@ -6,6 +6,7 @@ import importlib
 import importlib.util
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,7 @@ import urllib.request
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any, Callable
 
@@ -23,11 +25,11 @@ import numpy as np
 from ms_gan.delivery.contract import ModelSpec, read_contract
 from ms_gan.delivery.formats import READERS, ArrayFunction
 from ms_gan.delivery.golden import Golden, read_golden
+from ms_gan.delivery.inference_request import PROTOCOL_TYPES
 from ms_gan.delivery.parity import ParityError, greatest_difference
 from ms_gan.errors import Setting, UserError, shown
 
 LITE_PYTHON = "MS_GAN_LITE_PYTHON"  # names a Python that has mindspore-lite
-TYPES = {"float32": "FP32", "int32": "INT32"}  # of the Open Inference Protocol
 PATIENCE = 60  # seconds for a server's answer
 
 
@@ -37,7 +39,7 @@ class Outcome:
 
     Args:
         model: of MODELS.
-        runtime: what computed, with its version and how it was told to.
+        runtime: what computed, with its version, where that is known, and how it was told to.
         difference: max |difference|; infinite where the outputs are not of the right shapes.
         tolerance: what is allowed, wherever a model runs in float32.
         advice: what to change in that runtime, where that is known to help.
@@ -112,7 +114,8 @@ def _openvino(file: Path, spec: ModelSpec, **config: str) -> tuple[str, ArrayFun
 
 def _lite(file: Path, spec: ModelSpec) -> tuple[str, ArrayFunction]:
     file = file.resolve()  # the program runs in a folder of its own
-    interpreter = os.environ.get(LITE_PYTHON) or sys.executable
+    named = os.environ.get(LITE_PYTHON) or sys.executable
+    interpreter = os.path.abspath(shutil.which(named) or named)
 
     def run(*arrays: np.ndarray) -> tuple[np.ndarray, ...]:
         with tempfile.TemporaryDirectory() as folder:
@@ -156,7 +159,8 @@ def outcomes(folder: Path, runtime: str) -> Iterator[Outcome]:
     Raises UserError where the bundle has no golden pairs or not the file, and where the runtime is not installed,
     cannot run the file or, as a server, does not answer.
     """
-    contract, golden = read_contract(folder), read_golden(folder)
+    contract = read_contract(folder)
+    golden = read_golden(folder, contract)
     for name, spec in contract.models.items():
         pair = golden[name]
         if runtime not in RUNTIMES:
@@ -214,7 +218,7 @@ def _at_server(address: str, name: str, spec: ModelSpec) -> ArrayFunction:
             {
                 "name": tensor.name,
                 "shape": [*array.shape, *([] if tensor.shape else [1])],  # Triton wants a size behind the batch
-                "datatype": TYPES[tensor.type],
+                "datatype": PROTOCOL_TYPES[tensor.type],
                 "data": array.ravel().tolist(),
             }
             for tensor, array in zip(spec.inputs, arrays)
@@ -232,7 +236,7 @@ def _at_server(address: str, name: str, spec: ModelSpec) -> ArrayFunction:
             raise UserError(
                 f"{url}: status {error.code}, {shown(error.read(1000).decode(errors='replace'))}"
             ) from error
-        except OSError as error:
+        except (OSError, HTTPException) as error:
             raise UserError(f"{url}: does not answer ({getattr(error, 'reason', error)})") from error
         except (ValueError, KeyError, TypeError) as error:
             raise UserError(f"{url}: answers something else than the Open Inference Protocol V2 says") from error

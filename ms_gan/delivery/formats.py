@@ -119,6 +119,8 @@ def require_packages(formats: Sequence[str]) -> None:
     if "onnx" in formats:
         _package("onnx")
         _package("onnxruntime")
+    if WEIGHTS_ALONE in formats:
+        _package("safetensors")
 
 
 def runtime_of(file_format: str, device: str) -> str:
@@ -176,7 +178,7 @@ def _package(name: str) -> Any:
         return importlib.import_module(name)
     except ImportError as error:
         raise UserError(
-            f"{name} is not installed, and ONNX needs it",
+            f"{name} is not installed, and {WEIGHTS_ALONE if name == WEIGHTS_ALONE else 'ONNX'} needs it",
             f"{install_command()}; or do without, with ",
             Setting("format", "mindir"),
         ) from error

@@ -8,13 +8,13 @@ output differs from "data" by no more than the tolerance, wherever a model runs 
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from ms_gan.delivery.contract import ModelSpec, TensorSpec, example_inputs
+from ms_gan.delivery.contract import Contract, ModelSpec, TensorSpec, example_inputs
 from ms_gan.delivery.formats import TOLERANCES, ArrayFunction
 from ms_gan.errors import Command, UserError
 from ms_gan.labels import LabelNames
@@ -50,8 +50,11 @@ class Golden(NamedTuple):
     tolerance: float
 
 
-def read_golden(folder: Path) -> dict[str, Golden]:
-    """Read a bundle's golden pairs, by model. Raises UserError where there are none, or the file is damaged."""
+def read_golden(folder: Path, contract: Contract) -> dict[str, Golden]:
+    """Read a bundle's golden pairs, by model, each in the contract's order.
+
+    Raises UserError where there are none, or the file is damaged.
+    """
     file = folder / GOLDEN
     if not file.is_file():
         again = ("export its run again: ", Command("export", Path("RUN")))
@@ -59,15 +62,19 @@ def read_golden(folder: Path) -> dict[str, Golden]:
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         return {
-            name: Golden(_arrays(facts["inputs"]), _arrays(facts["outputs"]), float(facts["tolerance"]))
-            for name, facts in document.items()
+            name: Golden(
+                _arrays(document[name]["inputs"], spec.inputs),
+                _arrays(document[name]["outputs"], spec.outputs),
+                float(document[name]["tolerance"]),
+            )
+            for name, spec in contract.models.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise UserError(f"{file}: damaged", "use another copy of the bundle") from error
 
 
-def _arrays(tensors: Mapping[str, Any]) -> tuple[np.ndarray, ...]:
-    return tuple(np.array(one["data"], one["type"]).reshape(one["shape"]) for one in tensors.values())
+def _arrays(tensors: Mapping[str, Any], specs: Sequence[TensorSpec]) -> tuple[np.ndarray, ...]:
+    return tuple(np.array(tensors[one.name]["data"], one.type).reshape(tensors[one.name]["shape"]) for one in specs)
 
 
 def _tensor(spec: TensorSpec, array: np.ndarray) -> dict[str, Any]:

@@ -20,6 +20,8 @@ from ms_gan.delivery.inference_request import RequestError, Tensor, from_bytes
 from ms_gan.delivery.served_model import FAILED, ServedModels
 
 PROTOCOL = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+MOMENT = 0.05  # seconds
+LONGEST_WAIT = 600  # seconds; by default gRPC cancels calls that a busy server has not taken after 30
 Result = TypeVar("Result")
 CODES = {
     400: grpc.StatusCode.INVALID_ARGUMENT,
@@ -39,21 +41,26 @@ class GrpcServer:
     def __init__(self, models: ServedModels, address: str, port: int, most_bytes: int):
         """Prepare a server of messages of at most `most_bytes`, on a port of its own."""
         self._models, self._place, self._most_bytes = models, f"{in_url(address)}:{port}", most_bytes
+        self._under_way = 0  # calls of the protocol
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gRPC", daemon=True)
 
     async def start(self) -> None:
-        """Listen, and tell probes so."""
+        """Listen."""
         self._home = asyncio.get_running_loop()
         self._thread.start()
         await _in(self._loop, self._start())
 
+    async def serves(self) -> None:
+        """Tell probes that the server is ready."""
+        await _in(self._loop, self._tell_ready())
+
     async def stop(self, seconds: float) -> None:
-        """Tell probes, refuse new requests, and end once those under way are answered, or after so many seconds."""
+        """Tell watchers, refuse new calls, and end once those under way are answered, or after so many seconds."""
         await _in(self._loop, self._stop(seconds))
 
     async def ended(self) -> None:
-        """Wait for the end, and for the thread's."""
+        """Wait for the end, and for the thread's. Calls of `stop` have to be over."""
         await _in(self._loop, self._server.wait_for_termination())
         self._loop.call_soon_threadsafe(self._loop.stop)
         await asyncio.to_thread(self._thread.join)
@@ -61,22 +68,44 @@ class GrpcServer:
 
     async def _start(self) -> None:
         limits = [(f"grpc.max_{way}_message_length", self._most_bytes) for way in ("send", "receive")]
-        self._server = grpc.aio.server(options=[*limits, ("grpc.so_reuseport", 0)])
+        waiting = ("grpc.server_max_unrequested_time_in_server", LONGEST_WAIT)
+        self._server = grpc.aio.server(options=[*limits, waiting, ("grpc.so_reuseport", 0)])
         service = GRPCInferenceServiceServicer()
         for name, answer in _answers(self._models, lambda work: _in(self._home, work)).items():
-            setattr(service, name, _call(answer))
+            setattr(service, name, self._counted(_call(answer)))
         add_GRPCInferenceServiceServicer_to_server(service, self._server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection([PROTOCOL, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
         self._server.add_insecure_port(self._place)
+        for name in ("", PROTOCOL):
+            await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()
+
+    async def _tell_ready(self) -> None:
         for name in ("", PROTOCOL):
             await self._health.set(name, health_pb2.HealthCheckResponse.SERVING)
 
     async def _stop(self, seconds: float) -> None:
         await self._health.enter_graceful_shutdown()
-        await self._server.stop(seconds)
+        stopping = asyncio.ensure_future(self._server.stop(seconds))
+        await asyncio.sleep(MOMENT)  # in which watchers hear of it
+        while self._under_way and not stopping.done():
+            await asyncio.sleep(MOMENT)
+        await self._server.stop(0)  # who watches health, or reflects, would hold it to the last second
+        await stopping
+
+    def _counted(self, call: Callable[[Any, Any], Awaitable[Any]]) -> Callable[[Any, Any], Awaitable[Any]]:
+        """Return a call that is counted while it is under way."""
+
+        async def counted(request: Any, context: Any) -> Any:
+            self._under_way += 1
+            try:
+                return await call(request, context)
+            finally:
+                self._under_way -= 1
+
+        return counted
 
 
 async def _in(loop: asyncio.AbstractEventLoop, work: Coroutine[Any, Any, Result]) -> Result:

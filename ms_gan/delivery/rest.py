@@ -25,6 +25,7 @@ from starlette.exceptions import HTTPException
 
 from ms_gan.delivery.inference_request import ENDS, RequestError, Tensor, from_bytes
 from ms_gan.delivery.served_model import FAILED, ServedModels, shown_contract
+from ms_gan.delivery.server_metrics import CANCELLED
 from ms_gan.delivery.web_page import PAGE
 from ms_gan.errors import MOST_SHOWN, shown
 
@@ -145,6 +146,8 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
             raise RequestError(f"the body stalled for {MOST_SILENCE:g} seconds", 408) from error
         except asyncio.CancelledError as error:
             raise RequestError(*ENDS) from error
+        if message["type"] == "http.disconnect":
+            raise RequestError("the client went away", CANCELLED)
         piece = message.get("body", b"")
         seen += len(piece)
         pieces += [piece] if seen <= most_bytes else []

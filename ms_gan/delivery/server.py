@@ -104,10 +104,12 @@ class Server(uvicorn.Server):
         while not (self.started or serving.done()):
             await asyncio.sleep(0.05)
         if self.started:
+            await self.remote.serves()
             loop = asyncio.get_running_loop()
             stopping.serves(lambda: None if loop.is_closed() else loop.call_soon_threadsafe(self.end))
             print(told, flush=True)
         await serving
+        await asyncio.gather(*self._ends)
         await self.remote.ended()
 
     def end(self) -> None:

@@ -60,6 +60,9 @@ def _fetch(place: Path) -> None:
         with new_folder(place) as hidden, tarfile.open(packed[0]) as archive:
             (hidden / "dist").mkdir()
             for name in RUNTIME:
-                content = archive.extractfile(f"package/dist/{name}")
+                try:
+                    content = archive.extractfile(f"package/dist/{name}")
+                except KeyError as error:
+                    raise UserError(f"{PACKAGE}, as npm fetched it, holds no dist/{name}") from error
                 assert content is not None, "a file"
                 (hidden / "dist" / name).write_bytes(content.read())

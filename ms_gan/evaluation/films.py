@@ -15,7 +15,6 @@ from ms_gan.errors import UserError
 from ms_gan.files import write_file
 from ms_gan.latents import interpolate
 
-SUFFIXES = (".gif", ".mp4")
 FRAMES_A_SECOND = 20  # a GIF's frames last a whole number of hundredths of a second
 CODEC = "vp09"  # which OpenCV's wheel can write, and browsers play
 SIDE = 256  # pixels, at least, of an image in a film
@@ -31,13 +30,20 @@ def closed_walk(distribution: str, stops: np.ndarray, steps: int) -> np.ndarray:
     return np.concatenate(legs)
 
 
+def frame_size(image: tuple[int, ...], columns: int) -> tuple[int, int]:
+    """Return the height and width of a frame of so many images, C×H×W each; even, as video wants it."""
+    _, height, width = image
+    scale = -(-SIDE // width)
+    scale += scale % 2
+    return height * scale, width * scale * columns
+
+
 def frames(images: np.ndarray, columns: int) -> Iterator[np.ndarray]:
     """Yield the frames of a film, uint8 (height, width, 3), even in size: `columns` images side by side in each.
 
     images: uint8 N×C×H×W, the images of a frame one after another. A pixel becomes a square.
     """
-    scale = -(-SIDE // images.shape[3])
-    scale += scale % 2  # video wants even sizes
+    scale = frame_size(images.shape[1:], 1)[1] // images.shape[3]
     for start in range(0, len(images), columns):
         row = np.concatenate(images[start : start + columns].transpose(0, 2, 3, 1).repeat(scale, 1).repeat(scale, 2), 1)
         yield row if row.shape[2] == 3 else row.repeat(3, 2)

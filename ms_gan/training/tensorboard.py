@@ -26,7 +26,7 @@ class TensorBoard(Recording):
 
     def __init__(self, session: Session, checkpoints: Checkpoints):
         super().__init__(session)
-        self._checkpoints, self._rows, self._sheets = checkpoints, 1, set[str]()
+        self._checkpoints, self._rows, self._sheets = checkpoints, 0, set[str]()
         self._writer: Any = None
 
     def after_step(self, done: int, scalars: Tensor) -> None:
@@ -46,16 +46,17 @@ class TensorBoard(Recording):
             self._writer = SummaryWriter(str(folder.path / FOLDER))
         header, *rows = read_rows(self.record.history.path)
         scores = set(self.record.history.scores)
-        for row in rows[self._rows - 1 :]:
+        for row in rows[self._rows :]:
             for name, text in list(zip(header, row))[2:]:  # behind step and epoch
                 if text:
                     tag = f"{'scores' if name in scores else 'training'}/{name}"
                     self._writer.add_scalar(tag, float(text), int(row[0]))
-        self._rows = 1 + len(rows)
+        self._rows = len(rows)
         for file in sorted(folder.samples.iterdir()):
             step = step_of(file, self.session.steps_per_epoch)
             if step >= 0 and file.name not in self._sheets:
                 self._sheets.add(file.name)
-                picture = np.asarray(Image.open(file).convert("RGB"))
+                with Image.open(file) as opened:
+                    picture = np.asarray(opened.convert("RGB"))
                 self._writer.add_image("samples", picture, step, dataformats="HWC")
         self._writer.flush()
