@@ -84,8 +84,11 @@ def share(text: str) -> float:
     return number
 
 
-def run(options: argparse.Namespace) -> int:
-    """Draw the images; return the exit status."""
+def _files(options: argparse.Namespace) -> tuple[Path, str, Path | None]:
+    """Return what is to be written, of which kind, and where latents are kept, if they are.
+
+    The kind is of SUFFIXES, or "/". Raises UserError for what does not go together, before anything heavy is imported.
+    """
     output = Path(options.output)
     kind = "/" if options.output.endswith(("/", os.sep)) else next(filter(output.name.lower().endswith, SUFFIXES), "")
     if not kind:
@@ -97,7 +100,6 @@ def run(options: argparse.Namespace) -> int:
         raise UserError("a folder is not replaced", "leave out ", Setting("overwrite"), ", and name a new one")
     if options.latents and options.seed is not None:
         raise UserError("latents of a file have no seed", "leave out ", Setting("seed"))
-    seed = 1 if options.seed is None else options.seed
     kept = Path(options.save_latents) if options.save_latents else None
     if kept and not kept.name.lower().endswith(".npy"):
         raise UserError(f"{kept}: does not end in .npy", "name another file with ", Setting("save_latents"))
@@ -107,6 +109,13 @@ def run(options: argparse.Namespace) -> int:
         require_free(file, options.overwrite)
     if kept and kept.resolve() == output.resolve():
         raise UserError(f"{kept}: is named for images and latents", "name another file with ", Setting("save_latents"))
+    return output, kind, kept
+
+
+def run(options: argparse.Namespace) -> int:
+    """Draw the images; return the exit status."""
+    output, kind, kept = _files(options)
+    seed = 1 if options.seed is None else options.seed
 
     import numpy as np
 
@@ -128,21 +137,10 @@ def run(options: argparse.Namespace) -> int:
     if labels is not None and len(labels) > 1:
         columns = min(count, len(labels), 10)
     if kind in FILMS:
-        from ms_gan.evaluation.films import closed_walk, frame_size
+        from ms_gan.evaluation.films import closed_walk
 
         columns, steps = 1 if labels is None else len(labels), options.steps or STEPS
-        if count < 2:
-            raise UserError(f"a walk needs two latents or more, not {count}", "ask for more with ", Setting("num"))
-        down, across = frame_size(contract.generator.outputs[0].shape, columns)
-        if across > MOST_ACROSS:
-            wrong = f"{output}: {columns} labels side by side are {across:,} pixels wide, and {MOST_ACROSS:,} may be"
-            raise UserError(wrong, "choose fewer with ", Setting("labels"))
-        most = min(MOST_FRAMES, MOST_IN_A_GIF // (down * across)) if kind == ".gif" else MOST_FRAMES
-        if count * steps > most:
-            wrong = (
-                f"{output}: {count:,} latents and {steps:,} steps make {count * steps:,} frames, and {most:,} may be"
-            )
-            raise UserError(wrong, "ask for fewer with ", Setting("num"), " or ", Setting("steps"))
+        _require_short(output, kind, contract.generator.outputs[0].shape, columns, count, steps)
         stops = seeded_inputs(latent, count, seed)[0] if given is None else given
         given = closed_walk(latent.distribution, stops, steps).repeat(columns, axis=0)
         count = len(given)
@@ -232,6 +230,22 @@ def _drawn(bundle: Bundle, chunks: Iterable[Inputs], count: int) -> Iterator[np.
             require_finite(images, f"{bundle.folder}: the generator")
             yield images
             bar.update(len(images))
+
+
+def _require_short(output: Path, kind: str, image: tuple[int, ...], columns: int, stops: int, steps: int) -> None:
+    """Raise UserError if a film of images C×H×W, `columns` in a frame, is no walk, or too wide or too long."""
+    from ms_gan.evaluation.films import frame_size
+
+    if stops < 2:
+        raise UserError(f"a walk needs two latents or more, not {stops}", "ask for more with ", Setting("num"))
+    down, across = frame_size(image, columns)
+    if across > MOST_ACROSS:
+        wrong = f"{output}: {columns} labels side by side are {across:,} pixels wide, and {MOST_ACROSS:,} may be"
+        raise UserError(wrong, "choose fewer with ", Setting("labels"))
+    most = min(MOST_FRAMES, MOST_IN_A_GIF // (down * across)) if kind == ".gif" else MOST_FRAMES
+    if stops * steps > most:
+        wrong = f"{output}: {stops:,} latents and {steps:,} steps make {stops * steps:,} frames, and {most:,} may be"
+        raise UserError(wrong, "ask for fewer with ", Setting("num"), " or ", Setting("steps"))
 
 
 def _require_room(output: Path, shape: tuple[int, ...], kind: str, columns: int, captioned: bool) -> None:
