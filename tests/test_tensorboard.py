@@ -41,7 +41,7 @@ def test_the_files_hold_what_the_history_holds_also_after_a_resumed_run(tmp_path
     data = write_mnist(tmp_path / "data", 200)
     command = ("train", "--recipe", "rpgan", "--data-path", data, "--batch-size", 8, "--output-dir", tmp_path)
     small = ("--set", "generator.widths=[8]", "--set", "discriminator.widths=[8]", "--set", "data.clusters=0")
-    here(*command, *small, "--steps", 230, "--tensorboard", "--set", "scores.every_epochs=5")
+    here(*command, *small, "--steps", 230, "--tensorboard", "--set", "scores.every_epochs=0")
     run = tmp_path / "rpgan" / "1"
 
     def check():
@@ -50,7 +50,7 @@ def test_the_files_hold_what_the_history_holds_also_after_a_resumed_run(tmp_path
         assert {(tag.partition("/")[2], step) for tag, step in scalars} == due.keys() and len(due) > 50
         for (tag, step), value in scalars.items():
             assert value == pytest.approx(due[tag.partition("/")[2], step], rel=1e-6)
-        assert {tag.partition("/")[0] for tag, _ in scalars} == {"training", "scores"}
+        assert {tag.partition("/")[0] for tag, _ in scalars} == {"training"}
         assert len(pictures) == len(list((run / "samples").iterdir())) > 1
         return scalars
 
@@ -58,6 +58,21 @@ def test_the_files_hold_what_the_history_holds_also_after_a_resumed_run(tmp_path
     here("train", "--resume", run, "--steps", 340, "--tensorboard")
     second = check()
     assert first.items() < second.items()
+
+
+def test_scores_are_a_group_of_their_own(tmp_path):
+    """Of a history that has them; to score a run takes minutes."""
+    from types import SimpleNamespace
+
+    from ms_gan.training.tensorboard import TensorBoard
+
+    (tmp_path / "samples").mkdir()
+    (tmp_path / "history.csv").write_text("step,epoch,loss_d,fd_2k_train_ratio\n10,0.1,0.5,\n10,0.1,,3.25\n")
+    history = SimpleNamespace(path=tmp_path / "history.csv", scores=("fd_2k_train_ratio",))
+    record = SimpleNamespace(folder=SimpleNamespace(path=tmp_path, samples=tmp_path / "samples"), history=history)
+    session = SimpleNamespace(record=record, settings=SimpleNamespace(recipe=None), steps_per_epoch=100)
+    TensorBoard(session, SimpleNamespace(saved=10)).at_end(10)
+    assert events(tmp_path)[0] == {("training/loss_d", 10): 0.5, ("scores/fd_2k_train_ratio", 10): 3.25}
 
 
 def test_it_is_not_written_unless_asked_for_and_needs_its_package(tmp_path, capsys, monkeypatch):
