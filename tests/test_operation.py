@@ -26,6 +26,7 @@ from helpers.servers import INFER, end, free_ports, serving, started, tensor, wa
 from prometheus_client.parser import text_string_to_metric_families
 
 from ms_gan.cli import serve
+from ms_gan.delivery.server_settings import MOST_ROWS, MOST_WAITING
 
 pytestmark = pytest.mark.usefixtures("device")
 OTHER = "https://gallery.example:8443"
@@ -312,6 +313,7 @@ def test_every_option_has_a_variable_and_help_states_the_defaults():
     for name in ("host", "http_port", "grpc_port", "max_batch", "max_queue"):
         assert f"(default: {serve.READ[name][1]}" in help_text
     assert serve.VARIABLE + "BUNDLE" in help_text
+    assert (serve.READ["max_batch"][1], serve.READ["max_queue"][1]) == (MOST_ROWS, MOST_WAITING)
 
 
 def test_without_a_bundle_it_says_how_to_name_one(capsys):

@@ -69,7 +69,11 @@ def test_scores_are_a_group_of_their_own(tmp_path):
     (tmp_path / "samples").mkdir()
     (tmp_path / "history.csv").write_text("step,epoch,loss_d,fd_2k_train_ratio\n10,0.1,0.5,\n10,0.1,,3.25\n")
     history = SimpleNamespace(path=tmp_path / "history.csv", scores=("fd_2k_train_ratio",))
-    record = SimpleNamespace(folder=SimpleNamespace(path=tmp_path, samples=tmp_path / "samples"), history=history)
+    record = SimpleNamespace(
+        picture=lambda path, draw: draw(path),
+        folder=SimpleNamespace(path=tmp_path, samples=tmp_path / "samples"),
+        history=history,
+    )
     session = SimpleNamespace(record=record, settings=SimpleNamespace(recipe=None), steps_per_epoch=100)
     TensorBoard(session, SimpleNamespace(saved=10)).at_end(10)
     assert events(tmp_path)[0] == {("training/loss_d", 10): 0.5, ("scores/fd_2k_train_ratio", 10): 3.25}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import importlib.util
 import json
@@ -14,11 +15,11 @@ import tempfile
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
-from contextlib import ExitStack
 from dataclasses import dataclass
 from http.client import HTTPException
+from importlib import metadata
 from pathlib import Path
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
 
@@ -173,8 +174,7 @@ def outcomes(folder: Path, runtime: str) -> Iterator[Outcome]:
             told = f"{folder}: holds no {known.file_format} of the {name}, which {runtime} runs"
             raise UserError(told, "export it again with ", Setting("format", known.file_format))
         file = folder / spec.files[known.file_format]
-        with ExitStack() as refused:
-            refused.push(_refusal(runtime, file))
+        with _in_one_sentence(runtime, file):
             told, model = known.open(file, spec)
             outcome = _outcome(name, told, model, pair)
             if runtime == "openvino" and not outcome.right:
@@ -194,19 +194,19 @@ def _outcome(name: str, told: str, model: ArrayFunction, pair: Golden) -> Outcom
     return Outcome(name, told, difference, pair.tolerance)
 
 
-def _refusal(runtime: str, file: Path) -> Callable[..., bool]:
-    """Return what turns an error of a runtime, of which each has its own kinds, into one sentence."""
-
-    def leave(_kind: Any, error: BaseException | None, _stack: Any) -> bool:
-        if isinstance(error, Exception) and not isinstance(error, UserError):
-            raise UserError(f"{runtime} does not run {file}: {str(error).strip()[:300]}") from error
-        return False
-
-    return leave
+@contextlib.contextmanager
+def _in_one_sentence(runtime: str, file: Path) -> Iterator[None]:
+    """Turn an error of a runtime, of which each has its own kinds, into a UserError."""
+    try:
+        yield
+    except UserError:
+        raise
+    except Exception as error:
+        raise UserError(f"{runtime} does not run {file}: {str(error).strip()[:300]}") from error
 
 
 def _version(package: str) -> str:
-    return importlib.import_module("importlib.metadata").version(package)
+    return metadata.version(package)
 
 
 def _at_server(address: str, name: str, spec: ModelSpec) -> ArrayFunction:

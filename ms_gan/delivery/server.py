@@ -109,7 +109,8 @@ class Server(uvicorn.Server):
             stopping.serves(lambda: None if loop.is_closed() else loop.call_soon_threadsafe(self.end))
             print(told, flush=True)
         await serving
-        await asyncio.gather(*self._ends)
+        while under_way := [stop for stop in self._ends if not stop.done()]:  # a later signal adds another
+            await asyncio.gather(*under_way)
         await self.remote.ended()
 
     def end(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -31,19 +32,20 @@ class TensorBoard(Recording):
 
     def after_step(self, done: int, scalars: Tensor) -> None:
         if self._checkpoints.saved == done:
-            self._write()
+            self.record.picture(self.record.folder.path / FOLDER, self._write)
 
     def at_end(self, done: int) -> None:
-        self._write()
-        self._writer.close()
+        self.record.picture(self.record.folder.path / FOLDER, self._write)
+        if self._writer is not None:
+            self._writer.close()
 
-    def _write(self) -> None:
+    def _write(self, place: Path) -> None:
         folder = self.record.folder
         if self._writer is None:
             from tensorboardX import SummaryWriter
 
-            shutil.rmtree(folder.path / FOLDER, ignore_errors=True)
-            self._writer = SummaryWriter(str(folder.path / FOLDER))
+            shutil.rmtree(place, ignore_errors=True)
+            self._writer = SummaryWriter(str(place))
         header, *rows = read_rows(self.record.history.path)
         scores = set(self.record.history.scores)
         for row in rows[self._rows :]:
