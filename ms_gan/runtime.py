@@ -57,7 +57,7 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False) -> 
 
     target, count = _available(target)
     if together:
-        device_id = 0 if target == "CPU" else max(rank(), 0)
+        device_id = 0 if target == "CPU" else int(os.environ.get("DEVICE_ID") or max(rank(), 0))
     if not 0 <= device_id < count:
         mend = ("give a smaller ", Setting("device_num")) if together else ("they are counted from 0",)
         raise UserError(f"there is no {target} {device_id}: this machine has {count} in all", *mend)
@@ -105,6 +105,22 @@ LAUNCHER = "MS_GAN_LAUNCHER"  # the process that started this one to train toget
 def launched() -> bool:
     """Whether this process is one of several that were started to train together, by `ms_gan` or by `msrun`."""
     return "MS_ROLE" in os.environ
+
+
+def require_count(devices: int | None) -> None:
+    """Raise UserError in one of several processes that were not started for so many devices, or not told which it is.
+
+    None stands for any number.
+    """
+    started = os.environ.get("MS_WORKER_NUM", "")
+    if devices is not None and started != str(devices):
+        problem = f"this is one of {started} processes that train together, not of {devices}"
+        raise UserError(problem, "leave out ", Setting("device_num"), ", or start as many")
+    if os.environ["MS_ROLE"] == "MS_WORKER" and not {"RANK_ID", "MS_NODE_ID"} & set(os.environ):
+        raise UserError(
+            "several processes train together, and this one is not told which it is",
+            "give `msrun` on each machine its --node_rank",
+        )
 
 
 def import_mindspore() -> None:

@@ -222,19 +222,6 @@ def test_recipes_that_cannot_be_read_show_their_stacks_with_debug(monkeypatch, c
     assert capsys.readouterr().err.startswith(STACK)
 
 
-class Worker:
-    """A process that has ended, or waits."""
-
-    def __init__(self, status=None):
-        self.returncode = status
-
-    def poll(self):
-        return self.returncode
-
-    def wait(self, seconds):
-        raise subprocess.TimeoutExpired("worker", seconds)
-
-
 @pytest.mark.parametrize(
     "said, status, returned, last",
     [
@@ -245,13 +232,12 @@ class Worker:
     ],
 )
 def test_what_another_device_ended_with_is_told(tmp_path, capsys, said, status, returned, last):
-    with open(tmp_path / "said", "w+", encoding="utf-8") as file:
-        file.write(said)
-        file.flush()
-        assert launch._wait([Worker(), Worker(status)], file) == returned
+    log = tmp_path / "rank_1.log"
+    log.write_text(said, encoding="utf-8")
+    end = launch.fault_of(1, status, log)
     told = capsys.readouterr().err
     assert (STACK in told) == (STACK in said) and ("ValueError: a bug" in told) == ("a bug" in said)
-    assert told.splitlines()[-1].startswith(last)
+    assert end.status == returned and end.line.startswith(last)
 
 
 @pytest.mark.parametrize(
@@ -259,7 +245,7 @@ def test_what_another_device_ended_with_is_told(tmp_path, capsys, said, status, 
 )
 def test_debug_goes_on_to_the_processes_of_several_devices(monkeypatch, arguments):
     started = []
-    monkeypatch.setattr(launch, "launch", lambda devices, passed: started.append((devices, passed)) or 0)
+    monkeypatch.setattr(launch, "launch", lambda machines, passed: started.append((machines.devices, passed)) or 0)
     assert cli.main([*arguments]) == 0
     assert started == [(2, [*arguments])]
 

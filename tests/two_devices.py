@@ -17,7 +17,7 @@ from helpers.procedures import STEPS, make_step  # noqa: E402
 
 from ms_gan.files import write_file  # noqa: E402
 from ms_gan.randomness import random_stream  # noqa: E402
-from ms_gan.steps.base import on_device  # noqa: E402
+from ms_gan.steps.base import dealt, on_device  # noqa: E402
 from ms_gan.steps.parallel import DataParallel  # noqa: E402
 
 
@@ -35,8 +35,8 @@ step.extra.norm.moving_mean.set_data(step.extra.norm.moving_mean + float(device.
 cell = DataParallel(step, device.count)
 values = []
 for number in range(STEPS):
-    noise = step.draw_noise(random_stream(3, "step", number * device.count + device.rank))
-    indices = np.arange(12, dtype=np.int32)[6 * device.rank : 6 * device.rank + 6]
+    whole = step.draw_noise(random_stream(3, "step", number)), np.arange(12, dtype=np.int32)
+    noise, indices = dealt(whole, device.rank, device.count)
     values.append(cell(on_device((indices,)), on_device(noise)).asnumpy().tolist())
 found = json.dumps(
     {

@@ -1,91 +1,207 @@
-"""Several devices: one process for each, and MindSpore's scheduler that brings them together."""
+"""Several devices: a process for each, and MindSpore's scheduler that brings them together, on one machine or more."""
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import os
+import shutil
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
 import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from ms_gan.cli.machines import Link, Lost, Machines, meet
 from ms_gan.runtime import LAUNCHER
 from ms_gan.signals import handled
 
+HOLDS = "what was saved is whole: go on with --resume"
+LINES_SHOWN = 40  # of the log of a process that failed
+OWN_WORDS = 5.0  # seconds for the first process to say itself what is wrong: most faults are those of all processes
 
-def launch(devices: int, arguments: list[str]) -> int:
-    """Run the command once for each device, and return the exit status of the first one's process.
 
-    These are the processes and the environment that `msrun` would start; unlike it, this gives the first
-    process our output and keeps its exit status. Signals, and our own end, go to that process alone: it saves,
-    and its end ends the others.
+def launch(machines: Machines, arguments: list[str]) -> int:
+    """Run the command once for each device of this machine, and return the run's exit status.
+
+    These are the processes and the environment that `msrun` would start; unlike it, this gives the first process our
+    output and keeps its exit status. Signals, and the end of the first machine's launcher, go to that process alone: it
+    saves, and its end ends the others. What others say is in files, which stay if the run fails.
+
+    Raises UserError where the other machines do not come, or were started otherwise.
     """
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    environment = {
-        **os.environ,
-        "MS_WORKER_NUM": str(devices),
-        "RANK_SIZE": str(devices),
-        "MS_SCHED_HOST": "127.0.0.1",
-        "MS_SCHED_PORT": str(port),
-        LAUNCHER: str(os.getpid()),
-    }
-    command = [sys.executable, "-m", "ms_gan", *arguments]
-    workers: list[subprocess.Popen] = []
+    launcher = _Launcher(machines, [sys.executable, "-m", "ms_gan", *arguments])
+    with handled(launcher.ask):
+        return launcher.run()
 
-    def forward(number: int, _frame: object) -> None:
-        if workers:
-            workers[0].send_signal(number)
 
-    def start(role: dict[str, str], **more) -> subprocess.Popen:
-        return subprocess.Popen(command, env={**environment, **role}, start_new_session=True, **more)
+@dataclass(frozen=True)
+class _End:
+    """How a run ends: with which status, and the line about it, if nobody has said it yet."""
 
-    scheduler = None
-    with handled(forward), tempfile.TemporaryFile("w+", encoding="utf-8", errors="replace") as said:
-        quiet = {"stdout": said, "stderr": said, "stdin": subprocess.DEVNULL}
+    status: int
+    line: str = ""
+
+
+class _Launcher:
+    """The processes of this machine, and the links to other launchers."""
+
+    def __init__(self, machines: Machines, command: list[str]):
+        self.machines, self.command = machines, command
+        self.asked: list[int] = []  # signals that were not passed on yet
+        self.workers: dict[int, subprocess.Popen] = {}  # by their ranks
+        self.scheduler: subprocess.Popen | None = None
+        self.links: list[Link] = []
+
+    def ask(self, number: int, _frame: object) -> None:
+        """Note a signal."""
+        self.asked.append(number)
+
+    def run(self) -> int:
+        """Meet the other machines, start the processes, and wait for the run's end."""
+        self.links = meet(self.machines, lambda: bool(self.asked))
+        end, logs = _End(1), Path(tempfile.mkdtemp(prefix="ms_gan-"))
         try:
-            scheduler = start({"MS_ROLE": "MS_SCHED", "RANK_ID": "0"}, **quiet)
-            for rank in range(devices):
-                role = {"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank), "RANK_ID": str(rank)}
-                workers.append(start(role, **(quiet if rank else {"preexec_fn": _end_with_parent})))
-            return _wait(workers, said)
+            if self.asked:
+                end = _End(128 + self.asked[0])
+            else:
+                self._start(logs)
+                end = self._watch(logs)
         finally:
-            for process in filter(None, [*workers, scheduler]):
-                process.kill()
-                process.wait()
+            self._end_all(end)
+            if end.status != 1:  # what a user can mend is said in a line
+                shutil.rmtree(logs, ignore_errors=True)
+        if end.line:
+            print(end.line, file=sys.stderr)
+        return end.status
+
+    def _start(self, logs: Path) -> None:
+        machines = self.machines
+        environment = {
+            **os.environ,
+            "MS_WORKER_NUM": str(machines.devices),
+            "RANK_SIZE": str(machines.devices),
+            "MS_SCHED_HOST": machines.hosts[0],
+            "MS_SCHED_PORT": str(machines.port),
+            LAUNCHER: str(os.getpid()),
+        }
+
+        def start(role: dict[str, str], log: str | None, last_words: int | None = None) -> subprocess.Popen:
+            with contextlib.ExitStack() as open_files:
+                quiet: dict[str, Any] = {}
+                if log:
+                    file = open_files.enter_context((logs / log).open("w", encoding="utf-8"))
+                    quiet = {"stdout": file, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+                return subprocess.Popen(
+                    self.command,
+                    env={**environment, **role},
+                    start_new_session=True,
+                    preexec_fn=None if last_words is None else lambda: _end_with_parent(last_words),
+                    **quiet,
+                )
+
+        if machines.here == 0:
+            self.scheduler = start({"MS_ROLE": "MS_SCHED", "RANK_ID": "0"}, "scheduler.log")
+        for device, rank in enumerate(machines.ranks):
+            role = {"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank), "RANK_ID": str(rank), "DEVICE_ID": str(device)}
+            if rank == 0:
+                self.workers[rank] = start(role, None, signal.SIGTERM)
+            else:
+                last_words = None if machines.here == 0 else signal.SIGKILL  # the first one's still save
+                self.workers[rank] = start(role, f"rank_{rank}.log", last_words)
+
+    def _watch(self, logs: Path) -> _End:
+        """Wait for the first process's end, or for the fault of another, here or on another machine."""
+        while True:
+            time.sleep(0.2)
+            while self.asked:
+                self._stop(self.asked.pop(0))
+            if self.machines.here == 0 and self.workers[0].poll() is not None:
+                return _End(_status(self.workers[0]))
+            fault = self._fault_elsewhere() or self._fault_here(logs)
+            if fault is not None:
+                return self._in_own_words(fault)
+
+    def _stop(self, number: int) -> None:
+        """Let the first process save and end."""
+        if self.machines.here == 0:
+            self.workers[0].send_signal(number)
+        else:
+            self.links[0].send(stop=number)
+
+    def _in_own_words(self, fault: _End) -> _End:
+        """Wait a little for the first process, if it is here; return how it ends, or the fault."""
+        if self.machines.here:
+            return fault
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self.workers[0].wait(OWN_WORDS)
+        ended = self.workers[0].poll()
+        return fault if ended is None or ended < 0 else _End(ended)
+
+    def _fault_here(self, logs: Path) -> _End | None:
+        """Return the fault of a process of this machine that has ended with one."""
+        if self.scheduler is not None and self.scheduler.poll() not in (None, 0) and self.workers[0].poll() is None:
+            log = logs / "scheduler.log"
+            return _End(1, f"error: MindSpore's scheduler has ended; its log is {log}; is its port in use?")
+        for rank, worker in self.workers.items():
+            if rank and worker.poll() not in (None, 0):
+                return fault_of(rank, worker.returncode, logs / f"rank_{rank}.log")
+        return None
+
+    def _fault_elsewhere(self) -> _End | None:
+        """Listen to other launchers; return the end of the run that they tell, or the loss of one."""
+        for link in self.links:
+            try:
+                messages = link.received()
+            except Lost as lost:
+                ranks = self.machines.ranks_of(link.machine)
+                devices = f"device {ranks[0]}" if len(ranks) == 1 else f"devices {ranks[0]} to {ranks[-1]}"
+                return _End(1, f"error: {link.host}, which has {devices}, {lost}; {HOLDS}")
+            for message in messages:
+                if isinstance(message.get("stop"), int) and self.machines.here == 0:
+                    self.asked.append(message["stop"])
+                if isinstance(message.get("failed"), str):
+                    line = message["failed"].removeprefix("error: ")
+                    return _End(2 if message.get("status") == 2 else 1, f"error: {link.host}: {line}")
+                if isinstance(message.get("ended"), int):
+                    print(f"the run has ended; {link.host} has said how, and has written it", flush=True)
+                    return _End(message["ended"])
+        return None
+
+    def _end_all(self, end: _End) -> None:
+        """Tell the other machines, and end all processes."""
+        for link in self.links:
+            if end.line:
+                link.send(failed=end.line, status=end.status)
+            elif self.machines.here == 0:
+                link.send(ended=end.status)
+            link.close()
+        for process in filter(None, [*self.workers.values(), self.scheduler]):
+            process.kill()
+            process.wait()
 
 
-def _wait(workers: list[subprocess.Popen], said) -> int:
-    """Wait for the first worker's end, or for the fault of another; return the exit status."""
-    first = workers[0]
-    while first.poll() is None:
-        time.sleep(0.2)
-        failed = [(rank, worker.returncode) for rank, worker in enumerate(workers) if worker.poll() not in (None, 0)]
-        if not failed or failed[0][0] == 0:
-            continue
-        try:
-            first.wait(5)  # most faults are those of all processes, and the first one says so
-        except subprocess.TimeoutExpired:
-            said.seek(0)
-            text = said.read()
-            rank, status = failed[0]
-            errors = [line for line in text.splitlines() if line.startswith("error: ")] if status == 2 else []
-            if not errors or "Traceback (most recent call last)" in text:  # nothing foreseen, or --debug
-                sys.stderr.write(text)
-            how = f"signal {-status}" if status < 0 else f"status {status}"
-            ended = (
-                f"error: the process of device {rank} ended with {how}; what was saved is whole: go on with --resume"
-            )
-            print(errors[-1] if errors else ended, file=sys.stderr)
-            return 2 if errors else 1
-    return first.returncode if first.returncode >= 0 else 128 - first.returncode
+def fault_of(rank: int, status: int, log: Path) -> _End:
+    """Return how a run ends whose process of this rank ended so; print the end of its log, if nobody foresaw it."""
+    text = log.read_text(encoding="utf-8", errors="replace")
+    errors = [line for line in text.splitlines() if line.startswith("error: ")] if status == 2 else []
+    if not errors or "Traceback (most recent call last)" in text:  # nothing foreseen, or --debug
+        sys.stderr.writelines(f"{line}\n" for line in text.splitlines()[-LINES_SHOWN:])
+    if errors:
+        return _End(2, errors[-1])
+    how = f"signal {-status}" if status < 0 else f"status {status}"
+    return _End(1, f"error: the process of device {rank} ended with {how}; its log is {log}; {HOLDS}")
 
 
-def _end_with_parent() -> None:
-    """In a new process: let it be told to save and end when the one that started it is killed (Linux only)."""
+def _status(worker: subprocess.Popen) -> int:
+    return worker.returncode if worker.returncode >= 0 else 128 - worker.returncode
+
+
+def _end_with_parent(last_words: int) -> None:
+    """In a new process: let it get this signal when the one that started it is killed (Linux only)."""
     if sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG, from sys/prctl.h
-        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, last_words)

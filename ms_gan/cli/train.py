@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from ms_gan import data
 from ms_gan.cli.faults import option
-from ms_gan.cli.options import add_device, positive, seed
+from ms_gan.cli.options import add_device, positive, seed, whole
 from ms_gan.errors import Command, Setting, UserError
 
 if TYPE_CHECKING:
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
 RECIPE, SEED, OUTPUT = "mlp", 1, "runs"
 RECOMMENDED = {"folder": "photographs", "pizza": "rpgan_residual", "idx": "rpgan_residual_mnist"}  # by data set
+PORT = 8118  # of MindSpore's scheduler, as `msrun` has it
 TENSORBOARD = "tensorboardX"  # the package that writes the files
 
 
@@ -57,7 +58,27 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--device-num",
         type=positive,
         metavar="N",
-        help="train on N devices, each with its share of the batch (default: 1; with --resume: as the run)",
+        help="train on N devices, each with its share of the batch (default: 1, or one of each of the --hosts; with "
+        "--resume: as the run)",
+    )
+    command.add_argument(
+        "--hosts",
+        metavar="A,B,…",
+        help="train on these machines together, each with as many of the devices: run the same command on each; they "
+        "share the folder of the run, and the data",
+    )
+    command.add_argument(
+        "--host-number",
+        type=whole(0),
+        metavar="I",
+        help="which of the --hosts this machine is, from 0 (default: the one whose address it has)",
+    )
+    command.add_argument(
+        "--host-port",
+        type=whole(1, 65534),
+        metavar="P",
+        help="where MindSpore's scheduler listens, on the first of the --hosts; launchers meet at P + 1 "
+        f"(default: {PORT})",
     )
     command.add_argument(
         "--tensorboard",
@@ -91,7 +112,12 @@ def run(options: argparse.Namespace) -> int:
     from ms_gan import runtime
     from ms_gan.training.request import TrainRequest
 
-    if not runtime.launched() and (options.device_num or 1) > 1:
+    for name in ("host_number", "host_port"):
+        if getattr(options, name) is not None and not options.hosts:
+            raise UserError(f"{option(Setting(name))} is for several machines", "name them with ", Setting("hosts"))
+    if runtime.launched():
+        runtime.require_count(options.device_num)
+    elif options.hosts or (options.device_num or 1) > 1:
         return _launch(options, options.device_num)
     if options.tensorboard and importlib.util.find_spec(TENSORBOARD) is None:
         raise UserError(f"{TENSORBOARD} is not installed", f"{runtime.python()} -m pip install {TENSORBOARD}")
@@ -116,15 +142,20 @@ def run(options: argparse.Namespace) -> int:
     return 0
 
 
-def _launch(options: argparse.Namespace, devices: int) -> int:
+def _launch(options: argparse.Namespace, devices: int | None) -> int:
     from ms_gan.cli.launch import launch
+    from ms_gan.cli.machines import Machines
     from ms_gan.recipes import share_of_batch
 
     if options.device_id is not None:
         raise UserError("--device-id is for one device", "leave it out: with several the first ones are taken")
+    if options.hosts:
+        machines = Machines.of(options.hosts, devices, options.host_number, options.host_port or PORT)
+    else:
+        machines = Machines.alone(devices or 1)
     if options.resume is None:  # what can be refused before there are processes is
-        share_of_batch(_request(options).recipe, devices)
-    return launch(devices, options.arguments)
+        share_of_batch(_request(options).recipe, machines.devices)
+    return launch(machines, options.arguments)
 
 
 def _request(options: argparse.Namespace) -> TrainRequest:

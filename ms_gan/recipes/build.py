@@ -110,6 +110,7 @@ def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -
         latent=recipe.latent,
         classes=recipe.data.classes or recipe.clusters,
         batch_size=share_of_batch(recipe, devices),
+        devices=devices,
         max_tags=recipe.data.max_tags,
         generator_in_inference=twin,
         ema=_averages(recipe, networks),

@@ -78,4 +78,13 @@ def share_of_batch(recipe: Recipe, devices: int) -> int:
         problem = f"a batch of {recipe.schedule.batch_size} cannot be shared by {devices} devices"
         mend = ("give a ", Setting("batch_size"), f" that is {devices} times at least {SMALLEST_BATCH}")
         raise UserError(f"recipe {recipe.name}: {problem}", *mend)
+    if devices > 1 and size % 2 and getattr(recipe.updates, "half_batches", False):
+        problem = f"half a batch of {recipe.schedule.batch_size} cannot be shared by {devices} devices"
+        mend = ("give a ", Setting("batch_size"), f" that is {2 * devices} times a whole number")
+        raise UserError(f"recipe {recipe.name}: {problem}", *mend)
+    penalised = min(getattr(recipe.updates, "penalised", 0), recipe.schedule.batch_size)
+    if penalised % devices:
+        problem = f"penalties at {penalised} images cannot be shared by {devices} devices"
+        mend = ("give an ", Setting("updates.penalised"), f" that is {devices} times a whole number")
+        raise UserError(f"recipe {recipe.name}: {problem}", *mend)
     return size

@@ -12,12 +12,12 @@ from ms_gan.labels import LabelNames
 from ms_gan.recipes import Recipe
 from ms_gan.runs.records import FORMAT_VERSION, typed
 
-LENGTHS = ("steps", "schedule.epochs")  # all that a resumed run may change
+MAY_CHANGE = ("steps", "schedule.epochs", "device_num")  # in a run that is resumed
 
 
 @dataclass(frozen=True)
 class RunSettings:
-    """The settings of a run. A change makes another run, unless it is one of its length.
+    """The settings of a run. A change makes another run, unless it is one of its length or of its number of devices.
 
     Attributes:
         recipe: the recipe as it runs.
@@ -81,13 +81,13 @@ class RunSettings:
 
 
 def refuse_changes(before: RunSettings, now: RunSettings, whose: str) -> None:
-    """Raise UserError that names the first setting, other than the length, that differs: the recipe's name first.
+    """Raise UserError that names the first setting, but for MAY_CHANGE, that differs: the recipe's name first.
 
     `whose` introduces the new value, such as "the command says".
     """
     old, new = before.flat(), now.flat()
     for key in dict.fromkeys([*old, *new]):
-        if key not in LENGTHS and old.get(key) != new.get(key):
+        if key not in MAY_CHANGE and old.get(key) != new.get(key):
             raise UserError(
                 f"a resumed run keeps its settings, but {key} was {old.get(key)} and {whose} {new.get(key)}",
                 "start a new run for that",

@@ -25,7 +25,8 @@ class StepParts:
         optimizers: for each network one Cell that takes the gradients of its weights, and updates them.
         latent: how latents are drawn.
         classes: number of classes or tags that networks are conditioned on; 0 for none.
-        batch_size: images in a batch, on this device.
+        batch_size: images of a batch that this device takes.
+        devices: how many take as many, of the same batch.
         max_tags: most tags of an image; 0 where labels are classes.
         generator_in_inference: the generator once more, of the same weights, always in inference mode; for updates
             whose `needs_twin` is True.
@@ -39,6 +40,7 @@ class StepParts:
     latent: Latent
     classes: int
     batch_size: int
+    devices: int = 1
     max_tags: int = 0
     generator_in_inference: nn.Cell | None = None
     ema: Mapping[str, nn.Cell] = field(default_factory=dict)
@@ -76,6 +78,8 @@ class TrainingStep(CompiledOnce):
     Attributes:
         networks: names of those that it trains; each is an attribute, and its optimizer is `optimizer_<name>`.
         scalars: names of what `construct` returns.
+        batch_size: images of a batch that this device takes.
+        whole_batch: images of a batch, over all devices.
         equilibrium: of scalars, their value where players are equally strong, and how it is written.
         ema, ema_decay: as in StepParts.
         pretraining_steps: how many updates of `pretrain` come before the first step.
@@ -94,6 +98,7 @@ class TrainingStep(CompiledOnce):
             setattr(self, f"optimizer_{name}", parts.optimizers[name])
         self.generator_in_inference = parts.generator_in_inference
         self.latent, self.classes, self.batch_size = parts.latent, parts.classes, parts.batch_size
+        self.whole_batch = parts.batch_size * parts.devices
         self.ema, self.ema_decay = dict(parts.ema), parts.ema_decay
 
     def set_train(self, mode: bool = True) -> TrainingStep:
@@ -121,12 +126,15 @@ class TrainingStep(CompiledOnce):
         raise NotImplementedError
 
     def draw_noise(self, stream: np.random.Generator) -> tuple:
-        """Return all that is random in one step: a NamedTuple of arrays, or of such tuples."""
+        """Return all that is random in one step: a NamedTuple of arrays, or of such tuples.
+
+        It is for the whole batch, whatever this device takes of it: see `dealt`.
+        """
         raise NotImplementedError
 
     @property
     def images_per_step(self) -> int:
-        """How many real images one step takes."""
+        """How many real images one step takes on this device."""
         return self.batch_size
 
     def labels_of(self, batch: Any) -> Any:
@@ -197,6 +205,17 @@ def ema_of(network: str) -> str:
 def on_device(arrays: tuple) -> Any:
     """Return a tuple of arrays, or of such tuples, as inputs of a graph, and not as constants of it; no float64."""
     return mutable(_tensors(arrays))
+
+
+def dealt(arrays: Any, device: int, devices: int) -> Any:
+    """Return what one of several devices gets of an array, or of tuples of them: their rows are dealt out in turn.
+
+    Where rows are of several kinds one after the other, as many of each as the devices can share, each device gets its
+    share of each kind, in the same order. So the first rows of all devices together are the first rows of the whole.
+    """
+    if isinstance(arrays, tuple):
+        return tuple(dealt(array, device, devices) for array in arrays)
+    return np.ascontiguousarray(arrays[device::devices])
 
 
 def _kinds(inputs: Any) -> Any:

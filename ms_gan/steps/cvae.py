@@ -53,7 +53,7 @@ class CVAEStep(TrainingStep):
 
     def draw_noise(self, stream: np.random.Generator) -> CVAENoise:
         """Return all that is random in one step."""
-        return CVAENoise(draw_latents("normal", self.batch_size, self.latent.size, stream))
+        return CVAENoise(draw_latents("normal", self.whole_batch, self.latent.size, stream))
 
     def remark(self, means: Mapping[str, float]) -> str | None:
         """Return a sentence where the latents carry next to nothing."""

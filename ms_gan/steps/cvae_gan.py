@@ -82,11 +82,11 @@ class CVAEGANStep(TrainingStep):
         self.require_discriminator(updates)
         self.reconstruction_layer = updates.reconstruction_layer
         self.reconstruction_weight, self.kl_weight = updates.reconstruction_weight, updates.kl_weight
-        self.gamma, self.penalised = updates.gamma, min(updates.penalised, self.batch_size)
+        self.gamma, self.penalised = updates.gamma, min(updates.penalised, self.whole_batch) // parts.devices
         self.real_from = updates.threshold
         self.pretraining_steps = updates.pretraining_steps
         self.autoencoder = CVAEStep(parts, CVAEUpdates("squared", PIXEL_KL_WEIGHT))
-        self.augmenter = Augmenter(updates.augmentation, (3 * self.batch_size, 2 * self.batch_size))
+        self.augmenter = Augmenter(updates.augmentation, (3 * self.whole_batch, 2 * self.whole_batch))
         self.penalty = GradientPenalty(self.discriminator)
         self.gradient_discriminator = gradient(self.discriminator_loss, self.discriminator)
         self.gradient_encoder = gradient(self.encoder_loss, self.encoder)
@@ -105,7 +105,7 @@ class CVAEGANStep(TrainingStep):
 
     def draw_noise(self, stream: np.random.Generator) -> CVAEGANNoise | AugmentedNoise:
         """Return all that is random in one step."""
-        epsilon, latents = (draw_latents("normal", self.batch_size, self.latent.size, stream) for _ in range(2))
+        epsilon, latents = (draw_latents("normal", self.whole_batch, self.latent.size, stream) for _ in range(2))
         return self.augmenter.with_changes(CVAEGANNoise(epsilon, latents), stream)
 
     def pretrain(self, batch, noise):

@@ -49,8 +49,9 @@ class GANStep(TrainingStep):
         self.turns = updates.discriminator_steps
         self.count = self.batch_size // 2 if updates.half_batches else self.batch_size  # of each kind, for D
         self.adversary = Adversary(self.discriminator, updates)
-        real_for_generator = self.batch_size if updates.loss in RELATIVE else 0
-        seen = (*self.turns * (2 * self.count,), self.batch_size, real_for_generator)
+        self.whole_count = self.count * parts.devices
+        real_for_generator = self.whole_batch if updates.loss in RELATIVE else 0
+        seen = (*self.turns * (2 * self.whole_count,), self.whole_batch, real_for_generator)
         self.augmenter = Augmenter(updates.augmentation, seen)
         self.scalars, self.equilibrium = self.adversary.scalars, updates.equilibrium
         self.gradient_discriminator = gradient(self.adversary.discriminator_loss, self.discriminator)
@@ -60,7 +61,7 @@ class GANStep(TrainingStep):
 
     @property
     def images_per_step(self) -> int:
-        """How many real images one step takes."""
+        """How many real images one step takes on this device."""
         return self.count * self.turns
 
     def draw_noise(self, stream: np.random.Generator) -> GANNoise | AugmentedNoise:
@@ -69,8 +70,8 @@ class GANStep(TrainingStep):
 
     def draw_plain_noise(self, stream: np.random.Generator) -> GANNoise:
         """Return all that is random in one step without augmentation."""
-        turns = tuple(self.draw_for_discriminator(self.batch_size, stream) for _ in range(self.turns))
-        return GANNoise(turns, GeneratorNoise((), self.draw_masks(self.batch_size, stream)))
+        turns = tuple(self.draw_for_discriminator(self.whole_batch, stream) for _ in range(self.turns))
+        return GANNoise(turns, GeneratorNoise((), self.draw_masks(self.whole_batch, stream)))
 
     def construct(self, batch, noise):
         (turns, (_, masks)), changes = self.augmenter.parted(noise)
@@ -132,10 +133,10 @@ class GANStep(TrainingStep):
     def draw_for_discriminator(self, count: int, stream: np.random.Generator) -> DiscriminatorNoise:
         """Return what is random in one update of D, for which G draws `count` images."""
         inputs = draw_inputs(self.latent, self.classes, count, stream)
-        targets = draw_targets((self.updates.target_real, self.updates.target_fake), self.count, stream)
-        masks = self.draw_masks(2 * self.count, stream)
+        targets = draw_targets((self.updates.target_real, self.updates.target_fake), self.whole_count, stream)
+        masks = self.draw_masks(2 * self.whole_count, stream)
         penalised = self.updates.gradient_penalty > 0
-        between = (stream.random((self.count, 1, 1, 1), dtype=np.float32),) if penalised else ()
+        between = (stream.random((self.whole_count, 1, 1, 1), dtype=np.float32),) if penalised else ()
         return DiscriminatorNoise(inputs, targets, masks, between)
 
     def draw_masks(self, count: int, stream: np.random.Generator) -> tuple[np.ndarray, ...]:

@@ -26,10 +26,10 @@ class TwoForwards(GANStep):
 
     def draw_plain_noise(self, stream: np.random.Generator) -> GANNoise:
         """Return all that is random in one step without augmentation."""
-        count = self.count if self.new_latents else self.batch_size
+        count = self.whole_count if self.new_latents else self.whole_batch
         turns = tuple(self.draw_for_discriminator(count, stream) for _ in range(self.turns))
-        inputs = draw_inputs(self.latent, self.classes, self.batch_size, stream) if self.new_latents else ()
-        return GANNoise(turns, GeneratorNoise(inputs, self.draw_masks(self.batch_size, stream)))
+        inputs = draw_inputs(self.latent, self.classes, self.whole_batch, stream) if self.new_latents else ()
+        return GANNoise(turns, GeneratorNoise(inputs, self.draw_masks(self.whole_batch, stream)))
 
     def construct(self, batch, noise):
         (turns, (new, masks)), changes = self.augmenter.parted(noise)

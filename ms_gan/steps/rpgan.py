@@ -38,7 +38,7 @@ class RpGANStep(TrainingStep):
     all, and may be at peace with a G that has lost modes; here each real image has to be matched. The two penalties are
     R1 and R2, without which the game does not converge (Mescheder et al. 2018). They are measured at the first
     `penalised` pairs of the batch alone: the same penalty on average, for a part of its cost, which is that of
-    differentiating twice. Of several devices each takes that many.
+    differentiating twice.
 
     G is asked for the labels of the real images, and D sees each image with its label. Where D also has class logits,
     it learns those of the real images, and G to be read as the class it was asked for (Odena et al. 2017), both with
@@ -72,13 +72,13 @@ class RpGANStep(TrainingStep):
         self.decay_steps = float(updates.gamma_decay_steps)
         if self.gamma_decay:
             self.updates_done = Parameter(Tensor(0.0, mstype.float32), name="updates_done", requires_grad=False)
-        self.penalised = min(updates.penalised, self.batch_size)
+        self.penalised = min(updates.penalised, self.whole_batch) // parts.devices
         self.has_classes = self.discriminator.class_logits > 0
         self.present = Present(self.classes, parts.max_tags) if parts.max_tags else None
         self.label_weight = updates.class_weight if self.present is None else updates.tag_weight * self.classes
         if self.has_classes:
             self.scalars = (*self.scalars, "loss_d_class", "loss_g_class", "accuracy_class")
-        self.augmenter = Augmenter(updates.augmentation, (2 * self.batch_size, self.batch_size, self.batch_size))
+        self.augmenter = Augmenter(updates.augmentation, (2 * self.whole_batch, self.whole_batch, self.whole_batch))
         self.penalty = GradientPenalty(self.discriminator)
         self.gradient_discriminator = gradient(self.discriminator_loss, self.discriminator)
         self.gradient_images = ms.value_and_grad(self.generator_loss, 0, None, has_aux=True)
@@ -87,7 +87,7 @@ class RpGANStep(TrainingStep):
 
     def draw_noise(self, stream: np.random.Generator) -> RpGANNoise | AugmentedNoise:
         """Return all that is random in one step."""
-        plain = RpGANNoise(draw_latents(self.latent.distribution, self.batch_size, self.latent.size, stream))
+        plain = RpGANNoise(draw_latents(self.latent.distribution, self.whole_batch, self.latent.size, stream))
         return self.augmenter.with_changes(plain, stream)
 
     def logits_of(self, images, label):

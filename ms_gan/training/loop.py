@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Callable
 
@@ -11,8 +12,9 @@ from mindspore import Tensor, nn, ops
 
 from ms_gan.errors import Setting, UserError
 from ms_gan.randomness import random_stream
+from ms_gan.runs.settings import RunSettings
 from ms_gan.runtime import Device, give_back_memory
-from ms_gan.steps.base import TrainingStep, on_device
+from ms_gan.steps.base import TrainingStep, dealt, on_device
 from ms_gan.steps.parallel import DataParallel
 
 
@@ -78,23 +80,40 @@ class Loop:
 def run_cell(
     cell: nn.Cell, step: TrainingStep, batches: Any, device: Device, seed: int, purpose: str, number: int
 ) -> Tensor:
-    """Run a Cell with the step's signature on this device's share of the batch, and its noise, of this number."""
-    noise = step.draw_noise(random_stream(seed, purpose, number * device.count + device.rank))
-    indices = batches.indices(number)
-    share = len(indices) // device.count
-    indices = indices[device.rank * share : (device.rank + 1) * share]
+    """Run a Cell with the step's signature on this device's share of the batch, and of the noise, of this number."""
+    noise, indices = step.draw_noise(random_stream(seed, purpose, number)), batches.indices(number)
+    if device.count > 1:
+        noise, indices = dealt((noise, indices), device.rank, device.count)
     return cell(on_device(step.data.inputs(indices)), on_device(noise))
 
 
-def require_same(device: Device, sha256: str) -> None:
-    """Raise UserError unless all devices that train together have data of this checksum."""
+def require_same_run(device: Device, settings: RunSettings, step: int) -> None:
+    """Raise UserError unless all devices that train together have the same data, settings and step."""
     if device.count == 1:
         return
-    digits = np.array([int(sha256[start : start + 4], 16) for start in range(0, 64, 4)], np.float32)  # exact sums
-    if not np.array_equal(ops.AllReduce()(Tensor(digits)).asnumpy(), digits * device.count):
-        raise UserError(
-            "the processes of this run do not have the same data", "give each the same ", Setting("data_path")
-        )
+    if not _same_everywhere(device, settings.data_sha256):
+        problem = "the processes of this run do not have the same data"
+        raise UserError(problem, "give each the same ", Setting("data_path"))
+    if not _same_everywhere(device, hashlib.sha256(repr((settings.flat(), step)).encode()).hexdigest()):
+        problem = "the processes of this run have not the same settings, or do not go on from the same step"
+        raise UserError(problem, "start each by the same command, with the run in a folder that all machines share")
+
+
+def same_weights(device: Device, cells: Iterable[nn.Cell]) -> bool:
+    """Return whether all devices that train together hold the same numbers in these Cells, byte for byte."""
+    digest = hashlib.sha256()
+    for cell in cells:
+        for parameter in cell.get_parameters():
+            digest.update(parameter.asnumpy().tobytes())
+    return _same_everywhere(device, digest.hexdigest())
+
+
+def _same_everywhere(device: Device, sha256: str) -> bool:
+    """Return whether all devices have this checksum. All learn it: a sum that is right on one may be so by chance."""
+    digits = np.array([int(digit, 16) for digit in sha256], np.float32)  # small, so that sums of them are exact
+    same = np.array_equal(ops.AllReduce()(Tensor(digits)).asnumpy(), digits * device.count)
+    wrong = ops.AllReduce()(Tensor(np.array([not same], np.float32))).asnumpy()
+    return not wrong.any()
 
 
 def across_devices(cell: nn.Cell, device: Device) -> nn.Cell:

@@ -53,6 +53,12 @@ def of_resumed_run(session: Session) -> Iterator[str]:
     """Give the lines with which a run goes on."""
     state, settings = session.state, session.settings
     yield f"resumed {session.run.path} at step {state.step:,} of {settings.steps:,}, {session.device}"
+    devices = state.settings.device_num
+    if devices != settings.device_num:
+        yield (
+            f"note: before, {devices} device{'s' * (devices > 1)} trained it. Images and noise stay as they were, and "
+            f"weights but for rounding; what is taken of a share of a batch, as BatchNorm's statistics are, differs"
+        )
     starts, now = session.provenance.starts, {**runtime.environment(), **session.kernels}
     now[RECORD_BEFORE] = now.get(RECORD, "")
     for name, before in (starts[-1].versions if starts else {}).items():

@@ -110,7 +110,9 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class ResumeRequest:
-    """More of a run that exists. None, or nothing, is as the run has it; only its length may be another.
+    """More of a run that exists. None, or nothing, is as the run has it.
+
+    Only its length may be another, and how many devices train it.
 
     Attributes:
         path: the run's folder.
@@ -156,7 +158,6 @@ class ResumeRequest:
             recipe=recipes.override(recipe, self.changes),
             seed=settings.seed if self.seed is None else self.seed,
             dataset=asked or settings.dataset,
-            device_num=self.device.count or settings.device_num,
         )
 
 

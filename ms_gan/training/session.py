@@ -25,7 +25,7 @@ from ms_gan.sampling import Inputs, draw_images
 from ms_gan.steps.ema import begin_ema, with_ema
 from ms_gan.training import notes
 from ms_gan.training.kernels import as_chosen, choose_kernels
-from ms_gan.training.loop import Loop, Observer, across_devices, require_same
+from ms_gan.training.loop import Loop, Observer, across_devices, require_same_run, same_weights
 from ms_gan.training.observers import PretrainingProgress, Record, observers_of
 from ms_gan.training.progress import Progress
 from ms_gan.training.request import ResumeRequest, TrainRequest
@@ -39,7 +39,7 @@ class SeveralDevices(UserError):
     """A run of `count` devices is to go on in a process that was not started for one of them."""
 
     def __init__(self, run: Path, count: int):
-        super().__init__(f"{run}: was trained on {count} devices", "go on with it from the command line")
+        super().__init__(f"{run}: is trained on {count} devices", "go on with it from the command line")
         self.count = count
 
 
@@ -78,7 +78,7 @@ class Session:
     ):
         self.tensorboard = tensorboard
         recipe, seed = settings.recipe, settings.seed
-        require_same(device, images.sha256)
+        require_same_run(device, settings, state.step)
         self.provenance, self.device, self.state, self.command = provenance, device, state, command
         self.images, self.held_out = validation_split(settings, images)
         if device.rank == 0 and recipe.clusters:  # it takes some seconds
@@ -153,8 +153,9 @@ class Session:
         state, weights = run.read_newest_state(settings)
         refuse_changes(state.settings, settings, f"{run.settings_file} says")
         refuse_changes(settings, request.applied_to(settings), "the command says")
-        if settings.device_num > 1 and not runtime.launched():
-            raise SeveralDevices(run.path, settings.device_num)
+        count = request.device.count or settings.device_num
+        if count > 1 and not runtime.launched():
+            raise SeveralDevices(run.path, count)
         target = settings.device_target if request.device.target == "auto" else request.device.target
         device = runtime.set_up(target, request.device.id, runtime.launched())
         on_device = replace(settings, device_target=device.target, device_num=device.count)
@@ -165,8 +166,8 @@ class Session:
         if request.data.path:  # the data have moved
             moved = replace(provenance.data, path=request.data.place, source=images.source)
             provenance = replace(provenance, data=moved)
-        session = cls(settings, provenance, images, device, state, request.command, request.tensorboard)
-        session.settings = settings.lasting(session.steps_per_epoch, request.epochs, request.steps)
+        session = cls(on_device, provenance, images, device, state, request.command, request.tensorboard)
+        session.settings = on_device.lasting(session.steps_per_epoch, request.epochs, request.steps)
         if session.settings.steps < state.step:
             beyond = f"step {state.step:,}, which is beyond step {session.settings.steps:,}"
             longer = ("give more ", Setting("epochs"), " or ", Setting("steps"))
@@ -266,7 +267,13 @@ class Session:
             for observer in observers:
                 observer.at_start()
         cell = as_chosen(with_ema(across_devices(self.step, self.device), self.step, first), self.kernels)
-        return loop.run(cell, "step", first, self.settings.steps, observers)
+        done = loop.run(cell, "step", first, self.settings.steps, observers)
+        if self.device.count > 1 and done == self.settings.steps:  # where a signal ends it, only the first knows
+            same = same_weights(self.device, self.step.saved().values())
+            if self.device.rank == 0:
+                hold = "the same weights, byte for byte" if same else "different weights: do not trust this run"
+                self.say(f"all {self.device.count} devices hold {hold}")
+        return done
 
     def _take_weights(self, place: str) -> list[str]:
         """Begin with the networks of a run or a checkpoint; return what the user should know about them."""

@@ -93,7 +93,7 @@ class Data(nn.Cell):
         return ops.gather(self.all_labels, indices, 0)
 
 
-def make_step(recipe_name, classes=0, dropout=False, devices=1, discriminator=None, **changes):
+def make_step(recipe_name, classes=0, dropout=False, devices=1, discriminator=None, batch=BATCH, **changes):
     """The step of a recipe on those networks, and the Adam of both, whose learning rate moves them visibly."""
     recipe = recipes.load(recipe_name)
     generator, twin, discriminator = Generator(), Generator(), discriminator or Discriminator(classes)
@@ -114,7 +114,8 @@ def make_step(recipe_name, classes=0, dropout=False, devices=1, discriminator=No
         optimizers=optimizers,
         latent=Latent(size=1),
         classes=classes,
-        batch_size=BATCH,
+        batch_size=batch,
+        devices=devices,
         generator_in_inference=twin,
     )
     return gan_step(parts, dataclasses.replace(recipe.updates, **changes)), settings
