@@ -396,7 +396,14 @@ def test_a_generator_sees_one_shape_only_and_labels_beside_their_latents(device)
 
 
 @pytest.mark.parametrize("version, slow", [("2.7.1", False), ("2.8.0", False), ("2.9.0", True), ("2.10.0rc1", True)])
-def test_versions_with_slow_convolutions_are_warned_of(version, slow):
+def test_versions_with_slow_convolutions_get_quick_ones_unless_others_are_chosen(version, slow, monkeypatch):
+    others = {name: value for name, value in os.environ.items() if name != runtime.ONEDNN_ISA}
+    monkeypatch.setattr(os, "environ", others)
+    runtime._choose_quick_convolutions(version)
+    assert os.environ.get(runtime.ONEDNN_ISA) == ("AVX2" if slow else None)
+    assert runtime.slow_convolutions(runtime.Device("CPU", 0), version) is None
+    others[runtime.ONEDNN_ISA] = "AVX512_CORE"
+    runtime._choose_quick_convolutions(version)
     warning = runtime.slow_convolutions(runtime.Device("CPU", 0), version)
-    assert (version in warning and "mindspore==2.8.0" in warning) if slow else warning is None
+    assert (version in warning and "AVX512_CORE" in warning) if slow else warning is None
     assert runtime.slow_convolutions(runtime.Device("Ascend", 0), version) is None

@@ -11,6 +11,7 @@ from ms_gan import data
 from ms_gan.cli.faults import option
 from ms_gan.cli.options import add_device, positive, seed, whole
 from ms_gan.errors import Command, Setting, UserError
+from ms_gan.runtime import PRECISIONS
 
 if TYPE_CHECKING:
     from ms_gan.training.request import ResumeRequest, TrainRequest
@@ -60,6 +61,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         metavar="N",
         help="train on N devices, each with its share of the batch (default: 1, or one of each of the --hosts; with "
         "--resume: as the run)",
+    )
+    command.add_argument(
+        "--precision",
+        choices=PRECISIONS,
+        help="of products, of matrices and in convolutions; all else is float32. On CPU bfloat16 is float32, rounded "
+        "as bfloat16 would: to try it, no quicker (default: float32; with --resume: as the run)",
     )
     command.add_argument(
         "--hosts",
@@ -208,7 +215,9 @@ def _choices(options: argparse.Namespace) -> dict[str, Any]:
     return {
         "data": DataChoice(options.dataset, options.data_path, options.skip_unreadable),
         "tensorboard": options.tensorboard,
-        "device": DeviceChoice(options.device_target or "auto", options.device_id or 0, options.device_num),
+        "device": DeviceChoice(
+            options.device_target or "auto", options.device_id or 0, options.device_num, options.precision
+        ),
     }
 
 

@@ -28,6 +28,7 @@ class RunSettings:
         device_num: how many devices train together.
         classes: the names of the classes or tags, if the recipe is conditional.
         steps: how long the run is; 0 until it is known how many steps make an epoch.
+        precision: of products, "float32" or "bfloat16".
         warm_start: from which recipe and step the networks came, if the run began with trained ones.
     """
 
@@ -40,6 +41,7 @@ class RunSettings:
     classes: tuple[str, ...] | None
     steps: int
     warm_start: str | None = None
+    precision: str = "float32"
 
     @property
     def label_names(self) -> LabelNames | None:

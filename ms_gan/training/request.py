@@ -45,11 +45,13 @@ class DeviceChoice:
         target: "Ascend", "GPU" or "CPU"; "auto" is that of the run, or the first that there is.
         id: which of several.
         count: how many train a run that exists; None is as many as before.
+        precision: of products, "float32" or "bfloat16"; None is that of the run, or float32.
     """
 
     target: str = "auto"
     id: int = 0
     count: int | None = None
+    precision: str | None = None
 
 
 @dataclass(frozen=True)
@@ -105,7 +107,10 @@ class TrainRequest:
         recipes.require_file(self.recipe, self.recipe_file)
         recipe = recipes.fitted(self.recipe, images, self.said)
         classes = tuple(images.classes) if recipe.data.classes else None
-        return RunSettings(recipe, self.seed, images.name, images.sha256, "", 0, classes, self.steps or 0)
+        precision = self.device.precision or "float32"
+        return RunSettings(
+            recipe, self.seed, images.name, images.sha256, "", 0, classes, self.steps or 0, precision=precision
+        )
 
 
 @dataclass(frozen=True)
@@ -158,6 +163,7 @@ class ResumeRequest:
             recipe=recipes.override(recipe, self.changes),
             seed=settings.seed if self.seed is None else self.seed,
             dataset=asked or settings.dataset,
+            precision=self.device.precision or settings.precision,
         )
 
 

@@ -84,7 +84,7 @@ class Session:
         if device.rank == 0 and recipe.clusters:  # it takes some seconds
             print(f"finding {recipe.clusters} clusters of {len(self.images.images):,} images", flush=True)
         self.step = build_step(recipe, self.images, seed, device.count)
-        self.kernels = choose_kernels(self.step, device, provenance.starts)
+        self.kernels = choose_kernels(self.step, device, provenance.starts, settings.precision)
         images_per_step = self.step.images_per_step * device.count
         self.batches, self.steps_per_epoch = build_sampler(recipe, self.step.data.count, images_per_step, seed)
         self.settings = settings.lasting(self.steps_per_epoch)
@@ -97,7 +97,8 @@ class Session:
 
         Raises UserError, before a folder is made, for images or settings that do not go together.
         """
-        device = runtime.set_up(request.device.target, request.device.id, runtime.launched())
+        precision = request.device.precision or "float32"
+        device = runtime.set_up(request.device.target, request.device.id, runtime.launched(), precision)
         images, instead_of = request.load_images() if images is None else (images, None)
         settings = replace(request.settings(images), device_target=device.target, device_num=device.count)
         data = settings.recipe.data
@@ -157,7 +158,7 @@ class Session:
         if count > 1 and not runtime.launched():
             raise SeveralDevices(run.path, count)
         target = settings.device_target if request.device.target == "auto" else request.device.target
-        device = runtime.set_up(target, request.device.id, runtime.launched())
+        device = runtime.set_up(target, request.device.id, runtime.launched(), settings.precision)
         on_device = replace(settings, device_target=device.target, device_num=device.count)
         refuse_changes(settings, on_device, "the device is")
         provenance = run.read_provenance()

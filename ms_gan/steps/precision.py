@@ -1,0 +1,55 @@
+"""Products in bfloat16: on Ascend its own, on CPU float32 whose numbers are rounded as bfloat16 would."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from mindspore import dtype as mstype
+from mindspore import nn, ops
+
+PRODUCTS = (ops.MatMul, ops.BatchMatMul, ops.Conv2D, ops.Conv2DTranspose)
+
+
+class Rounded(nn.Cell):
+    """An operator that multiplies: its inputs and its result rounded to bfloat16, and so their gradients.
+
+    Sums within it are of float32, as they are on Ascend.
+    """
+
+    def __init__(self, operator: Any):
+        super().__init__()
+        self.operator = operator
+
+    def construct(self, x, y, *size):
+        return rounded(self.operator(rounded(x), rounded(y), *size))
+
+
+def rounded(numbers):
+    """Return float32 numbers rounded to those that bfloat16 has."""
+    return ops.cast(ops.cast(numbers, mstype.bfloat16), mstype.float32)
+
+
+def round_products(cell: nn.Cell) -> int:
+    """Round the products of all layers within a Cell, before it is first called; return how many operators it has.
+
+    Parameters stay float32, and keep their names.
+    """
+    found = [
+        (owner, name) for owner in _all(cell) for name, value in vars(owner).items() if isinstance(value, PRODUCTS)
+    ]
+    for owner, name in found:
+        operator = getattr(owner, name)
+        delattr(owner, name)
+        setattr(owner, name, Rounded(operator))
+    return len(found)
+
+
+def _all(cell: nn.Cell, seen: set[int] | None = None) -> Iterator[nn.Cell]:
+    """Give each Cell within a Cell, and itself, once."""
+    seen = set() if seen is None else seen
+    if id(cell) not in seen and not isinstance(cell, Rounded):
+        seen.add(id(cell))
+        yield cell
+        for child in cell.cells():
+            yield from _all(child, seen)
