@@ -68,7 +68,7 @@ def take_kernels(step, device):
     from ms_gan.kernels.build import MINDSPORE, SWITCH
     from ms_gan.training.kernels import RECORD, choose_kernels
 
-    kernels = choose_kernels(step, device, ())[RECORD]
+    kernels = choose_kernels(step, device)[RECORD]
     if kernels.startswith(MINDSPORE) and os.environ.get(SWITCH) != "0":
         sys.exit(f"error: ms_gan's kernels are meant, but there are {kernels}")
     return kernels

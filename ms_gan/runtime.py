@@ -85,23 +85,34 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False, pre
     return _device
 
 
+def devices() -> dict[str, int]:
+    """Return how many devices of each kind MindSpore has here, the quickest kind first."""
+    import mindspore as ms
+
+    contexts = {"Ascend": ms.device_context.ascend, "GPU": ms.device_context.gpu, "CPU": ms.device_context.cpu}
+    return {
+        name: 1 if name == "CPU" else context.device_count()
+        for name, context in contexts.items()
+        if context.is_available()
+    }
+
+
 def _available(target: str) -> tuple[str, int]:
     """Return the device target that is meant, and how many such devices there are."""
     import mindspore as ms
 
     if target not in DEVICE_TARGETS:
         raise UserError(f"unknown device target {target!r}", f"choose one of {', '.join(DEVICE_TARGETS)}")
-    contexts = {"Ascend": ms.device_context.ascend, "GPU": ms.device_context.gpu, "CPU": ms.device_context.cpu}
-    available = [name for name, context in contexts.items() if context.is_available()]
-    target = available[0] if target == "auto" else target
+    available = devices()
+    target = next(iter(available)) if target == "auto" else target
     if target not in available:
         raise UserError(
             f"device target {target} is not available to MindSpore {ms.__version__} on this machine",
             "use ",
-            Setting("device_target", available[0]),
+            Setting("device_target", next(iter(available))),
             " or auto",
         )
-    return target, 1 if target == "CPU" else contexts[target].device_count()
+    return target, available[target]
 
 
 LAUNCHER = "MS_GAN_LAUNCHER"  # the process that started this one to train together with others, by its id

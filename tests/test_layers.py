@@ -22,8 +22,9 @@ FLOORS = {
     3: {"recipes"},
     4: {"runs"},
     5: {"training", "delivery"},
-    6: {"api", "cli"},
-    7: {"__main__"},
+    6: {"api", "doctor"},
+    7: {"cli"},
+    8: {"__main__"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 

@@ -18,6 +18,7 @@ from helpers.networks import MLP, options
 from helpers.resuming import ENDLESS, result, steps_to_resume_to
 
 from ms_gan.cli import machines
+from ms_gan.cli.launch import OWN_WORDS
 from ms_gan.cli.machines import Lost, Machines, meet
 from ms_gan.errors import UserError
 
@@ -224,12 +225,14 @@ def children(process):
     return found
 
 
-WITHIN = 30.0  # seconds, of the promise
+def test_what_is_lost_is_told_within_half_a_minute():
+    assert machines.SILENCE + OWN_WORDS + machines.BETWEEN_BEATS < 30
+    assert 3 * machines.BETWEEN_BEATS < machines.SILENCE, "one beat that comes late is no silence"
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("recipe", ["mlp", "rpgan"])
-def test_two_machines_train_one_run_and_end_together(recipe, namespaces, tmp_path):
+@pytest.mark.parametrize(("recipe", "thorough"), [("mlp", True), ("rpgan", False)])
+def test_two_machines_train_one_run_and_end_together(recipe, thorough, namespaces, tmp_path):
     settings = options([*MLP, "schedule.steps_per_epoch=10"])
     data = ("--data-path", write_mnist(tmp_path / "data", 160), "--batch-size", 16)
     arguments = ("train", "--recipe", recipe, *data, *settings)
@@ -239,37 +242,35 @@ def test_two_machines_train_one_run_and_end_together(recipe, namespaces, tmp_pat
     def both(*arguments):
         return [namespaces.start(machine, *arguments, *where) for machine in range(2)]
 
-    def ended(processes, since):
+    def ended(processes):
         said = [process.communicate(timeout=HANGS) for process in processes]
-        assert time.monotonic() - since < WITHIN
         assert [process.returncode for process in processes] == [1, 1], said
         return [errors.splitlines()[-1] for _, errors in said]
 
     processes = both(*arguments, "--steps", ENDLESS, "--output-dir", tmp_path / "runs")
     wait_until(lambda: steps_saved(run_folder) >= 20, processes[0])
-    since = time.monotonic()
     subprocess.run(["kill", "-9", str(children(processes[1])[1])], check=True)
-    for line in ended(processes, since):
+    for line in ended(processes):
         assert "the process of device 1 ended with signal 9; its log is " in line and "--resume" in line
         log = Path(line.split("its log is ")[1].split(";")[0])
         assert log.is_file(), "both see one disk here"
     shutil.rmtree(log.parent)
 
-    before = steps_saved(run_folder)
-    processes = both("train", "--resume", run_folder, "--steps", ENDLESS)
-    wait_until(lambda: steps_saved(run_folder) >= before + 20, processes[0])
-    since = time.monotonic()
-    namespaces.cut()
-    for line, other, device in zip(ended(processes, since), namespaces.hosts[::-1], (1, 0)):
-        assert f"{other}, which has device {device}, has been silent for 15 seconds" in line
-    namespaces.join()
+    if thorough:
+        before = steps_saved(run_folder)
+        processes = both("train", "--resume", run_folder, "--steps", ENDLESS)
+        wait_until(lambda: steps_saved(run_folder) >= before + 20, processes[0])
+        namespaces.cut()
+        for line, other, device in zip(ended(processes), namespaces.hosts[::-1], (1, 0)):
+            assert f"{other}, which has device {device}, has been silent for 15 seconds" in line
+        namespaces.join()
 
-    before = steps_saved(run_folder)
-    processes = both("train", "--resume", run_folder, "--steps", ENDLESS)
-    wait_until(lambda: steps_saved(run_folder) >= before + 10, processes[0])
-    processes[1].send_signal(15)  # on the machine that writes nothing
-    said = [process.communicate(timeout=HANGS) for process in processes]
-    assert [process.returncode for process in processes] == [128 + 15] * 2, said
+        before = steps_saved(run_folder)
+        processes = both("train", "--resume", run_folder, "--steps", ENDLESS)
+        wait_until(lambda: steps_saved(run_folder) >= before + 10, processes[0])
+        processes[1].send_signal(15)  # on the machine that writes nothing
+        said = [process.communicate(timeout=HANGS) for process in processes]
+        assert [process.returncode for process in processes] == [128 + 15] * 2, said
 
     steps = steps_to_resume_to(run_folder, 40)
     processes = both("train", "--resume", run_folder, "--steps", steps)
@@ -280,4 +281,4 @@ def test_two_machines_train_one_run_and_end_together(recipe, namespaces, tmp_pat
     run(*arguments, "--device-num", 2, "--steps", steps, "--output-dir", tmp_path / "undisturbed")
     assert result(run_folder, steps) == result(tmp_path / "undisturbed" / recipe / "1", steps)
     starts = json.loads((run_folder / "provenance.json").read_text())["starts"]
-    assert len(starts) == 4
+    assert len(starts) == (4 if thorough else 2)

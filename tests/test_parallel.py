@@ -111,9 +111,7 @@ def apart(one, other):
 @pytest.mark.parametrize(
     ("recipe", "settings"),
     [
-        ("mlp", (*MLP, NO_BATCH_NORM)),
         ("keras_mlp", (*MLP, NO_BATCH_NORM, "generator.batch_norm.first_layer=False", "updates.pretraining_steps=5")),
-        ("cvae_late", ("data.size=28", "data.channels=1", "data.classes=10", "data.max_tags=0")),
         ("rpgan_residual_mnist", (*RESIDUAL, "updates.penalised=6", "updates.augmentation.cutout=0.3")),
     ],
 )

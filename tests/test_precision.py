@@ -68,14 +68,14 @@ def test_all_layers_of_both_networks_are_rounded(recipe, settings, device):
         for network in (step.generator, step.discriminator)
         for _, cell in network.cells_and_names()
     )
-    kernels = choose_kernels(step, runtime.Device("CPU", 0), (), "bfloat16")
+    kernels = choose_kernels(step, runtime.Device("CPU", 0), precision="bfloat16")
     rounding = sum(isinstance(cell, Rounded) for _, cell in step.cells_and_names())
     assert rounding >= layers > 3 and "bfloat16" in kernels[RECORD]
 
 
 def test_on_a_gpu_it_is_refused(device):
     with pytest.raises(UserError, match="leave out precision"):
-        choose_kernels(step_of("mlp", *MLP), runtime.Device("GPU", 0), (), "bfloat16")
+        choose_kernels(step_of("mlp", *MLP), runtime.Device("GPU", 0), precision="bfloat16")
 
 
 def test_a_run_keeps_its_precision_and_resumes_to_the_same_bytes(tmp_path, capsys):

@@ -24,6 +24,7 @@ COMMANDS = {
     "serve": "answer requests for images, and show a page",
     "recipes": "list the recipes, or show one as it would run",
     "runs": "list what was trained, with its scores",
+    "doctor": "say whether this machine computes what a CPU computes",
     "compare": "say what differs between two runs, and draw both runs' curves",
 }
 

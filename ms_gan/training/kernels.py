@@ -24,7 +24,9 @@ def as_chosen(cell: nn.Cell, chosen: Mapping[str, str]) -> nn.Cell:
     return cell
 
 
-def choose_kernels(step: nn.Cell, device: Device, starts: Sequence[Start], precision: str) -> dict[str, str]:
+def choose_kernels(
+    step: nn.Cell, device: Device, starts: Sequence[Start] = (), precision: str = "float32"
+) -> dict[str, str]:
     """Let this project's kernels compute a step's layers, where they can; return what a start records of it.
 
     A run that began with MindSpore's kernels goes on with them, to the same bytes. So does one on another device than a

@@ -1,0 +1,64 @@
+"""What a machine is, as far as it matters to a training; nothing that tells whose it is."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import re
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+from ms_gan import runtime
+
+VARIABLES = re.compile(r"(ASCEND|HCCL|CUDA|GLOG|MS|OMP|ONEDNN|DEVICE|RANK)_\w+")
+SMI = "npu-smi"
+SMI_SECONDS = 60
+INSTALLED = (  # where Ascend's packages say their versions, below a folder that a variable or a custom names
+    ("driver", "ASCEND_DRIVER_PATH", "/usr/local/Ascend/driver", ("version.info",)),
+    (
+        "CANN",
+        "ASCEND_HOME_PATH",
+        "/usr/local/Ascend/ascend-toolkit/latest",
+        ("version.info", "*-linux/ascend_toolkit_install.info", "compiler/version.info"),
+    ),
+)
+
+
+def software() -> Iterator[tuple[str, str]]:
+    """Give names and versions of what is installed, and which devices there are."""
+    yield from runtime.environment().items()
+    with contextlib.suppress(OSError, ValueError):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+        yield "memory", f"{memory / 2**30:.0f} GiB"
+    yield "devices", ", ".join(f"{count} × {target}" for target, count in runtime.devices().items())
+    for name in sorted(filter(VARIABLES.fullmatch, os.environ)):
+        value = os.environ[name]
+        yield f"variable {name}", value if re.fullmatch(r"\w{1,20}", value) else "(set)"  # no paths, no addresses
+
+
+def ascend() -> Iterator[tuple[str, str]]:
+    """Give what an Ascend machine says of its driver, of CANN and of its devices."""
+    for name, variable, custom, files in INSTALLED:
+        home = Path(os.environ.get(variable, custom))
+        found = [line for pattern in files for file in sorted(home.glob(pattern)) for line in _versions(file)]
+        yield name, found[0] if found else f"no version found; is {variable} set?"
+    command = shutil.which(SMI)
+    if command is None:
+        yield SMI, "not found: is the driver installed, and its tools on the PATH?"
+        return
+    try:
+        done = subprocess.run([command, "info"], capture_output=True, text=True, errors="replace", timeout=SMI_SECONDS)
+    except (OSError, subprocess.TimeoutExpired) as error:
+        yield SMI, f"gave no answer ({type(error).__name__})"
+        return
+    said = done.stdout.strip() or done.stderr.strip()
+    yield SMI, f"status {done.returncode}\n{said}" if done.returncode else said
+
+
+def _versions(file: Path) -> list[str]:
+    with contextlib.suppress(OSError):
+        text = file.read_text(encoding="utf-8", errors="replace")
+        return [found.strip() for found in re.findall(r"(?im)^\s*version\s*=\s*\[?([^\]\n]+)", text)]
+    return []

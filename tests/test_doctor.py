@@ -1,0 +1,137 @@
+"""`doctor`: what it says of this machine, of one that computes something else, and of an Ascend that is played."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+from helpers.commands import python, refused_here, run
+
+from ms_gan import recipes
+from ms_gan.doctor import machine, trials
+from ms_gan.recipes import FAMILIES
+
+NAMES = ("loss_d", "loss_g", "accuracy_real")
+GOLDEN = np.array([[1.0, 0.5, 0.25], [1.0, 0.01, 0.5]])
+
+
+def test_this_machine_computes_what_it_should(tmp_path, capsys):
+    file = tmp_path / "report.txt"
+    done = run("doctor", "--output", file)
+    lines = done.stdout.splitlines()
+    verdicts = [line.split()[0] for line in lines if line.startswith(("ok", "note", "wrong"))]
+    assert verdicts == ["ok"] * (2 * len(trials.TRIALS) + 2), done.stdout
+    assert "nothing is wrong" in lines and file.read_text().splitlines() == lines[:-1]
+    assert str(tmp_path) not in file.read_text(), "it tells no paths"
+    assert "exists" in refused_here(capsys, "doctor", "--output", file)
+
+
+def test_the_trials_are_of_all_families_and_their_golden_numbers_of_all_scalars():
+    golden = json.loads(trials.GOLDEN.read_text())
+    assert {trials.small(name).family for name in trials.TRIALS} == set(FAMILIES)
+    assert golden.keys() == trials.TRIALS.keys()
+    assert all(np.isfinite(rows).all() and len(rows) == trials.UPDATES for rows in golden.values())
+    assert all(recipes.load(name) for name in golden)
+
+
+@pytest.mark.parametrize(
+    ("change", "verdict", "said"),
+    [
+        (0.0, "ok", "0 from a CPU's numbers"),
+        (5e-4, "ok", "0.0005 from"),
+        (5e-3, "note", "more than rounding"),
+        (5e-2, "wrong", "1.05, not 1"),
+        (np.nan, "wrong", "nan, not 1"),
+    ],
+)
+def test_what_is_apart_is_judged_by_how_far(change, verdict, said):
+    found = GOLDEN.copy()
+    found[0, 0] += change
+    found[1, 2] = 0.75  # one image more: that is no matter of rounding
+    finding = trials.judged("x", NAMES, found, GOLDEN)
+    assert finding.verdict == verdict and said in finding.line
+    if verdict == "wrong":
+        assert "loss_d of update 1" in finding.line
+
+
+def test_small_numbers_count_as_a_tenth():
+    found = GOLDEN.copy()
+    found[1, 1] += 5e-5
+    assert trials.judged("x", NAMES, found, GOLDEN).line.startswith("x: 0.0005 from")
+
+
+@pytest.fixture
+def ascend(tmp_path, monkeypatch):
+    """What an Ascend machine has on its disk, as far as it is looked at."""
+    (tmp_path / "driver").mkdir()
+    (tmp_path / "driver" / "version.info").write_text("Version=24.1.rc2\nascendhal_version=7.35\n")
+    (tmp_path / "cann" / "aarch64-linux").mkdir(parents=True)
+    install = tmp_path / "cann" / "aarch64-linux" / "ascend_toolkit_install.info"
+    install.write_text("package_name=Ascend-cann-toolkit\nversion=8.0.RC3\ninnerversion=V100R001\n")
+    monkeypatch.setenv("ASCEND_DRIVER_PATH", str(tmp_path / "driver"))
+    monkeypatch.setenv("ASCEND_HOME_PATH", str(tmp_path / "cann"))
+    monkeypatch.setenv("PATH", str(tmp_path))
+
+    def smi(script):
+        (tmp_path / "npu-smi").write_text(f"#!/bin/sh\n{script}\n")
+        (tmp_path / "npu-smi").chmod(0o755)
+
+    return smi
+
+
+def test_an_ascend_is_asked_for_driver_cann_and_devices(ascend):
+    ascend('echo "| npu-smi $1 24.1.rc2 |"')
+    assert dict(machine.ascend()) == {"driver": "24.1.rc2", "CANN": "8.0.RC3", "npu-smi": "| npu-smi info 24.1.rc2 |"}
+
+
+@pytest.mark.parametrize(
+    ("script", "said"),
+    [
+        ("echo dcmi module initialize failed >&2; exit 3", "status 3\ndcmi module initialize failed"),
+        ("exec sleep 100", "gave no answer (TimeoutExpired)"),
+        (None, "not found"),
+    ],
+)
+def test_an_ascend_that_does_not_answer_is_reported(ascend, script, said, monkeypatch):
+    monkeypatch.setattr(machine, "SMI_SECONDS", 0.5)
+    if script:
+        ascend(f"PATH=/usr/bin:/bin\n{script}")
+    assert said in dict(machine.ascend())["npu-smi"]
+
+
+def test_what_is_not_installed_is_said(monkeypatch, tmp_path):
+    monkeypatch.setenv("ASCEND_DRIVER_PATH", str(tmp_path))
+    assert dict(machine.ascend())["driver"] == "no version found; is ASCEND_DRIVER_PATH set?"
+
+
+def test_variables_are_told_without_paths_and_addresses(monkeypatch):
+    monkeypatch.setenv("HCCL_CONNECT_TIMEOUT", "600")
+    monkeypatch.setenv("ASCEND_OPP_PATH", "/home/somebody/opp")
+    monkeypatch.setenv("MS_SCHED_HOST", "10.0.0.1")
+    monkeypatch.setenv("AWS_SECRET", "x")
+    told = dict(machine.software())
+    assert told["variable HCCL_CONNECT_TIMEOUT"] == "600"
+    assert told["variable ASCEND_OPP_PATH"] == told["variable MS_SCHED_HOST"] == "(set)"
+    assert not any("SECRET" in name for name in told)
+
+
+def test_a_step_that_does_not_run_is_reported_and_the_others_go_on():
+    code = (
+        "from ms_gan import runtime\n"
+        "from ms_gan.doctor import trials\n"
+        "device = runtime.set_up('CPU')\n"
+        "trials.TRIALS = {name: trials.TRIALS[name] for name in ('mlp', 'cvae_late')}\n"
+        "init = trials.Trial.__init__\n"
+        "def broken(self, recipe, device):\n"
+        "    if recipe.name == 'mlp':\n"
+        "        raise RuntimeError('no kernel for this\\nC++ stack')\n"
+        "    init(self, recipe, device)\n"
+        "trials.Trial.__init__ = broken\n"
+        "for finding in trials.families(device):\n"
+        "    print(finding.verdict, finding.line)\n"
+    )
+    done = python("-c", code)
+    lines = done.stdout.splitlines()
+    assert "wrong family gan (mlp): does not run: RuntimeError: no kernel for this" in lines, done.stderr
+    assert [line.split()[0] for line in lines if "cvae_late" in line] == ["ok", "ok"]
