@@ -37,6 +37,7 @@ class Device:
 
 
 _device: Device | None = None
+_precision = "float32"  # that Ascend was told
 
 
 def set_up(target: str = "auto", device_id: int = 0, together: bool = False, precision: str = "float32") -> Device:
@@ -53,7 +54,7 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False, pre
     Raises:
         UserError: for a device that this machine, or this installation of MindSpore, does not have.
     """
-    global _device
+    global _device, _precision
     import_mindspore()
     import mindspore as ms
 
@@ -74,6 +75,7 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False, pre
         ms.set_deterministic(True)  # the same seed gives the same bytes: on Ascend that has to be asked for
         if target == "Ascend":
             _keep_precision(precision)
+        _precision = precision
         if together:
             from mindspore import communication
 
@@ -82,6 +84,8 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False, pre
         _device = chosen
     if not together and chosen != _device:
         raise UserError(f"this process already runs on {_device}", f"start another for {chosen}")
+    if target == "Ascend" and precision != _precision:
+        raise UserError(f"this process already multiplies in {_precision}", f"start another for {precision}")
     return _device
 
 
@@ -219,6 +223,8 @@ def _keep_precision(precision: str) -> None:
 
 
 ONEDNN_ISA, QUICK_ISA = "ONEDNN_MAX_CPU_ISA", "AVX2"
+OLD_ONEDNN_ISA = "DNNL_MAX_CPU_ISA"  # which oneDNN reads, too
+QUICK_ISAS = ("SSE41", "AVX", "AVX2", "AVX2_VNNI", "AVX2_VNNI_2")
 
 
 def _choose_quick_convolutions(version: str) -> None:
@@ -227,16 +233,17 @@ def _choose_quick_convolutions(version: str) -> None:
     With AVX-512 their convolutions run in its reference code (measured with 2.10.0: 80 channels, 5x5, 1,078 ms; so 16
     ms). It has to be said before oneDNN's first operator. Elsewhere than on x86-64 it changes nothing.
     """
-    if _version(version) >= (2, 9):
+    if _version(version) >= (2, 9) and OLD_ONEDNN_ISA not in os.environ:
         os.environ.setdefault(ONEDNN_ISA, QUICK_ISA)
 
 
 def slow_convolutions(device: Device, version: str) -> str | None:
     """Return a warning where the user has chosen slow convolutions in this version of MindSpore; else None."""
-    chosen = os.environ.get(ONEDNN_ISA, QUICK_ISA)
-    if device.target != "CPU" or _version(version) < (2, 9) or "AVX512" not in chosen.upper():
+    name = ONEDNN_ISA if ONEDNN_ISA in os.environ else OLD_ONEDNN_ISA
+    chosen = os.environ.get(name, QUICK_ISA)
+    if device.target != "CPU" or _version(version) < (2, 9) or chosen.upper() in QUICK_ISAS:
         return None
-    return f"with {ONEDNN_ISA}={chosen} convolutions of MindSpore {version} take 60 times as long: leave it out"
+    return f"with {name}={chosen} convolutions of MindSpore {version} may take 60 times as long: leave it out"
 
 
 def _version(version: str) -> tuple[int, int]:

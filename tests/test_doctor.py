@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import json
 
+import mindspore as ms
 import numpy as np
 import pytest
 from helpers.commands import python, refused_here, run
 
-from ms_gan import recipes
+from ms_gan import recipes, runtime
+from ms_gan.cli import doctor
 from ms_gan.doctor import machine, trials
 from ms_gan.recipes import FAMILIES
 
@@ -18,9 +20,10 @@ GOLDEN = np.array([[1.0, 0.5, 0.25], [1.0, 0.01, 0.5]])
 
 def test_this_machine_computes_what_it_should(tmp_path, capsys):
     file = tmp_path / "report.txt"
-    done = run("doctor", "--output", file)
+    done = run("doctor", "--output", file, ASCEND_OPP_PATH=str(tmp_path))
     lines = done.stdout.splitlines()
     verdicts = [line.split()[0] for line in lines if line.startswith(("ok", "note", "wrong"))]
+    assert any("kernels: ms_gan's kernels" in line or "kernels: MindSpore's" in line for line in lines)
     assert verdicts == ["ok"] * (2 * len(trials.TRIALS) + 2), done.stdout
     assert "nothing is wrong" in lines and file.read_text().splitlines() == lines[:-1]
     assert str(tmp_path) not in file.read_text(), "it tells no paths"
@@ -55,10 +58,24 @@ def test_what_is_apart_is_judged_by_how_far(change, verdict, said):
         assert "loss_d of update 1" in finding.line
 
 
-def test_small_numbers_count_as_a_tenth():
-    found = GOLDEN.copy()
-    found[1, 1] += 5e-5
-    assert trials.judged("x", NAMES, found, GOLDEN).line.startswith("x: 0.0005 from")
+def test_next_to_nothing_counts_as_a_thousandth():
+    golden = GOLDEN.copy()
+    golden[1, 1] = 1e-7
+    found = golden.copy()
+    found[1, 1] += 5e-7
+    assert trials.judged("x", NAMES, found, golden).line.startswith("x: 0.0005 from")
+
+
+@pytest.mark.parametrize("name", trials.TRIALS)
+def test_a_network_that_is_dead_and_a_penalty_that_is_not_computed_are_seen(name):
+    scalars = trials.Trial(trials.small(name), runtime.set_up("CPU"), own_kernels=False).step.scalars
+    golden = np.array(json.loads(trials.GOLDEN.read_text())[name])
+    dead = {"penalty": 0.0, "penalty_real": 0.0, "penalty_fake": 0.0, "loss_d": np.log(2), "loss_g": np.log(2)}
+    for which, scalar in enumerate(scalars):
+        if scalar in dead:
+            found = golden.copy()
+            found[:, which] = dead[scalar]
+            assert trials.judged(name, scalars, found, golden).verdict == "wrong", scalar
 
 
 @pytest.fixture
@@ -81,8 +98,13 @@ def ascend(tmp_path, monkeypatch):
 
 
 def test_an_ascend_is_asked_for_driver_cann_and_devices(ascend):
-    ascend('echo "| npu-smi $1 24.1.rc2 |"')
-    assert dict(machine.ascend()) == {"driver": "24.1.rc2", "CANN": "8.0.RC3", "npu-smi": "| npu-smi info 24.1.rc2 |"}
+    ascend('printf "| npu-smi $1 24.1.rc2 |\\n| NPU  Chip | Process id | Process name |\\n| 0 0 | 123 | python |\\n"')
+    assert machine.has_ascend()
+    assert dict(machine.ascend()) == {
+        "driver": "24.1.rc2",
+        "CANN": "8.0.RC3",
+        "npu-smi": "| npu-smi info 24.1.rc2 |\n| NPU  Chip",
+    }
 
 
 @pytest.mark.parametrize(
@@ -109,11 +131,44 @@ def test_variables_are_told_without_paths_and_addresses(monkeypatch):
     monkeypatch.setenv("HCCL_CONNECT_TIMEOUT", "600")
     monkeypatch.setenv("ASCEND_OPP_PATH", "/home/somebody/opp")
     monkeypatch.setenv("MS_SCHED_HOST", "10.0.0.1")
+    monkeypatch.setenv("MS_WORKER_IP", "TRAINER-7")
+    monkeypatch.setenv("HCCL_SOCKET_IFNAME", "somebody")
     monkeypatch.setenv("AWS_SECRET", "x")
     told = dict(machine.software())
     assert told["variable HCCL_CONNECT_TIMEOUT"] == "600"
-    assert told["variable ASCEND_OPP_PATH"] == told["variable MS_SCHED_HOST"] == "(set)"
+    hidden = ("ASCEND_OPP_PATH", "MS_SCHED_HOST", "MS_WORKER_IP", "HCCL_SOCKET_IFNAME")
+    assert {told[f"variable {name}"] for name in hidden} == {"(set)"}
     assert not any("SECRET" in name for name in told)
+
+
+def test_an_ascend_is_reported_even_where_mindspore_has_none(ascend, monkeypatch):
+    ascend("echo devices")
+    for name in ("families", "export", "speed"):
+        monkeypatch.setattr(trials, name, played(name))
+    lines = list(doctor.look("auto", 0))
+    assert ("", "CANN: 8.0.RC3") in lines and ("", "npu-smi: devices") in lines
+    assert any(verdict == "note" and "the device is none" in line for verdict, line in lines)
+    assert ("wrong", "export: does not run: RuntimeError: no ms_gan.so") in lines, "paths are left out"
+    assert ("ok", "speed") in lines, "it goes on"
+    assert list(doctor.look("Ascend", 0))[-1] == (
+        "wrong",
+        f"device target Ascend is not available to MindSpore {ms.__version__} on this machine",
+    )
+    monkeypatch.setattr(runtime, "set_up", lambda target, number: runtime.Device("Ascend", number))
+    lines = list(doctor.look("auto", 3))
+    assert ("", "device: Ascend 3") in lines and not any("is none" in line for _, line in lines)
+
+
+def played(name):
+    """A trial that finds something at once."""
+
+    def trial(device):
+        if name == "export":
+            raise RuntimeError("no /home/somebody/ms_gan.so\nC++ stack")
+        finding = trials.Finding("ok", name)
+        return iter([finding]) if name == "families" else finding
+
+    return trial
 
 
 def test_a_step_that_does_not_run_is_reported_and_the_others_go_on():
@@ -123,7 +178,7 @@ def test_a_step_that_does_not_run_is_reported_and_the_others_go_on():
         "device = runtime.set_up('CPU')\n"
         "trials.TRIALS = {name: trials.TRIALS[name] for name in ('mlp', 'cvae_late')}\n"
         "init = trials.Trial.__init__\n"
-        "def broken(self, recipe, device):\n"
+        "def broken(self, recipe, device, own_kernels=True):\n"
         "    if recipe.name == 'mlp':\n"
         "        raise RuntimeError('no kernel for this\\nC++ stack')\n"
         "    init(self, recipe, device)\n"

@@ -133,15 +133,26 @@ def test_a_run_goes_on_on_another_number_of_devices(recipe, settings, tmp_path):
 @pytest.mark.parametrize(
     ("recipe", "settings", "wanted"),
     [
-        ("mlp", {"schedule.batch_size": 9}, "batch_size that is 2 times at least 4"),
+        ("mlp", {"schedule.batch_size": 9}, "device_num of 1, or another batch_size that is 2 times at least 4"),
         ("mlp", {"schedule.batch_size": 6}, "batch_size that is 2 times at least 4"),
         ("mlp", {"schedule.batch_size": 10, "updates.half_batches": True}, "batch_size that is 4 times a whole"),
-        ("rpgan", {"schedule.batch_size": 10, "updates.penalised": 5}, "updates.penalised that is 2 times a whole"),
+        ("rpgan", {"schedule.batch_size": 30, "updates.penalised": 5}, "device_num of 1 or 5, or another updates.pen"),
     ],
 )
 def test_what_cannot_be_shared_is_refused(recipe, settings, wanted):
     with pytest.raises(UserError, match=f"2 devices.*{wanted}"):
         share_of_batch(recipes.load(recipe).but(settings), 2)
+
+
+def test_penalties_that_are_not_measured_need_not_be_shared():
+    recipe = recipes.load("rpgan").but({"schedule.batch_size": 30, "updates.penalised": 5, "updates.gamma": 0.0})
+    assert share_of_batch(recipe, 3) == 10
+
+
+def test_noise_that_is_not_for_the_whole_batch_is_refused():
+    for array in (np.zeros(7), np.float32(1)):
+        with pytest.raises(UserError, match="cannot be dealt out to 2 devices"):
+            dealt((np.zeros(4), (array,)), 0, 2)
 
 
 def test_rows_are_dealt_so_that_the_first_of_all_devices_are_the_first_of_the_whole():

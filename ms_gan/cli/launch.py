@@ -17,11 +17,13 @@ from typing import Any
 
 from ms_gan.cli.machines import Link, Lost, Machines, meet
 from ms_gan.runtime import LAUNCHER
-from ms_gan.signals import handled
+from ms_gan.signals import ASKING, handled
 
 HOLDS = "what was saved is whole: go on with --resume"
 LINES_SHOWN = 40  # of the log of a process that failed
 OWN_WORDS = 5.0  # seconds for the first process to say itself what is wrong: most faults are those of all processes
+FIRST_WORDS = 2.0  # seconds for the first machine to say how the run ended, before a process that missed it counts
+SAVING = 10.0  # seconds for the first process to save, when the launcher of its machine has been killed
 
 
 def launch(machines: Machines, arguments: list[str]) -> int:
@@ -40,10 +42,14 @@ def launch(machines: Machines, arguments: list[str]) -> int:
 
 @dataclass(frozen=True)
 class _End:
-    """How a run ends: with which status, and the line about it, if nobody has said it yet."""
+    """How a run ends: with which status, and the line about it, if its process has not said it.
+
+    `told` is what another machine has told of it.
+    """
 
     status: int
     line: str = ""
+    told: bool = False
 
 
 class _Launcher:
@@ -72,7 +78,7 @@ class _Launcher:
                 end = self._watch(logs)
         finally:
             self._end_all(end)
-            if end.status != 1:  # what a user can mend is said in a line
+            if str(logs) not in end.line:
                 shutil.rmtree(logs, ignore_errors=True)
         if end.line:
             print(end.line, file=sys.stderr)
@@ -84,12 +90,12 @@ class _Launcher:
             **os.environ,
             "MS_WORKER_NUM": str(machines.devices),
             "RANK_SIZE": str(machines.devices),
-            "MS_SCHED_HOST": machines.hosts[0],
+            "MS_SCHED_HOST": machines.address,
             "MS_SCHED_PORT": str(machines.port),
             LAUNCHER: str(os.getpid()),
         }
 
-        def start(role: dict[str, str], log: str | None, last_words: int | None = None) -> subprocess.Popen:
+        def start(role: dict[str, str], log: str | None) -> subprocess.Popen:
             with contextlib.ExitStack() as open_files:
                 quiet: dict[str, Any] = {}
                 if log:
@@ -99,7 +105,7 @@ class _Launcher:
                     self.command,
                     env={**environment, **role},
                     start_new_session=True,
-                    preexec_fn=None if last_words is None else lambda: _end_with_parent(last_words),
+                    preexec_fn=None if log else _end_with_parent,
                     **quiet,
                 )
 
@@ -107,11 +113,7 @@ class _Launcher:
             self.scheduler = start({"MS_ROLE": "MS_SCHED", "RANK_ID": "0"}, "scheduler.log")
         for device, rank in enumerate(machines.ranks):
             role = {"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank), "RANK_ID": str(rank), "DEVICE_ID": str(device)}
-            if rank == 0:
-                self.workers[rank] = start(role, None, signal.SIGTERM)
-            else:
-                last_words = None if machines.here == 0 else signal.SIGKILL  # the first one's still save
-                self.workers[rank] = start(role, f"rank_{rank}.log", last_words)
+            self.workers[rank] = start(role, f"rank_{rank}.log" if rank else None)
 
     def _watch(self, logs: Path) -> _End:
         """Wait for the first process's end, or for the fault of another, here or on another machine."""
@@ -120,10 +122,10 @@ class _Launcher:
             while self.asked:
                 self._stop(self.asked.pop(0))
             if self.machines.here == 0 and self.workers[0].poll() is not None:
-                return _End(_status(self.workers[0]))
+                return _end_of_first(self.workers[0].returncode)
             fault = self._fault_elsewhere() or self._fault_here(logs)
             if fault is not None:
-                return self._in_own_words(fault)
+                return self._in_better_words(fault)
 
     def _stop(self, number: int) -> None:
         """Let the first process save and end."""
@@ -132,14 +134,23 @@ class _Launcher:
         else:
             self.links[0].send(stop=number)
 
-    def _in_own_words(self, fault: _End) -> _End:
-        """Wait a little for the first process, if it is here; return how it ends, or the fault."""
-        if self.machines.here:
-            return fault
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self.workers[0].wait(OWN_WORDS)
-        ended = self.workers[0].poll()
-        return fault if ended is None or ended < 0 else _End(ended)
+    def _in_better_words(self, fault: _End) -> _End:
+        """Wait a little for who knows better; return how the run ends.
+
+        Where the first process is, that is this one, if it can say what is wrong. Elsewhere it is the first machine:
+        a process may also fail because the run has ended.
+        """
+        if self.machines.here == 0:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self.workers[0].wait(OWN_WORDS)
+            return _End(2) if fault.status == self.workers[0].poll() == 2 else fault
+        end = time.monotonic() + FIRST_WORDS
+        while not fault.told and time.monotonic() < end:
+            told = self._fault_elsewhere()
+            if told is not None and told.told:
+                return told
+            time.sleep(0.1)
+        return fault
 
     def _fault_here(self, logs: Path) -> _End | None:
         """Return the fault of a process of this machine that has ended with one."""
@@ -157,24 +168,32 @@ class _Launcher:
             try:
                 messages = link.received()
             except Lost as lost:
+                if self.machines.here and lost.ended:
+                    self._let_save()
                 ranks = self.machines.ranks_of(link.machine)
                 devices = f"device {ranks[0]}" if len(ranks) == 1 else f"devices {ranks[0]} to {ranks[-1]}"
                 return _End(1, f"error: {link.host}, which has {devices}, {lost}; {HOLDS}")
             for message in messages:
-                if isinstance(message.get("stop"), int) and self.machines.here == 0:
+                if message.get("stop") in ASKING and self.machines.here == 0:
                     self.asked.append(message["stop"])
                 if isinstance(message.get("failed"), str):
                     line = message["failed"].removeprefix("error: ")
-                    return _End(2 if message.get("status") == 2 else 1, f"error: {link.host}: {line}")
+                    return _End(2 if message.get("status") == 2 else 1, f"error: {link.host}: {line}", told=True)
                 if isinstance(message.get("ended"), int):
-                    print(f"the run has ended; {link.host} has said how, and has written it", flush=True)
-                    return _End(message["ended"])
+                    print(f"the run has ended; {link.host} has said how", flush=True)
+                    return _End(message["ended"], told=True)
         return None
+
+    def _let_save(self) -> None:
+        """Keep the processes of this machine for a while: the first one needs them to end its step, and saves then."""
+        end = time.monotonic() + SAVING
+        while time.monotonic() < end and all(worker.poll() is None for worker in self.workers.values()):
+            time.sleep(0.2)
 
     def _end_all(self, end: _End) -> None:
         """Tell the other machines, and end all processes."""
         for link in self.links:
-            if end.line:
+            if end.line and not end.told:
                 link.send(failed=end.line, status=end.status)
             elif self.machines.here == 0:
                 link.send(ended=end.status)
@@ -196,12 +215,15 @@ def fault_of(rank: int, status: int, log: Path) -> _End:
     return _End(1, f"error: the process of device {rank} ended with {how}; its log is {log}; {HOLDS}")
 
 
-def _status(worker: subprocess.Popen) -> int:
-    return worker.returncode if worker.returncode >= 0 else 128 - worker.returncode
+def _end_of_first(status: int) -> _End:
+    """Return how a run ends whose first process has ended so."""
+    if status >= 0:
+        return _End(status)
+    return _End(128 - status, f"error: the process of device 0 ended with signal {-status}; {HOLDS}")
 
 
-def _end_with_parent(last_words: int) -> None:
-    """In a new process: let it get this signal when the one that started it is killed (Linux only)."""
+def _end_with_parent() -> None:
+    """In a new process: let it be told to save and end when the one that started it is killed (Linux only)."""
     if sys.platform == "linux":
         set_parent_death_signal = 1  # PR_SET_PDEATHSIG, from sys/prctl.h
-        ctypes.CDLL(None).prctl(set_parent_death_signal, last_words)
+        ctypes.CDLL(None).prctl(set_parent_death_signal, signal.SIGTERM)

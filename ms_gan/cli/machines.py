@@ -8,6 +8,7 @@ machine's launcher stays connected with that of the first machine, from which al
 from __future__ import annotations
 
 import contextlib
+import errno
 import ipaddress
 import json
 import socket
@@ -29,13 +30,15 @@ class Machines:
     """The machines of a run, and which of them this is.
 
     Attributes:
-        hosts: their addresses, or names; the first one's launcher and scheduler bring all together.
+        hosts: their names, as messages have them.
+        address: of the first, whose launcher and scheduler bring all together; IPv4, as MindSpore wants it.
         here: which of them this one is, from 0.
         devices: how many devices train, over all machines; each has as many.
         port: where MindSpore's scheduler listens, on the first one; launchers meet at port + 1.
     """
 
     hosts: tuple[str, ...]
+    address: str
     here: int
     devices: int
     port: int
@@ -55,7 +58,7 @@ class Machines:
         """Return this machine alone, with a port that is free now."""
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
-            return cls(("127.0.0.1",), 0, devices, free.getsockname()[1])
+            return cls(("127.0.0.1",), "127.0.0.1", 0, devices, free.getsockname()[1])
 
     @classmethod
     def of(cls, hosts: str, devices: int | None, here: int | None, port: int) -> Machines:
@@ -70,33 +73,50 @@ class Machines:
         if count % len(names):
             problem = f"{count} devices cannot be shared by {len(names)} machines"
             raise UserError(problem, "give a ", Setting("device_num"), f" that is {len(names)} times a whole number")
-        own = [number for number, name in enumerate(names) if _is_here(name)] if here is None else [here]
+        addresses = [_address(name) for name in names]
+        unreachable = [name for name, address in zip(names, addresses) if ipaddress.ip_address(address).is_loopback]
+        if unreachable and len(unreachable) < len(names):
+            problem = f"{unreachable[0]}: is {addresses[names.index(unreachable[0])]} here, where no other machine gets"
+            raise UserError(problem, "give its address in the network")
+        own = [number for number, address in enumerate(addresses) if _is_here(address)] if here is None else [here]
         if len(own) != 1 or own[0] >= len(names):
             which = "is not one of them" if not own or own[0] >= len(names) else "has more than one of these addresses"
             raise UserError(
                 f"{hosts}: this machine {which}", "say which it is, counted from 0, with ", Setting("host_number")
             )
-        return cls(names, own[0], count, port)
+        return cls(names, addresses[0], own[0], count, port)
 
 
-def _is_here(host: str) -> bool:
-    """Return whether an address is one of this machine's. Raises UserError for a name that has no address."""
+def _address(host: str) -> str:
+    """Return a machine's IPv4 address. Raises UserError for a name that has none."""
     try:
-        family, kind, _, _, address = socket.getaddrinfo(host, 0, type=socket.SOCK_DGRAM)[0]
+        return str(socket.getaddrinfo(host, 0, socket.AF_INET, socket.SOCK_DGRAM)[0][4][0])
     except OSError as error:
-        raise UserError(f"{host}: no address is known for it ({error.strerror or error})", "give its address") from None
-    if ipaddress.ip_address(address[0]).is_loopback:
+        problem = f"{host}: no IPv4 address is known for it ({error.strerror or error})"
+        raise UserError(problem, "give its address") from None
+
+
+def _is_here(address: str) -> bool:
+    """Return whether an address is one of this machine's: one speaks to oneself from the same address."""
+    if ipaddress.ip_address(address).is_loopback:
         return True
-    with socket.socket(family, kind) as trial:  # nothing is sent
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
         try:
-            trial.connect(address)
+            trial.connect((address, 9))  # nothing is sent
         except OSError:
             return False
-        return trial.getsockname()[0] == address[0]  # one speaks to oneself from the same address
+        return trial.getsockname()[0] == address
 
 
 class Lost(Exception):
-    """A machine is no longer heard of; the text says how that was seen, and stands behind its name."""
+    """A machine is no longer heard of; the text says how that was seen, and stands behind its name.
+
+    `ended` tells whether its launcher has ended; otherwise it is silent.
+    """
+
+    def __init__(self, how: str, ended: bool):
+        super().__init__(how)
+        self.ended = ended
 
 
 class Link:
@@ -140,9 +160,9 @@ class Link:
         if found:
             return found
         if self._over or len(self._read) > LONGEST:
-            raise Lost("has ended")
+            raise Lost("has ended", True)
         if time.monotonic() - self._heard > SILENCE:
-            raise Lost(f"has been silent for {SILENCE:.0f} seconds")
+            raise Lost(f"has been silent for {SILENCE:.0f} seconds", False)
         return []
 
     def close(self) -> None:
@@ -176,7 +196,7 @@ def _parsed(line: bytes) -> dict[str, Any]:
 def meet(machines: Machines, stopped: Callable[[], bool]) -> list[Link]:
     """Return links of the first machine to all others, or of another one to the first, as soon as all are there.
 
-    When `stopped()`, some may be missing. Raises UserError if it takes longer than MEETING, and where machines were
+    When `stopped()`, it returns none or some. Raises UserError if it takes longer than MEETING, and where machines were
     started for other devices, or with other versions of ms_gan.
     """
     if len(machines.hosts) == 1:
@@ -200,7 +220,9 @@ def _wait_for_others(machines: Machines, start: dict[str, Any], patience: _Patie
                 strangers.append(Link(door.accept()[0], "", 0))
             for link in tuple(strangers):
                 if _introduced(link, machines, start):
-                    links[link.machine] = link
+                    if link.machine in links:
+                        link.close()
+                    links.setdefault(link.machine, link)
                 if link.machine or link.closed:
                     strangers.remove(link)
             for link in links.values():
@@ -208,6 +230,10 @@ def _wait_for_others(machines: Machines, start: dict[str, Any], patience: _Patie
                     link.received()
                 except Lost as lost:
                     raise UserError(f"{link.host} {lost}", "start the command again on all machines") from None
+    for link in strangers:
+        link.close()
+    for link in links.values() if len(links) == len(machines.hosts) - 1 else ():
+        link.send(go=True)
     return [links[number] for number in sorted(links)]
 
 
@@ -238,33 +264,48 @@ def _introduced(link: Link, machines: Machines, start: dict[str, Any]) -> bool:
     return True
 
 
-def _go_to_first(machines: Machines, start: dict[str, Any], patience: _Patience) -> list[Link]:
-    host = machines.hosts[0]
-    while patience.goes_on(f"for {host}: start the same command there"):
-        try:
-            connection = socket.create_connection((host, machines.port + 1), timeout=5)
-        except OSError:
-            continue
-        link = Link(connection, host, 0)
-        link.send(machine=machines.here, **start)
-        return [link]
-    return []
-
-
 def _listening(machines: Machines) -> socket.socket:
-    host, port = machines.hosts[0], machines.port + 1
-    family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-    door = socket.socket(family, kind)
+    port = machines.port + 1
+    door = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        door.bind(address)
+        door.bind((machines.address, port))
+        door.listen()
     except OSError as error:
         door.close()
-        problem = f"cannot listen at {host}, port {port} ({error.strerror})"
+        problem = f"cannot listen at {machines.hosts[0]}, port {port} ({error.strerror})"
+        if error.errno == errno.EADDRNOTAVAIL:
+            raise UserError(problem, "this is not that machine; look at ", Setting("host_number")) from None
         raise UserError(problem, "give another ", Setting("host_port"), " on all machines") from None
-    door.listen()
     door.setblocking(False)
     return door
+
+
+def _go_to_first(machines: Machines, start: dict[str, Any], patience: _Patience) -> list[Link]:
+    link: Link | None = None
+    while patience.goes_on("for the others: start the same command on all machines"):
+        if link is None:
+            try:
+                connection = socket.create_connection((machines.address, machines.port + 1), timeout=5)
+            except OSError:
+                continue
+            link = Link(connection, machines.hosts[0], 0)
+            link.send(machine=machines.here, **start)
+        try:
+            messages = link.received()
+        except Lost as lost:
+            raise UserError(f"{link.host} {lost}", "start the command again on all machines") from None
+        for message in messages:
+            if "failed" in message:
+                link.close()
+                raise UserError(str(message["failed"]), "start the same command on all machines")
+            if "ended" in message:
+                raise UserError(f"{link.host} waits no longer", "start the command again on all machines")
+            if "go" in message:
+                return [link]
+    if link is not None:
+        link.close()
+    return []
 
 
 class _Patience:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ms_gan import data
 from ms_gan.cli.faults import option
 from ms_gan.cli.options import add_device, positive, seed, whole
-from ms_gan.errors import Command, Setting, UserError
+from ms_gan.errors import Command, Setting, UserError, quoted
 from ms_gan.runtime import PRECISIONS
 
 if TYPE_CHECKING:
@@ -144,7 +145,8 @@ def run(options: argparse.Namespace) -> int:
     try:
         session.train()
     except Interrupted as interruption:
-        session.say(f"to go on: {option(Command('resume', session.run.path))}")
+        together = f" --hosts {quoted(options.hosts)}, on all machines" if options.hosts else ""
+        session.say(f"to go on: {option(Command('resume', session.run.path))}{together}")
         return 128 + interruption.number
     return 0
 
@@ -157,12 +159,24 @@ def _launch(options: argparse.Namespace, devices: int | None) -> int:
     if options.device_id is not None:
         raise UserError("--device-id is for one device", "leave it out: with several the first ones are taken")
     if options.hosts:
+        if options.resume and devices is None:
+            devices = _recorded_devices(Path(options.resume))
         machines = Machines.of(options.hosts, devices, options.host_number, options.host_port or PORT)
     else:
         machines = Machines.alone(devices or 1)
     if options.resume is None:  # what can be refused before there are processes is
         share_of_batch(_request(options).recipe, machines.devices)
     return launch(machines, options.arguments)
+
+
+def _recorded_devices(run: Path) -> int | None:
+    """Return how many devices trained a run; None if its record cannot be read, which is told of later."""
+    from ms_gan.runs.records import read_json
+
+    with contextlib.suppress(UserError, OSError, KeyError, TypeError):
+        devices = read_json(run / "settings.json")["device_num"]
+        return devices if isinstance(devices, int) and devices > 1 else None
+    return None
 
 
 def _request(options: argparse.Namespace) -> TrainRequest:

@@ -12,6 +12,8 @@ from pathlib import Path
 
 from ms_gan import runtime
 
+PUBLIC = re.compile(r"[A-Z0-9_.]{1,20}|true|false")  # values that tell no names, paths or addresses
+ADDRESS = re.compile(r"\d+(\.\d+){3}")
 VARIABLES = re.compile(r"(ASCEND|HCCL|CUDA|GLOG|MS|OMP|ONEDNN|DEVICE|RANK)_\w+")
 SMI = "npu-smi"
 SMI_SECONDS = 60
@@ -35,7 +37,14 @@ def software() -> Iterator[tuple[str, str]]:
     yield "devices", ", ".join(f"{count} × {target}" for target, count in runtime.devices().items())
     for name in sorted(filter(VARIABLES.fullmatch, os.environ)):
         value = os.environ[name]
-        yield f"variable {name}", value if re.fullmatch(r"\w{1,20}", value) else "(set)"  # no paths, no addresses
+        yield f"variable {name}", value if PUBLIC.fullmatch(value) and not ADDRESS.search(value) else "(set)"
+
+
+def has_ascend() -> bool:
+    """Return whether anything of Ascend's is on this machine, whatever MindSpore makes of it."""
+    return shutil.which(SMI) is not None or any(
+        variable in os.environ or Path(custom).exists() for _, variable, custom, _ in INSTALLED
+    )
 
 
 def ascend() -> Iterator[tuple[str, str]]:
@@ -53,7 +62,7 @@ def ascend() -> Iterator[tuple[str, str]]:
     except (OSError, subprocess.TimeoutExpired) as error:
         yield SMI, f"gave no answer ({type(error).__name__})"
         return
-    said = done.stdout.strip() or done.stderr.strip()
+    said = (done.stdout.strip() or done.stderr.strip()).partition("Process id")[0].rstrip("| \n")  # nobody's processes
     yield SMI, f"status {done.returncode}\n{said}" if done.returncode else said
 
 

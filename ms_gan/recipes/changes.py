@@ -73,18 +73,24 @@ def share_of_batch(recipe: Recipe, devices: int) -> int:
 
     Raises UserError for a batch that cannot be shared.
     """
-    size, left = divmod(recipe.schedule.batch_size, devices)
-    if left or size < SMALLEST_BATCH:
-        problem = f"a batch of {recipe.schedule.batch_size} cannot be shared by {devices} devices"
-        mend = ("give a ", Setting("batch_size"), f" that is {devices} times at least {SMALLEST_BATCH}")
-        raise UserError(f"recipe {recipe.name}: {problem}", *mend)
-    if devices > 1 and size % 2 and getattr(recipe.updates, "half_batches", False):
-        problem = f"half a batch of {recipe.schedule.batch_size} cannot be shared by {devices} devices"
-        mend = ("give a ", Setting("batch_size"), f" that is {2 * devices} times a whole number")
-        raise UserError(f"recipe {recipe.name}: {problem}", *mend)
-    penalised = min(getattr(recipe.updates, "penalised", 0), recipe.schedule.batch_size)
+    fault = _unshared(recipe, devices)
+    if fault is None:
+        return recipe.schedule.batch_size // devices
+    problem, setting, wanted = fault
+    fitting = [str(count) for count in range(1, 257) if _unshared(recipe, count) is None]
+    some = f" of {' or '.join([', '.join(fitting[:-1]), fitting[-1]])}" if len(fitting) > 1 else f" of {fitting[0]}"
+    mend = ("give a ", Setting("device_num"), f"{some}, or another ", Setting(setting), f" that is {wanted}")
+    raise UserError(f"recipe {recipe.name}: {problem} cannot be shared by {devices} devices", *mend)
+
+
+def _unshared(recipe: Recipe, devices: int) -> tuple[str, str, str] | None:
+    """Return what of a batch so many devices cannot share, the setting of it, and what that must be; None if all."""
+    batch, updates = recipe.schedule.batch_size, recipe.updates
+    if batch % devices or batch // devices < SMALLEST_BATCH:
+        return f"a batch of {batch}", "batch_size", f"{devices} times at least {SMALLEST_BATCH}"
+    if devices > 1 and batch // devices % 2 and getattr(updates, "half_batches", False):
+        return f"half a batch of {batch}", "batch_size", f"{2 * devices} times a whole number"
+    penalised = min(getattr(updates, "penalised", 0), batch) if getattr(updates, "gamma", 0) else 0
     if penalised % devices:
-        problem = f"penalties at {penalised} images cannot be shared by {devices} devices"
-        mend = ("give an ", Setting("updates.penalised"), f" that is {devices} times a whole number")
-        raise UserError(f"recipe {recipe.name}: {problem}", *mend)
-    return size
+        return f"penalties at {penalised} images", "updates.penalised", f"{devices} times a whole number"
+    return None

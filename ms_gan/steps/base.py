@@ -11,6 +11,7 @@ import numpy as np
 from mindspore import Parameter, ParameterTuple, Tensor, mutable, nn
 from mindspore import dtype as mstype
 
+from ms_gan.errors import UserError
 from ms_gan.schema.recipe import Latent
 
 
@@ -215,6 +216,9 @@ def dealt(arrays: Any, device: int, devices: int) -> Any:
     """
     if isinstance(arrays, tuple):
         return tuple(dealt(array, device, devices) for array in arrays)
+    if arrays.ndim == 0 or len(arrays) % devices:
+        problem = f"an array of shape {arrays.shape} of a step's noise cannot be dealt out to {devices} devices"
+        raise UserError(problem, "draw_noise draws for the whole batch: see docs/recipes.md")
     return np.ascontiguousarray(arrays[device::devices])
 
 

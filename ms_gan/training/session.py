@@ -169,6 +169,7 @@ class Session:
             provenance = replace(provenance, data=moved)
         session = cls(on_device, provenance, images, device, state, request.command, request.tensorboard)
         session.settings = on_device.lasting(session.steps_per_epoch, request.epochs, request.steps)
+        require_same_run(device, session.settings, state.step)
         if session.settings.steps < state.step:
             beyond = f"step {state.step:,}, which is beyond step {session.settings.steps:,}"
             longer = ("give more ", Setting("epochs"), " or ", Setting("steps"))
@@ -258,6 +259,7 @@ class Session:
         None stands for a pretraining that a signal broke off.
         """
         first, pretrained = self.state.step, self.state.prepared
+        self._require_same_weights("begin with", "have the same run, or warm start, on all machines")
         if pretrained is not None:
             count = self.step.pretraining_steps
             if count:
@@ -269,12 +271,16 @@ class Session:
                 observer.at_start()
         cell = as_chosen(with_ema(across_devices(self.step, self.device), self.step, first), self.kernels)
         done = loop.run(cell, "step", first, self.settings.steps, observers)
-        if self.device.count > 1 and done == self.settings.steps:  # where a signal ends it, only the first knows
-            same = same_weights(self.device, self.step.saved().values())
-            if self.device.rank == 0:
-                hold = "the same weights, byte for byte" if same else "different weights: do not trust this run"
-                self.say(f"all {self.device.count} devices hold {hold}")
+        if done == self.settings.steps:  # where a signal ends it, only the first device knows
+            self._require_same_weights("end with", "do not trust this run, and have the machines looked at")
+            if self.device.count > 1 and self.device.rank == 0:
+                self.say(f"all {self.device.count} devices hold the same weights, byte for byte")
         return done
+
+    def _require_same_weights(self, when: str, mend: str) -> None:
+        """Raise UserError, on all devices, unless they hold the same weights."""
+        if self.device.count > 1 and not same_weights(self.device, self.step.saved().values()):
+            raise UserError(f"the devices {when} different weights", mend)
 
     def _take_weights(self, place: str) -> list[str]:
         """Begin with the networks of a run or a checkpoint; return what the user should know about them."""
