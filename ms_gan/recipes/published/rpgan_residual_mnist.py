@@ -1,8 +1,8 @@
 """The house recipe for MNIST, and for other images in its format: rpgan_residual in 28x28 grey.
 
 Source: as of the recipe rpgan_residual. To the eye its digits are better than those of the fully connected `rpgan`:
-0.9 to 1.5 times as many flecks as on real ones, where `rpgan` has 5.6 times as many (docs/results.md). As in `rpgan`, images are
-clustered, or, with `data.classes=10`, drawn by their labels.
+they are flecked 0.9 to 1.5 times as often as real ones, those of `rpgan` 5.6 times (docs/results.md). As in `rpgan`,
+images are clustered, or, with `data.classes=10`, drawn by their labels.
 
 Where this departs from rpgan_residual, and why:
 - Networks are narrower: digits need less, and a step is twice as fast.
