@@ -353,16 +353,16 @@ def test_two_machines_train_one_run_and_end_together(recipe, thorough, namespace
         print(f"ended after {time.monotonic() - since:.1f} s")
         return [errors.splitlines()[-1] for _, errors in said]
 
-    processes = both(*arguments, "--steps", ENDLESS, "--output-dir", tmp_path / "runs")
-    wait_until(lambda: steps_saved(run_folder) >= 20, processes[0])
-    subprocess.run(["kill", "-9", str(children(processes[1])[1])], check=True)
-    for line in ended(processes, time.monotonic()):
-        assert "the process of device 1 ended with signal 9; its log is " in line and "--resume" in line
-        log = Path(line.split("its log is ")[1].split(";")[0])
-        assert log.is_file(), "both see one disk here"
-    shutil.rmtree(log.parent)
-
     if thorough:
+        processes = both(*arguments, "--steps", ENDLESS, "--output-dir", tmp_path / "runs")
+        wait_until(lambda: steps_saved(run_folder) >= 20, processes[0])
+        subprocess.run(["kill", "-9", str(children(processes[1])[1])], check=True)
+        for line in ended(processes, time.monotonic()):
+            assert "the process of device 1 ended with signal 9; its log is " in line and "--resume" in line
+            log = Path(line.split("its log is ")[1].split(";")[0])
+            assert log.is_file(), "both see one disk here"
+        shutil.rmtree(log.parent)
+
         before = steps_saved(run_folder)
         processes = both("train", "--resume", run_folder, "--steps", ENDLESS)
         wait_until(lambda: steps_saved(run_folder) >= before + 20, processes[0])
@@ -391,8 +391,9 @@ def test_two_machines_train_one_run_and_end_together(recipe, thorough, namespace
         said = [process.communicate(timeout=HANGS) for process in processes]
         assert [process.returncode for process in processes] == [128 + 15] * 2, said
 
-    steps = steps_to_resume_to(run_folder, 40)
-    processes = both("train", "--resume", run_folder, "--steps", steps)
+    steps = steps_to_resume_to(run_folder, 40) if thorough else 40
+    goes_on = ("train", "--resume", run_folder) if thorough else (*arguments, "--output-dir", tmp_path / "runs")
+    processes = both(*goes_on, "--steps", steps)
     said = [process.communicate(timeout=HANGS) for process in processes]
     assert [process.returncode for process in processes] == [0, 0], said
     assert "all 2 devices hold the same weights, byte for byte" in said[0][0]
@@ -400,4 +401,4 @@ def test_two_machines_train_one_run_and_end_together(recipe, thorough, namespace
     run(*arguments, "--device-num", 2, "--steps", steps, "--output-dir", tmp_path / "undisturbed")
     assert result(run_folder, steps) == result(tmp_path / "undisturbed" / recipe / "1", steps)
     starts = json.loads((run_folder / "provenance.json").read_text())["starts"]
-    assert len(starts) == (5 if thorough else 2)
+    assert len(starts) == (5 if thorough else 1)

@@ -193,7 +193,7 @@ class _Launcher:
     def _end_all(self, end: _End) -> None:
         """Tell the other machines, and end all processes."""
         for link in self.links:
-            if end.line and not end.told:
+            if end.line and (self.machines.here == 0 or not end.told):  # the first passes on what one has told it
                 link.send(failed=end.line, status=end.status)
             elif self.machines.here == 0:
                 link.send(ended=end.status)

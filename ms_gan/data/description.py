@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from ms_gan.data.faults import DataFault
+from ms_gan.data.storage import room_for, rows_of
 from ms_gan.errors import Setting, UserError
 
 ONE_FORMAT = {"mnist", "idx"}  # the names of data that are read alike; a run may have been begun under either
@@ -53,7 +54,7 @@ class DataRequest:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """One split of an image data set, in memory.
+    """One split of an image data set, in memory, or, of a large folder, in a file: see `storage`.
 
     name: of the data set. split: "train" or "test"; of training images that scores compare with also "held_out".
     source: a sentence fragment for logs and records, such as "the folder X".
@@ -106,7 +107,7 @@ class ImageData:
         """Return the images at the indices, int (M,), in that order, with their labels and names."""
         return replace(
             self,
-            images=self.images[chosen],
+            images=rows_of(self.images, chosen),
             labels=None if self.labels is None else self.labels[chosen],
             names=tuple(np.array(self.names, object)[chosen]) if self.names else (),
             spare=None if self.spare is None else (self.spare[0][chosen], self.spare[1]),
@@ -132,7 +133,7 @@ class ImageData:
             )
         if ratio == 1:
             return self
-        images = np.empty((count, channels, size, size), np.uint8)
+        images = room_for((count, channels, size, size))
         for number, image in enumerate(self.images):  # one at a time: the sums take more room than the bytes
             images[number] = np.rint(image.reshape(channels, size, ratio, size, ratio).mean((2, 4)))
         return replace(self, images=images)

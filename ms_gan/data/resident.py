@@ -8,6 +8,8 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from ms_gan.data.storage import is_stored
+
 TURNS = 360  # in steps of one degree
 VARIANTS = 2 * TURNS  # of an image: each turn, as it is and mirrored
 QUARTERS = np.array([180 * quarter + mirrored for quarter in range(4) for mirrored in range(2)])  # of the VARIANTS
@@ -62,7 +64,35 @@ class ResidentImages(DataCell):
         return ops.gather(self.resident_labels, indices, 0)
 
 
-class TurnedImages(DataCell):
+class HostImages(DataCell):
+    """Images that stay on the host; a batch is made there, and scaled on the device."""
+
+    def construct(self, pixels: Tensor, labels: Tensor | None = None) -> Tensor:
+        """Return the images as float32, B×C×H×W, in the pixel range."""
+        return pixels.astype(mstype.float32) * self.scale + self.low
+
+    def labels(self, pixels: Tensor, labels: Tensor | None = None) -> Tensor | None:
+        """Return the labels, int32, (B,) or (B, max_tags)."""
+        return labels
+
+
+class StoredImages(HostImages):
+    """Images in a file, of which a batch is read when it is wanted, by the step's own thread.
+
+    Built from uint8 images, N×C×H×W, 0 to 255; for the rest see DataCell.
+    """
+
+    def __init__(self, images: np.ndarray, labels: np.ndarray | None, pixel_range: Sequence[float]):
+        super().__init__(len(images), labels, pixel_range)
+        self.stored = images
+
+    def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return pixels, uint8 (B, C, H, W), and labels, if any, for `indices`, int32 (B,)."""
+        pixels = self.stored[indices]
+        return (pixels,) if self.all_labels is None else (pixels, self.all_labels[indices])
+
+
+class TurnedImages(HostImages):
     """Each image in 720 ways, turned about its centre by whole degrees and mirrored, made when they are wanted.
 
     For things that look the same from every side, such as pizzas: one photograph is a data set of 720. Index 720·i + v
@@ -86,25 +116,19 @@ class TurnedImages(DataCell):
         self.variants = QUARTERS if quarters else np.arange(VARIANTS)
         super().__init__(len(self.variants) * len(images), labels, pixel_range)
         self.size = size
-        self.stored = np.ascontiguousarray(images.transpose(0, 2, 3, 1))  # as OpenCV wants them
+        as_opencv_wants_them = images.transpose(0, 2, 3, 1)
+        stays = is_stored(images)  # where it is
+        self.stored = as_opencv_wants_them if stays else np.ascontiguousarray(as_opencv_wants_them)
 
     def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return pixels, uint8 (B, C, size, size), and labels, if any, for `indices`, int32 (B,)."""
         numbers, ways = np.divmod(indices, len(self.variants))
         turned = [
-            turn(self.stored[number], variant // 2, bool(variant % 2), self.size)
+            turn(np.ascontiguousarray(self.stored[number]), variant // 2, bool(variant % 2), self.size)
             for number, variant in zip(numbers, self.variants[ways])
         ]
         pixels = np.ascontiguousarray(np.stack(turned).transpose(0, 3, 1, 2))
         return (pixels,) if self.all_labels is None else (pixels, self.all_labels[numbers])
-
-    def construct(self, pixels: Tensor, labels: Tensor | None = None) -> Tensor:
-        """Return the images as float32, B×C×H×W, in the pixel range."""
-        return pixels.astype(mstype.float32) * self.scale + self.low
-
-    def labels(self, pixels: Tensor, labels: Tensor | None = None) -> Tensor | None:
-        """Return the labels, int32, (B,) or (B, max_tags)."""
-        return labels
 
 
 def turn(image: np.ndarray, degrees: int, mirrored: bool, size: int) -> np.ndarray:

@@ -12,6 +12,7 @@ from ms_gan.data.folder.decoding import Found, read_images, read_squares
 from ms_gan.data.folder.files import image_names
 from ms_gan.data.folder.labels import FolderLabels, Numbered, vocabulary_notes
 from ms_gan.data.folder.splits import ONE_IN, Splits, Tenth, choose_tenth, find_splits
+from ms_gan.data.storage import is_stored
 from ms_gan.errors import Setting, UserError
 
 MOST_BYTES = 1 << 30  # of finer images
@@ -130,7 +131,8 @@ def _read(
     if failures:
         notes.append(_without(failures, len(chosen.names) + len(others), skip_unreadable, none_left=not found))
     if images.nbytes > WORTH_A_NOTE:
-        notes.append(f"the images take {images.nbytes / 1e6:.0f} MB of memory")
+        where = "in a file, and are read as they are needed" if is_stored(images) else "of memory"
+        notes.append(f"the images take {images.nbytes / 1e6:.0f} MB {where}")
     if side > request.size:
         notes.append("twice as fine as the recipe's, so that turning blurs them less")
     up_to, but = chosen.tenth

@@ -17,6 +17,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ms_gan.data.folder.files import FORMATS
+from ms_gan.data.storage import room_for
 
 MOST_PIXELS = 130_000_000  # of one file: as cameras make; 2 GB while it is decoded
 ONE_AT_A_TIME = 25_000_000  # pixels from which on files are decoded one after the other
@@ -46,9 +47,9 @@ def read_images(
 ) -> tuple[np.ndarray, list[Found], dict[Path, str]]:
     """Read images: uint8 (N, channels, side, side) of those that can be read, what they held, and the others' faults.
 
-    Raises MemoryError where there is not enough memory for them.
+    Raises MemoryError, or UserError, where there is no room for them.
     """
-    images = np.empty((len(names), channels, side, side), np.uint8)
+    images = room_for((len(names), channels, side, side))
     found: list[Found] = []
     faults: dict[Path, str] = {}
     for path, read in read_squares([home / name for name in names], side, channels):
