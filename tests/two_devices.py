@@ -19,6 +19,7 @@ from ms_gan.files import write_file  # noqa: E402
 from ms_gan.randomness import random_stream  # noqa: E402
 from ms_gan.steps.base import dealt, on_device  # noqa: E402
 from ms_gan.steps.parallel import DataParallel  # noqa: E402
+from ms_gan.training.loop import _same_everywhere, same_weights  # noqa: E402
 
 
 class Statistics(nn.Cell):
@@ -38,8 +39,11 @@ for number in range(STEPS):
     whole = step.draw_noise(random_stream(3, "step", number)), np.arange(12, dtype=np.int32)
     noise, indices = dealt(whole, device.rank, device.count)
     values.append(cell(on_device((indices,)), on_device(noise)).asnumpy().tolist())
+own = f"{device.rank}" * 64  # a checksum that differs
+same = [same_weights(device, [step.generator]), _same_everywhere(device, "ab" * 32), _same_everywhere(device, own)]
 found = json.dumps(
     {
+        "same": same,
         "values": values,
         "moving_mean": float(step.extra.norm.moving_mean),
         "g": {p.name.split(".")[1]: float(p) for p in step.generator.get_parameters()},

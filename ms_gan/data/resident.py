@@ -8,8 +8,6 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from ms_gan.data.storage import is_stored
-
 TURNS = 360  # in steps of one degree
 VARIANTS = 2 * TURNS  # of an image: each turn, as it is and mirrored
 QUARTERS = np.array([180 * quarter + mirrored for quarter in range(4) for mirrored in range(2)])  # of the VARIANTS
@@ -116,9 +114,9 @@ class TurnedImages(HostImages):
         self.variants = QUARTERS if quarters else np.arange(VARIANTS)
         super().__init__(len(self.variants) * len(images), labels, pixel_range)
         self.size = size
-        as_opencv_wants_them = images.transpose(0, 2, 3, 1)
-        stays = is_stored(images)  # where it is
-        self.stored = as_opencv_wants_them if stays else np.ascontiguousarray(as_opencv_wants_them)
+        self.stored = images.transpose(
+            0, 2, 3, 1
+        )  # where they are: each is copied, as OpenCV wants it, when it is turned
 
     def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return pixels, uint8 (B, C, size, size), and labels, if any, for `indices`, int32 (B,)."""

@@ -130,7 +130,6 @@ def families(device: Device) -> Iterator[Finding]:
     for name in TRIALS:
         recipe = small(name)
         called = f"family {recipe.family} ({name})"
-        trial: Trial | None = None
         try:
             trial = Trial(recipe, device)
             (scalars, first), (_, second) = trial.run(), trial.run()

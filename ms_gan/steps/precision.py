@@ -36,10 +36,12 @@ def round_products(cell: nn.Cell) -> int:
     Parameters stay float32, and keep their names.
     """
     found = [
-        (owner, name) for owner in _all(cell) for name, value in vars(owner).items() if isinstance(value, PRODUCTS)
+        (owner, name, operator)
+        for owner in _all(cell)
+        for name, operator in vars(owner).items()
+        if isinstance(operator, PRODUCTS)
     ]
-    for owner, name in found:
-        operator = getattr(owner, name)
+    for owner, name, operator in found:
         delattr(owner, name)
         setattr(owner, name, Rounded(operator))
     return len(found)
