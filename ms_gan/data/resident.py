@@ -116,7 +116,7 @@ class TurnedImages(HostImages):
         self.size = size
         self.stored = images.transpose(
             0, 2, 3, 1
-        )  # where they are: each is copied, as OpenCV wants it, when it is turned
+        )  # a view: each image is copied, as OpenCV wants it, when it is turned
 
     def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return pixels, uint8 (B, C, size, size), and labels, if any, for `indices`, int32 (B,)."""
