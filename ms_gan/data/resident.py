@@ -114,9 +114,7 @@ class TurnedImages(HostImages):
         self.variants = QUARTERS if quarters else np.arange(VARIANTS)
         super().__init__(len(self.variants) * len(images), labels, pixel_range)
         self.size = size
-        self.stored = images.transpose(
-            0, 2, 3, 1
-        )  # a view: each image is copied, as OpenCV wants it, when it is turned
+        self.stored = images.transpose(0, 2, 3, 1)  # a view; what OpenCV wants is copied image by image
 
     def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return pixels, uint8 (B, C, size, size), and labels, if any, for `indices`, int32 (B,)."""
