@@ -61,7 +61,7 @@ def scalars_of_both(step, cell, program):
     import torch
 
     from ms_gan.randomness import random_stream
-    from ms_gan.steps.base import on_device
+    from ms_gan.steps.graph import on_device
 
     ours, theirs = [], []
     for number in range(UPDATES):

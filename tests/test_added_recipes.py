@@ -24,7 +24,7 @@ from ms_gan.recipes.build import build_discriminator, build_step
 from ms_gan.schema.fields import Settings, whole
 from ms_gan.schema.networks import BatchNorm, ConvDiscriminator, MLPGenerator
 from ms_gan.schema.updates import LOSSES, GANUpdates
-from ms_gan.steps.base import on_device
+from ms_gan.steps.graph import on_device
 
 FILES = Path(__file__).parent / "recipes"
 SMALL = {"generator.widths": (16, 32), "discriminator.widths": (16,)}

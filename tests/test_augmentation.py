@@ -21,7 +21,8 @@ from ms_gan.recipes.build import adam
 from ms_gan.schema.recipe import Latent
 from ms_gan.schema.updates import Augmentation, RpGANUpdates
 from ms_gan.steps.augmentation import Augmenter
-from ms_gan.steps.base import StepParts, on_device
+from ms_gan.steps.base import StepParts
+from ms_gan.steps.graph import on_device
 from ms_gan.steps.rpgan import RpGANStep
 
 pytestmark = pytest.mark.usefixtures("device")

@@ -32,9 +32,10 @@ from ms_gan.nets.heads import Discriminator as DiscriminatorBase
 from ms_gan.randomness import random_stream
 from ms_gan.recipes.build import adam
 from ms_gan.schema.recipe import Latent
-from ms_gan.steps.base import StepParts, on_device
+from ms_gan.steps.base import StepParts
 from ms_gan.steps.cvae import CVAEStep
 from ms_gan.steps.cvae_gan import CVAEGANStep
+from ms_gan.steps.graph import on_device
 
 REAL_FROM = np.log((1 / 3) / (2 / 3))  # where a D that sees two fakes for each real image stands at equilibrium
 

@@ -21,7 +21,7 @@ from ms_gan.randomness import random_stream
 from ms_gan.recipes.build import build_encoder, build_generator
 from ms_gan.schema import networks as settings_of
 from ms_gan.schema.networks import NetworkInputs
-from ms_gan.steps.base import on_device
+from ms_gan.steps.graph import on_device
 
 pytestmark = pytest.mark.usefixtures("device")
 

@@ -12,7 +12,7 @@ from mindspore import Tensor, nn, ops
 from ms_gan.kernels.layers import Own, OwnAdam, OwnAverages, OwnSquash, OwnStack, use_own
 from ms_gan.nets.averages import Averages
 from ms_gan.nets.layers import BatchNorm1d, Chain, Downsample, LeakyReLU, Sigmoid, Tanh, Upsample
-from ms_gan.steps.base import CompiledOnce, on_device
+from ms_gan.steps.graph import CompiledOnce, on_device
 
 pytestmark = pytest.mark.usefixtures("device", "own_kernels")
 

@@ -58,6 +58,7 @@ def test_two_devices_do_what_one_does_with_the_whole_batch(device, tmp_path):
     first, second = (json.loads((tmp_path / f"rank{rank}").read_text()) for rank in range(2))
     assert first == second, "what one device saves is what both have"
     assert first["same"] == [True, True, False], "both learn whether they have the same"
+    assert first["same_by_jit"] == [True, True], "the same bytes without graph mode"
     assert first["moving_mean"] == pytest.approx(0.5), "the mean of 0 and 1, and both stay there"
 
     step, settings = make_step("mlp", batch=12)

@@ -39,8 +39,9 @@ from ms_gan.errors import UserError
 from ms_gan.nets.heads import Discriminator as DiscriminatorBase
 from ms_gan.randomness import random_stream
 from ms_gan.schema.updates import GANUpdates
-from ms_gan.steps.base import TrainingStep, on_device
+from ms_gan.steps.base import TrainingStep
 from ms_gan.steps.gradient_penalty import GradientPenalty
+from ms_gan.steps.graph import on_device
 
 pytestmark = pytest.mark.usefixtures("device")
 

@@ -37,7 +37,8 @@ from ms_gan.schema import networks as settings_of
 from ms_gan.schema.networks import NetworkInputs
 from ms_gan.schema.recipe import Latent
 from ms_gan.schema.updates import RpGANUpdates
-from ms_gan.steps.base import StepParts, on_device
+from ms_gan.steps.base import StepParts
+from ms_gan.steps.graph import on_device
 from ms_gan.steps.rpgan import RpGANStep
 
 pytestmark = pytest.mark.usefixtures("device")

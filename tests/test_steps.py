@@ -13,7 +13,7 @@ from ms_gan import recipes
 from ms_gan.data.resident import ResidentImages
 from ms_gan.randomness import random_stream
 from ms_gan.recipes.build import build_step
-from ms_gan.steps.base import on_device
+from ms_gan.steps.graph import on_device
 
 pytestmark = pytest.mark.usefixtures("device")
 

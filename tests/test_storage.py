@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import errno
 import os
+import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -14,7 +16,8 @@ from PIL import Image
 
 from ms_gan.data import storage
 from ms_gan.data.description import ImageData
-from ms_gan.data.storage import is_stored, room_for, rows_of
+from ms_gan.data.resident import StoredImages
+from ms_gan.data.storage import is_stored, parts_of, room_for, rows_of
 from ms_gan.errors import UserError
 
 SHAPE = (10, 3, 4, 4)
@@ -48,6 +51,26 @@ def test_a_file_of_images_has_no_name_and_holds_what_it_is_given(nothing_in_memo
     data, plain = (ImageData("folder", "train", "x", each, None, ()) for each in (images, pixels))
     assert data.sha256 == plain.sha256
     assert is_stored(data.only(chosen).images) and np.array_equal(data.at_size(2).images, plain.at_size(2).images)
+
+
+def of_files():
+    """How many bytes of files count as this process's memory."""
+    return 1024 * int(re.search(r"^RssFile:\s+(\d+) kB", Path("/proc/self/status").read_text(), re.MULTILINE)[1])
+
+
+def test_what_was_read_of_a_file_is_no_memory_of_the_process(nothing_in_memory, device):
+    before, most = of_files(), 4 << 20
+    images = room_for((16 << 10, 1, 32, 32))  # 16 MiB
+    for part in parts_of(images):
+        part[:] = 7
+    assert of_files() < before + most, "after writing"
+    everything = np.arange(len(images), dtype=np.int32)
+    for start in range(0, len(images), 1024):
+        assert (StoredImages(images, None, (0, 1)).inputs(everything[start : start + 1024])[0] == 7).all()
+    assert of_files() < before + most, "after batches"
+    data = ImageData("folder", "train", "x", images, None, ())
+    assert len(data.sha256) == 64 and len(data.only(everything).images) == len(data.at_size(16).images) == len(images)
+    assert of_files() < before + most, "after whatever else goes through all of them"
 
 
 def test_what_leaves_no_room_is_one_line(nothing_in_memory, monkeypatch):

@@ -1,4 +1,7 @@
-"""Run by tests/test_parallel.py in two processes: three updates of the tiny step, each process with half the batch."""
+"""Run by tests/test_parallel.py in two processes: three updates of the tiny step, each process with half the batch.
+
+The same updates follow without graph mode, by `ms.jit`: MindSpore may give graph mode up for several devices.
+"""
 
 import json
 import os
@@ -6,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import mindspore as ms
 import numpy as np
 from mindspore import nn
 
@@ -17,7 +21,8 @@ from helpers.procedures import STEPS, make_step  # noqa: E402
 
 from ms_gan.files import write_file  # noqa: E402
 from ms_gan.randomness import random_stream  # noqa: E402
-from ms_gan.steps.base import dealt, on_device  # noqa: E402
+from ms_gan.steps.base import dealt  # noqa: E402
+from ms_gan.steps.graph import on_device  # noqa: E402
 from ms_gan.steps.parallel import DataParallel  # noqa: E402
 from ms_gan.training.loop import _same_everywhere, same_weights  # noqa: E402
 
@@ -30,19 +35,34 @@ class Statistics(nn.Cell):
         self.norm = nn.BatchNorm2d(1, momentum=0.0)
 
 
-step, _ = make_step("mlp", devices=device.count)
-step.extra = Statistics()
-step.extra.norm.moving_mean.set_data(step.extra.norm.moving_mean + float(device.rank))
-cell = DataParallel(step, device.count)
-values = []
-for number in range(STEPS):
-    whole = step.draw_noise(random_stream(3, "step", number)), np.arange(12, dtype=np.int32)
-    noise, indices = dealt(whole, device.rank, device.count)
-    values.append(cell(on_device((indices,)), on_device(noise)).asnumpy().tolist())
+def train(jit=False):
+    """Do the updates; return the step, and the scalars of each."""
+    step, _ = make_step("mlp", devices=device.count)
+    step.extra = Statistics()
+    step.extra.norm.moving_mean.set_data(step.extra.norm.moving_mean + float(device.rank))
+    cell = DataParallel(step, device.count)
+
+    def call(batch, noise):
+        return cell(batch, noise)
+
+    update = ms.jit(call) if jit else cell
+    values = []
+    for number in range(STEPS):
+        whole = step.draw_noise(random_stream(3, "step", number)), np.arange(12, dtype=np.int32)
+        noise, indices = dealt(whole, device.rank, device.count)
+        values.append(update(on_device((indices,)), on_device(noise)).asnumpy().tolist())
+    return step, values
+
+
+step, values = train()
 own = f"{device.rank}" * 64  # a checksum that differs
 same = [same_weights(device, [step.generator]), _same_everywhere(device, "ab" * 32), _same_everywhere(device, own)]
+ms.set_context(mode=ms.PYNATIVE_MODE)
+other, other_values = train(jit=True)
+numbers, other_numbers = ([p.asnumpy().tobytes() for p in each.get_parameters()] for each in (step, other))
 found = json.dumps(
     {
+        "same_by_jit": [other_values == values, other_numbers == numbers],
         "same": same,
         "values": values,
         "moving_mean": float(step.extra.norm.moving_mean),

@@ -12,6 +12,7 @@ import numpy as np
 
 from ms_gan.data.description import ONE_FORMAT, ImageData
 from ms_gan.data.faults import one_line
+from ms_gan.data.storage import parts_of
 from ms_gan.labels import natural_order
 
 
@@ -54,7 +55,8 @@ class Fingerprint:
     def of(cls, images: ImageData) -> Fingerprint:
         """Return what tells these data from others."""
         pixels, labels = images.images, images.labels
-        files = [f"{zlib.crc32(np.ascontiguousarray(image).data):08x}" for image in pixels] if images.names else []
+        each = (image for part in parts_of(pixels) for image in part) if images.names else ()
+        files = [f"{zlib.crc32(np.ascontiguousarray(image).data):08x}" for image in each]
         if labels is not None:
             files = [f"{of_one} {_names(images, label)}" for of_one, label in zip(files, labels)]
         return cls(
@@ -135,7 +137,10 @@ def _of_arrays(before: Fingerprint, now: Fingerprint) -> str:
 
 
 def _sha256(array: np.ndarray) -> str:
-    return hashlib.sha256(np.ascontiguousarray(array).data).hexdigest()
+    digest = hashlib.sha256()
+    for part in parts_of(array):
+        digest.update(np.ascontiguousarray(part).data)
+    return digest.hexdigest()
 
 
 def _names(images: ImageData, label: np.ndarray) -> str:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from ms_gan.data.faults import DataFault
-from ms_gan.data.storage import room_for, rows_of
+from ms_gan.data.storage import let_go, parts_of, room_for, rows_of
 from ms_gan.errors import Setting, UserError
 
 ONE_FORMAT = {"mnist", "idx"}  # the names of data that are read alike; a run may have been begun under either
@@ -100,7 +100,8 @@ class ImageData:
                 digest.update(b"none;")
             else:
                 digest.update(f"{array.dtype.str}{array.shape};".encode())
-                digest.update(np.ascontiguousarray(array).data)
+                for part in parts_of(array):
+                    digest.update(np.ascontiguousarray(part).data)
         return digest.hexdigest()
 
     def only(self, chosen: np.ndarray) -> ImageData:
@@ -134,8 +135,12 @@ class ImageData:
         if ratio == 1:
             return self
         images = room_for((count, channels, size, size))
-        for number, image in enumerate(self.images):  # one at a time: the sums take more room than the bytes
-            images[number] = np.rint(image.reshape(channels, size, ratio, size, ratio).mean((2, 4)))
+        number = 0
+        for part in parts_of(self.images):
+            for image in part:  # one at a time: the sums take more room than the bytes
+                images[number] = np.rint(image.reshape(channels, size, ratio, size, ratio).mean((2, 4)))
+                number += 1
+            let_go(images)
         return replace(self, images=images)
 
     def with_tags(self, max_tags: int) -> ImageData:

@@ -8,6 +8,8 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
+from ms_gan.data.storage import let_go
+
 TURNS = 360  # in steps of one degree
 VARIANTS = 2 * TURNS  # of an image: each turn, as it is and mirrored
 QUARTERS = np.array([180 * quarter + mirrored for quarter in range(4) for mirrored in range(2)])  # of the VARIANTS
@@ -87,6 +89,7 @@ class StoredImages(HostImages):
     def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return pixels, uint8 (B, C, H, W), and labels, if any, for `indices`, int32 (B,)."""
         pixels = self.stored[indices]
+        let_go(self.stored)
         return (pixels,) if self.all_labels is None else (pixels, self.all_labels[indices])
 
 
@@ -123,6 +126,7 @@ class TurnedImages(HostImages):
             turn(np.ascontiguousarray(self.stored[number]), variant // 2, bool(variant % 2), self.size)
             for number, variant in zip(numbers, self.variants[ways])
         ]
+        let_go(self.stored)
         pixels = np.ascontiguousarray(np.stack(turned).transpose(0, 3, 1, 2))
         return (pixels,) if self.all_labels is None else (pixels, self.all_labels[numbers])
 

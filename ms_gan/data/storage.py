@@ -1,11 +1,16 @@
-"""Room for images: in memory, or, where they are too many for it, in a file that is read as they are needed."""
+"""Room for images: in memory, or, where they are too many for it, in a file that is read as they are needed.
+
+What has been read of the file is let go again, so that it does not count as memory of the process. The system keeps
+it as long as it has memory to spare.
+"""
 
 from __future__ import annotations
 
 import math
+import mmap
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 
@@ -58,4 +63,20 @@ def rows_of(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     found = room_for((len(indices), *images.shape[1:]))
     for start in range(0, len(indices), ROWS):
         found[start : start + ROWS] = images[indices[start : start + ROWS]]
+        let_go(images)
+        let_go(found)
     return found
+
+
+def parts_of(images: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield images, some at a time, in their order."""
+    for start in range(0, len(images), ROWS):
+        yield images[start : start + ROWS]
+        let_go(images)
+
+
+def let_go(images: np.ndarray) -> None:
+    """Take images in a file out of the process's memory, until they are needed again. It takes some microseconds."""
+    mapping = getattr(images, "_mmap", None)
+    if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
+        mapping.madvise(mmap.MADV_DONTNEED)

@@ -33,8 +33,9 @@ from ms_gan.randomness import random_stream
 from ms_gan.recipes import Recipe
 from ms_gan.recipes.build import build_sampler, build_step
 from ms_gan.runtime import Device
-from ms_gan.steps.base import TrainingStep, on_device
+from ms_gan.steps.base import TrainingStep
 from ms_gan.steps.ema import with_ema
+from ms_gan.steps.graph import on_device
 from ms_gan.training.kernels import RECORD, as_chosen, choose_kernels
 
 GOLDEN = Path(__file__).with_name("golden.json")

@@ -13,7 +13,8 @@ from ms_gan.latents import draw_latents
 from ms_gan.losses import bernoulli_reconstruction_loss, kl_to_standard_normal, squared_reconstruction_loss
 from ms_gan.schema.recipe import Latent
 from ms_gan.schema.updates import CVAEUpdates
-from ms_gan.steps.base import StepParts, TrainingStep, gradient
+from ms_gan.steps.base import StepParts, TrainingStep
+from ms_gan.steps.graph import gradient
 
 
 class CVAENoise(NamedTuple):

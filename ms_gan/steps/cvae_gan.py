@@ -12,9 +12,10 @@ from ms_gan.latents import draw_latents
 from ms_gan.losses import binary_cross_entropy, non_saturating_generator_loss, squared_reconstruction_loss
 from ms_gan.schema.updates import CVAEGANUpdates, CVAEUpdates
 from ms_gan.steps.augmentation import AugmentedNoise, Augmenter
-from ms_gan.steps.base import StepParts, TrainingStep, gradient, share
+from ms_gan.steps.base import StepParts, TrainingStep, share
 from ms_gan.steps.cvae import CVAEStep, require_normal
 from ms_gan.steps.gradient_penalty import GradientPenalty, require_one_answer, require_slopes
+from ms_gan.steps.graph import gradient
 
 PIXEL_KL_WEIGHT = 0.05  # of the KL beside the squared error of pixels while D waits: that of `cvae_early`
 

@@ -9,7 +9,8 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 
 from ms_gan.nets.averages import Averages
-from ms_gan.steps.base import CompiledOnce, TrainingStep
+from ms_gan.steps.base import TrainingStep
+from ms_gan.steps.graph import CompiledOnce
 
 WARM_UP = 10  # the first update keeps a tenth of what was there before
 

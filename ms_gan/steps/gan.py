@@ -12,8 +12,9 @@ from mindspore import ops
 from ms_gan.schema.updates import RELATIVE, GANUpdates
 from ms_gan.steps.adversary import Adversary
 from ms_gan.steps.augmentation import AugmentedNoise, Augmenter
-from ms_gan.steps.base import StepParts, TrainingStep, gradient
+from ms_gan.steps.base import StepParts, TrainingStep
 from ms_gan.steps.gan_noise import DiscriminatorNoise, GANNoise, GeneratorNoise, draw_inputs, draw_masks, draw_targets
+from ms_gan.steps.graph import gradient
 from ms_gan.steps.one_forward import OneForward
 from ms_gan.steps.optimizers import share_counters
 

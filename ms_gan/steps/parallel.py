@@ -5,7 +5,7 @@ from __future__ import annotations
 import mindspore as ms
 from mindspore import nn, ops
 
-from ms_gan.steps.base import CompiledOnce
+from ms_gan.steps.graph import CompiledOnce
 
 
 class DataParallel(CompiledOnce):

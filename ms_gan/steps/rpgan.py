@@ -15,8 +15,9 @@ from ms_gan.losses import binary_cross_entropy, class_cross_entropy, relativisti
 from ms_gan.nets.conditioning import Present
 from ms_gan.schema.updates import RpGANUpdates
 from ms_gan.steps.augmentation import AugmentedNoise, Augmenter
-from ms_gan.steps.base import StepParts, TrainingStep, gradient, share
+from ms_gan.steps.base import StepParts, TrainingStep, share
 from ms_gan.steps.gradient_penalty import GradientPenalty, require_one_answer, require_slopes
+from ms_gan.steps.graph import gradient
 from ms_gan.steps.one_forward import OneForward
 
 

@@ -14,7 +14,8 @@ from ms_gan.errors import Setting, UserError
 from ms_gan.randomness import random_stream
 from ms_gan.runs.settings import RunSettings
 from ms_gan.runtime import Device, give_back_memory
-from ms_gan.steps.base import TrainingStep, dealt, on_device
+from ms_gan.steps.base import TrainingStep, dealt
+from ms_gan.steps.graph import on_device
 from ms_gan.steps.parallel import DataParallel
 
 

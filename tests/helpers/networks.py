@@ -67,7 +67,7 @@ def step_on_noise(recipe: Recipe) -> tuple:
 def takes_a_step(recipe: Recipe) -> bool:
     """Whether one update of the recipe's step gives as many numbers as it has scalars, and all of them finite."""
     from ms_gan.randomness import random_stream
-    from ms_gan.steps.base import on_device
+    from ms_gan.steps.graph import on_device
 
     try:  # a small batch is quick
         step, indices = step_on_noise(recipes.override(recipe, ["schedule.batch_size=4"]))

@@ -17,8 +17,9 @@ from ms_gan.nets.heads import Discriminator as DiscriminatorBase
 from ms_gan.randomness import random_stream
 from ms_gan.recipes.build import adam
 from ms_gan.schema.recipe import Latent
-from ms_gan.steps.base import StepParts, on_device
+from ms_gan.steps.base import StepParts
 from ms_gan.steps.gan_forms import gan_step
+from ms_gan.steps.graph import on_device
 from ms_gan.steps.optimizers import AllReduceOptimizer
 
 BATCH, RATE, STEPS = 6, 0.1, 3

@@ -17,7 +17,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from ms_gan.data.folder.files import FORMATS
-from ms_gan.data.storage import room_for
+from ms_gan.data.storage import ROWS, let_go, room_for
 
 MOST_PIXELS = 130_000_000  # of one file: as cameras make; 2 GB while it is decoded
 ONE_AT_A_TIME = 25_000_000  # pixels from which on files are decoded one after the other
@@ -59,6 +59,9 @@ def read_images(
             square, what = read
             images[len(found)] = square.reshape(side, side, channels).transpose(2, 0, 1)
             found.append(what)
+            if len(found) % ROWS == 0:
+                let_go(images)
+    let_go(images)
     return images[: len(found)], found, faults
 
 

@@ -1,0 +1,84 @@
+"""Every recipe runs, and by operators alone that are documented for Ascend (docs/ascend_operators.csv)."""
+
+from __future__ import annotations
+
+import csv
+
+import numpy as np
+import pytest
+from helpers import networks
+from helpers.commands import ROOT
+from helpers.operators import operators
+from mindspore import Tensor, mutable, nn, ops
+from mindspore import dtype as mstype
+
+from ms_gan import recipes
+from ms_gan.errors import UserError
+from ms_gan.evaluation import judge_training
+from ms_gan.nets.unit_range import UnitRangeGenerator
+from ms_gan.randomness import random_stream
+from ms_gan.sampling import seeded_inputs
+from ms_gan.steps.ema import with_ema
+from ms_gan.steps.graph import on_device
+
+with open(ROOT / "docs" / "ascend_operators.csv", newline="", encoding="utf-8") as table:
+    ROWS = {row["operator"]: row for row in csv.DictReader(table)}
+NEEDED = {name: set(row["types that a recipe needs"].split()) for name, row in ROWS.items()}
+
+
+def not_in_table(cell):
+    """What a Cell that has run needs, and the table has not."""
+    return {name: more for name, types in operators(cell).items() if (more := types - NEEDED.get(name, set()))}
+
+
+def test_what_is_needed_is_documented():
+    for name, row in ROWS.items():
+        assert NEEDED[name] <= set(row["types documented"].split()) and row["sources"], name
+
+
+@pytest.mark.parametrize("name", recipes.names())
+def test_every_recipe_takes_a_step_and_draws(name, device):
+    recipe = recipes.load(name)
+    try:  # a small batch is quick
+        step, indices = networks.step_on_noise(recipe.but({"schedule.batch_size": 4}))
+    except UserError:  # and a family may want more
+        step, indices = networks.step_on_noise(recipe)
+    update = with_ema(step, step, 0)
+    noise = step.draw_noise(random_stream(1, "step"))
+    scalars = update(on_device(step.data.inputs(indices)), on_device(noise)).asnumpy()
+    assert scalars.shape == (len(step.scalars),) and np.isfinite(scalars).all()
+    assert not_in_table(update) == {}
+
+    drawing = UnitRangeGenerator(step.drawing(), recipe.data.pixel_range).set_train(False)
+    data = recipe.data
+    labels = np.zeros((2, data.max_tags) if data.max_tags else 2, np.int32) if data.classes else None
+    images = drawing(*map(Tensor, seeded_inputs(recipe.latent, 2, 1, labels))).asnumpy()
+    assert images.shape == (2, data.channels, data.size, data.size) and images.min() >= 0 and images.max() <= 1
+    assert not_in_table(drawing) == {}
+
+
+@pytest.mark.parametrize("kind", ["features", "classes"])
+@pytest.mark.parametrize("name", ["mlp", "rpgan_residual"])
+def test_judges_learn_and_read(kind, name, device, monkeypatch):
+    monkeypatch.setattr(judge_training, "use_own", lambda cell: 0)  # these kernels are for CPUs
+    recipe = recipes.load(name)
+    recipe = recipe if recipe.data.max_tags else recipe.but({"data.classes": 10})
+    images = networks.noise_for(recipe, 16)
+    data, training, _ = judge_training._training(kind, images, 1)
+    batch = data.inputs(np.arange(8, dtype=np.int32))
+    training.set_train(True)
+    assert np.isfinite(float(training(mutable(tuple(map(Tensor, batch))))))
+    assert not_in_table(training) == {}
+    network = training.network.set_train(False)
+    network(Tensor(images.images[:2] / np.float32(255)))
+    assert not_in_table(network) == {}
+
+
+def test_what_the_table_has_not_is_seen(device):
+    class Strange(nn.Cell):
+        def construct(self, x):
+            return ops.erf(x) + (x.astype(mstype.int64) + 1).astype(mstype.float32)
+
+    strange = Strange()
+    strange(Tensor(np.ones(2, np.float32)))
+    assert not_in_table(strange) == {"Erf": {"float32"}, "Add": {"int64"}}
