@@ -30,9 +30,7 @@ RESIDUAL = ("generator.widths=[8,6,4]", "discriminator.widths=[4,5,6]")
 
 
 def test_two_devices_do_what_one_does_with_the_whole_batch(device, tmp_path):
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        common = {"MS_WORKER_NUM": "2", "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": str(free.getsockname()[1])}
+    common = {"MS_WORKER_NUM": "2", "MS_SCHED_HOST": "127.0.0.1", "MS_SCHED_PORT": str(free())}
     roles = [
         {"MS_ROLE": "MS_SCHED", "RANK_ID": "0"},
         *({"MS_ROLE": "MS_WORKER", "MS_NODE_ID": str(rank), "RANK_ID": str(rank)} for rank in range(2)),
@@ -73,6 +71,22 @@ def test_two_devices_do_what_one_does_with_the_whole_batch(device, tmp_path):
         assert first[name] == pytest.approx(player.numbers, abs=2e-4)
 
 
+def by_msrun(logs, *arguments):
+    """Run the program on two devices that MindSpore's own launcher starts."""
+    script = "import sys; from mindspore.parallel.cluster.run import main; sys.exit(main())"
+    options = ("--worker_num=2", "--local_worker_num=2", "--join=True", f"--log_dir={logs}", f"--master_port={free()}")
+    command = [sys.executable, "-c", script, *options, "python", "-m", "ms_gan", *map(str, arguments)]
+    done = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=HANGS)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def free():
+    """A port that nobody listens at."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
 @pytest.mark.slow
 def test_a_run_on_two_devices_is_killed_and_resumed_to_the_same_bytes(tmp_path):
     data = write_mnist(tmp_path / "data", 160)
@@ -88,7 +102,7 @@ def test_a_run_on_two_devices_is_killed_and_resumed_to_the_same_bytes(tmp_path):
     assert process.returncode == 128 + 9
     steps = steps_to_resume_to(run_folder, 40)
     run("train", "--resume", run_folder, "--steps", steps)
-    run(*arguments, "--steps", steps, "--output-dir", tmp_path / "undisturbed")
+    by_msrun(tmp_path / "logs", *arguments, "--steps", steps, "--output-dir", tmp_path / "undisturbed")
     assert result(run_folder, steps) == result(tmp_path / "undisturbed" / "keras_mlp" / "1", steps)
     assert "2 × CPU" in (run_folder / "train.log").read_text()
 

@@ -11,7 +11,7 @@ import pytest
 from helpers.commands import refused_here, run, write_mnist
 from helpers.networks import MLP, normal, options, step_of
 from helpers.resuming import result
-from mindspore import Tensor, nn
+from mindspore import Tensor, communication, nn
 
 from ms_gan import runtime
 from ms_gan.errors import UserError
@@ -90,6 +90,69 @@ def test_a_run_keeps_its_precision_and_resumes_to_the_same_bytes(tmp_path, capsy
     assert "precision was bfloat16" in said
     run("train", "--resume", broken, "--steps", 6)
     assert result(broken, 6) == result(tmp_path / "whole" / "rpgan" / "1", 6)
+
+
+class PlayedAscend:
+    """MindSpore's calls that choose a device, on a machine of eight Ascends; `calls` is what it was told, in order."""
+
+    def __init__(self, monkeypatch, rank, count):
+        self.calls = []
+        for name in ("set_context", "set_device", "set_deterministic"):
+            monkeypatch.setattr(ms, name, self.noting(name))
+        names = ("precision_mode", "conv_allow_hf32", "matmul_allow_hf32")
+        played = types.SimpleNamespace(
+            is_available=lambda: True,
+            device_count=lambda: 8,
+            op_precision=types.SimpleNamespace(**{name: self.noting(name) for name in names}),
+        )
+        absent = types.SimpleNamespace(is_available=lambda: False, device_count=lambda: 0)
+        devices = types.SimpleNamespace(ascend=played, gpu=absent, cpu=absent)
+        monkeypatch.setattr(ms, "device_context", devices)
+        monkeypatch.setattr(communication, "init", self.noting("init"))
+        monkeypatch.setattr(communication, "get_group_size", lambda: count)
+        monkeypatch.setattr(communication, "get_rank", lambda: rank)
+        monkeypatch.setattr(runtime, "_device", None)
+        monkeypatch.setattr(runtime, "_precision", runtime._precision)
+
+    def noting(self, name):
+        def call(*arguments, **named):
+            self.calls.append((name, *arguments, *named.values()))
+
+        return call
+
+
+@pytest.mark.parametrize(
+    ("environment", "rank", "number"),
+    [
+        ({"RANK_ID": "11", "DEVICE_ID": "3"}, 11, 3),  # as on the second machine of 8 devices each
+        ({"MS_NODE_ID": "5", "DEVICE_ID": "5"}, 5, 5),  # as `msrun` starts it
+        ({"RANK_ID": "2"}, 2, 2),  # one machine, by somebody who names ranks alone
+    ],
+)
+def test_on_several_ascends_each_process_takes_the_device_of_its_machine(environment, rank, number, monkeypatch):
+    for name in ("RANK_ID", "MS_NODE_ID", "DEVICE_ID"):
+        monkeypatch.delenv(name, raising=False)
+    for name, value in environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("MS_ROLE", "MS_WORKER")
+    ascend = PlayedAscend(monkeypatch, rank, 16)
+    assert runtime.set_up(together=True) == runtime.Device("Ascend", number, 16, rank)
+    assert ascend.calls == [
+        ("set_context", ms.GRAPH_MODE),
+        ("set_device", "Ascend", number),
+        ("set_deterministic", True),  # it has to come before processes meet
+        ("precision_mode", "must_keep_origin_dtype"),
+        ("conv_allow_hf32", False),
+        ("matmul_allow_hf32", False),
+        ("init",),
+    ]
+
+
+def test_more_processes_than_a_machine_has_ascends_are_refused(monkeypatch):
+    monkeypatch.setenv("DEVICE_ID", "8")
+    PlayedAscend(monkeypatch, 8, 16)
+    with pytest.raises(UserError, match="there is no Ascend 8: this machine has 8 in all; give a smaller device_num"):
+        runtime.set_up("Ascend", together=True)
 
 
 @pytest.mark.parametrize(
