@@ -209,6 +209,53 @@ def test_a_full_queue_answers_503_at_once_and_says_when_to_come_back(tmp_path, m
     assert b'ms_gan_requests_total{model="generator",protocol="rest",status="503"} 1.0' in metrics.text("")[0]
 
 
+@pytest.mark.parametrize("leaves", [True, False])
+def test_what_a_client_that_went_away_waited_for_is_not_computed(leaves, tmp_path):
+    import asyncio
+
+    from ms_gan.delivery.rest import rest_app
+    from ms_gan.delivery.served_model import ServedModels
+    from ms_gan.delivery.server_metrics import Metrics
+
+    ends = []
+
+    class Slow:
+        name = "generator"
+
+        def require_room(self):
+            pass
+
+        async def infer(self, tensors, outputs):
+            try:
+                await asyncio.sleep(HANGS if leaves else 0.1)
+                ends.append("answered")
+                return {"image": np.zeros((1, 1, 2, 2), np.float32)}
+            except asyncio.CancelledError:
+                ends.append("cancelled")
+                raise
+
+    body = json.dumps({"inputs": [tensor("num", "INT32", [1])]}).encode()
+    messages = iter([{"type": "http.request", "body": body}, *[{"type": "http.disconnect"}] * leaves])
+
+    async def receive():
+        message = next(messages, None)
+        if message is None:
+            await asyncio.sleep(HANGS)  # the client waits
+        return message
+
+    async def send(message):
+        pass
+
+    metrics = Metrics()
+    scope = {"type": "http", "method": "POST", "path": INFER, "query_string": b"", "headers": []}
+    asyncio.run(rest_app(tmp_path, ServedModels([Slow()], metrics), 1000)(scope, receive, send))
+    assert ends == ["cancelled" if leaves else "answered"]
+    status = b"499" if leaves else b"200"
+    assert (
+        b'ms_gan_requests_total{model="generator",protocol="rest",status="' + status + b'"} 1.0' in metrics.text("")[0]
+    )
+
+
 def test_under_load_each_answer_is_right_or_a_refusal_and_all_are_counted(conditional_folder, tmp_path):
     options = ("--format", "mindir", "--max-batch", 4, "--max-queue", 4)
     with serving(conditional_folder, tmp_path / "log", *options) as one:

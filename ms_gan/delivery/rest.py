@@ -10,7 +10,7 @@ import io
 import re
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Optional
 
@@ -37,6 +37,8 @@ MOST_SILENCE = 30.0  # seconds between two pieces of a body
 UNREAD = {"Connection": "close"}  # what is left of the body is not read
 HEADERS = {408: UNREAD, 415: UNREAD, 503: {**UNREAD, "Retry-After": "1"}}
 LENGTH = "Inference-Header-Content-Length"
+LEFT = "the client went away", CANCELLED
+Found = Mapping[str, np.ndarray]
 
 router = APIRouter()
 
@@ -123,10 +125,30 @@ async def _infer(request: Request) -> Response:
         model.require_room()  # before a body is read in vain
         body = await read_body(request, request.app.state.most_bytes)
         asked, tensors = _with_tensors(body, request.headers.get(LENGTH))
-        found = await model.infer(tensors, [output.name for output in asked.outputs or ()])
+        outputs = [output.name for output in asked.outputs or ()]
+        found = await _unless_left(request, model.infer(tensors, outputs))
         seen.images = len(next(iter(found.values())))
         request_id = str(uuid.uuid4()) if asked.id is None else asked.id
         return _answer({"model_name": model.name, "model_version": models.version, "id": request_id}, found, asked)
+
+
+async def _unless_left(request: Request, answer: Coroutine[Any, Any, Found]) -> Found:
+    """Return what a request is answered with. Where its client goes away before, what still waits is not computed."""
+    working, leaving = asyncio.ensure_future(answer), asyncio.ensure_future(_left(request))
+    try:
+        await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
+        if working.done():
+            return working.result()
+        raise RequestError(*LEFT)
+    finally:
+        working.cancel()
+        leaving.cancel()
+
+
+async def _left(request: Request) -> None:
+    """Return when the client of a request, whose body has been read, goes away."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
 
 
 async def read_body(request: Request, most_bytes: int) -> bytes:
@@ -147,7 +169,7 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
         except asyncio.CancelledError as error:
             raise RequestError(*ENDS) from error
         if message["type"] == "http.disconnect":
-            raise RequestError("the client went away", CANCELLED)
+            raise RequestError(*LEFT)
         piece = message.get("body", b"")
         seen += len(piece)
         pieces += [piece] if seen <= most_bytes else []
