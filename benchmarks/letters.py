@@ -3,8 +3,8 @@
     python benchmarks/letters.py OUTPUT
 
 26 classes, A to Z, each as a capital or a small letter, in OpenCV's Hershey fonts: 60,000 training and 10,000 test
-images, uint8, 28×28, from seed 1: the same files each time. Train with --dataset mnist --data-path OUTPUT and
---set data.classes=26.
+images, uint8, 28×28, from seed 1: the same files each time with the same OpenCV. Train with --dataset mnist
+--data-path OUTPUT --set data.classes=26.
 """
 
 import string
@@ -49,6 +49,8 @@ def letter(number: int, random: np.random.Generator) -> np.ndarray:
 def main() -> None:
     from ms_gan.randomness import random_stream
 
+    if len(sys.argv) != 2 or Path(sys.argv[1]).exists():
+        raise SystemExit("usage: python benchmarks/letters.py OUTPUT, a folder that is not there yet")
     output = Path(sys.argv[1])
     output.mkdir(parents=True)
     for split, (name, count) in FILES.items():

@@ -485,7 +485,7 @@ def test_pooling_keeps_what_is_not_finite_in_inference_mode(bad, place, inferenc
     values[1, 2][place] = bad
     found, _ = inference_and_training(MaxPool(), values)
     where = np.zeros(found.shape, bool)
-    where[1, 2, place[0] // 2, place[1] // 2] = True
+    where[1] = True  # the image, and no other
     np.testing.assert_array_equal(np.isnan(found), where)
     np.testing.assert_array_equal(found[~where], expected[~where])
 

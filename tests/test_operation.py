@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import re
 import resource
@@ -183,8 +184,6 @@ def test_the_request_for_triton_gets_the_golden_images_here_too(page, server, co
 
 
 def test_a_full_queue_answers_503_at_once_and_says_when_to_come_back(tmp_path, monkeypatch):
-    import asyncio
-
     from ms_gan.delivery.inference_request import RequestError
     from ms_gan.delivery.rest import rest_app
     from ms_gan.delivery.served_model import ServedModels
@@ -209,51 +208,85 @@ def test_a_full_queue_answers_503_at_once_and_says_when_to_come_back(tmp_path, m
     assert b'ms_gan_requests_total{model="generator",protocol="rest",status="503"} 1.0' in metrics.text("")[0]
 
 
-@pytest.mark.parametrize("leaves", [True, False])
-def test_what_a_client_that_went_away_waited_for_is_not_computed(leaves, tmp_path):
-    import asyncio
+class Held:
+    """A model that answers as soon as it is let; `ends` is how its requests ended."""
 
+    name = "generator"
+
+    def __init__(self):
+        self.ends, self.asked, self.let = [], asyncio.Event(), asyncio.Event()
+
+    def require_room(self):
+        pass
+
+    async def infer(self, tensors, outputs):
+        try:
+            self.asked.set()
+            await self.let.wait()
+            self.ends.append("answered")
+            return {"image": np.zeros((1, 1, 2, 2), np.float32)}
+        except asyncio.CancelledError:
+            self.ends.append("cancelled")
+            raise
+
+
+@pytest.mark.parametrize("leaves", [True, False])
+def test_what_a_client_over_rest_that_went_away_waited_for_is_not_computed(leaves, tmp_path):
     from ms_gan.delivery.rest import rest_app
     from ms_gan.delivery.served_model import ServedModels
     from ms_gan.delivery.server_metrics import Metrics
 
-    ends = []
+    async def call():
+        model, metrics, left = Held(), Metrics(), asyncio.Event()
+        messages = [{"type": "http.request", "body": json.dumps({"inputs": [tensor("num", "INT32", [1])]}).encode()}]
 
-    class Slow:
-        name = "generator"
+        async def receive():
+            if messages:
+                return messages.pop()
+            await left.wait()
+            return {"type": "http.disconnect"}
 
-        def require_room(self):
+        async def send(message):
             pass
 
-        async def infer(self, tensors, outputs):
-            try:
-                await asyncio.sleep(HANGS if leaves else 0.1)
-                ends.append("answered")
-                return {"image": np.zeros((1, 1, 2, 2), np.float32)}
-            except asyncio.CancelledError:
-                ends.append("cancelled")
-                raise
+        scope = {"type": "http", "method": "POST", "path": INFER, "query_string": b"", "headers": []}
+        app = asyncio.ensure_future(rest_app(tmp_path, ServedModels([model], metrics), 1000)(scope, receive, send))
+        await model.asked.wait()
+        (left if leaves else model.let).set()
+        await app
+        await asyncio.sleep(0)
+        return model.ends, len(asyncio.all_tasks()), metrics.text("")[0]
 
-    body = json.dumps({"inputs": [tensor("num", "INT32", [1])]}).encode()
-    messages = iter([{"type": "http.request", "body": body}, *[{"type": "http.disconnect"}] * leaves])
-
-    async def receive():
-        message = next(messages, None)
-        if message is None:
-            await asyncio.sleep(HANGS)  # the client waits
-        return message
-
-    async def send(message):
-        pass
-
-    metrics = Metrics()
-    scope = {"type": "http", "method": "POST", "path": INFER, "query_string": b"", "headers": []}
-    asyncio.run(rest_app(tmp_path, ServedModels([Slow()], metrics), 1000)(scope, receive, send))
-    assert ends == ["cancelled" if leaves else "answered"]
+    ends, tasks, figures = asyncio.run(call())
+    assert (ends, tasks) == (["cancelled" if leaves else "answered"], 1), "and nothing waits any more"
     status = b"499" if leaves else b"200"
-    assert (
-        b'ms_gan_requests_total{model="generator",protocol="rest",status="' + status + b'"} 1.0' in metrics.text("")[0]
-    )
+    assert b'ms_gan_requests_total{model="generator",protocol="rest",status="' + status + b'"} 1.0' in figures
+
+
+def test_what_a_client_over_grpc_that_went_away_waited_for_is_not_computed():
+    from ms_gan.delivery.grpc_service import GrpcServer
+    from ms_gan.delivery.served_model import ServedModels
+    from ms_gan.delivery.server_metrics import Metrics
+
+    async def call():
+        model, metrics, (port,) = Held(), Metrics(), free_ports(1)
+        server = GrpcServer(ServedModels([model], metrics), "127.0.0.1", port, 1 << 20)
+        await server.start()
+        client = tritonclient.grpc.InferenceServerClient(f"127.0.0.1:{port}")
+        num = tritonclient.grpc.InferInput("num", [1], "INT32")
+        num.set_data_from_numpy(np.array([1], np.int32))
+        under_way = client.async_infer("generator", [num], callback=lambda result, error: None)
+        await model.asked.wait()
+        under_way.cancel()
+        while not model.ends:
+            await asyncio.sleep(0.01)
+        await server.stop(0)
+        await server.ended()
+        return model.ends, metrics.text("")[0]
+
+    ends, figures = asyncio.run(asyncio.wait_for(call(), HANGS))
+    assert ends == ["cancelled"]
+    assert b'ms_gan_requests_total{model="generator",protocol="grpc",status="499"} 1.0' in figures
 
 
 def test_under_load_each_answer_is_right_or_a_refusal_and_all_are_counted(conditional_folder, tmp_path):

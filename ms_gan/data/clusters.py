@@ -7,6 +7,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from ms_gan.data.storage import let_go, parts_of
+
 SIDE = 14  # blocks, across and down, whose means are an image's features
 FITTED = 60_000  # images that the clusters are found by, at most
 CELLS, IMAGES_PER_CELL = 1000, 20  # cells of k-means: at most, and fewer where images are few
@@ -24,10 +26,7 @@ class Clusters:
 
     def of(self, images: np.ndarray) -> np.ndarray:
         """Return the cluster of each image, int32 (N,). `images`: uint8, N×C×S×S, like those the clusters are from."""
-        cells = [
-            two_nearest(features(images[start : start + BLOCK]), self.centres)[:, 0]
-            for start in range(0, len(images), BLOCK)
-        ]
+        cells = [two_nearest(features(part), self.centres)[:, 0] for part in parts_of(images, BLOCK)]
         return self.cluster_of_cell[np.concatenate(cells)]
 
 
@@ -47,6 +46,7 @@ def find_clusters(images: np.ndarray, count: int) -> Clusters:
     """
     stream = np.random.Generator(np.random.Philox(key=0))
     some = features(images[np.sort(stream.permutation(len(images))[:FITTED])])
+    let_go(images)
     centres = some[stream.permutation(len(some))[: max(count, min(CELLS, len(some) // IMAGES_PER_CELL))]]
     cells = None
     for _ in range(ROUNDS):

@@ -8,7 +8,7 @@ import numpy as np
 from mindspore import Parameter, Tensor, nn, ops
 from mindspore import dtype as mstype
 
-from ms_gan.data.storage import let_go
+from ms_gan.data.storage import is_stored, let_go
 
 TURNS = 360  # in steps of one degree
 VARIANTS = 2 * TURNS  # of an image: each turn, as it is and mirrored
@@ -91,6 +91,11 @@ class StoredImages(HostImages):
         pixels = self.stored[indices]
         let_go(self.stored)
         return (pixels,) if self.all_labels is None else (pixels, self.all_labels[indices])
+
+
+def images_of(images: np.ndarray, labels: np.ndarray | None, pixel_range: Sequence[float]) -> DataCell:
+    """Return images as they are, uint8 N×C×H×W: on the device, or in the file where they lie. See DataCell."""
+    return (StoredImages if is_stored(images) else ResidentImages)(images, labels, pixel_range)
 
 
 class TurnedImages(HostImages):

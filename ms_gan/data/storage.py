@@ -68,15 +68,19 @@ def rows_of(images: np.ndarray, chosen: np.ndarray) -> np.ndarray:
     return found
 
 
-def parts_of(images: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield images, some at a time, in their order."""
-    for start in range(0, len(images), ROWS):
-        yield images[start : start + ROWS]
+def parts_of(images: np.ndarray, rows: int = ROWS) -> Iterator[np.ndarray]:
+    """Yield images, so many at a time, in their order."""
+    for start in range(0, len(images), rows):
+        yield images[start : start + rows]
         let_go(images)
 
 
 def let_go(images: np.ndarray) -> None:
-    """Take images in a file out of the process's memory, until they are needed again. It takes some microseconds."""
+    """Take images in a file out of the process's memory. What is needed of them again comes back page by page.
+
+    The call takes microseconds; the pages that a batch needs cost a third of a millisecond. Arrays that do not know
+    their file, as those of np.asarray, stay.
+    """
     mapping = getattr(images, "_mmap", None)
     if mapping is not None and hasattr(mmap, "MADV_DONTNEED"):
         mapping.madvise(mmap.MADV_DONTNEED)

@@ -137,9 +137,10 @@ async def _unless_left(request: Request, answer: Coroutine[Any, Any, Found]) -> 
     working, leaving = asyncio.ensure_future(answer), asyncio.ensure_future(_left(request))
     try:
         await asyncio.wait((working, leaving), return_when=asyncio.FIRST_COMPLETED)
-        if working.done():
-            return working.result()
-        raise RequestError(*LEFT)
+        if not working.done():
+            leaving.result()  # or what else ended it
+            raise RequestError(*LEFT)
+        return working.result()
     finally:
         working.cancel()
         leaving.cancel()

@@ -26,6 +26,7 @@ import numpy as np
 from mindspore import nn
 
 from ms_gan.data.description import ImageData
+from ms_gan.data.storage import let_go
 from ms_gan.errors import UserError
 from ms_gan.evaluation.metrics import tag_indicators
 from ms_gan.files import CHECKSUMS, new_folder, verify_checksums, write_checksums
@@ -174,7 +175,9 @@ def outputs(network: nn.Cell, images: np.ndarray) -> tuple[np.ndarray, ...]:
     run = on_arrays(network)
 
     def run_chunk(images: np.ndarray) -> tuple[np.ndarray, ...]:
-        return run(np.float32(images) / 255 if images.dtype == np.uint8 else images)
+        pixels = np.float32(images) / 255 if images.dtype == np.uint8 else images
+        let_go(images)
+        return run(pixels)
 
     return in_chunks(run_chunk, (images,), READ_AT_ONCE)
 

@@ -19,7 +19,7 @@ import ms_gan
 from ms_gan import runtime
 from ms_gan.data.batches import EpochShuffle
 from ms_gan.data.description import ImageData
-from ms_gan.data.resident import DataCell, ResidentImages, TurnedImages
+from ms_gan.data.resident import DataCell, TurnedImages, images_of
 from ms_gan.errors import UserError
 from ms_gan.evaluation.judge import (
     FILE,
@@ -117,15 +117,13 @@ def _training(kind: str, train: ImageData, seed: int) -> tuple[DataCell, JudgeTr
     steps_per_epoch = max(1, len(train.images) // schedule["batch_size"])
     steps = max(schedule["epochs"] * steps_per_epoch, schedule["least_steps"])
     if not tags:
-        resident = ResidentImages(train.images, train.labels, (0.0, 1.0))
-        return resident, JudgeTraining(resident, network, steps), steps
+        plain = images_of(train.images, train.labels, (0.0, 1.0))
+        return plain, JudgeTraining(plain, network, steps), steps
     steps = min(steps, schedule["most_steps"])
     labels = tag_indicators(np.asarray(train.labels), len(train.classes)).astype(np.int32)
-    data: DataCell
+    data = images_of(train.images, labels, (0.0, 1.0))
     if schedule["quarter_turns"]:
         data = TurnedImages(train.images, labels, (0.0, 1.0), train.images.shape[-1], quarters=True)
-    else:
-        data = ResidentImages(train.images, labels, (0.0, 1.0))
     step = TagJudgeTraining(data, network, steps)
     use_own(step)
     return data, step, steps

@@ -15,6 +15,8 @@ from typing import NamedTuple
 
 import numpy as np
 
+from ms_gan.data.storage import let_go
+
 BLOCK = 1000  # rows whose distances are taken at once
 GROUP = 16  # columns whose least number is found at once
 NEIGHBOURS = 5
@@ -290,6 +292,7 @@ def _distances_of_images(first: np.ndarray, second: np.ndarray) -> Iterator[tupl
     centre = _pixels(second[:block], np.zeros(1, np.float32)).mean(0)  # about it, float32 loses less
     for start in range(0, len(second), block):
         some = _pixels(second[start : start + block], centre)
+        let_go(second)
         for rows, distances in _distances(first, some, centre):
             yield start, rows, distances
 

@@ -61,19 +61,19 @@ class ConvEncoder(nn.Cell):
 
 
 class MaxPool(nn.Cell):
-    """Max-pooling over 2×2, N×C×H×W to N×C×⌈H/2⌉×⌈W/2⌉; in inference mode NaN where a number is not finite.
+    """Max-pooling over 2×2, N×C×H×W to N×C×⌈H/2⌉×⌈W/2⌉; NaN in inference if a number is not finite.
 
-    Max-pooling alone skips NaN, and nobody would see that numbers overflowed. The mean of zeros adds nothing.
+    Max-pooling alone skips NaN, and nobody would see that numbers overflowed. The mean of zeros adds nothing. It is of
+    the whole image, as Ascend's average-pooling takes float16.
     """
 
     def __init__(self):
         super().__init__()
         self.greatest = nn.MaxPool2d(2, 2, pad_mode="same")
-        self.mean = nn.AvgPool2d(2, 2, pad_mode="same")
 
     def construct(self, x):
         found = self.greatest(x)
-        return found if self.training else found + self.mean(x - x)
+        return found if self.training else found + (x - x).mean((1, 2, 3), keep_dims=True)
 
 
 class LabelChannel(nn.Cell):

@@ -12,8 +12,7 @@ from mindspore import nn
 from ms_gan.data.batches import SAMPLINGS
 from ms_gan.data.clusters import find_clusters
 from ms_gan.data.description import ImageData
-from ms_gan.data.resident import ResidentImages, StoredImages, TurnedImages
-from ms_gan.data.storage import is_stored
+from ms_gan.data.resident import TurnedImages, images_of
 from ms_gan.latents import thresholds
 from ms_gan.nets.conditioning import ChosenByLatent
 from ms_gan.nets.heads import Discriminator
@@ -187,8 +186,7 @@ def _data(recipe: Recipe, images: ImageData) -> nn.Cell:
     some = images.at_size(data.size).images
     if data.quarter_turns:
         return TurnedImages(some, labels, data.pixel_range, data.size, quarters=True)
-    kind = StoredImages if is_stored(some) else ResidentImages
-    return kind(some, labels, data.pixel_range)
+    return images_of(some, labels, data.pixel_range)
 
 
 def _network(recipe: Recipe, role: str, prefix: str | None = None) -> nn.Cell:

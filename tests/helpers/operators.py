@@ -11,7 +11,8 @@ STRUCTURE = {"Depend", "Load", "MakeTuple", "Return", "TupleGetItem", "UpdateSta
 def operators(cell: nn.Cell) -> dict[str, set[str]]:
     """Return the operators of a Cell that has run, each with the types of its inputs and outputs, such as "float32".
 
-    It is the graph as MindSpore's front end leaves it to any device, with the gradients in it.
+    It is the graph as MindSpore's front end leaves it to any device, with the gradients in it. Raises ValueError for a
+    graph with others in it, as loops and branches have: these are not looked into.
     """
     from mindspore.common.api import _cell_graph_executor
     from mindspore.train import anf_ir_pb2
@@ -32,6 +33,8 @@ def operators(cell: nn.Cell) -> dict[str, set[str]]:
     found: dict[str, set[str]] = {}
     for node in model.graph.node:
         of[node.name] = types(node.output_type)
+        if node.op_type in ("", "Partial", "Switch", "SwitchLayer", "call"):
+            raise ValueError(f"{node.full_name}: another graph is called")
         if node.op_type not in STRUCTURE:
             inputs = (of.get(each.name, set()) for each in node.input)
             found.setdefault(node.op_type, set()).update(of[node.name], *inputs)
