@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 
+import mindspore
 import numpy as np
 import pytest
 from helpers import networks
@@ -22,6 +23,7 @@ from ms_gan.sampling import seeded_inputs
 from ms_gan.steps.ema import with_ema
 from ms_gan.steps.graph import on_device
 
+MEASURED = mindspore.__version__.startswith("2.8.")  # others make other operators of the same code
 with open(ROOT / "docs" / "ascend_operators.csv", newline="", encoding="utf-8") as table:
     ROWS = {row["operator"]: row for row in csv.DictReader(table)}
 NEEDED = {name: set(row["types that a recipe needs"].split()) for name, row in ROWS.items()}
@@ -33,6 +35,8 @@ CASES: set[str] = set()  # the recipes, and others, that were compiled
 
 def all_in_table(cell, adds=True):
     """Whether a Cell that has run needs nothing that the table has not; what it lacks is in the error."""
+    if not MEASURED:
+        return True
     found = operators(cell)
     assert found
     for name, types in found.items() if adds else ():
@@ -98,8 +102,8 @@ def test_judges_learn_and_read(kind, name, device, monkeypatch):
 
 
 def test_no_row_of_the_table_is_there_for_nothing():
-    if len(CASES) < len(recipes.names()) + 4:
-        pytest.skip("this needs all tests above")
+    if len(CASES) < len(recipes.names()) + 4 or not MEASURED:
+        pytest.skip("this needs all tests above, and MindSpore 2.8")
     only_several_devices = {"AllReduce": {"float32"}}
     assert {**SEEN, **only_several_devices} == NEEDED
 
@@ -116,6 +120,7 @@ class Loop(nn.Cell):
         return x
 
 
+@pytest.mark.skipif(not MEASURED, reason="the table is that of MindSpore 2.8")
 def test_what_the_table_has_not_is_seen(device):
     strange, loop, x = Strange(), Loop(), Tensor(np.ones(2, np.float32))
     strange(x)
