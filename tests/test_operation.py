@@ -231,8 +231,8 @@ class Held:
 
 
 @pytest.mark.parametrize("leaves", [True, False])
-def test_what_a_client_over_rest_that_went_away_waited_for_is_not_computed(leaves, tmp_path):
-    from ms_gan.delivery.rest import rest_app
+def test_what_a_client_over_rest_that_went_away_waited_for_is_not_computed(leaves, tmp_path, monkeypatch):
+    from ms_gan.delivery import rest
     from ms_gan.delivery.served_model import ServedModels
     from ms_gan.delivery.server_metrics import Metrics
 
@@ -250,13 +250,16 @@ def test_what_a_client_over_rest_that_went_away_waited_for_is_not_computed(leave
             pass
 
         scope = {"type": "http", "method": "POST", "path": INFER, "query_string": b"", "headers": []}
-        app = asyncio.ensure_future(rest_app(tmp_path, ServedModels([model], metrics), 1000)(scope, receive, send))
+        app = rest.rest_app(tmp_path, ServedModels([model], metrics), 1000)
+        app = asyncio.ensure_future(app(scope, receive, send))
         await model.asked.wait()
+        await asyncio.sleep(0.1)
         (left if leaves else model.let).set()
         await app
         await asyncio.sleep(0)
         return model.ends, len(asyncio.all_tasks()), metrics.text("")[0]
 
+    monkeypatch.setattr(rest, "UNWATCHED", 0.01)
     ends, tasks, figures = asyncio.run(call())
     assert (ends, tasks) == (["cancelled" if leaves else "answered"], 1), "and nothing waits any more"
     status = b"499" if leaves else b"200"
