@@ -38,7 +38,7 @@ UNREAD = {"Connection": "close"}  # what is left of the body is not read
 HEADERS = {408: UNREAD, 415: UNREAD, 503: {**UNREAD, "Retry-After": "1"}}
 LENGTH = "Inference-Header-Content-Length"
 LEFT = "the client went away", CANCELLED
-UNWATCHED = 1.0  # seconds
+UNWATCHED = 1.0  # seconds in which nobody looks whether a client has left
 Found = Mapping[str, np.ndarray]
 
 router = APIRouter()
@@ -138,46 +138,20 @@ async def _unless_left(request: Request, answer: Awaitable[Found]) -> Found:
 
     Nobody looks before UNWATCHED seconds: most answers come sooner.
     """
-    watch = _Watch(request, asyncio.current_task())
-    timer = asyncio.get_running_loop().call_later(UNWATCHED, watch.begin)
+    working = asyncio.ensure_future(answer)
+    tasks: list[asyncio.Future[Any]] = [working]
     try:
-        return await answer
-    except asyncio.CancelledError:
-        if watch.left:
-            raise RequestError(*LEFT) from None
-        raise
+        await asyncio.wait(tasks, timeout=UNWATCHED)
+        if not working.done():
+            tasks.append(asyncio.ensure_future(_left(request)))
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        if not working.done():
+            tasks[-1].result()  # or what else ended it
+            raise RequestError(*LEFT)
+        return working.result()
     finally:
-        timer.cancel()
-        watch.end()
-
-
-class _Watch:
-    """Looks whether the client of a request, whose body has been read, goes away; `left` says whether it has.
-
-    Then it cancels `task`, which answers.
-    """
-
-    left = False
-
-    def __init__(self, request: Request, task: asyncio.Task[Any] | None):
-        self._request, self._task = request, task
-        self._looking: asyncio.Task[None] | None = None
-
-    def begin(self) -> None:
-        """Look from now on."""
-        self._looking = asyncio.ensure_future(_left(self._request))
-        self._looking.add_done_callback(self._went)
-
-    def end(self) -> None:
-        """Look no more."""
-        self._task = None
-        if self._looking is not None:
-            self._looking.cancel()
-
-    def _went(self, looking: asyncio.Task[None]) -> None:
-        if self._task is not None and not looking.cancelled() and looking.exception() is None:
-            self.left = True
-            self._task.cancel()
+        for task in tasks:
+            task.cancel()
 
 
 async def _left(request: Request) -> None:

@@ -121,9 +121,11 @@ def _training(kind: str, train: ImageData, seed: int) -> tuple[DataCell, JudgeTr
         return plain, JudgeTraining(plain, network, steps), steps
     steps = min(steps, schedule["most_steps"])
     labels = tag_indicators(np.asarray(train.labels), len(train.classes)).astype(np.int32)
-    data = images_of(train.images, labels, (0.0, 1.0))
+    data: DataCell
     if schedule["quarter_turns"]:
         data = TurnedImages(train.images, labels, (0.0, 1.0), train.images.shape[-1], quarters=True)
+    else:
+        data = images_of(train.images, labels, (0.0, 1.0))
     step = TagJudgeTraining(data, network, steps)
     use_own(step)
     return data, step, steps
