@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import importlib.util
 import shutil
 import signal
@@ -45,6 +46,12 @@ def pytest_collection_modifyitems(config, items):
                 item.add_marker(pytest.mark.skip(reason="slow: runs with --slow"))
     place = {f"test_{name}.py": place for place, name in enumerate(LONG, 1)}
     items.sort(key=lambda item: place.get(item.path.name, 0))
+
+
+def pytest_collection_finish(session):
+    """Put what was imported out of the garbage collector's sight: MindSpore calls it before each compilation."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)

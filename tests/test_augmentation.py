@@ -367,7 +367,9 @@ def test_d_of_cvae_gan_sees_changed_images_and_reconstructions_are_compared_as_t
     assert found["loss_g"] == pytest.approx(np.log1p(np.exp(-of_g)).mean(), abs=1e-5)
 
 
-@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize(
+    "name", [name if name in ("mlp", "cvae_gan") else pytest.param(name, marks=pytest.mark.slow) for name in FAMILIES]
+)
 @pytest.mark.parametrize("player, still", [("discriminator", "generator"), ("generator", "discriminator")])
 def test_each_player_learns_through_all_changes(player, still, name):
     """While the other one stands still, from the same images with the same changes again and again."""

@@ -470,8 +470,10 @@ def near(found, tolerance):
 
 
 MEASURED = [
-    *((name, Gradients, 5e-5) for name in NORMALISED_STACKS),
-    *((name, Slopes, 2e-4) for name in ("before LeakyReLU", "not after the first", "last")),
+    ("both", Gradients, 5e-5),
+    ("last", Slopes, 2e-4),
+    *(pytest.param(name, Gradients, 5e-5, marks=pytest.mark.slow) for name in NORMALISED_STACKS if name != "both"),
+    *(pytest.param(name, Slopes, 2e-4, marks=pytest.mark.slow) for name in ("before LeakyReLU", "not after the first")),
 ]
 
 

@@ -119,7 +119,7 @@ def read(file):
 
 
 @pytest.mark.parametrize(
-    "recipe", ["acgan", "slim_mlp", *(pytest.param(name, marks=pytest.mark.slow) for name in ("keras_mlp", "dcgan"))]
+    "recipe", ["acgan", *(pytest.param(name, marks=pytest.mark.slow) for name in ("slim_mlp", "keras_mlp", "dcgan"))]
 )
 def test_recipes_with_more_to_carry_on_resume_to_the_same_bytes(recipe, data, tmp_path, device):
     command = of_recipe(data, recipe)

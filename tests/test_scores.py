@@ -396,7 +396,10 @@ def test_metrics_are_printed_and_written(place, tmp_path, capsys):
     assert (tmp_path / "again/metrics.json").read_bytes() == (tmp_path / "out/metrics.json").read_bytes()
 
 
-@pytest.mark.parametrize("setting", ["data.classes=10", "data.clusters=4", "data.clusters=0"])
+@pytest.mark.parametrize(
+    "setting",
+    ["data.classes=10", *(pytest.param(f"data.clusters={count}", marks=pytest.mark.slow) for count in (4, 0))],
+)
 def test_the_house_recipe_is_scored_with_classes_with_clusters_and_with_neither(setting, place, tmp_path):
     run = train_run("rpgan", place / "data", tmp_path / "runs", "--set", setting)
     record = record_of(run, tmp_path / "out", "--metrics")

@@ -85,7 +85,10 @@ def test_handlers_are_put_back_and_what_nohup_ignores_stays_ignored():
 
 @pytest.mark.parametrize(
     "numbers",
-    [(signal.SIGINT, signal.SIGINT), (signal.SIGTERM, signal.SIGTERM), (signal.SIGTERM, signal.SIGINT, signal.SIGHUP)],
+    [
+        (signal.SIGTERM, signal.SIGINT, signal.SIGHUP),
+        *(pytest.param((number, number), marks=pytest.mark.slow) for number in (signal.SIGINT, signal.SIGTERM)),
+    ],
 )
 def test_several_signals_to_a_run_save_it_once_and_lose_nothing(numbers, tmp_path):
     """Its schedule has one endless epoch: nothing but the signals saves anything after step 0."""

@@ -120,7 +120,11 @@ def test_what_leaves_no_room_is_one_line(nothing_in_memory, monkeypatch):
 
 @pytest.mark.parametrize(
     "settings",
-    [("scores.held_out=5",), ("data.rotate_and_mirror=True",), ("data.quarter_turns=True", "data.classes=2")],
+    [
+        pytest.param(("scores.held_out=5",), marks=pytest.mark.slow),
+        pytest.param(("data.rotate_and_mirror=True",), marks=pytest.mark.slow),
+        ("data.quarter_turns=True", "data.classes=2"),
+    ],
     ids=["held out", "turned", "labels"],
 )
 def test_a_run_on_images_in_a_file_has_the_same_bytes(settings, tmp_path):

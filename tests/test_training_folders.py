@@ -35,7 +35,9 @@ def train(folder, root, *more):
     return run, (run / "train.log").read_text()
 
 
-@pytest.mark.parametrize("copies", ["of two pictures", "of one picture in two classes"])
+@pytest.mark.parametrize(
+    "copies", [pytest.param("of two pictures", marks=pytest.mark.slow), "of one picture in two classes"]
+)
 def test_copies_are_trained_on_to_the_end_without_a_ratio(copies, tmp_path):
     write_images(tmp_path / "data", 260, "{}", copies=True)
     if copies == "of one picture in two classes":
