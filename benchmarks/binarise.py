@@ -6,14 +6,11 @@ Each pixel is drawn once, white with the probability that its brightness says (S
 seed 1: the same files each time. Train with --data-path OUTPUT.
 """
 
-import struct
 import sys
 from pathlib import Path
 
 import clone  # noqa: F401 - makes the package importable
-import numpy as np
-
-FILES = {"train": "train", "test": "t10k"}
+from mnist_format import NAMES, write_split
 
 
 def main() -> None:
@@ -22,15 +19,10 @@ def main() -> None:
 
     output = Path(sys.argv[2])
     output.mkdir(parents=True)
-    for split, name in FILES.items():
+    for split in NAMES:
         data = load_mnist(split, sys.argv[1])
         drawn = random_stream(1, f"binarise {split}").random(data.images.shape) * 255 < data.images
-        (output / f"{name}-images-idx3-ubyte").write_bytes(
-            struct.pack(">IIII", 2051, len(drawn), *drawn.shape[2:]) + (drawn * np.uint8(255)).tobytes()
-        )
-        (output / f"{name}-labels-idx1-ubyte").write_bytes(
-            struct.pack(">II", 2049, len(drawn)) + data.labels.astype(np.uint8).tobytes()
-        )
+        write_split(output, split, drawn[:, 0] * 255, data.labels)
 
 
 if __name__ == "__main__":

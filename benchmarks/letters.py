@@ -8,15 +8,15 @@ images, uint8, 28×28, from seed 1: the same files each time with the same OpenC
 """
 
 import string
-import struct
 import sys
 from pathlib import Path
 
 import clone  # noqa: F401 - makes the package importable
 import cv2
 import numpy as np
+from mnist_format import write_split
 
-FILES = {"train": ("train", 60_000), "test": ("t10k", 10_000)}
+COUNTS = {"train": 60_000, "test": 10_000}
 SIZE, CANVAS = 28, 112
 FONTS = (
     cv2.FONT_HERSHEY_SIMPLEX,
@@ -53,14 +53,10 @@ def main() -> None:
         raise SystemExit("usage: python benchmarks/letters.py OUTPUT, a folder that is not there yet")
     output = Path(sys.argv[1])
     output.mkdir(parents=True)
-    for split, (name, count) in FILES.items():
+    for split, count in COUNTS.items():
         random = random_stream(1, f"letters {split}")
         labels = random.integers(0, 26, count).astype(np.uint8)
-        images = np.stack([letter(number, random) for number in labels])
-        (output / f"{name}-images-idx3-ubyte").write_bytes(
-            struct.pack(">IIII", 2051, count, SIZE, SIZE) + images.tobytes()
-        )
-        (output / f"{name}-labels-idx1-ubyte").write_bytes(struct.pack(">II", 2049, count) + labels.tobytes())
+        write_split(output, split, np.stack([letter(number, random) for number in labels]), labels)
     (output / "label_names.txt").write_text("\n".join(string.ascii_uppercase) + "\n", encoding="utf-8")
 
 
