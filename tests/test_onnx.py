@@ -23,11 +23,12 @@ from helpers.bundles import (
 )
 from helpers.commands import PUBLISHED, python
 from helpers.networks import normal
+from mindspore import nn
 from tritonclient.grpc import model_config_pb2
 
 from ms_gan.delivery import onnx_graph
 from ms_gan.delivery.bundle import Bundle
-from ms_gan.delivery.contract import example_inputs, read_contract
+from ms_gan.delivery.contract import ModelSpec, TensorSpec, example_inputs, read_contract
 from ms_gan.delivery.export import models_of
 from ms_gan.delivery.formats import read_mindir, write_mindir, write_onnx
 from ms_gan.delivery.server_settings import readme, triton_settings
@@ -146,6 +147,15 @@ def test_padding_by_numbers_is_what_it_was(kind, side, stride, pad):
     onnx_graph.write_out_padding(model)
     assert "auto_pad" not in [each.name for each in model.graph.node[0].attribute]
     assert np.array_equal(computed(model, x), expected)
+
+
+def test_each_side_is_padded_as_the_network_pads_it(tmp_path):
+    """Also of networks of one's own; those of the project pad all sides alike, or by `same`."""
+    network = nn.Conv2d(2, 3, 3, pad_mode="pad", padding=(2, 0, 1, 4)).set_train(False)
+    x = np.random.default_rng(1).standard_normal((2, 2, 7, 9), np.float32)
+    sides = [(TensorSpec(name, shape, "float32"),) for name, shape in (("x", (2, 7, 9)), ("y", (3, 7, 12)))]
+    write_onnx(network, ModelSpec("", *sides, {}), tmp_path / "padded.onnx")
+    np.testing.assert_allclose(computed(onnx.load(tmp_path / "padded.onnx"), x), on_arrays(network)(x)[0], atol=1e-5)
 
 
 def test_padding_of_an_unknown_size_is_refused():

@@ -46,6 +46,18 @@ def write_out_transposed_sizes(model: Any) -> None:
     _replace_nodes(model, nodes)
 
 
+def order_padding(model: Any) -> None:
+    """Bring convolutions' padding into ONNX's order, (top, left, bottom, right).
+
+    MindSpore 2.8 writes its own, (top, bottom, left, right): findings/mindspore_onnx_export_pads_other_sides.sh.
+    """
+    for node in model.graph.node:
+        pads = _attributes(node).get("pads", []) if node.op_type == "Conv" else []
+        if len(pads) == 4:
+            top, bottom, left, right = pads
+            _set_pads(node, [top, left, bottom, right])
+
+
 def fold_constants(model: Any, kernels: bool = True) -> None:
     """Compute what no input changes, of the operators that a kernel is made by, and hold it as initializers.
 
