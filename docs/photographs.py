@@ -302,21 +302,25 @@ def render(folder: Path, count: int, seed: int) -> None:
 
 
 def nearest(run: str, file: Path, count: int) -> None:
-    """Draw samples of a run above the training images nearest to them, and say how near they are."""
-    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # from a clone
+    """Draw samples of a run above the training images nearest to them, and say how near they are.
+
+    A distance is the root of the sum of squared differences over all numbers of an image, which are from 0 to 1.
+    """
     import ms_gan
     from ms_gan.evaluation import metrics, plots
     from ms_gan.runs.run_folder import validation_split
 
+    if file.exists():
+        raise ms_gan.UserError(f"{file}: is there already", "name another file, or remove it")
     model = ms_gan.load(run)
     samples = model.sample(count)
     samples = samples.reshape(count, -1, *samples.shape[-2:])  # grey ones have no channels
     train = validation_split(model.settings, model.fitting(model.load("train")))[0].images
     distances, index = metrics.nearest(samples, train)
-    caption = f"median distance, in pixels from 0 to 1: {np.median(distances):.2f}"
+    caption = f"median distance to the nearest training image: samples {np.median(distances):.2f}"
     try:
         unseen = metrics.nearest(model.fitting(model.load("test")).images, train)[0]
-        caption += f"; of photographs that were not trained on {np.median(unseen):.2f}"
+        caption += f", photographs that were not trained on {np.median(unseen):.2f}"
     except ms_gan.UserError:  # fewer than ten photographs
         pass
     shown = (("samples", samples), ("nearest training images", train[index]))
@@ -339,8 +343,14 @@ def main() -> None:
     options = parser.parse_args()
     if options.command == "render":
         render(options.folder, options.count, options.seed)
-    else:
+        return
+    sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # from a clone
+    import ms_gan
+
+    try:
         nearest(options.run, options.file, options.count)
+    except ms_gan.UserError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

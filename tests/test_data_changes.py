@@ -13,7 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from ms_gan.data.changes import Fingerprint, what_changed
+from ms_gan.data.changes import Fingerprint, copies, what_changed
 from ms_gan.data.description import ImageData
 
 NAMES = ["cat/1.png", "cat/2.png", "dog/3.png", "dog/4.png", "dog/5.png", "dog/10.png"]
@@ -154,6 +154,15 @@ def test_any_record_is_compared_in_one_line(before):
     for now in (some(2), replace(some(2), names=("a.png", "b.png"))):
         said = what_changed(Fingerprint.from_json(before), now)
         assert said and len(said.splitlines()) == 1
+
+
+def test_copies_are_found_by_their_pixels(home):
+    add(home, "dog/5.png", "cat/a.png", "cat/0.png")  # the same grey
+    data = load(home)
+    files = Fingerprint.of(data).files
+    assert copies(files, data) == [("cat/a.png", "cat/0.png"), ("dog/5.png", "cat/0.png")]
+    alike = dict.fromkeys(files, "00000000")  # as if all checksums were the same by chance
+    assert copies(alike, data) == copies(files, data)
 
 
 def test_a_fingerprint_tells_every_image_apart(home):

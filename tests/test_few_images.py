@@ -259,7 +259,19 @@ def test_the_nearest_training_images_are_drawn(device, rendering, tmp_path, monk
     rendering.nearest("run", tmp_path / "x.png", 2)
     np.testing.assert_array_equal(drawn["lower"], drawn["upper"])
     np.testing.assert_allclose(drawn["upper"][1, 0, ::3, ::3] * 255, splits["train"][1, 0], rtol=1e-6)
-    assert capsys.readouterr().out.endswith("in pixels from 0 to 1: 0.00\n")
+    assert capsys.readouterr().out.endswith("nearest training image: samples 0.00\n")
     splits["test"] = splits["train"][:1] ^ 255
     rendering.nearest("run", tmp_path / "x.png", 2)
-    assert "0.00; of photographs that were not trained on " in capsys.readouterr().out
+    assert "samples 0.00, photographs that were not trained on " in capsys.readouterr().out
+
+
+def test_what_nearest_cannot_do_is_said_in_one_line(rendering, tmp_path, monkeypatch):
+    (tmp_path / "there.png").write_bytes(b"mine")
+    for run, file, wanted in (
+        ("no_run", "new.png", "no_run: no such run"),
+        ("no_run", "there.png", "is there already"),
+    ):
+        monkeypatch.setattr(sys, "argv", ["photographs.py", "nearest", str(tmp_path / run), str(tmp_path / file)])
+        with pytest.raises(SystemExit, match=f"^error: .*{wanted}"):
+            rendering.main()
+    assert (tmp_path / "there.png").read_bytes() == b"mine"

@@ -285,7 +285,8 @@ def test_what_is_no_image_or_hidden_is_ignored(tmp_path):
     data = load(tmp_path, labelled=False)
     assert data.names == ("a/c.png", "b.png") and not any("left out" in note for note in data.notes)
     (tmp_path / "read me.txt").write_text("hello")
-    assert any(note.startswith("left out 1 file(s)") for note in load(tmp_path, labelled=False).notes)
+    note = next(note for note in load(tmp_path, labelled=False).notes if note.startswith("left out"))
+    assert note.startswith("left out 1 file(s), such as read me.txt: the name of an image ends in .png, .jpg, ")
 
 
 def test_it_is_said_how_to_make_images_of_what_phones_write(tmp_path):
@@ -296,12 +297,14 @@ def test_it_is_said_how_to_make_images_of_what_phones_write(tmp_path):
     refusal(tmp_path, *ways)
     write(tmp_path / "c.png")
     notes = load(tmp_path, labelled=False).notes
-    assert all(any(note.startswith(way) for note in notes) for way in ways)
+    assert all(any(note.startswith(f"left out: {way}") for note in notes) for way in ways)
+    assert not any("file(s), such as" in note for note in notes), "each is told of once"
 
 
 def test_heic_is_known_under_another_name(tmp_path):
     (tmp_path / "photo.jpg").write_bytes(b"\0\0\0\x18ftypheic" + bytes(40))
-    assert "photo.jpg: is unreadable (it is HEIC, and not PNG, JPEG, " in refusal(tmp_path, labelled=False)
+    told = refusal(tmp_path, labelled=False)
+    assert "photo.jpg: is unreadable (it is HEIC, and not PNG, JPEG, " in told and told.count("photo.jpg") == 1
     (tmp_path / "photo.jpg").write_bytes(bytes(40))
     assert "photo.jpg: is unreadable (it is damaged, or none of PNG, " in refusal(tmp_path, labelled=False)
 

@@ -36,7 +36,7 @@ def test_with_the_warm_up_little_is_left_of_the_untrained_weights_after_some_ste
 def test_an_average_is_noted_while_it_is_mostly_initial_and_until_its_warm_up_is_over():
     found = maturity(recipe_with(0.999), 200, 0.82)
     assert found.mostly_initial and "82%" in found.note()
-    assert "so far averages about 20 steps" in maturity(recipe_with(0.999), 200, 1e-12).note()
+    assert "so far over about 20 steps" in maturity(recipe_with(0.999), 200, 1e-12).note()
     assert maturity(recipe_with(0.999), warm_up_steps(0.999), 0.0).note() is None
     assert "step 0" in maturity(recipes.load("mlp"), 0, 1.0).note()
 
@@ -89,10 +89,10 @@ def test_the_average_of_a_short_run_is_near_to_its_network(run):
 
 @pytest.mark.usefixtures("device")
 def test_the_log_eval_and_export_note_a_young_average(run, capsys):
-    assert "which so far averages" in (run / "train.log").read_text()
+    assert "averaged weights (EMA), so far over" in (run / "train.log").read_text()
     for command in ("eval", "export"):
         assert cli.main([command, str(run), *(["--format", "mindir"] if command == "export" else [])]) == 0
-        assert "which so far averages" in capsys.readouterr().out
+        assert "averaged weights (EMA), so far over" in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("device")

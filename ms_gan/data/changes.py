@@ -81,6 +81,20 @@ class Fingerprint:
         return cls(**{name: content[name] for name, sound in SOUND.items() if sound(content.get(name))})
 
 
+def copies(files: Mapping[str, str], images: ImageData) -> list[tuple[str, str]]:
+    """Return the images of a folder that show, pixel by pixel, what one before them shows, each with that one's path.
+
+    `files`: of their fingerprint.
+    """
+    first: dict[str, int] = {}
+    found = []
+    for number, (name, told) in enumerate(files.items()):
+        earlier = first.setdefault(told[:8], number)
+        if earlier != number and np.array_equal(images.images[earlier], images.images[number]):
+            found.append((name, images.names[earlier]))
+    return found
+
+
 def what_changed(before: Fingerprint, images: ImageData) -> str:
     """Say in one line, a sentence fragment that is never empty, how the images differ from a run's fingerprint."""
     now = Fingerprint.of(images)

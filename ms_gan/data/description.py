@@ -89,7 +89,7 @@ class ImageData:
     @property
     def called(self) -> str:
         """How a message begins that is about these data."""
-        return f"{self.name}, {self.source}"
+        return self.source if self.source.startswith(f"the {self.name} ") else f"{self.name}, {self.source}"
 
     @cached_property
     def sha256(self) -> str:
@@ -173,7 +173,7 @@ class ImageData:
             raise UserError(
                 f"{self.called}: has {_told(*own)}{why}, but this recipe takes {_told(classes, max_tags)}",
                 *(() if own[0] else ("add labels (a folder: labels.csv, or a sub-folder for each class), or ",)),
-                "if its family can take such data, ",
+                "where the recipe's family can take such data, ",
                 *_set(classes=own[0], max_tags=own[1]),
             )
 
@@ -188,4 +188,4 @@ def _told(classes: int, max_tags: int) -> str:
 def _set(**settings: int) -> tuple[str | Setting, ...]:
     """Return how to make a recipe fit: two settings of its section `data`, or another recipe."""
     one, other = (Setting(f"data.{name}", str(value)) for name, value in settings.items())
-    return "set ", one, " ", other, ", or choose another ", Setting("recipe")
+    return "give ", one, " ", other, ", or choose another ", Setting("recipe")

@@ -40,8 +40,8 @@ class Maturity:
             )
         if self.step < self.warm_up:
             return (
-                f"samples come from the EMA of the weights, which so far averages about {self.step // 10 or 1:,} "
-                f"steps; from step {self.warm_up:,} on, about {(self.warm_up + 10) // 9:,}"
+                f"samples are drawn by averaged weights (EMA), so far over about {self.step // 10 or 1:,} steps; the "
+                f"average grows to about {(self.warm_up + 10) // 9:,} at step {self.warm_up:,}"
             )
         return None
 

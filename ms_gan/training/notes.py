@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from ms_gan import runtime
@@ -16,11 +16,13 @@ if TYPE_CHECKING:
     from ms_gan.training.session import Session
 
 
-def of_new_run(session: Session, images: ImageData, test: ImageData | None) -> Iterator[str]:
+def of_new_run(
+    session: Session, images: ImageData, test: ImageData | None, copies: Sequence[tuple[str, str]]
+) -> Iterator[str]:
     """Give the lines with which a new run begins.
 
     `images` are all training images, also those held out; `test` is the test split, if it was looked at: it tells what
-    eval cannot do later.
+    eval cannot do later. `copies` are pairs of paths of the same image.
     """
     settings, source = session.settings, session.provenance.data
     recipe = settings.recipe
@@ -31,6 +33,9 @@ def of_new_run(session: Session, images: ImageData, test: ImageData | None) -> I
         f"{images.source}{turned}{clusters}, {settings.steps:,} steps; all in {session.run.path}"
     )
     yield from images.notes
+    if copies:
+        again, before = copies[0]
+        yield f"note: {len(copies):,} image(s) are the same as another, such as {again} as {before}; all count"
     if source.instead_of:
         yield f"note: the data set is {images.name}, because {source.instead_of} could not be fetched"
     asked, held = recipe.scores.held_out, 0 if session.held_out is None else len(session.held_out.images)

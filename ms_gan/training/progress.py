@@ -21,7 +21,8 @@ class Progress:
     anything but `say` and `end`.
 
     Attributes:
-        seconds_a_step: how long a step took in the mean since `begin`; 0 before the first was shown.
+        seconds_a_step: how long a step took in the mean since the first that was shown, before which the step is
+            compiled; 0 before that.
     """
 
     def __init__(self, log: Path, scalars: Sequence[str], steps_per_epoch: int):
@@ -49,6 +50,8 @@ class Progress:
         self.end()
         self._first, self._total = done, total
         self._started = self._spoken = self._looked = time.monotonic()
+        self._compiled = False
+        self.say("compiling: the first step takes longer than all that follow")
         self._bar = tqdm(
             total=total,
             initial=done,
@@ -69,11 +72,15 @@ class Progress:
         `speak` asks for a line even before the time for one.
         """
         now = self._looked = time.monotonic()
-        self.seconds_a_step = max(now - self._started, 1e-9) / max(step - self._first, 1)
+        if step > self._first:
+            self.seconds_a_step = max(now - self._started, 1e-9) / (step - self._first)
+        first_look, self._compiled = not self._compiled, True
+        if first_look:  # from here on steps are counted, without the compilation
+            self._started, self._first = now, step
         if values is not None:
             self._bar.set_postfix_str(" ".join(map(_short, self._scalars, values)), refresh=False)
         self._bar.update(step - self._bar.n)
-        if speak or now - self._spoken >= SECONDS_BETWEEN_LINES:
+        if speak or now - self._spoken >= SECONDS_BETWEEN_LINES and not first_look:
             self._spoken = now
             part = "pretraining" if values is None else f"epoch {step / self._steps_per_epoch:.2f}"
             means = [f"{name} {value:.3f}" for name, value in zip(self._scalars, () if values is None else values)]

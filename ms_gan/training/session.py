@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 
 from ms_gan import runtime, signals
-from ms_gan.data.changes import Fingerprint
+from ms_gan.data.changes import Fingerprint, copies
 from ms_gan.data.description import ImageData, NoTestSplit
 from ms_gan.errors import Setting, UserError
 from ms_gan.evaluation import plots
@@ -118,15 +118,15 @@ class Session:
         if device.rank > 0:
             return session
         scorer, test = session._scorer(images)
-        run = RunFolder.create(
-            request.output_dir, session.settings, session.provenance, Fingerprint.of(images), request.recipe_file
-        )
+        prints = Fingerprint.of(images)
+        run = RunFolder.create(request.output_dir, session.settings, session.provenance, prints, request.recipe_file)
         run.lock()
         order = random_stream(settings.seed, "real images").permutation(len(images.images))
         shown = images.images[order[:REAL_SHOWN]]
-        plots.sheet(run.real_png, shown, 5, f"training images of {images.name}", images.source)
+        plots.sheet(run.real_png, shown, 5, "training images", images.called)
         session._write_to(run, scorer)
-        for line in [*notes.of_new_run(session, images, test), *warned]:
+        twice = copies(prints.files or {}, images)
+        for line in [*notes.of_new_run(session, images, test, twice), *warned]:
             session.say(line)
         return session
 

@@ -155,10 +155,11 @@ def _read(
 
 def _without(failures: Mapping[Path, str], count: int, skip: bool, none_left: bool) -> str:
     """Return a note about the images that were left out; raise DataFault if that is not wanted, or none is left."""
-    path, reason = next(iter(failures.items()))
+    (path, reason), *others = failures.items()
     if skip and not none_left:
         return f"left out {len(failures)} unreadable image(s), the first of them {path} ({reason})"
-    problem = f"{path}: is unreadable ({reason}), {len(failures)} of {count} images are in all"
+    also = f", also {others[0][0]}" if others else ""
+    problem = f"{path}: is unreadable ({reason}); unreadable in all: {len(failures)} of {count} images{also}"
     leave_out = () if skip else (", or leave them out with ", Setting("skip_unreadable"))
     raise DataFault(problem, "remove or repair them", *leave_out)
 

@@ -42,18 +42,22 @@ def image_names(folder: Path, notes: list[str]) -> list[str]:
     """
     files = list(_files(folder))
     names = sorted(name for name in files if name.lower().endswith(SUFFIXES))
-    formats = ", ".join(FORMATS)
     conversions = _conversions(files)
     if not names:
         first = "".join(f"{way}, or " for way in conversions)
-        mend = (f"{first}name a folder with images ({formats}) with ", Setting("data_path"))
+        mend = (f"{first}name a folder with images ({', '.join(FORMATS)}) with ", Setting("data_path"))
         raise DataFault(f"{folder}: holds no image among its {len(files)} file(s)", *mend)
-    strange = set(files).difference(names)
-    others = natural_order(name for name in strange if os.path.basename(name).casefold() not in EXPECTED)
+    told_of = tuple(suffix for kind in FOREIGN for suffix in kind.suffixes)
+    others = natural_order(name for name in set(files).difference(names) if not _is_expected(name, told_of))
     if others:
-        notes.append(f"left out {len(others)} file(s) that are no {formats}, such as {others[0]}")
-    notes.extend(conversions)
+        endings = ", ".join(SUFFIXES)
+        notes.append(f"left out {len(others)} file(s), such as {others[0]}: the name of an image ends in {endings}")
+    notes.extend(f"left out: {way}" for way in conversions)
     return names
+
+
+def _is_expected(name: str, suffixes: tuple[str, ...]) -> bool:
+    return name.lower().endswith(suffixes) or os.path.basename(name).casefold() in EXPECTED
 
 
 def _conversions(files: Sequence[str]) -> list[str]:

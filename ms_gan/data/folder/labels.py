@@ -105,7 +105,7 @@ def label_array(labels: Labels, names: Sequence[str], classes: Sequence[str], ma
     most = len(rows[fullest].labels)
     if max_tags < most:
         what = f"{fullest} has {most} tags, but at most {max_tags} are taken"
-        raise LabelFault(rows[fullest].place, what, "set ", Setting("data.max_tags", str(most)))
+        raise LabelFault(rows[fullest].place, what, "give ", Setting("data.max_tags", str(most)))
     array = np.zeros((len(names), max_tags), np.int32)
     for line, name in zip(array, names):
         line[: len(rows[name].labels)] = sorted(1 + numbers[label] for label in rows[name].labels)

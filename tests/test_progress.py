@@ -1,0 +1,46 @@
+"""What a run says of its speed, by a clock that is set by hand."""
+
+from __future__ import annotations
+
+import pytest
+
+from ms_gan.training import progress
+
+
+@pytest.fixture
+def clock(monkeypatch):
+    class Clock:
+        now = 1000.0
+
+    monkeypatch.setattr(progress.time, "monotonic", lambda: Clock.now)
+    return Clock
+
+
+@pytest.fixture
+def shown(clock, tmp_path, capsys):
+    shown = progress.Progress(tmp_path / "log", ["loss_d"], 100)
+    shown.begin(5, 205)
+    assert "compiling" in capsys.readouterr().out
+    yield shown
+    shown.end()
+
+
+def test_the_compilation_is_no_part_of_a_steps_time(shown, clock, capsys):
+    clock.now += 90
+    shown.show(6, [0.5])
+    assert capsys.readouterr().out == "", "nothing is known yet"
+    clock.now += 2
+    shown.show(7, [0.5])
+    assert "step 7 of 205: loss_d 0.500, 0.5 steps/s, 06:36 left" in capsys.readouterr().out
+    clock.now += 10
+    shown.show(17, [0.5])
+    assert shown.seconds_a_step == pytest.approx(12 / 11) and capsys.readouterr().out == ""
+    clock.now += 30
+    shown.show(17, [0.5])  # no step has come since: it is said that the run stands
+    assert shown.seconds_a_step == pytest.approx(42 / 11) and "0.3 steps/s" in capsys.readouterr().out
+
+
+def test_where_the_first_look_is_the_last_it_is_told_what_is_known(shown, clock, capsys):
+    clock.now += 20
+    shown.show(205, [0.5], speak=True)
+    assert "step 205 of 205: loss_d 0.500, 10.0 steps/s, 00:00 left" in capsys.readouterr().out
