@@ -102,4 +102,6 @@ def scores_of(run: Path) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 3:
+        raise SystemExit("usage: python -m benchmarks.few_images_scores RUN FILE")
     files.write_file(Path(sys.argv[2]), (json.dumps(scores_of(Path(sys.argv[1])), indent=1) + "\n").encode())

@@ -295,6 +295,8 @@ def render(folder: Path, count: int, seed: int) -> None:
     from tqdm import tqdm
 
     folder.mkdir(parents=True, exist_ok=True)
+    if any(folder.glob("mug_*.jpg")):
+        sys.exit(f"error: {folder}: holds mugs already; name another folder")
     for number in tqdm(range(count), desc="rendering", unit=" pictures"):
         random = np.random.default_rng([seed, number])
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(82, 96))]
@@ -313,6 +315,8 @@ def nearest(run: str, file: Path, count: int) -> None:
     if file.exists():
         raise ms_gan.UserError(f"{file}: is there already", "name another file, or remove it")
     model = ms_gan.load(run)
+    if not hasattr(model, "settings"):
+        raise ms_gan.UserError(f"{run}: is a bundle, which has no training images", "name the run that it came from")
     samples = model.sample(count)
     samples = samples.reshape(count, -1, *samples.shape[-2:])  # grey ones have no channels
     train = validation_split(model.settings, model.fitting(model.load("train")))[0].images
@@ -341,15 +345,15 @@ def main() -> None:
     comparing.add_argument("file", type=Path)
     comparing.add_argument("--count", type=int, default=10)
     options = parser.parse_args()
-    if options.command == "render":
-        render(options.folder, options.count, options.seed)
-        return
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # from a clone
     import ms_gan
 
     try:
-        nearest(options.run, options.file, options.count)
-    except ms_gan.UserError as error:
+        if options.command == "render":
+            render(options.folder, options.count, options.seed)
+        else:
+            nearest(options.run, options.file, options.count)
+    except (ms_gan.UserError, OSError) as error:
         sys.exit(f"error: {error}")
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # from a clone
 import ms_gan
 from ms_gan import data
 
@@ -38,6 +39,8 @@ def sheet(images: np.ndarray) -> np.ndarray:
 
 
 if __name__ == "__main__":
+    if len(sys.argv) != 2:
+        raise SystemExit("usage: python docs/real_and_generated.py RUN")
     halves = sheet(real()), sheet(generated(sys.argv[1]))
     white = np.full((halves[0].shape[0], BETWEEN), 255, np.uint8)
     Image.fromarray(np.hstack([halves[0], white, halves[1]])).save(Path(__file__).with_suffix(".png"), optimize=True)

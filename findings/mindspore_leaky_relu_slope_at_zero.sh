@@ -2,8 +2,8 @@
 # MindSpore 2.8.0, CPU: the gradient of leaky_relu at 0 is 0.6 where its slope is 0.2.
 #
 # Guess, written down before: 0.2, as in PyTorch, or 1; relu's is 0 there, so 0.2.
-# Seen: the mean of both, for each slope: it is computed as a maximum of x and slope·x, and the gradient of a maximum
-# of equals is shared. Zeros are common where images are black and layers have no bias. relu's gradient at 0 is 0.
+# Seen: the mean of both, and 0.75 with a slope of 0.5, as if it were the maximum of x and slope·x, whose gradient is
+# shared by equals. relu's gradient at 0 is 0.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

@@ -11,10 +11,11 @@ set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
 python3 -m venv "$folder/venv"
-"$folder/venv/bin/python" -m pip install --quiet mindspore==2.8.0 numpy==1.26.4 onnxruntime==1.19.2
+"$folder/venv/bin/python" -m pip install --quiet mindspore==2.8.0 numpy==1.26.4 onnx==1.17.0 onnxruntime==1.19.2
 cat >"$folder/look.py" <<'PYTHON'
 import mindspore
 import numpy
+import onnx
 import onnxruntime
 from mindspore import Tensor, nn
 
@@ -31,6 +32,8 @@ def differences(kernel):
     mindspore.onnx.export(network, Tensor(x), file_name="network")
     session = onnxruntime.InferenceSession("network.onnx", providers=["CPUExecutionProvider"])
     found = session.run(None, {session.get_inputs()[0].name: x})[0]
+    attributes = {each.name: each for each in onnx.load("network.onnx").graph.node[0].attribute}
+    assert attributes["auto_pad"].s == b"SAME_LOWER" and "pads" not in attributes
     moved = numpy.abs(found[:, :, :-1, :-1] - expected[:, :, 1:, 1:])
     return numpy.abs(found - expected).max(), moved.max()
 

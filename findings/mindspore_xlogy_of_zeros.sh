@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# MindSpore 2.8.0, CPU: xlogy(0, 0) is NaN, although 0 is what xlogy is for, as its documentation says, too.
+# MindSpore 2.8.0, CPU: xlogy(0, 0) is NaN, although 0 is what xlogy is for.
 #
 # Guess, written down before: 0, as in SciPy and PyTorch, so that an entropy can be summed over classes that never
 # occur.

@@ -275,3 +275,12 @@ def test_what_nearest_cannot_do_is_said_in_one_line(rendering, tmp_path, monkeyp
         with pytest.raises(SystemExit, match=f"^error: .*{wanted}"):
             rendering.main()
     assert (tmp_path / "there.png").read_bytes() == b"mine"
+    monkeypatch.setattr(ms_gan, "load", lambda bundle: SimpleNamespace())
+    with pytest.raises(ms_gan.UserError, match="is a bundle"):
+        rendering.nearest("bundle", tmp_path / "new.png", 2)
+    monkeypatch.setattr(sys, "argv", ["photographs.py", "render", str(tmp_path / "there.png")])
+    with pytest.raises(SystemExit, match="^error: .*there.png"):
+        rendering.main()
+    (tmp_path / "mug_001.jpg").write_bytes(b"mine")
+    with pytest.raises(SystemExit, match="holds mugs already"):
+        rendering.render(tmp_path, 1, 1)

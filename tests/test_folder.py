@@ -297,7 +297,7 @@ def test_it_is_said_how_to_make_images_of_what_phones_write(tmp_path):
     refusal(tmp_path, *ways)
     write(tmp_path / "c.png")
     notes = load(tmp_path, labelled=False).notes
-    assert all(any(note.startswith(f"left out: {way}") for note in notes) for way in ways)
+    assert all(any(note.startswith(f"left out what is no image yet: {way}") for note in notes) for way in ways)
     assert not any("file(s), such as" in note for note in notes), "each is told of once"
 
 

@@ -149,13 +149,16 @@ def test_padding_by_numbers_is_what_it_was(kind, side, stride, pad):
     assert np.array_equal(computed(model, x), expected)
 
 
-def test_each_side_is_padded_as_the_network_pads_it(tmp_path):
+@pytest.mark.parametrize("padding", [(2, 0, 1, 4), (2, 2, 1, 1), (0, 2, 0, 0), (1, 0, 3, 1), (1, 1, 0, 0)])
+@pytest.mark.parametrize("kind, side, stride", [(nn.Conv2d, 3, 1), (nn.Conv2d, 4, 2), (nn.Conv2dTranspose, 4, 2)])
+def test_each_side_is_padded_as_the_network_pads_it(kind, side, stride, padding, tmp_path):
     """Also of networks of one's own; those of the project pad all sides alike, or by `same`."""
-    network = nn.Conv2d(2, 3, 3, pad_mode="pad", padding=(2, 0, 1, 4)).set_train(False)
+    network = kind(2, 3, side, stride, pad_mode="pad", padding=padding).set_train(False)
     x = np.random.default_rng(1).standard_normal((2, 2, 7, 9), np.float32)
-    sides = [(TensorSpec(name, shape, "float32"),) for name, shape in (("x", (2, 7, 9)), ("y", (3, 7, 12)))]
+    expected = on_arrays(network)(x)[0]
+    sides = [(TensorSpec(name, shape, "float32"),) for name, shape in (("x", (2, 7, 9)), ("y", expected.shape[1:]))]
     write_onnx(network, ModelSpec("", *sides, {}), tmp_path / "padded.onnx")
-    np.testing.assert_allclose(computed(onnx.load(tmp_path / "padded.onnx"), x), on_arrays(network)(x)[0], atol=1e-5)
+    np.testing.assert_allclose(computed(onnx.load(tmp_path / "padded.onnx"), x), expected, atol=1e-5)
 
 
 def test_padding_of_an_unknown_size_is_refused():

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import io
+
 import pytest
+import tqdm
 
 from ms_gan.training import progress
 
@@ -13,7 +16,16 @@ def clock(monkeypatch):
         now = 1000.0
 
     monkeypatch.setattr(progress.time, "monotonic", lambda: Clock.now)
+    monkeypatch.setattr(tqdm.std, "time", lambda: Clock.now)
+    monkeypatch.setattr(progress, "tqdm", ABar)
     return Clock
+
+
+class ABar(tqdm.tqdm):
+    """As on a terminal, which is not there in a test."""
+
+    def __init__(self, *arguments, disable=None, **more):
+        super().__init__(*arguments, disable=bool(disable), file=io.StringIO(), **more)
 
 
 @pytest.fixture
@@ -28,16 +40,20 @@ def shown(clock, tmp_path, capsys):
 def test_the_compilation_is_no_part_of_a_steps_time(shown, clock, capsys):
     clock.now += 90
     shown.show(6, [0.5])
-    assert capsys.readouterr().out == "", "nothing is known yet"
+    assert shown.seconds_a_step == 0 and capsys.readouterr().out == "", "nothing is known yet"
+    for step in range(7, 11):
+        clock.now += 2
+        shown.show(step, [0.5])
+    assert shown.seconds_a_step == 2 and capsys.readouterr().out == ""
+    assert shown._bar.format_dict["rate"] == pytest.approx(0.5, rel=0.1), "the bar says the same"
     clock.now += 2
-    shown.show(7, [0.5])
-    assert "step 7 of 205: loss_d 0.500, 0.5 steps/s, 06:36 left" in capsys.readouterr().out
-    clock.now += 10
-    shown.show(17, [0.5])
-    assert shown.seconds_a_step == pytest.approx(12 / 11) and capsys.readouterr().out == ""
+    shown.show(11, [0.5])
+    assert "step 11 of 205: loss_d 0.500, 0.5 steps/s, 06:28 left" in capsys.readouterr().out
     clock.now += 30
-    shown.show(17, [0.5])  # no step has come since: it is said that the run stands
-    assert shown.seconds_a_step == pytest.approx(42 / 11) and "0.3 steps/s" in capsys.readouterr().out
+    shown.show(11, [0.5])  # no step has come since: it is said that the run stands
+    assert shown.seconds_a_step == 8 and "0.1 steps/s" in capsys.readouterr().out
+    shown.begin(0, 5)
+    assert shown.seconds_a_step == 0, "what begins is another step"
 
 
 def test_where_the_first_look_is_the_last_it_is_told_what_is_known(shown, clock, capsys):

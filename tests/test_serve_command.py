@@ -227,7 +227,7 @@ REFUSED_BUNDLES = {  # how a bundle is made unusable, how it is served, and what
         ["--format", "onnx"],
         "holds no onnx, only mindir; export it again with --format onnx",
     ),
-    "batches too large": (nothing, ["--max-batch", "86999"], "set --max-batch for this bundle to at most 86998"),
+    "batches too large": (nothing, ["--max-batch", "86999"], "give --max-batch 86998 for this bundle, or less"),
     "one port for two": (nothing, ["--http-port", "{free}", "--grpc-port", "{free}"], "choose two"),
     **{
         f"{host} that is not here": (nothing, ["--host", host], "or another address with --host")

@@ -44,7 +44,7 @@ def test_copies_are_trained_on_to_the_end_without_a_ratio(copies, tmp_path):
         for file in (tmp_path / "data/light").iterdir():
             shutil.copy(tmp_path / "data/dark/0000.png", file)
     run, log = train(tmp_path / "data", tmp_path, *HOUSE, *SCORED)
-    assert "done: " in log and "image(s) are the same as another, such as " in log
+    assert "done: " in log and "image(s) look the same as another, such as " in log
     header, *rows = [line.split(",") for line in (run / "history.csv").read_text().splitlines()]
     scored = [row[-2:] for row in rows if not row[2]]
     assert header[-2:] == ["fd_100_train_ratio", "class_accuracy"] and len(scored) == 2

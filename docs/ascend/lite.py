@@ -12,6 +12,8 @@ from pathlib import Path
 import mindspore_lite as mslite
 import numpy as np
 
+if len(sys.argv) < 2 or not (Path(sys.argv[1]) / "contract.json").is_file():
+    sys.exit("usage: python lite.py BUNDLE [cpu|ascend] [COUNT], a bundle being a folder with a contract.json")
 bundle = Path(sys.argv[1])
 target = sys.argv[2] if len(sys.argv) > 2 else "cpu"
 count = int(sys.argv[3]) if len(sys.argv) > 3 else 4

@@ -86,12 +86,15 @@ def copies(files: Mapping[str, str], images: ImageData) -> list[tuple[str, str]]
 
     `files`: of their fingerprint.
     """
-    first: dict[str, int] = {}
+    different: dict[str, list[int]] = {}  # images of each checksum
     found = []
     for number, (name, told) in enumerate(files.items()):
-        earlier = first.setdefault(told[:8], number)
-        if earlier != number and np.array_equal(images.images[earlier], images.images[number]):
-            found.append((name, images.names[earlier]))
+        before = different.setdefault(told[:8], [])
+        same = [one for one in before if np.array_equal(images.images[one], images.images[number])]
+        if same:
+            found.append((name, images.names[same[0]]))
+        else:
+            before.append(number)
     return found
 
 

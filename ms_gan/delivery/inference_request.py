@@ -106,7 +106,7 @@ def most_body_bytes(contract: Contract, most_rows: int) -> int:
     most = (MOST_BYTES - BYTES_BESIDE) // bytes_per_row
     if most_rows > most:
         wrong = f"{shown(most_rows)} images in one request make a message larger than gRPC carries"
-        raise UserError(wrong, "set ", Setting("max_batch"), f" for this bundle to at most {most}")
+        raise UserError(wrong, "give ", Setting("max_batch", str(most)), " for this bundle, or less")
     return BYTES_BESIDE + most_rows * bytes_per_row
 
 

@@ -19,8 +19,8 @@ SLICE = ("starts", "ends", "axes")  # inputs of the operator, behind what is sli
 def write_out_transposed_sizes(model: Any) -> None:
     """Give transposed convolutions equal padding on both sides in place of the size of their output.
 
-    MindSpore writes all four sizes of the output, and onnxruntime refuses more than two. Where the padding is odd, one
-    row and column too many are drawn, and cut off: IREE 3.13 and onnx2torch 1.5 refuse unequal padding.
+    MindSpore writes all four sizes of the output, and onnxruntime refuses more than two. Where the padding is uneven,
+    rows and columns too many are drawn, and cut off: IREE 3.13 and onnx2torch 1.5 refuse unequal padding.
     """
     from onnx import helper
 
@@ -31,17 +31,25 @@ def write_out_transposed_sizes(model: Any) -> None:
             continue
         told = _attributes(node)
         sizes = [int(size) for size in told["output_shape"][-2:]]
-        totals = [
-            (-(-size // stride) - 1) * stride + kernel - size
-            for size, kernel, stride in zip(sizes, told["kernel_shape"], told["strides"])
-        ]
-        _set_pads(node, [max(0, total) // 2 for total in totals] * 2)
+        pads = told.get("pads")  # top, bottom, left, right; with `same` there are none, and the odd one is the last
+        if pads:
+            before, totals = pads[::2], [pads[0] + pads[1], pads[2] + pads[3]]
+        else:
+            totals = [
+                (-(-size // stride) - 1) * stride + kernel - size
+                for size, kernel, stride in zip(sizes, told["kernel_shape"], told["strides"])
+            ]
+            before = [max(0, total) // 2 for total in totals]
+        equal = [max(0, min(first, total - first)) for first, total in zip(before, totals)]
+        _set_pads(node, equal * 2)
         if any(total < 0 for total in totals):  # kernels smaller than their steps
             node.attribute.append(helper.make_attribute("output_padding", [max(0, -total) for total in totals]))
-        if any(total > 0 and total % 2 for total in totals):
+        if any(total > 0 and total != 2 * of_each for total, of_each in zip(totals, equal)):
             whole, drawn = f"{node.output[0]}:uncut", node.output[0]
             node.output[0] = whole
-            names = [_add_numbers(model, f"{drawn}:{name}", of) for name, of in zip(SLICE, ([0, 0], sizes, [2, 3]))]
+            starts = [first - of_each for first, of_each in zip(before, equal)]
+            ends = [start + size for start, size in zip(starts, sizes)]
+            names = [_add_numbers(model, f"{drawn}:{name}", of) for name, of in zip(SLICE, (starts, ends, [2, 3]))]
             nodes.append(helper.make_node("Slice", [whole, *names], [drawn], name=f"{drawn}:cut"))
     _replace_nodes(model, nodes)
 

@@ -95,12 +95,13 @@ def train_network(kind: str, train: ImageData, seed: int, say: Say) -> nn.Cell:
     data, step, steps = _training(kind, train, seed)
     shuffle = EpochShuffle(data.count, min(_schedule(train)["batch_size"], data.count), seed)
     step.set_train(True)
-    started = time.monotonic()
     for number in range(steps):
         loss = step(mutable(tuple(map(Tensor, data.inputs(shuffle.indices(number))))))
+        if number == 0:  # it was compiled, too, which says nothing about the others
+            started = time.monotonic()
         if (number + 1) % (-(-steps // 8)) == 0 or number + 1 == steps:
             told = f"judge, network of {kind}: step {number + 1:,} of {steps:,}, loss {float(loss):.4f}"
-            left = (time.monotonic() - started) / (number + 1) * (steps - number - 1)
+            left = (time.monotonic() - started) / max(number, 1) * (steps - number - 1)
             say(told + f", {left:.0f} s left" * (number + 1 < steps))
     if not train.max_tags:
         step.network.set_train(False)

@@ -35,7 +35,7 @@ def of_new_run(
     yield from images.notes
     if copies:
         again, before = copies[0]
-        yield f"note: {len(copies):,} image(s) are the same as another, such as {again} as {before}; all count"
+        yield f"note: {len(copies):,} image(s) look the same as another, such as {again} as {before}; all count"
     if source.instead_of:
         yield f"note: the data set is {images.name}, because {source.instead_of} could not be fetched"
     asked, held = recipe.scores.held_out, 0 if session.held_out is None else len(session.held_out.images)

@@ -11,6 +11,7 @@ from pathlib import Path
 from tqdm import tqdm
 
 SECONDS_BETWEEN_LINES = 30.0
+SECONDS_TO_FIRST_LINE = 10.0  # after the step was compiled
 SECONDS_BETWEEN_LOOKS = 0.5
 
 
@@ -21,8 +22,8 @@ class Progress:
     anything but `say` and `end`.
 
     Attributes:
-        seconds_a_step: how long a step took in the mean since the first that was shown, before which the step is
-            compiled; 0 before that.
+        seconds_a_step: how long a step took in the mean since the first look, before which the step is compiled, with
+            what comes between steps; 0 until a step has come after it.
     """
 
     def __init__(self, log: Path, scalars: Sequence[str], steps_per_epoch: int):
@@ -50,7 +51,7 @@ class Progress:
         self.end()
         self._first, self._total = done, total
         self._started = self._spoken = self._looked = time.monotonic()
-        self._compiled = False
+        self._compiled, self.seconds_a_step = False, 0.0
         self.say("compiling: the first step takes longer than all that follow")
         self._bar = tqdm(
             total=total,
@@ -72,20 +73,23 @@ class Progress:
         `speak` asks for a line even before the time for one.
         """
         now = self._looked = time.monotonic()
-        if step > self._first:
-            self.seconds_a_step = max(now - self._started, 1e-9) / (step - self._first)
-        first_look, self._compiled = not self._compiled, True
-        if first_look:  # from here on steps are counted, without the compilation
-            self._started, self._first = now, step
+        a_step = max(now - self._started, 1e-9) / max(step - self._first, 1)
+        if self._compiled:
+            self.seconds_a_step = a_step
+        else:  # from here on steps are counted, without the compilation
+            self._compiled, self._started, self._first = True, now, step
+            self._spoken = now - SECONDS_BETWEEN_LINES + SECONDS_TO_FIRST_LINE
+            self._bar.n = self._bar.last_print_n = self._bar.initial = step
+            self._bar.unpause()  # it measures from here on, too
         if values is not None:
             self._bar.set_postfix_str(" ".join(map(_short, self._scalars, values)), refresh=False)
         self._bar.update(step - self._bar.n)
-        if speak or now - self._spoken >= SECONDS_BETWEEN_LINES and not first_look:
+        if speak or now - self._spoken >= SECONDS_BETWEEN_LINES:
             self._spoken = now
             part = "pretraining" if values is None else f"epoch {step / self._steps_per_epoch:.2f}"
             means = [f"{name} {value:.3f}" for name, value in zip(self._scalars, () if values is None else values)]
-            speed = f"{1 / self.seconds_a_step:.1f} steps/s"
-            left = f"{tqdm.format_interval((self._total - step) * self.seconds_a_step)} left"
+            speed = f"{1 / a_step:.1f} steps/s"
+            left = f"{tqdm.format_interval((self._total - step) * a_step)} left"
             self.say(f"{part}, step {step:,} of {self._total:,}: {', '.join([*means, speed, left])}")
 
     def end(self) -> None:

@@ -47,17 +47,18 @@ def image_names(folder: Path, notes: list[str]) -> list[str]:
         first = "".join(f"{way}, or " for way in conversions)
         mend = (f"{first}name a folder with images ({', '.join(FORMATS)}) with ", Setting("data_path"))
         raise DataFault(f"{folder}: holds no image among its {len(files)} file(s)", *mend)
-    told_of = tuple(suffix for kind in FOREIGN for suffix in kind.suffixes)
-    others = natural_order(name for name in set(files).difference(names) if not _is_expected(name, told_of))
+    others = natural_order(name for name in set(files).difference(names) if not _is_told_of_or_expected(name))
     if others:
         endings = ", ".join(SUFFIXES)
         notes.append(f"left out {len(others)} file(s), such as {others[0]}: the name of an image ends in {endings}")
-    notes.extend(f"left out: {way}" for way in conversions)
+    notes.extend(f"left out what is no image yet: {way}" for way in conversions)
     return names
 
 
-def _is_expected(name: str, suffixes: tuple[str, ...]) -> bool:
-    return name.lower().endswith(suffixes) or os.path.basename(name).casefold() in EXPECTED
+def _is_told_of_or_expected(name: str) -> bool:
+    return os.path.basename(name).casefold() in EXPECTED or any(
+        name.lower().endswith(kind.suffixes) for kind in FOREIGN
+    )
 
 
 def _conversions(files: Sequence[str]) -> list[str]:

@@ -161,7 +161,7 @@ def _has_tags(cells: Sequence[str], place: Place, max_tags: int | None) -> bool:
             "lists tags, but this recipe takes one class an image",
             "write file,label, choose another ",
             Setting("recipe"),
-            ", or set ",
+            ", or give ",
             Setting("data.max_tags", "N"),
             " where the recipe takes tags, too",
         )
