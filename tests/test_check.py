@@ -20,6 +20,7 @@ from helpers.servers import free_ports, mlserver, serving
 from ms_gan.cli import check
 from ms_gan.delivery import elsewhere
 from ms_gan.delivery.elsewhere import LITE_PYTHON
+from ms_gan.runtime import python
 
 pytestmark = pytest.mark.usefixtures("device")
 LITE = os.environ.get(LITE_PYTHON)
@@ -111,7 +112,7 @@ def test_a_runtime_that_is_not_here_is_refused_with_how_to_get_it(conditional_fo
     find = importlib.util.find_spec
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "openvino" else find(name))
     line = refused_here(capsys, "check", conditional_folder, "--with", "openvino")
-    assert line == "error: openvino is not installed here; python -m pip install openvino\n"
+    assert line == f"error: openvino is not installed here; {python()} -m pip install openvino\n"
 
 
 def test_bundles_without_a_golden_pair_or_the_file_are_refused(conditional_folder, tmp_path, capsys):

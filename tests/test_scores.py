@@ -424,9 +424,9 @@ def test_a_conditional_model_with_all_scores(place, tmp_path):
 def test_unlabelled_images_get_what_needs_no_judge(place, tmp_path, capsys):
     record = record_of(place / "runs/mlp/2", tmp_path / "out", "--metrics")
     printed = " ".join(capsys.readouterr().out.split())
-    assert "No judge: folder, the folder" in printed and "has no labels to train a judge on" in printed
+    assert "No judge: the folder" in printed and "has no labels to train a judge on" in printed
     assert record["judge"] is None and "memorisation_100_median" in record["generated"]
-    assert record["left_out"]["fd, precision, recall, density, coverage, class_accuracy"].startswith("folder")
+    assert record["left_out"]["fd, precision, recall, density, coverage, class_accuracy"].startswith("the folder")
 
 
 def test_models_are_chosen_by_training_images(place, tmp_path):

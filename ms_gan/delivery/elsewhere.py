@@ -29,6 +29,7 @@ from ms_gan.delivery.golden import Golden, read_golden
 from ms_gan.delivery.inference_request import PROTOCOL_TYPES
 from ms_gan.delivery.parity import ParityError, greatest_difference
 from ms_gan.errors import Setting, UserError, shown
+from ms_gan.runtime import python
 
 LITE_PYTHON = "MS_GAN_LITE_PYTHON"  # names a Python that has mindspore-lite
 PATIENCE = 60  # seconds for a server's answer
@@ -169,7 +170,8 @@ def outcomes(folder: Path, runtime: str) -> Iterator[Outcome]:
             continue
         known = RUNTIMES[runtime]
         if not known.installed:
-            raise UserError(f"{runtime} is not installed here", known.install)
+            install = known.install.replace("python -m", f"{python()} -m", 1)  # into the Python that runs this
+            raise UserError(f"{runtime} is not installed here", install)
         if known.file_format not in spec.files:
             told = f"{folder}: holds no {known.file_format} of the {name}, which {runtime} runs"
             raise UserError(told, "export it again with ", Setting("format", known.file_format))
