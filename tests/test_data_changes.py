@@ -157,12 +157,17 @@ def test_any_record_is_compared_in_one_line(before):
 
 
 def test_copies_are_found_by_their_pixels(home):
-    add(home, "dog/5.png", "cat/a.png", "cat/0.png")  # the same grey
+    add(home, "dog/5.png", "cat/a.png", "cat/b.png")  # the same grey
     data = load(home)
     files = Fingerprint.of(data).files
-    assert copies(files, data) == [("cat/a.png", "cat/0.png"), ("dog/5.png", "cat/0.png")]
+    among = [("cat/b.png", "cat/a.png"), ("dog/5.png", "cat/a.png")]
+    assert copies(files, data, None) == (among, [])
     alike = dict.fromkeys(files, "00000000")  # as if all checksums were the same by chance
-    assert copies(alike, data) == copies(files, data)
+    assert copies(alike, data, None) == (among, [])
+    test = replace(data.only(np.array([0, data.names.index("dog/5.png")])), names=("x.png", "y.png"))
+    test.images[0] ^= 1
+    assert copies(files, data, test) == (among, [("y.png", "cat/a.png")])
+    assert copies({}, some(), some()) == ([], []), "of arrays there are no paths"
 
 
 def test_a_fingerprint_tells_every_image_apart(home):

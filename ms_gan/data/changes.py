@@ -15,6 +15,12 @@ from ms_gan.data.faults import one_line
 from ms_gan.data.storage import parts_of
 from ms_gan.labels import natural_order
 
+Pairs = list[tuple[str, str]]
+
+
+def _checksum(image: np.ndarray) -> str:
+    return f"{zlib.crc32(np.ascontiguousarray(image).data):08x}"
+
 
 def _is_text(value: Any) -> bool:
     return isinstance(value, str)
@@ -56,7 +62,7 @@ class Fingerprint:
         """Return what tells these data from others."""
         pixels, labels = images.images, images.labels
         each = (image for part in parts_of(pixels) for image in part) if images.names else ()
-        files = [f"{zlib.crc32(np.ascontiguousarray(image).data):08x}" for image in each]
+        files = [_checksum(image) for image in each]
         if labels is not None:
             files = [f"{of_one} {_names(images, label)}" for of_one, label in zip(files, labels)]
         return cls(
@@ -81,21 +87,27 @@ class Fingerprint:
         return cls(**{name: content[name] for name, sound in SOUND.items() if sound(content.get(name))})
 
 
-def copies(files: Mapping[str, str], images: ImageData) -> list[tuple[str, str]]:
-    """Return the images of a folder that show, pixel by pixel, what one before them shows, each with that one's path.
+def copies(files: Mapping[str, str], images: ImageData, test: ImageData | None) -> tuple[Pairs, Pairs]:
+    """Return the images of a folder that look the same, pixel by pixel, as one before them, each with that one's path.
 
-    `files`: of their fingerprint.
+    The second of the two are test images, each with the path of the training image that looks the same.
+    `files`: of the training images' fingerprint.
     """
-    different: dict[str, list[int]] = {}  # images of each checksum
-    found = []
+    different: dict[str, list[int]] = {}  # training images of each checksum
+
+    def same(checksum: str, image: np.ndarray) -> list[str]:
+        return [images.names[one] for one in different.get(checksum, ()) if np.array_equal(images.images[one], image)]
+
+    among: Pairs = []
     for number, (name, told) in enumerate(files.items()):
-        before = different.setdefault(told[:8], [])
-        same = [one for one in before if np.array_equal(images.images[one], images.images[number])]
-        if same:
-            found.append((name, images.names[same[0]]))
+        before = same(told[:8], images.images[number])
+        if before:
+            among.append((name, before[0]))
         else:
-            before.append(number)
-    return found
+            different.setdefault(told[:8], []).append(number)
+    pairs = () if test is None else zip(test.names, test.images)
+    found = [(name, same(_checksum(image), image)) for name, image in pairs]
+    return among, [(name, alike[0]) for name, alike in found if alike]
 
 
 def what_changed(before: Fingerprint, images: ImageData) -> str:

@@ -16,13 +16,21 @@ if TYPE_CHECKING:
     from ms_gan.training.session import Session
 
 
-def of_new_run(
-    session: Session, images: ImageData, test: ImageData | None, copies: Sequence[tuple[str, str]]
-) -> Iterator[str]:
+def of_copies(among: Sequence[tuple[str, str]], in_test: Sequence[tuple[str, str]]) -> Iterator[str]:
+    """Give the lines about training images that look the same as others, and about test images that do."""
+    for pairs, kind, what in (
+        (among, "", "another, such as {0} as {1}; all count"),
+        (in_test, "test ", "a training image, such as {0} as {1}; scores may be too good"),
+    ):
+        if pairs:
+            yield f"note: {len(pairs):,} {kind}image(s) look the same as " + what.format(*pairs[0])
+
+
+def of_new_run(session: Session, images: ImageData, test: ImageData | None) -> Iterator[str]:
     """Give the lines with which a new run begins.
 
     `images` are all training images, also those held out; `test` is the test split, if it was looked at: it tells what
-    eval cannot do later. `copies` are pairs of paths of the same image.
+    eval cannot do later.
     """
     settings, source = session.settings, session.provenance.data
     recipe = settings.recipe
@@ -33,9 +41,6 @@ def of_new_run(
         f"{images.source}{turned}{clusters}, {settings.steps:,} steps; all in {session.run.path}"
     )
     yield from images.notes
-    if copies:
-        again, before = copies[0]
-        yield f"note: {len(copies):,} image(s) look the same as another, such as {again} as {before}; all count"
     if source.instead_of:
         yield f"note: the data set is {images.name}, because {source.instead_of} could not be fetched"
     asked, held = recipe.scores.held_out, 0 if session.held_out is None else len(session.held_out.images)

@@ -125,8 +125,8 @@ class Session:
         shown = images.images[order[:REAL_SHOWN]]
         plots.sheet(run.real_png, shown, 5, "training images", images.called)
         session._write_to(run, scorer)
-        twice = copies(prints.files or {}, images)
-        for line in [*notes.of_new_run(session, images, test, twice), *warned]:
+        twice = notes.of_copies(*copies(prints.files or {}, images, test))
+        for line in [*notes.of_new_run(session, images, test), *twice, *warned]:
             session.say(line)
         return session
 
