@@ -55,7 +55,7 @@ def run(options: argparse.Namespace) -> int:
         if not options.runtimes and not all(KNOWN[name].file_format in model.files for model in models):
             left_out = f"the bundle holds no {KNOWN[name].file_format}"
         elif not options.runtimes and not KNOWN[name].installed:
-            left_out = f"not installed here; {KNOWN[name].install}"
+            left_out = f"not installed here; {KNOWN[name].how_to_install}"
         if left_out:
             print(f"{name}: {left_out}")
         else:

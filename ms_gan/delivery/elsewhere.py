@@ -66,7 +66,7 @@ class Runtime:
     Args:
         package: without which it is not installed.
         file_format: which file it runs.
-        install: a command.
+        install: a command; `python` in it is the Python that runs this.
         open: from the model's file and specification to its name with its version, and a function.
     """
 
@@ -79,6 +79,11 @@ class Runtime:
     def installed(self) -> bool:
         """Whether it can be asked here."""
         return importlib.util.find_spec(self.package) is not None
+
+    @property
+    def how_to_install(self) -> str:
+        """The command as it is typed here."""
+        return self.install.replace("python -m", f"{python()} -m", 1)
 
 
 class Lite(Runtime):
@@ -170,8 +175,7 @@ def outcomes(folder: Path, runtime: str) -> Iterator[Outcome]:
             continue
         known = RUNTIMES[runtime]
         if not known.installed:
-            install = known.install.replace("python -m", f"{python()} -m", 1)  # into the Python that runs this
-            raise UserError(f"{runtime} is not installed here", install)
+            raise UserError(f"{runtime} is not installed here", known.how_to_install)
         if known.file_format not in spec.files:
             told = f"{folder}: holds no {known.file_format} of the {name}, which {runtime} runs"
             raise UserError(told, "export it again with ", Setting("format", known.file_format))
