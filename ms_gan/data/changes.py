@@ -105,9 +105,11 @@ def copies(files: Mapping[str, str], images: ImageData, test: ImageData | None) 
             among.append((name, before[0]))
         else:
             different.setdefault(told[:8], []).append(number)
-    pairs = () if test is None else zip(test.names, test.images)
-    found = [(name, same(_checksum(image), image)) for name, image in pairs]
-    return among, [(name, alike[0]) for name, alike in found if alike]
+    in_test: Pairs = []
+    if test is not None and test.names:
+        for name, image in zip(test.names, (image for part in parts_of(test.images) for image in part)):
+            in_test += [(name, alike) for alike in same(_checksum(image), image)]
+    return among, in_test
 
 
 def what_changed(before: Fingerprint, images: ImageData) -> str:

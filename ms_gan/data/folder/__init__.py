@@ -159,7 +159,7 @@ def _without(failures: Mapping[Path, str], count: int, skip: bool, none_left: bo
     if skip and not none_left:
         return f"left out {len(failures)} unreadable image(s), the first of them {path} ({reason})"
     more = f", the next is {others[0][0]}" if others else ""
-    problem = f"{path}: is unreadable ({reason}), the first of {len(failures)} of {count} images{more}"
+    problem = f"{path}: is unreadable ({reason}); {len(failures)} of {count} images cannot be read{more}"
     leave_out = () if skip else (", or leave them out with ", Setting("skip_unreadable"))
     raise DataFault(problem, "remove or repair them", *leave_out)
 
