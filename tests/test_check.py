@@ -57,7 +57,7 @@ def test_each_runtime_that_is_here_is_asked_and_the_others_are_named(autoencoder
     absent = [name for name in check.RUNTIMES if not elsewhere.RUNTIMES[name].installed]
     assert "lite" in absent
     for name in absent:
-        assert f"{name}: not installed here; {elsewhere.RUNTIMES[name].install}" in found
+        assert f"{name}: not installed here; {elsewhere.RUNTIMES[name].how_to_install}" in found
 
 
 @pytest.mark.parametrize("name", ["onnxruntime", "mindspore"])
