@@ -15,6 +15,7 @@ from PIL import Image
 
 from ms_gan.data.changes import Fingerprint, copies, what_changed
 from ms_gan.data.description import ImageData
+from ms_gan.training.notes import of_copies
 
 NAMES = ["cat/1.png", "cat/2.png", "dog/3.png", "dog/4.png", "dog/5.png", "dog/10.png"]
 
@@ -168,6 +169,14 @@ def test_copies_are_found_by_their_pixels(home):
     test.images[0] ^= 1
     assert copies(files, data, test) == (among, [("y.png", "cat/a.png")])
     assert copies({}, some(), some()) == ([], []), "of arrays there are no paths"
+
+
+def test_what_is_said_of_copies_stands_in_a_line_each_that_can_be_printed():
+    lines = list(of_copies([("a\nb.png", "c{0}.png")], [(os.fsdecode(b"\xe9.png"), "d.png")] * 2))
+    assert [line.split(";")[1] for line in lines] == [" all count", " scores may be too good"]
+    assert "1 image(s)" in lines[0] and "c{0}.png" in lines[0] and "2 test image(s)" in lines[1]
+    assert all(len(line.splitlines()) == 1 and line.encode() for line in lines)
+    assert list(of_copies([], [])) == []
 
 
 def test_a_fingerprint_tells_every_image_apart(home):

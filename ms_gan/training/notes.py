@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from ms_gan import runtime
 from ms_gan.data.description import ImageData
+from ms_gan.data.faults import one_line
 from ms_gan.errors import UserError
 from ms_gan.evaluation.protocol import enough
 from ms_gan.kernels.build import MINDSPORE
@@ -23,7 +24,7 @@ def of_copies(among: Sequence[tuple[str, str]], in_test: Sequence[tuple[str, str
         (in_test, "test ", "a training image, such as {0} as {1}; scores may be too good"),
     ):
         if pairs:
-            yield f"note: {len(pairs):,} {kind}image(s) look the same as " + what.format(*pairs[0])
+            yield one_line(f"note: {len(pairs):,} {kind}image(s) look the same as " + what.format(*pairs[0]))
 
 
 def of_new_run(session: Session, images: ImageData, test: ImageData | None) -> Iterator[str]:
