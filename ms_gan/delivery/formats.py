@@ -79,6 +79,7 @@ def write_onnx(network: Any, spec: ModelSpec, file: Path, half: bool = False) ->
     model.producer_name = "ms_gan"
     onnx_graph.write_out_transposed_sizes(model)
     onnx_graph.order_padding(model)
+    onnx_graph.turn_log_softmaxes(model)
     model = onnx.version_converter.convert_version(model, OPSET)
     onnx_graph.fold_constants(model, kernels=not half)  # halves stay as they are; kernels are computed of them in use
     onnx_graph.join_leaky_relus(model)

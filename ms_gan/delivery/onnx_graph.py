@@ -66,6 +66,30 @@ def order_padding(model: Any) -> None:
             _set_pads(node, [top, left, bottom, right])
 
 
+def turn_log_softmaxes(model: Any) -> None:
+    """Bring the axis of each LogSoftmax to the end, and back: before opset 13 it takes all axes behind it, too.
+
+    MindSpore 2.8 does so for Softmax alone: findings/mindspore_onnx_export_normalises_over_more.sh.
+    """
+    from onnx import helper, shape_inference
+
+    graph = shape_inference.infer_shapes(model, strict_mode=True).graph
+    ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in (*graph.value_info, *graph.input)}
+    nodes = []
+    for node in model.graph.node:
+        if node.op_type != "LogSoftmax":
+            nodes.append(node)
+            continue
+        axis, order = _attributes(node)["axis"], list(range(ranks[node.input[0]]))
+        order[axis], order[-1] = order[-1], order[axis]
+        drawn = node.output[0]
+        turned, back = f"{drawn}:turned", f"{drawn}:to_turn_back"
+        nodes.append(helper.make_node("Transpose", [node.input[0]], [turned], name=turned, perm=order))
+        nodes.append(helper.make_node("LogSoftmax", [turned], [back], name=node.name, axis=-1))
+        nodes.append(helper.make_node("Transpose", [back], [drawn], name=back, perm=order))
+    _replace_nodes(model, nodes)
+
+
 def fold_constants(model: Any, kernels: bool = True) -> None:
     """Compute what no input changes, of the operators that a kernel is made by, and hold it as initializers.
 
