@@ -1,12 +1,13 @@
 #!/usr/bin/env bash
-# MindSpore 2.8.0 (and 2.10.0) on CPU: ops.interpolate(mode="bicubic") draws with one cubic where align_corners=True,
-# and with another where it is False, the default.
+# MindSpore 2.8.0 on CPU, in graph mode: ops.interpolate(mode="bicubic") draws with one cubic where
+# align_corners=True, and with another where it is False, the default.
 #
-# Guess, written down before: for each value of align_corners it equals PyTorch's function of the same name and
-# arguments to 1e-5, as the modes nearest, nearest-exact, bilinear and area do.
-# Seen: with align_corners=True the cubic's constant is -0.75, as in PyTorch, and off by up to 1e-3; with False it is
-# -0.5, and what lies outside of the image is left out, not repeated. Numbers with a deviation of 1 then differ by up
-# to 0.27 from PyTorch's. So weights of a network that was trained with the one do not fit the other.
+# Guess, written down before: in each mode, bicubic with both values of align_corners among them, it equals PyTorch's
+# function of the same name and arguments to 1e-5.
+# Seen: with align_corners=True the cubic's constant is -0.75, which PyTorch uses, to 0.0008; with False it is -0.5,
+# to 0.0016, and what lies outside of the image is left out, not repeated. Numbers with a deviation of 1 then differ
+# by up to 0.18 from the cubic with -0.75. So weights of a network that was trained with the one do not fit the other.
+# Seen beside this script: the same in 2.10.0, and in PyNative mode. Run with Python 3.11.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -19,8 +20,18 @@ import mindspore
 import numpy
 from mindspore import Tensor, ops
 
+mindspore.set_context(mode=mindspore.GRAPH_MODE)
 mindspore.set_device("CPU")
 x = numpy.random.default_rng(0).standard_normal((6, 6)).astype(numpy.float32)
+
+
+class Enlarge(mindspore.nn.Cell):
+    def __init__(self, corners):
+        super().__init__()
+        self.corners = corners
+
+    def construct(self, images):
+        return ops.interpolate(images, size=(9, 13), mode="bicubic", align_corners=self.corners)
 
 
 def weight(distance, constant):
@@ -42,7 +53,7 @@ def matrix(size, target, corners, constant, repeat):
 
 
 def distance(corners, constant, repeat):
-    found = ops.interpolate(Tensor(x[None, None]), size=(9, 13), mode="bicubic", align_corners=corners).asnumpy()
+    found = Enlarge(corners)(Tensor(x[None, None])).asnumpy()
     wanted = matrix(6, 9, corners, constant, repeat) @ x @ matrix(6, 13, corners, constant, repeat).T
     return float(abs(found[0, 0] - wanted).max())
 
@@ -54,7 +65,7 @@ rows = [
 far = {row: distance(*row) for row in rows}
 for row, most in far.items():
     print("align_corners %s, constant %s, edge repeated %s: off by at most" % row, round(most, 4))
-near = [most < 5e-3 for most in far.values()]
-raise SystemExit(near != [True, False, False, True])
+near = [most < 2e-3 for most in far.values()]
+raise SystemExit(near != [True, False, False, True] or sorted(far.values())[2] < 0.1)
 PYTHON
 cd "$folder" && "$folder/venv/bin/python" "$folder/look.py"
