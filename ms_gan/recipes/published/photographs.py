@@ -17,7 +17,7 @@ RECIPE = rpgan_residual.RECIPE.but(
         "data.dataset": "folder",
         "data.classes": 0,
         "data.max_tags": 0,
-        "data.rotate_and_mirror": False,
+        "data.quarter_turns": False,
         "updates.augmentation.brightness": 0.5,
         "updates.augmentation.contrast": 0.5,
         "updates.augmentation.translation": 0.125,

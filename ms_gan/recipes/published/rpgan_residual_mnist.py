@@ -21,7 +21,7 @@ RECIPE = rpgan_residual.RECIPE.but(
         "data.classes": 0,
         "data.max_tags": 0,
         "data.clusters": 20,
-        "data.rotate_and_mirror": False,
+        "data.quarter_turns": False,
         "generator.widths": (128, 64, 32),
         "discriminator.widths": (16, 32, 64),
         "updates.gamma": 1.0,
