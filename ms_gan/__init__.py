@@ -25,6 +25,10 @@ __all__ = ["Recipe", "UserError", "compare", "load", "recipe", "resume", "score"
 os.environ.setdefault("GLOG_v", "3")
 
 
+def __dir__() -> list[str]:
+    return [*__all__, "__version__"]
+
+
 def __getattr__(name: str) -> Any:
     """Import the API when it is first asked for: the command line answers at once without it."""
     if name not in __all__:

@@ -157,11 +157,14 @@ def test_a_tenth_is_held_out_and_no_class_loses_its_last_image(tmp_path):
     "arrays, told",
     [
         ({"images": np.zeros((5, 8, 8))}, "must be uint8"),
-        ({"images": np.zeros((5, 8, 9), np.uint8)}, "square"),
-        ({"images": np.zeros((0, 8, 8), np.uint8)}, "square"),
+        (
+            {"images": np.zeros((5, 8, 9, 3), np.uint8)},
+            "must be square, grey or in colour, N×H×W, N×C×H×W or N×H×W×C with 1 or 3 channels, not (5, 8, 9, 3)",
+        ),
+        ({"images": np.zeros((0, 8, 8, 3), np.uint8)}, "there are none, in an array of (0, 8, 8, 3)"),
         ({"images": np.zeros((5, 2, 8, 8), np.uint8)}, "1 or 3 channels"),
         ({"pixels": np.zeros((5, 8, 8), np.uint8)}, "no array `images`"),
-        ({"images": squares(5), "labels": np.zeros(4, int)}, "one for each of the 5"),
+        ({"images": squares(5), "labels": np.zeros(4, int)}, "4 of them, for 5 images; give one for each"),
         ({"images": squares(5), "labels": np.full(5, -1)}, "from 0"),
         ({"images": squares(5), "labels": np.zeros((5, 14), int)}, "a folder with labels.csv"),
         ({"images": squares(5), "labels": np.zeros(5)}, "whole numbers"),
@@ -205,6 +208,20 @@ def test_no_judge_is_guessed(device):
 
 def test_the_names_of_the_api_are_there():
     assert all(hasattr(ms_gan, name) for name in ms_gan.__all__) and not hasattr(ms_gan, "trian")
+    assert set(ms_gan.__all__) <= set(dir(ms_gan))
+
+
+def test_a_file_in_the_way_of_the_runs_is_told_of(device, tmp_path):
+    (tmp_path / "taken").write_text("")
+    with pytest.raises(ms_gan.UserError, match="taken/rpgan: no folder can be made there: a file is in the way; name"):
+        ms_gan.train("rpgan", squares(50), settings=SMALL, steps=1, output_dir=tmp_path / "taken")
+    model = ms_gan.train("rpgan", squares(50), settings=SMALL, steps=1, output_dir=tmp_path)
+    assert repr(model) == f"<Model: rpgan at step 1, {model.checkpoint}>"
+
+
+def test_names_without_labels_are_refused():
+    with pytest.raises(ms_gan.UserError, match="label_names are for labels, and there are none"):
+        ms_gan.train("rpgan", squares(50), label_names=["a"])
 
 
 def test_labels_without_images_are_refused():

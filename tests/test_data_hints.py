@@ -52,6 +52,12 @@ def test_a_missing_path_is_explained(dataset, path, part, tmp_path):
     refusal(dataset, str(tmp_path / "a file"), "is a file, not a folder")
 
 
+def test_images_of_another_kind_are_pointed_out(tmp_path):
+    fill(tmp_path, [], {"train-images-idx3-ubyte.gz": "", "arrays.npz": ""})
+    refusal("folder", tmp_path, "holds no image among its 2 file(s); add dataset=idx for files in MNIST's format, or ")
+    refusal("folder", tmp_path / "arrays.npz", "is a file, not a folder; add dataset=arrays, or ")
+
+
 @pytest.mark.parametrize("dataset", READ)
 def test_an_unexpanded_tilde_is_explained(dataset, tmp_path, monkeypatch):
     monkeypatch.setenv("HOME", str(tmp_path))

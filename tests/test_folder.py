@@ -263,8 +263,8 @@ def test_the_notes_say_what_was_done(tmp_path, monkeypatch):
     assert " of 640x480 to 1920x1080, cropped at the centre to squares, brought to 8x8 in colour" in train.notes[0]
     said = "\n".join(train.notes)
     for part in (
-        "1 of these image(s) were grey",
-        "1 of these image(s) had transparency",
+        "grey among them: 1 image(s)",
+        "with transparency, which is white now: 1 image(s)",
         "MB of memory",
         "2 of 22 images are the test split",
         "left out 1 unreadable image(s), the first of them",

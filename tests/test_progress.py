@@ -56,6 +56,19 @@ def test_the_compilation_is_no_part_of_a_steps_time(shown, clock, capsys):
     assert shown.seconds_a_step == 0, "what begins is another step"
 
 
+def test_what_is_done_once_is_no_part_of_a_steps_time(shown, clock, capsys):
+    for step in range(6, 11):
+        clock.now += 2
+        shown.show(step, [0.5])
+    clock.now += 300
+    shown.leave_out(300)
+    clock.now += 2
+    shown.show(11, [0.5], speak=True)
+    assert shown.seconds_a_step == 2
+    assert "step 11 of 205: loss_d 0.500, 0.5 steps/s, 06:28 left" in capsys.readouterr().out
+    assert shown._bar.format_dict["rate"] == pytest.approx(0.5, rel=0.1), "the bar says the same"
+
+
 def test_where_the_first_look_is_the_last_it_is_told_what_is_known(shown, clock, capsys):
     clock.now += 20
     shown.show(205, [0.5], speak=True)

@@ -305,7 +305,7 @@ def test_copies_of_two_pictures_have_no_ratio_and_a_sentence_why(train, test, ju
 
 
 def test_too_few_images_are_refused(train, test):
-    with pytest.raises(UserError, match="too few for scores"):
+    with pytest.raises(UserError, match="99 test images, where scores need 100"):
         Real.choose(train, test.only(np.arange(99)), 1)
 
 
@@ -490,7 +490,7 @@ def test_another_judge_of_the_same_data_may_be_named(place, tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments, named",
     [
-        (("runs/mlp/3", "--metrics"), "too few for scores"),
+        (("runs/mlp/3", "--metrics"), "where scores need 100"),
         (("runs/mlp/1", "--cas"), "CAS needs a generator"),
         (("runs/mlp/1", "--nearest-neighbour"), "the nearest-neighbour error needs a generator"),
         (("runs/mlp/1", "--metrics", "--data-path", "other"), "not the images that the run was trained on"),

@@ -56,6 +56,16 @@ def test_copies_are_trained_on_to_the_end_without_a_ratio(copies, tmp_path):
     here("train", "--resume", run, "--epochs", "3")
 
 
+def test_classes_that_are_not_used_are_told_of(tmp_path):
+    write_images(tmp_path / "data", 24, "{}")
+    once = ("--steps", "1", "--batch-size", "4")
+    _, unused = train(tmp_path / "data", tmp_path / "unused", "--recipe", "rpgan", "--set", "data.clusters=0", *once)
+    assert "note: the images have 2 classes, which are not used; with --set data.classes=2 you can ask" in unused
+    for name, options in (("used", HOUSE), ("taken by none", ("--recipe", "mlp"))):
+        _, log = train(tmp_path / "data", tmp_path / name, *options, *once)
+        assert "which are not used" not in log, name
+
+
 def test_flat_test_images_are_told_of_at_the_start_and_never_read_as_zero(tmp_path, capsys):
     write_images(tmp_path / "data/train", 240, "{}")
     write_images(tmp_path / "data/test", 120, "")

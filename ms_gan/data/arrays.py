@@ -31,6 +31,7 @@ def as_images(array: np.ndarray, where: str = "images") -> np.ndarray:
     Raises DataFault for another shape or type; `where` names the array.
     """
     array = np.asarray(array)
+    shape = array.shape
     if array.dtype != np.uint8:
         raise DataFault(
             f"{where}: must be uint8, from 0 to 255, not {array.dtype}",
@@ -41,8 +42,10 @@ def as_images(array: np.ndarray, where: str = "images") -> np.ndarray:
     elif array.ndim == 4 and array.shape[1] not in (1, 3) and array.shape[3] in (1, 3):
         array = array.transpose(0, 3, 1, 2)
     if array.ndim != 4 or array.shape[1] not in (1, 3) or array.shape[2] != array.shape[3] or array.size == 0:
+        if len(shape) in (3, 4) and not shape[0]:
+            raise DataFault(f"{where}: there are none, in an array of {shape}", "give some")
         raise DataFault(
-            f"{where}: must be square grey or colour images, N×H×W or N×C×H×W with 1 or 3 channels, not {array.shape}",
+            f"{where}: must be square, grey or in colour, N×H×W, N×C×H×W or N×H×W×C with 1 or 3 channels, not {shape}",
             "crop or stack them to that shape",
         )
     return np.ascontiguousarray(array)
@@ -53,6 +56,8 @@ def as_labels(array: np.ndarray | None, count: int, where: str = "labels") -> np
     if array is None:
         return None
     array = np.asarray(array)
+    if array.ndim == 1 and len(array) != count:
+        raise DataFault(f"{where}: {len(array):,} of them, for {count:,} images", "give one for each image")
     if array.shape not in ((count,), (count, 1)) or array.dtype.kind not in "iu" or array.min(initial=0) < 0:
         least = f" from {array.min()}" if array.dtype.kind in "iu" and array.size else ""
         shape = f"not {array.dtype} {array.shape}{least}"
@@ -79,6 +84,8 @@ def keep_arrays(
         arrays["test_images"] = as_images(test_images, "test images")
         arrays["test_labels"] = as_labels(test_labels, len(test_images), "test labels")
     if label_names:
+        if labels is None:
+            raise DataFault("label_names are for labels, and there are none", "give labels, too")
         arrays["label_names"] = np.array(list(map(str, label_names)))
     content = io.BytesIO()
     np.savez_compressed(content, **{name: array for name, array in arrays.items() if array is not None})

@@ -37,7 +37,8 @@ def folder_at(path: str | Path, holds: str) -> Path:
     except (OSError, ValueError) as error:
         raise DataFault(f"{folder}: cannot be read ({getattr(error, 'strerror', None) or error})", *mend) from error
     if not os.path.isdir(folder):
-        raise DataFault(f"{folder}: is a file, not a folder", *mend)
+        other = ("add ", Setting("dataset", "arrays"), ", or ") if folder.suffix == ".npz" else ()
+        raise DataFault(f"{folder}: is a file, not a folder", *other, *mend)
     return folder
 
 

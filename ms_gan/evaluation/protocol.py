@@ -113,10 +113,12 @@ def enough(train: ImageData, reference: ImageData) -> tuple[int, int]:
     kept = len(train.images) - len(train.images) // OF_TRAINING
     count = min(MOST, len(reference.images), kept)
     if count < FEWEST:
-        raise UserError(
-            f"{reference.called}: {len(reference.images):,} test images and {len(train.images):,} "
-            f"training images are too few for scores, which need at least {FEWEST} and {FEWEST * 6 // 5}"
-        )
+        least = FEWEST * OF_TRAINING // (OF_TRAINING - 1)  # training images: some are for the Parzen window's width
+        counts = (("test", len(reference.images), FEWEST), ("training", len(train.images), least))
+        short = [
+            f"{have:,} {kind} images, where scores need {wanted}" for kind, have, wanted in counts if have < wanted
+        ]
+        raise UserError(f"{reference.called}: too few: {' and '.join(short)}", "have more of them")
     return count, kept
 
 

@@ -303,9 +303,12 @@ def _add_discriminator_scores(scores: Scores, subject: Subject, real: Real, draw
 
 def _add_labelled_scores(scores: Scores, subject: Subject, real: Real, options: Options, say: Say) -> None:
     """Add CAS and the nearest-neighbour error, as the options ask for."""
-    for wanted, name in ((options.cas, "cas"), (options.nearest_neighbour, "one_nearest_neighbour_error")):
+    for wanted, name, option in (
+        (options.cas, "cas", "--cas"),
+        (options.nearest_neighbour, "one_nearest_neighbour_error", "--nearest-neighbour"),
+    ):
         if not wanted:
-            scores.left_out[name] = "computed on request only"
+            scores.left_out[name] = f"computed on request only ({option})"
     if not (options.cas or options.nearest_neighbour):
         return
     count = min(LABELLED * real.count, len(real.train.images))

@@ -39,9 +39,10 @@ class Maturity:
                 f"and contrast are off; train longer"
             )
         if self.step < self.warm_up:
+            steps = self.step // 10 or 1
             return (
-                f"samples are drawn by averaged weights (EMA), so far over about {self.step // 10 or 1:,} steps; the "
-                f"average grows to about {(self.warm_up + 10) // 9:,} at step {self.warm_up:,}"
+                f"samples are drawn by averaged weights (EMA), so far over about {steps:,} step{'s' * (steps > 1)}; "
+                f"the average grows to about {(self.warm_up + 10) // 9:,} at step {self.warm_up:,}"
             )
         return None
 

@@ -40,6 +40,9 @@ class Model(Sampler):
     checkpoint: Path
     maturity: Maturity  # of the generator
 
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}: {self.name} at step {self.step:,}, {self.checkpoint}>"
+
     @property
     def data_path(self) -> str | None:
         """Where the run's data set was; None if that is unknown, or if the data are drawn."""

@@ -62,7 +62,11 @@ class RunFolder:
         its first moment.
         """
         parent = Path(root) / settings.recipe.name
-        parent.mkdir(parents=True, exist_ok=True)
+        try:
+            parent.mkdir(parents=True, exist_ok=True)
+        except (FileExistsError, NotADirectoryError):
+            problem = f"{parent}: no folder can be made there: a file is in the way"
+            raise UserError(problem, "name another with ", Setting("output_dir")) from None
         number = max((int(entry.name) for entry in parent.iterdir() if entry.name.isdecimal()), default=0)
         while True:
             number += 1

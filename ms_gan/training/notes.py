@@ -11,10 +11,13 @@ from ms_gan.data.faults import one_line
 from ms_gan.errors import UserError
 from ms_gan.evaluation.protocol import enough
 from ms_gan.kernels.build import MINDSPORE
+from ms_gan.recipes import registry
 from ms_gan.training.kernels import RECORD, RECORD_BEFORE
 
 if TYPE_CHECKING:
     from ms_gan.training.session import Session
+
+OF_ONES_OWN = ("folder", "idx", "arrays")  # data sets
 
 
 def of_copies(among: Sequence[tuple[str, str]], in_test: Sequence[tuple[str, str]]) -> Iterator[str]:
@@ -42,6 +45,14 @@ def of_new_run(session: Session, images: ImageData, test: ImageData | None) -> I
         f"{images.source}{turned}{clusters}, {settings.steps:,} steps; all in {session.run.path}"
     )
     yield from images.notes
+    known = images.labelled()
+    takes_labels = registry.family(recipe.family).label_requirement != "none"
+    if settings.dataset in OF_ONES_OWN and len(known.classes) > 1 and takes_labels and not recipe.data.classes:
+        count = len(known.classes)
+        yield (
+            f"note: the images have {count} classes, which are not used; with --set data.classes={count} you can ask "
+            f"for one"
+        )
     if source.instead_of:
         yield f"note: the data set is {images.name}, because {source.instead_of} could not be fetched"
     asked, held = recipe.scores.held_out, 0 if session.held_out is None else len(session.held_out.images)

@@ -190,8 +190,11 @@ class Validation(Recording):
         if not scorer.due(done):
             return
         self._scalars.catch_up(done)
+        ready, started = scorer.ready, time.monotonic()
         with self.record.signals.busy("the scoring"):
             values = scorer(lambda inputs: self.session.draw(inputs, done), say)
+        if not ready:
+            self.record.progress.leave_out(time.monotonic() - started)
         self.record.history.add_scores(done, values)
         before, self.best = self.best, scorer.best_of(done, values[0], self.best)
         shown = ["–" if value is None else f"{value:.3f}" for value in values]

@@ -92,6 +92,11 @@ class Progress:
             left = f"{tqdm.format_interval((self._total - step) * a_step)} left"
             self.say(f"{part}, step {step:,} of {self._total:,}: {', '.join([*means, speed, left])}")
 
+    def leave_out(self, seconds: float) -> None:
+        """Do not count the last seconds as time of steps: something was done that is done once."""
+        self._started += seconds
+        self._bar.unpause()
+
     def end(self) -> None:
         """Close the bar, if there is one."""
         self._bar.close()

@@ -84,6 +84,11 @@ class ValidationScorer:
         if self.columns:
             self.columns, self.why_none = (), reason
 
+    @property
+    def ready(self) -> bool:
+        """Whether the judge was found, or trained, for a first score."""
+        return self._scorer is not None
+
     def due(self, step: int) -> bool:
         """Return whether there is a score after this step."""
         return bool(self.columns) and step > 0 and step % self.every == 0

@@ -173,7 +173,7 @@ def _what_was_done(found: Sequence[Found], side: int, channels: int) -> list[str
     notes = [f"{len(found)} image(s) of {' to '.join(ends)}, {cropped}brought to {side}x{side} in {colour}"]
     grey, transparent = sum(what.grey for what in found), sum(what.transparent for what in found)
     if grey and channels == 3:
-        notes.append(f"{grey} of these image(s) were grey")
+        notes.append(f"grey among them: {grey} image(s)")
     if transparent:
-        notes.append(f"{transparent} of these image(s) had transparency, which is white now")
+        notes.append(f"with transparency, which is white now: {transparent} image(s)")
     return notes

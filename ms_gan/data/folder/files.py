@@ -45,7 +45,9 @@ def image_names(folder: Path, notes: list[str]) -> list[str]:
     conversions = _conversions(files)
     if not names:
         first = "".join(f"{way}, or " for way in conversions)
-        mend = (f"{first}name a folder with images ({', '.join(FORMATS)}) with ", Setting("data_path"))
+        idx = any(name.removesuffix(".gz").endswith("-ubyte") for name in files)
+        other = ("add ", Setting("dataset", "idx"), " for files in MNIST's format, or ") if idx else ()
+        mend = (*other, f"{first}name a folder with images ({', '.join(FORMATS)}) with ", Setting("data_path"))
         raise DataFault(f"{folder}: holds no image among its {len(files)} file(s)", *mend)
     others = natural_order(name for name in set(files).difference(names) if not _is_told_of_or_expected(name))
     if others:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from ms_gan.data.description import ImageData
+from ms_gan.data.description import ImageData, NoTestSplit
 from ms_gan.data.faults import DataFault, one_line
 from ms_gan.data.mnist import download
 from ms_gan.data.mnist.classes import find_classes, read_labels
@@ -90,7 +90,8 @@ def _read(split: str, data_path: str | Path | None) -> ImageData:
         if f"{split}-{content}" not in files.paths:
             expected = " or ".join(files.spellings(split, content))
             problem = f"{files.home}: the {split} {content} are missing"
-            raise DataFault(problem, f"expected {expected}, there or in {split}/")
+            kind = NoTestSplit if split == "test" else DataFault
+            raise kind(problem, f"expected {expected}, there or in {split}/")
     images_path, labels_path = (files.paths[f"{split}-{content}"] for content in STEMS)
     images, labels = read_idx(images_path), read_labels(labels_path)
     of_one = "x".join(map(str, images.shape[1:]))
