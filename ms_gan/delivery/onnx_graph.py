@@ -73,6 +73,8 @@ def turn_log_softmaxes(model: Any) -> None:
     """
     from onnx import helper, shape_inference
 
+    if all(node.op_type != "LogSoftmax" for node in model.graph.node):
+        return
     graph = shape_inference.infer_shapes(model, strict_mode=True).graph
     ranks = {value.name: len(value.type.tensor_type.shape.dim) for value in (*graph.value_info, *graph.input)}
     nodes = []
