@@ -56,8 +56,13 @@ def test_copies_are_trained_on_to_the_end_without_a_ratio(copies, tmp_path):
     here("train", "--resume", run, "--epochs", "3")
 
 
-def test_classes_that_are_not_used_are_told_of(tmp_path):
+def test_classes_that_are_not_used_are_told_of_and_others_than_there_are_are_refused(tmp_path, capsys):
     write_images(tmp_path / "data", 24, "{}")
+    three = ("--recipe", "rpgan", "--set", "data.classes=3", "--output-dir", tmp_path / "three")
+    error = refused_here(
+        capsys, "train", "--dataset", "folder", "--data-path", tmp_path / "data", *SMALL, *SIZES, *three
+    )
+    assert "has 2 classes (dark, light), but the recipe asks for 3 classes; give --set data.classes=2" in error
     once = ("--steps", "1", "--batch-size", "4")
     _, unused = train(tmp_path / "data", tmp_path / "unused", "--recipe", "rpgan", "--set", "data.clusters=0", *once)
     assert "note: the images have 2 classes, which are not used; with --set data.classes=2 you can ask" in unused

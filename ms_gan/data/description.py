@@ -10,10 +10,11 @@ from typing import Any
 
 import numpy as np
 
-from ms_gan.data.faults import DataFault
+from ms_gan.data.faults import DataFault, one_line
 from ms_gan.data.storage import let_go, parts_of, room_for, rows_of
 from ms_gan.errors import Setting, UserError
 
+MOST_NAMED = 10  # classes, in a message
 ONE_FORMAT = {"mnist", "idx"}  # the names of data that are read alike; a run may have been begun under either
 
 
@@ -168,6 +169,11 @@ class ImageData:
                 " or other data",
             )
         own = (0, 0) if self.labels is None else (len(self.classes), self.max_tags)
+        if classes and own[0] and own != (classes, max_tags) and own[1] == max_tags:
+            kind = "tags" if max_tags else "classes"
+            shown = ", ".join(map(one_line, self.classes[:MOST_NAMED])) + ", …" * (own[0] > MOST_NAMED)
+            problem = f"{self.called}: has {own[0]} {kind} ({shown}), but the recipe asks for {classes} {kind}"
+            raise UserError(problem, "give ", Setting("data.classes", str(own[0])))
         if classes and own != (classes, max_tags):
             why = f" ({self.why_unlabelled})" if self.why_unlabelled else ""
             raise UserError(
