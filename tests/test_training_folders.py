@@ -8,6 +8,7 @@ import shutil
 import numpy as np
 import pytest
 from helpers.commands import SMALL, here, refused_here
+from helpers.idx_files import contents, fill
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("device", "short_judges")
@@ -69,6 +70,14 @@ def test_classes_that_are_not_used_are_told_of_and_others_than_there_are_are_ref
     for name, options in (("used", HOUSE), ("taken by none", ("--recipe", "mlp"))):
         _, log = train(tmp_path / "data", tmp_path / name, *options, *once)
         assert "which are not used" not in log, name
+
+
+def test_a_run_with_scores_says_which_test_files_it_lacks(tmp_path, capsys):
+    train_files = {name: content for name, content in contents(train=240).items() if name.startswith("train")}
+    fill(tmp_path / "data", train_files)
+    where = ("--dataset", "idx", "--data-path", tmp_path / "data", "--output-dir", tmp_path / "runs")
+    error = refused_here(capsys, "train", "--recipe", "rpgan", *where, *SMALL, *SCORED, "--batch-size", "20")
+    assert "the test images are missing; expected t10k-images-idx3-ubyte or " in error
 
 
 def test_flat_test_images_are_told_of_at_the_start_and_never_read_as_zero(tmp_path, capsys):

@@ -315,6 +315,8 @@ class Session:
         except NoTestSplit as error:
             if not scorer.columns:
                 return scorer, None
+            if not done:
+                raise
             raise UserError(error.problem, "a run that is scored on the way needs them: put them back") from error
         scorer.prepare(images, test)
         return scorer, test
