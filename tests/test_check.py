@@ -152,7 +152,7 @@ def test_openvino_that_rounds_is_told_to_compute_in_float32(conditional_folder, 
 
         def compile_model(self, session, device, config):
             assert device == "CPU"
-            return Rounding(session, config.get("INFERENCE_PRECISION_HINT") == "f32")
+            return Rounding(session, config.get("EXECUTION_MODE_HINT") == "ACCURACY")
 
     module = types.ModuleType("openvino")
     module.Core, module.__spec__ = Core, importlib.util.spec_from_loader("openvino", None)
@@ -160,7 +160,7 @@ def test_openvino_that_rounds_is_told_to_compute_in_float32(conditional_folder, 
     monkeypatch.setattr(elsewhere, "_version", lambda _: "0")
     (line,) = lines(capsys, conditional_folder, "--with", "openvino", status=1)
     assert line.startswith("wrong: generator in openvino 0, as it is: differs by 0.001")
-    assert re.search(r"; with INFERENCE_PRECISION_HINT=f32 it differs by \S*e-\d\d$", line)
+    assert re.search(r"; with EXECUTION_MODE_HINT=ACCURACY it differs by \S*e-\d\d$", line)
 
 
 def test_what_a_runtime_says_is_passed_on_in_a_line(conditional_folder, capsys, monkeypatch):

@@ -25,9 +25,10 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--weights",
-        choices=("float32", "float16"),
+        choices=("float32", "float16", "int8"),
         default="float32",
-        help="how files hold matrices and kernels: float16 halves the files, and rounds them once (default: float32)",
+        help="how files hold matrices and kernels: float16 halves the files, int8 quarters them; both round once, and "
+        "compute in float32 (default: float32)",
     )
     command.add_argument(
         "--page",
@@ -82,7 +83,7 @@ def run(options: argparse.Namespace) -> int:
     except ParityError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
-    rounded = " with weights rounded to float16" if options.weights == "float16" else ""
+    rounded = "" if options.weights == "float32" else f" with weights rounded to {options.weights}"
     for file, proof in contract.parity.items():
         equal = f"equal to {proof.greatest_difference:.1g} (at most {proof.tolerance:g}), on {proof.runtime},"
         equal = "equal, to the last bit," if proof.greatest_difference == 0 else equal

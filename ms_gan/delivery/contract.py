@@ -26,7 +26,7 @@ CONTRACT_VERSION = 2
 MODELS = ("generator", "encoder")  # what makes images is always called the generator, the decoder of a CVAE too
 FORMATS = ("mindir", "onnx")
 WEIGHTS_ALONE = "safetensors"  # a further format, of which no model can be run
-WEIGHTS = ("float32", "float16")
+WEIGHTS = ("float32", "float16", "int8")
 BATCH = "batch"  # the first size of every shape in the file
 IN_WORDS = {  # the types of JSON
     "array": "a list",
@@ -91,8 +91,8 @@ class ModelSpec:
 class Proof:
     """How a model's file was compared with the checkpoint's network.
 
-    `greatest_difference` is max |difference| over all outputs at the batch sizes `batches`. Of files with weights of
-    float16 the network that they are compared with has its weights rounded, too; `rounding` is how far that moved its
+    `greatest_difference` is max |difference| over all outputs at the batch sizes `batches`. Of files with short
+    weights the network that they are compared with has its weights rounded, too; `rounding` is how far that moved its
     outputs at most, at the same batches.
     """
 
@@ -330,12 +330,17 @@ def _refusal(error: fastjsonschema.JsonSchemaValueException) -> str:
         place, must = [*place, next(name for name in error.rule_definition if name not in error.value)], "be there"
     elif error.rule == "type":
         kinds = [error.rule_definition] if isinstance(error.rule_definition, str) else error.rule_definition
-        must = f"be {' or '.join(IN_WORDS[kind] for kind in kinds)}"
+        must = f"be {_either([IN_WORDS[kind] for kind in kinds])}"
     elif error.rule == "const":
         must = f"be {json.dumps(error.rule_definition)}"
     elif error.rule == "enum":
-        must = f"be {' or '.join(error.rule_definition)}"
+        must = f"be {_either(error.rule_definition)}"
     return f"{'.'.join(place) or 'it'} must {must}"
+
+
+def _either(choices: Sequence[str]) -> str:
+    *others, last = choices
+    return f"{', '.join(others)} or {last}" if others else last
 
 
 def _record(kind: type[Record], content: Mapping[str, Any], **known: Any) -> Record:

@@ -29,8 +29,8 @@ from ms_gan.delivery.contract import (
 )
 from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, ArrayFunction, format_of, runtime_of, write_weights
 from ms_gan.delivery.golden import GOLDEN, write_golden
-from ms_gan.delivery.half import round_weights
 from ms_gan.delivery.parity import ParityError, greatest_difference
+from ms_gan.delivery.rounding import round_weights
 from ms_gan.delivery.server_settings import MODEL_SETTINGS, README, SERVER_SETTINGS, TRITON_SETTINGS, write_server_files
 from ms_gan.evaluation.sheets import Sheets
 from ms_gan.files import CHECKSUMS, new_folder, sha256_of_file, write_checksums
@@ -68,17 +68,21 @@ ENCODED = {
     "log_variance": f"natural logarithm of the variance {OF_LATENT}; a latent is drawn as mean + "
     "exp(log_variance / 2) · standard normal",
 }
-LOADED_BY = {  # docs/bundle.md has how near each came
-    "mindir": ("MindSpore 2.8.0",),
-    "onnx": (
-        "onnxruntime 1.15.1, 1.16.3, 1.19.2 and 1.32.0",
-        "MindSpore Lite 2.0.0",
-        "OpenVINO 2026.4.1 with INFERENCE_PRECISION_HINT=f32",
-        "onnx2torch 1.5.15",
-        "IREE 3.13.0",
-    ),
+MINDSPORE = ("MindSpore 2.8.0",)
+LOADED_BY: dict[str, dict[str, tuple[str, ...]]] = {  # by how weights are held; docs/bundle.md has how near each came
+    "float32": {
+        "mindir": MINDSPORE,
+        "onnx": (
+            "onnxruntime 1.15.1, 1.16.3, 1.19.2 and 1.32.0",
+            "MindSpore Lite 2.0.0",
+            "OpenVINO 2026.4.1 with INFERENCE_PRECISION_HINT=f32",
+            "onnx2torch 1.5.15",
+            "IREE 3.13.0",
+        ),
+    },
+    "float16": {"mindir": MINDSPORE, "onnx": ("onnxruntime 1.15.1, 1.16.3, 1.19.2 and 1.32.0",)},
+    "int8": {"mindir": MINDSPORE, "onnx": ("onnxruntime 1.15.1, 1.16.3, 1.19.2 and 1.32.0",)},
 }
-HALVES_LOADED_BY = {"mindir": ("MindSpore 2.8.0",), "onnx": ("onnxruntime 1.19.2",)}  # with weights of float16
 WRITES = {  # every file of a bundle, in whatever formats it is
     CONTRACT,
     SCHEMA,
@@ -137,8 +141,8 @@ def export_bundle(
     """Write a bundle, load it back, and compare; the folder appears only when the two are equal. Return its contract.
 
     `formats` are some of FORMATS, and perhaps WEIGHTS_ALONE. `overwrite` allows a bundle to be there already.
-    `weights`, of WEIGHTS, is how the files hold matrices and kernels: float16 halves them, and rounds those of
-    `exported`, too. `web_runtime`: the folder of the package onnxruntime-web, for a page that draws without a server.
+    `weights`, of WEIGHTS, is how the files hold matrices and kernels: all but float32 rounds those of `exported`, too.
+    `web_runtime`: the folder of the package onnxruntime-web, for a page that draws without a server.
 
     Raises ParityError, and leaves all files as they were, if a file's outputs differ from its network's: those of a
     MindIR at all, those of an ONNX by more than its tolerance. Raises UserError for a network that gives numbers that
@@ -147,13 +151,12 @@ def export_bundle(
     runnable = [form for form in FORMATS if form in formats]
     models = models_of(exported.recipe, exported.label_names, exported.encoder is not None, runnable)
     with new_folder(folder, overwrite) as hidden:
-        half = weights == "float16"
-        written = {name: _write_model(hidden, name, spec, exported, half) for name, spec in models.items()}
+        written = {name: _write_model(hidden, name, spec, exported, weights) for name, spec in models.items()}
         parity = {file: proof for proofs, _ in written.values() for file, proof in proofs.items()}
         alone = [f"{name}.{WEIGHTS_ALONE}" for name in models if WEIGHTS_ALONE in formats]
         for name, file in zip(models, alone):
             about = {"recipe": exported.recipe.name, "step": str(exported.origin["step"])}
-            write_weights(getattr(exported, name), hidden / file, half, about)
+            write_weights(getattr(exported, name), hidden / file, weights, about)
         contract = Contract(
             recipe=exported.recipe.name,
             family=exported.recipe.family,
@@ -167,7 +170,7 @@ def export_bundle(
             scores=exported.scores,
             seeding=Seeding.of(exported.recipe.latent),
             rows_at_once=CHUNK,
-            loaded_by={form: HALVES_LOADED_BY[form] if half else LOADED_BY[form] for form in runnable},
+            loaded_by={form: LOADED_BY[weights][form] for form in runnable},
         )
         write_json(hidden / CONTRACT, contract.to_json())
         shutil.copyfile(Path(__file__).with_name(SCHEMA), hidden / SCHEMA)
@@ -186,7 +189,7 @@ def _facts(file: Path) -> ModelFile:
 
 
 def _write_model(
-    folder: Path, name: str, spec: ModelSpec, exported: Exported, half: bool
+    folder: Path, name: str, spec: ModelSpec, exported: Exported, weights: str
 ) -> tuple[dict[str, Proof], ArrayFunction]:
     """Write a model in the formats of its files, read each back, and compare.
 
@@ -195,17 +198,17 @@ def _write_model(
     network, proofs, opened = getattr(exported, name).set_train(False), {}, []
     batches = [example_inputs(spec, exported.label_names, size, seed) for seed, size in enumerate(PARITY_BATCHES)]
     rounding, against = 0.0, "the checkpoint's network"
-    if half:
+    if weights != WEIGHTS[0]:
         before = [on_arrays(network)(*batch) for batch in batches]
-        round_weights(network)
+        round_weights(network, weights)
         rounding = greatest_difference(before, on_arrays(network), batches)
-        against += " with weights rounded to float16"
+        against += f" with weights rounded to {weights}"
     expected = [on_arrays(network)(*batch) for batch in batches]
     for outputs in expected:
         for output, tensor in zip(outputs, spec.outputs):
             require_finite(output, f"the {name} at step {exported.origin['step']:,}", f"{tensor.name}s")
     for form, file in spec.files.items():
-        WRITERS[form](network, spec, folder / file, half)
+        WRITERS[form](network, spec, folder / file, weights)
         opened.append(READERS[form](folder / file, spec))
         difference = greatest_difference(expected, opened[-1], batches)
         runtime, tolerance = runtime_of(form, str(exported.device)), TOLERANCES[form]

@@ -16,8 +16,8 @@ from typing import Any, Callable
 import numpy as np
 
 from ms_gan.delivery import onnx_graph
-from ms_gan.delivery.contract import WEIGHTS_ALONE, ModelSpec
-from ms_gan.delivery.half import halve_mindir, halve_onnx
+from ms_gan.delivery.contract import WEIGHTS, WEIGHTS_ALONE, ModelSpec
+from ms_gan.delivery.rounding import held_exactly, shorten_mindir, shorten_onnx
 from ms_gan.errors import Setting, UserError
 from ms_gan.runtime import install_command
 from ms_gan.sampling import on_arrays
@@ -28,10 +28,10 @@ OPSET = 15  # from here on BatchNormalization says if it trains; MindSpore write
 TOLERANCES = {"mindir": 0.0, "onnx": 1e-5}  # another runtime adds up in another order
 
 
-def write_mindir(network: Any, spec: ModelSpec, file: Path, half: bool = False) -> None:
+def write_mindir(network: Any, spec: ModelSpec, file: Path, weights: str = WEIGHTS[0]) -> None:
     """Write a network, a Cell in inference mode, as MindIR, its inputs named as in the contract.
 
-    `half`: its weights, already rounded, are held as float16.
+    `weights`, of WEIGHTS: how it holds matrices and kernels; they are rounded already.
 
     MindSpore calls them after the Cell's class and how many graphs the process has compiled; MindSpore Lite, and what
     converts for it, finds inputs by their names.
@@ -42,8 +42,8 @@ def write_mindir(network: Any, spec: ModelSpec, file: Path, half: bool = False) 
     model.ParseFromString(_exported(network, _any_batch(spec), "MINDIR", file.parent))
     for tensor, told in zip(model.graph.input, spec.inputs):
         _rename(model.graph, tensor.name, told.name)
-    if half:
-        halve_mindir(model)
+    if weights != WEIGHTS[0]:
+        shorten_mindir(model, weights)
     file.write_bytes(model.SerializeToString(deterministic=True))
 
 
@@ -57,10 +57,10 @@ def read_mindir(file: Path, spec: ModelSpec) -> ArrayFunction:
     return on_arrays(graph)
 
 
-def write_onnx(network: Any, spec: ModelSpec, file: Path, half: bool = False) -> None:
+def write_onnx(network: Any, spec: ModelSpec, file: Path, weights: str = WEIGHTS[0]) -> None:
     """Write a network, a Cell in inference mode, as ONNX with the contract's names.
 
-    `half`: its weights, already rounded, are held as float16.
+    `weights`, of WEIGHTS: how it holds matrices and kernels; they are rounded already.
 
     MindSpore exports ONNX for one batch size only. The networks reshape by sizes that do not depend on it; where the
     file still holds it, it is made free here. What some runtimes refuse or get wrong is rewritten.
@@ -81,11 +81,12 @@ def write_onnx(network: Any, spec: ModelSpec, file: Path, half: bool = False) ->
     onnx_graph.order_padding(model)
     onnx_graph.turn_log_softmaxes(model)
     model = onnx.version_converter.convert_version(model, OPSET)
-    onnx_graph.fold_constants(model, kernels=not half)  # halves stay as they are; kernels are computed of them in use
+    # what is short stays so; kernels are computed of it in use
+    onnx_graph.fold_constants(model, kernels=weights == WEIGHTS[0])
     onnx_graph.join_leaky_relus(model)
     onnx_graph.write_out_padding(model)
-    if half:
-        halve_onnx(model)
+    if weights != WEIGHTS[0]:
+        shorten_onnx(model, weights)
     file.write_bytes(model.SerializeToString())
 
 
@@ -97,22 +98,24 @@ def read_onnx(file: Path, spec: ModelSpec) -> ArrayFunction:
     return lambda *arrays: tuple(session.run(outputs, dict(zip(names, arrays))))
 
 
-WRITERS: dict[str, Callable[[Any, ModelSpec, Path, bool], None]] = {"mindir": write_mindir, "onnx": write_onnx}
+WRITERS: dict[str, Callable[[Any, ModelSpec, Path, str], None]] = {"mindir": write_mindir, "onnx": write_onnx}
 READERS: dict[str, Callable[[Path, ModelSpec], ArrayFunction]] = {"mindir": read_mindir, "onnx": read_onnx}
 
 
-def write_weights(network: Any, file: Path, half: bool, facts: Mapping[str, str]) -> None:
+def write_weights(network: Any, file: Path, weights: str, facts: Mapping[str, str]) -> None:
     """Write a network's weights as safetensors, under the names of its parameters, with `facts` beside them.
 
-    `half`: those that the other formats then hold as float16 are so here, too.
+    `weights`, of WEIGHTS: what the other formats hold short is so here, too; the scales of NAME are at NAME.scales.
     """
     from safetensors.numpy import save_file
 
     arrays = {}
     for name, parameter in network.parameters_dict().items():
         array = parameter.asnumpy()
-        short = half and array.ndim > 1 and np.array_equal(array.astype(np.float16).astype(np.float32), array)
-        arrays[name] = np.ascontiguousarray(array.astype(np.float16) if short else array)
+        short = held_exactly(array, weights)
+        arrays[name] = np.ascontiguousarray(array if short is None else short.numbers)
+        if short is not None and short.scales is not None:
+            arrays[f"{name}.scales"] = short.scales
     save_file(arrays, str(file), dict(facts))
 
 
