@@ -46,7 +46,9 @@ def test_what_is_read_is_what_was_written(kind):
     assert contract.generator.inputs[0].range is None and contract.title.endswith(", step 7")
 
 
-@pytest.mark.parametrize("name", ["ckpt/rpgan_residual", "ckpt/rpgan_residual_mnist", "tests/kept_runs/bundle"])
+@pytest.mark.parametrize(
+    "name", ["tests/kept_runs/contract_float16", "ckpt/rpgan_residual_mnist", "tests/kept_runs/bundle"]
+)
 def test_the_contracts_of_earlier_bundles_are_read(name):
     assert read_contract(ROOT / name).held_format == "mindir"
 

@@ -382,7 +382,7 @@ SMALL = {
     "classes": ("rpgan", ("generator.widths=[16, 32]", "data.classes=10")),
     "clusters": ("rpgan", ("generator.widths=[16, 32]",)),
     "tags in colour": ("rpgan_residual", (*TAGS, "generator.widths=[8, 6, 4]")),
-    "tags in colour, of int8": ("rpgan_residual", (*TAGS, "generator.widths=[8, 6, 4]")),
+    "tags, int8": ("rpgan_residual", (*TAGS, "generator.widths=[8, 6, 4]"), "int8"),
     "one tag": ("rpgan_residual", (TAGS[0], "data.max_tags=1", "generator.widths=[8, 6, 4]")),
     "an autoencoder": ("cvae_early", (*AUTOENCODER, *TAGS)),
     "uniform": ("mlp", ("generator.widths=[16, 32]", "latent.distribution=uniform")),
@@ -393,10 +393,9 @@ SMALL = {
 @pytest.fixture(params=SMALL)
 def hosted(request, driver, tmp_path):
     """A bundle behind a host of files alone, and its page."""
-    name, settings = SMALL[request.param]
-    weights = "int8" if request.param.endswith("int8") else "float32"
+    name, settings, *weights = SMALL[request.param]
     folder = tmp_path / "site" / "a bundle"
-    bundle = write_bundle(folder, name, *settings, weights=weights, web_runtime=Path(WEB))
+    bundle = write_bundle(folder, name, *settings, weights=(*weights, "float32")[0], web_runtime=Path(WEB))
     (port,) = free_ports(1)
     command = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1", "--directory", tmp_path / "site"]
     with started(command, tmp_path / "log", PYTHONUNBUFFERED="1") as process:

@@ -27,8 +27,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--weights",
         choices=("float32", "float16", "int8"),
         default="float32",
-        help="how files hold matrices and kernels: float16 halves the files, int8 quarters them; both round once, and "
-        "compute in float32 (default: float32)",
+        help="how files hold matrices and kernels: float16 halves the files, int8 quarters them. Either rounds the "
+        "weights, once; all is computed in float32 (default: float32)",
     )
     command.add_argument(
         "--page",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ms_gan.delivery.contract import WEIGHTS, Contract
+from ms_gan.delivery.contract import Contract
 
 OWN = "Who made the images, and under which licence, is for whoever exports the model to add."
 MNIST = (
@@ -40,7 +40,7 @@ def _scores(contract: Contract) -> str:
     if scores is None:
         return f"**Scores:** {NOT_SCORED}"
     text = SCORED.format(**scores.protocol) + (f" Judge: {scores.judge}." if scores.judge else "")
-    text += f" The weights were rounded to {contract.weights} after that." if contract.weights != WEIGHTS[0] else ""
+    text += f" The weights were rounded to {contract.weights} after that." if contract.weights != "float32" else ""
     rows = [
         f"| `{name}` | {_number(value)} | {_number(scores.real.get(name))} |"
         for name, value in scores.generated.items()

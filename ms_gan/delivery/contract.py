@@ -91,9 +91,9 @@ class ModelSpec:
 class Proof:
     """How a model's file was compared with the checkpoint's network.
 
-    `greatest_difference` is max |difference| over all outputs at the batch sizes `batches`. Of files with short
-    weights the network that they are compared with has its weights rounded, too; `rounding` is how far that moved its
-    outputs at most, at the same batches.
+    `greatest_difference` is max |difference| over all outputs at the batch sizes `batches`. Where a contract's
+    `weights` are not float32, the network that is compared with has its weights rounded, too; `rounding` is how far
+    that moved its outputs at most, at the same batches.
     """
 
     against: str

@@ -157,9 +157,9 @@ RUNTIMES: dict[str, Runtime] = {
         _lite,
     ),
 }
-# without it OpenVINO computes in bfloat16 where the CPU can, and rounds what weights of int8 are multiplied by, too;
+# without it OpenVINO computes in bfloat16 where the CPU can, and rounds to int8 what weights of int8 are multiplied by;
 # INFERENCE_PRECISION_HINT=f32 stops only the first
-FLOAT32 = {"EXECUTION_MODE_HINT": "ACCURACY"}
+ACCURATE = {"EXECUTION_MODE_HINT": "ACCURACY"}
 
 
 def outcomes(folder: Path, runtime: str) -> Iterator[Outcome]:
@@ -186,9 +186,9 @@ def outcomes(folder: Path, runtime: str) -> Iterator[Outcome]:
             told, model = known.open(file, spec)
             outcome = _outcome(name, told, model, pair)
             if runtime == "openvino" and not outcome.right:
-                told, model = _openvino(file, spec, **FLOAT32)
+                told, model = _openvino(file, spec, **ACCURATE)
                 other = _outcome(name, told, model, pair)
-                hint = ", ".join(f"{key}={value}" for key, value in FLOAT32.items())
+                hint = ", ".join(f"{key}={value}" for key, value in ACCURATE.items())
                 advice = f"with {hint} it differs by {other.difference:.2g}"
                 outcome = Outcome(name, outcome.runtime, outcome.difference, outcome.tolerance, advice)
         yield outcome

@@ -15,7 +15,6 @@ from ms_gan.delivery.contract import (
     FORMATS,
     MODELS,
     SCHEMA,
-    WEIGHTS,
     WEIGHTS_ALONE,
     Contract,
     ModelFile,
@@ -80,8 +79,16 @@ LOADED_BY: dict[str, dict[str, tuple[str, ...]]] = {  # by how weights are held;
             "IREE 3.13.0",
         ),
     },
-    "float16": {"mindir": MINDSPORE, "onnx": ("onnxruntime 1.15.1, 1.16.3, 1.19.2 and 1.32.0",)},
-    "int8": {"mindir": MINDSPORE, "onnx": ("onnxruntime 1.15.1, 1.16.3, 1.19.2 and 1.32.0",)},
+    **dict.fromkeys(
+        ("float16", "int8"),
+        {
+            "mindir": MINDSPORE,
+            "onnx": (
+                "onnxruntime 1.15.1, 1.16.3, 1.19.2 and 1.32.0",
+                "OpenVINO 2026.4.1 with EXECUTION_MODE_HINT=ACCURACY",
+            ),
+        },
+    ),
 }
 WRITES = {  # every file of a bundle, in whatever formats it is
     CONTRACT,
@@ -135,13 +142,13 @@ def export_bundle(
     exported: Exported,
     formats: Sequence[str] = FORMATS,
     overwrite: bool = False,
-    weights: str = WEIGHTS[0],
+    weights: str = "float32",
     web_runtime: Path | None = None,
 ) -> Contract:
     """Write a bundle, load it back, and compare; the folder appears only when the two are equal. Return its contract.
 
     `formats` are some of FORMATS, and perhaps WEIGHTS_ALONE. `overwrite` allows a bundle to be there already.
-    `weights`, of WEIGHTS, is how the files hold matrices and kernels: all but float32 rounds those of `exported`, too.
+    `weights`, of contract.WEIGHTS: how files hold matrices and kernels; all but float32 rounds those of `exported`, too.
     `web_runtime`: the folder of the package onnxruntime-web, for a page that draws without a server.
 
     Raises ParityError, and leaves all files as they were, if a file's outputs differ from its network's: those of a
@@ -155,7 +162,7 @@ def export_bundle(
         parity = {file: proof for proofs, _ in written.values() for file, proof in proofs.items()}
         alone = [f"{name}.{WEIGHTS_ALONE}" for name in models if WEIGHTS_ALONE in formats]
         for name, file in zip(models, alone):
-            about = {"recipe": exported.recipe.name, "step": str(exported.origin["step"])}
+            about = {"recipe": exported.recipe.name, "step": str(exported.origin["step"]), "weights": weights}
             write_weights(getattr(exported, name), hidden / file, weights, about)
         contract = Contract(
             recipe=exported.recipe.name,
@@ -198,7 +205,7 @@ def _write_model(
     network, proofs, opened = getattr(exported, name).set_train(False), {}, []
     batches = [example_inputs(spec, exported.label_names, size, seed) for seed, size in enumerate(PARITY_BATCHES)]
     rounding, against = 0.0, "the checkpoint's network"
-    if weights != WEIGHTS[0]:
+    if weights != "float32":
         before = [on_arrays(network)(*batch) for batch in batches]
         round_weights(network, weights)
         rounding = greatest_difference(before, on_arrays(network), batches)

@@ -16,7 +16,7 @@ from typing import Any, Callable
 import numpy as np
 
 from ms_gan.delivery import onnx_graph
-from ms_gan.delivery.contract import WEIGHTS, WEIGHTS_ALONE, ModelSpec
+from ms_gan.delivery.contract import WEIGHTS_ALONE, ModelSpec
 from ms_gan.delivery.rounding import held_exactly, shorten_mindir, shorten_onnx
 from ms_gan.errors import Setting, UserError
 from ms_gan.runtime import install_command
@@ -28,10 +28,10 @@ OPSET = 15  # from here on BatchNormalization says if it trains; MindSpore write
 TOLERANCES = {"mindir": 0.0, "onnx": 1e-5}  # another runtime adds up in another order
 
 
-def write_mindir(network: Any, spec: ModelSpec, file: Path, weights: str = WEIGHTS[0]) -> None:
+def write_mindir(network: Any, spec: ModelSpec, file: Path, weights: str = "float32") -> None:
     """Write a network, a Cell in inference mode, as MindIR, its inputs named as in the contract.
 
-    `weights`, of WEIGHTS: how it holds matrices and kernels; they are rounded already.
+    `weights`, of contract.WEIGHTS: how it holds matrices and kernels; they are rounded already.
 
     MindSpore calls them after the Cell's class and how many graphs the process has compiled; MindSpore Lite, and what
     converts for it, finds inputs by their names.
@@ -42,7 +42,7 @@ def write_mindir(network: Any, spec: ModelSpec, file: Path, weights: str = WEIGH
     model.ParseFromString(_exported(network, _any_batch(spec), "MINDIR", file.parent))
     for tensor, told in zip(model.graph.input, spec.inputs):
         _rename(model.graph, tensor.name, told.name)
-    if weights != WEIGHTS[0]:
+    if weights != "float32":
         shorten_mindir(model, weights)
     file.write_bytes(model.SerializeToString(deterministic=True))
 
@@ -57,10 +57,10 @@ def read_mindir(file: Path, spec: ModelSpec) -> ArrayFunction:
     return on_arrays(graph)
 
 
-def write_onnx(network: Any, spec: ModelSpec, file: Path, weights: str = WEIGHTS[0]) -> None:
+def write_onnx(network: Any, spec: ModelSpec, file: Path, weights: str = "float32") -> None:
     """Write a network, a Cell in inference mode, as ONNX with the contract's names.
 
-    `weights`, of WEIGHTS: how it holds matrices and kernels; they are rounded already.
+    `weights`, of contract.WEIGHTS: how it holds matrices and kernels; they are rounded already.
 
     MindSpore exports ONNX for one batch size only. The networks reshape by sizes that do not depend on it; where the
     file still holds it, it is made free here. What some runtimes refuse or get wrong is rewritten.
@@ -82,10 +82,10 @@ def write_onnx(network: Any, spec: ModelSpec, file: Path, weights: str = WEIGHTS
     onnx_graph.turn_log_softmaxes(model)
     model = onnx.version_converter.convert_version(model, OPSET)
     # what is short stays so; kernels are computed of it in use
-    onnx_graph.fold_constants(model, kernels=weights == WEIGHTS[0])
+    onnx_graph.fold_constants(model, kernels=weights == "float32")
     onnx_graph.join_leaky_relus(model)
     onnx_graph.write_out_padding(model)
-    if weights != WEIGHTS[0]:
+    if weights != "float32":
         shorten_onnx(model, weights)
     file.write_bytes(model.SerializeToString())
 
@@ -105,7 +105,7 @@ READERS: dict[str, Callable[[Path, ModelSpec], ArrayFunction]] = {"mindir": read
 def write_weights(network: Any, file: Path, weights: str, facts: Mapping[str, str]) -> None:
     """Write a network's weights as safetensors, under the names of its parameters, with `facts` beside them.
 
-    `weights`, of WEIGHTS: what the other formats hold short is so here, too; the scales of NAME are at NAME.scales.
+    `weights`, of contract.WEIGHTS: what the other formats hold short is so here, too; scales are at NAME.scales.
     """
     from safetensors.numpy import save_file
 

@@ -6,7 +6,8 @@ numbers of norms, which are few, keep float32.
 
 With float16 each weight is the nearest that the type has. With int8 a weight is a whole number from -127 to 127, times
 the scale of its row (the first axis: an output of a layer, or an input of a transposed convolution). A scale has 16
-significant bits, so that the product is exact in float32, and every runtime makes the same weights of it.
+significant bits, so that the product is exact in float32, and every runtime makes the same weights of it. A row whose
+scale would be subnormal, as no trained row's is, becomes zero.
 """
 
 from __future__ import annotations
@@ -37,28 +38,39 @@ class Short:
     def weights(self) -> np.ndarray:
         """Return float32, as whatever runs a file computes them."""
         wide = self.numbers.astype(np.float32)
-        with np.errstate(invalid="ignore"):
+        with np.errstate(over="ignore", invalid="ignore"):
             return wide if self.scales is None else wide * self.scales
 
 
 def shortened(weights: np.ndarray, kind: str) -> Short:
-    """Return what is nearest to float32 weights of two or more dimensions; `kind`: "float16" or "int8".
+    """Return what is nearest to float32 weights of two or more dimensions, none of which is empty.
 
-    What is not finite stays so; float16 makes infinite what it cannot hold.
+    `kind`: "float16" or "int8". What it cannot hold becomes infinite, and what is not finite stays so; of int8 all
+    numbers of such a row are infinite or NaN.
     """
-    with np.errstate(over="ignore", invalid="ignore"):
-        if kind == "float16":
-            return Short(weights.astype(np.float16))
-        rows = weights.reshape(len(weights), -1)
-        fraction, exponent = np.frexp(np.abs(rows).max(1) / np.float32(MOST))
-        scales = np.ldexp(np.ceil(np.ldexp(fraction, SCALE_BITS)), exponent - SCALE_BITS).astype(np.float32)
-        numbers = np.rint(rows / np.where(scales == 0, np.float32(1), scales)[:, None]).astype(np.int8)
+    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        return {"float16": _nearest_float16, "int8": _nearest_int8}[kind](weights)
+
+
+def _nearest_float16(weights: np.ndarray) -> Short:
+    return Short(weights.astype(np.float16))
+
+
+def _nearest_int8(weights: np.ndarray) -> Short:
+    rows = weights.reshape(len(weights), -1)
+    fraction, exponent = np.frexp(np.abs(rows).max(1) / np.float32(MOST))
+    scales = np.ldexp(np.ceil(np.ldexp(fraction, SCALE_BITS)), exponent - SCALE_BITS)
+    scales[scales < np.finfo(np.float32).tiny] = 0
+    numbers = np.where(scales[:, None] > 0, np.rint(rows / scales[:, None]), 0).astype(np.int8)
     return Short(numbers.reshape(weights.shape), scales.reshape(-1, *[1] * (weights.ndim - 1)))
 
 
 def held_exactly(weights: np.ndarray, kind: str) -> Short | None:
-    """Return how a file holds an array; None where that is not exact, and of vectors and what is not float32."""
-    if kind == "float32" or weights.dtype != np.float32 or weights.ndim < 2:
+    """Return how a file holds an array; None where that is not exact, and of vectors and what is not float32.
+
+    `kind`: "float32", which is always None, "float16" or "int8".
+    """
+    if kind == "float32" or weights.dtype != np.float32 or weights.ndim < 2 or not weights.size:
         return None
     short = shortened(weights, kind)
     return short if np.array_equal(short.weights(), weights) else None
@@ -67,7 +79,7 @@ def held_exactly(weights: np.ndarray, kind: str) -> Short | None:
 def round_weights(network: Any, kind: str) -> None:
     """Round a Cell's float32 parameters of two or more dimensions, in place.
 
-    `export_bundle` refuses a network that draws what is not finite.
+    `kind`: "float16" or "int8". `export_bundle` refuses a network that draws what is not finite.
     """
     import mindspore as ms
 
