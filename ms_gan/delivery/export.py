@@ -148,7 +148,7 @@ def export_bundle(
     """Write a bundle, load it back, and compare; the folder appears only when the two are equal. Return its contract.
 
     `formats` are some of FORMATS, and perhaps WEIGHTS_ALONE. `overwrite` allows a bundle to be there already.
-    `weights`, of contract.WEIGHTS: how files hold matrices and kernels; all but float32 rounds those of `exported`, too.
+    `weights`, of contract.WEIGHTS: how files hold matrices and kernels; short ones round those of `exported`, too.
     `web_runtime`: the folder of the package onnxruntime-web, for a page that draws without a server.
 
     Raises ParityError, and leaves all files as they were, if a file's outputs differ from its network's: those of a
