@@ -498,6 +498,17 @@ def test_safetensors_hold_the_weights_that_the_other_files_hold(weights, trained
         Bundle(tmp_path / "bundle")
 
 
+def test_each_process_makes_the_same_bundle_of_a_checkpoint_byte_by_byte(trained, tmp_path):
+    made = []
+    for name in "ab":
+        settings = ("--format", "safetensors,mindir,onnx", "--weights", "int8")
+        run("export", trained, *settings, "--output-dir", tmp_path / name)
+        files = sorted(file for file in (tmp_path / name).rglob("*") if file.is_file())
+        made.append({file.relative_to(tmp_path / name).as_posix(): file.read_bytes() for file in files})
+    assert {"generator.mindir", "generator/1/generator.onnx", "generator.safetensors"} < made[0].keys()
+    assert [name for name in made[0] if made[0][name] != made[1].get(name)] == []
+
+
 @pytest.mark.parametrize("text", ["safetensors", "onnx,onnx", "mindir,torch", ""])
 def test_formats_that_cannot_be_are_refused(text):
     with pytest.raises(argparse.ArgumentTypeError, match="must be mindir, onnx or both, and perhaps safetensors"):

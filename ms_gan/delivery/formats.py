@@ -7,6 +7,7 @@ imported where they are needed: to run ONNX nothing of MindSpore is imported, th
 from __future__ import annotations
 
 import importlib
+import json
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -44,7 +45,22 @@ def write_mindir(network: Any, spec: ModelSpec, file: Path, weights: str = "floa
         _rename(model.graph, tensor.name, told.name)
     if weights != "float32":
         shorten_mindir(model, weights)
+    _make_repeatable(model)
     file.write_bytes(model.SerializeToString(deterministic=True))
+
+
+def _make_repeatable(model: Any) -> None:
+    """Let a MindIR of the same network have the same bytes each time.
+
+    MindSpore 2.8 writes operators in an order of chance, and the clock and an address in memory into an attribute of
+    the graph: findings/mindspore_mindir_is_another_each_time.sh.
+    """
+    operators = sorted(model.primitives, key=lambda operator: operator.name)
+    del model.primitives[:]
+    model.primitives.extend(operators)
+    kept = [one for one in model.graph.attribute if one.name != "compile_phase"]
+    del model.graph.attribute[:]
+    model.graph.attribute.extend(kept)
 
 
 def read_mindir(file: Path, spec: ModelSpec) -> ArrayFunction:
@@ -107,7 +123,7 @@ def write_weights(network: Any, file: Path, weights: str, facts: Mapping[str, st
 
     `weights`, of contract.WEIGHTS: what the other formats hold short is so here, too; scales are at NAME.scales.
     """
-    from safetensors.numpy import save_file
+    from safetensors.numpy import save
 
     arrays = {}
     for name, parameter in network.parameters_dict().items():
@@ -116,7 +132,13 @@ def write_weights(network: Any, file: Path, weights: str, facts: Mapping[str, st
         arrays[name] = np.ascontiguousarray(array if short is None else short.numbers)
         if short is not None and short.scales is not None:
             arrays[f"{name}.scales"] = short.scales
-    save_file(arrays, str(file), dict(facts))
+    content = save(arrays, dict(facts))
+    length = int.from_bytes(content[:8], "little")
+    header = json.loads(content[8 : 8 + length])
+    header["__metadata__"] = dict(facts)  # safetensors 0.8 writes them in an order of chance
+    file.write_bytes(
+        content[:8] + json.dumps(header, separators=(",", ":")).encode().ljust(length) + content[8 + length :]
+    )
 
 
 def require_packages(formats: Sequence[str]) -> None:
