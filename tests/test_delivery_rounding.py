@@ -52,7 +52,13 @@ def types_in(folder, model):
     mindir = mind_ir_pb2.ModelProto.FromString((folder / model.files["mindir"]).read_bytes())
     graph = onnx.load(folder / model.files["onnx"]).graph
     whole = {one.name: one for one in graph.initializer}
-    for name in [name for name in whole if name.endswith(":scales")]:
+    scaled_ones = [name for name in whole if name.endswith(":scales")]
+    constants = [one for one in mindir.graph.node if one.op_type == "Constant" and one.output[0].endswith(":scales")]
+    assert len(constants) == len(scaled_ones)
+    for node in constants:
+        (scales,) = node.attribute[0].tensors
+        assert set(scales.dims[1:]) == {1}, "one for each row"
+    for name in scaled_ones:
         scales, scaled = whole.pop(name), whole[name.removesuffix(":scales")]
         assert list(scales.dims) == [scaled.dims[0], *[1] * (len(scaled.dims) - 1)], "one for each row"
     for kinds, parameters in (

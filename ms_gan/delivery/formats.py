@@ -132,13 +132,18 @@ def write_weights(network: Any, file: Path, weights: str, facts: Mapping[str, st
         arrays[name] = np.ascontiguousarray(array if short is None else short.numbers)
         if short is not None and short.scales is not None:
             arrays[f"{name}.scales"] = short.scales
-    content = save(arrays, dict(facts))
-    length = int.from_bytes(content[:8], "little")
-    header = json.loads(content[8 : 8 + length])
-    header["__metadata__"] = dict(facts)  # safetensors 0.8 writes them in an order of chance
-    file.write_bytes(
-        content[:8] + json.dumps(header, separators=(",", ":")).encode().ljust(length) + content[8 + length :]
-    )
+    file.write_bytes(_with_facts(save(arrays), facts))
+
+
+def _with_facts(content: bytes, facts: Mapping[str, str]) -> bytes:
+    """Return a safetensors file with facts about it: safetensors 0.8 writes several in an order of chance.
+
+    It begins with the length of its header, 8 bytes; the header, JSON, is filled up with spaces to a multiple of 8.
+    """
+    end = 8 + int.from_bytes(content[:8], "little")
+    header = json.dumps({"__metadata__": dict(facts), **json.loads(content[8:end])}, separators=(",", ":")).encode()
+    header += b" " * (-len(header) % 8)
+    return len(header).to_bytes(8, "little") + header + content[end:]
 
 
 def require_packages(formats: Sequence[str]) -> None:
