@@ -1,7 +1,9 @@
 """Few images: how good a GAN becomes with 100, 500 and 2,000 of them, with and without augmentation.
 
     python -m benchmarks few-images [--datasets pizza mnist] [--counts 100 500 2000] [--seeds 1 2 3] [--steps 6000]
-        [--quick] [--data-path DIR] [--output FOLDER]
+        [--augmentations none all] [--quick] [--data-path DIR] [--output FOLDER]
+
+"all" is the five changes of `updates.augmentation`; "turns" is `data.quarter_turns`, for what has no top, like pizzas.
 
 Every run is a training of the command line, in FOLDER/runs; its scores are in FOLDER/scores. The table is written to
 FOLDER as Markdown and as JSON. What has been trained or scored there is not done again, and a training that was
@@ -30,7 +32,10 @@ from ms_gan import recipes
 BATCH = 32  # images; fewer than the fewest that are trained on
 COUNT = 1_500  # images of each kind that are compared, if there are as many
 LOOKS = 8  # checkpoints of a run that are scored
-AUGMENTATION = {"brightness": 0.5, "saturation": 1, "contrast": 0.5, "translation": 0.125, "cutout": 0.5}  # the paper's
+PAPER = {"brightness": 0.5, "saturation": 1, "contrast": 0.5, "translation": 0.125, "cutout": 0.5}
+ALL = {f"updates.augmentation.{name}": value for name, value in PAPER.items()}
+TURNS = {"data.quarter_turns": True}
+AUGMENTATIONS = {"none": {}, "all": ALL, "turns": TURNS, "turns+all": {**TURNS, **ALL}}
 TITLE = "Few images"
 NOTE = """Scores of each run's last checkpoint, medians of the seeds (lowest to highest): 1,500 samples against 1,500
 test images, which neither the run nor the judge saw. "nearer": the share of samples whose nearest image, among those
@@ -73,15 +78,14 @@ class Cell:
 
     dataset: str
     count: int
-    augmented: bool
+    augmentation: str
     seed: int
     steps: int
 
     @property
     def name(self) -> str:
         """What its files are called."""
-        kind = "augmented" if self.augmented else "plain"
-        return f"{self.dataset}-{self.count}-{kind}-{self.steps}-steps-seed-{self.seed}"
+        return f"{self.dataset}-{self.count}-{self.augmentation}-{self.steps}-steps-seed-{self.seed}"
 
     def command(self, output: Path, data_path: Path | None) -> list[str]:
         """Return the command that trains it, or that goes on with it; nothing if its training has ended."""
@@ -103,11 +107,7 @@ class Cell:
             "data.clusters": recipes.clusters_for(recipes.load(recipe), self.count),
             "updates.gamma_decay_steps": self.steps,
             **{f"optimizer_{role}.decay_steps": self.steps for role in ("generator", "discriminator")},
-            **(
-                {f"updates.augmentation.{name}": value for name, value in AUGMENTATION.items()}
-                if self.augmented
-                else {}
-            ),
+            **AUGMENTATIONS[self.augmentation],
         }
         length = ["--steps", str(self.steps), "--batch-size", str(BATCH), "--seed", str(self.seed)]
         place = ["--data-path", str(data_path)] if data_path and self.dataset == "mnist" else []
@@ -143,19 +143,18 @@ def run(command: list[str]) -> None:
 
 
 def rows_of(cells: Sequence[Cell], scores: Sequence[dict]) -> list[list[str]]:
-    """Return the table's rows: of each data set real images, then each number of images, without and with changes."""
+    """Return the table's rows: of each data set real images, then each number of images, by augmentation."""
     rows = []
     for dataset in dict.fromkeys(cell.dataset for cell in cells):
         of_dataset = [(cell, score) for cell, score in zip(cells, scores) if cell.dataset == dataset]
         real = [score["real"] for _, score in of_dataset]
         rows.append([dataset, "real", "–", "–", *described(real), "–", "–"])
-        for count, augmented in dict.fromkeys((cell.count, cell.augmented) for cell, _ in of_dataset):
-            chosen = [score for cell, score in of_dataset if (cell.count, cell.augmented) == (count, augmented)]
+        for count, kind in dict.fromkeys((cell.count, cell.augmentation) for cell, _ in of_dataset):
+            chosen = [score for cell, score in of_dataset if (cell.count, cell.augmentation) == (count, kind)]
             looks = [score["checkpoints"] for score in chosen]
             best = [min(each, key=lambda look: look["fd_held_out"]) for each in looks]
             step = statistics.median_low(look["step"] for look in best)
             last = described([each[-1] for each in looks])
-            kind = "yes" if augmented else "no"
             fd = processes.spread([look["fd_test"] for look in best])
             rows.append([dataset, f"{count:,}", kind, str(len(chosen)), *last, fd, f"{step:,}"])
     return rows
@@ -185,6 +184,9 @@ def parsed(arguments: Sequence[str]) -> argparse.Namespace:
     )
     parser.add_argument("--datasets", nargs="+", choices=list(DATA_SETS), default=["pizza", "mnist"])
     parser.add_argument("--counts", nargs="+", type=int, help="images to train on (default: 100 500 2000)")
+    parser.add_argument(
+        "--augmentations", nargs="+", choices=list(AUGMENTATIONS), default=["none", "all"], help="(default: none all)"
+    )
     parser.add_argument("--seeds", nargs="+", type=int, help="(default: 1 2 3)")
     parser.add_argument("--steps", type=int, help="of each run (default: 6000)")
     parser.add_argument("--quick", action="store_true", help="100 images, seed 1, 200 steps, to see that all works")
@@ -212,11 +214,11 @@ def main(arguments: Sequence[str]) -> None:
     output = options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
     cells = [
-        Cell(dataset, count, augmented, seed, options.steps)
+        Cell(dataset, count, augmentation, seed, options.steps)
         for seed in options.seeds
         for count in options.counts
         for dataset in options.datasets
-        for augmented in (False, True)
+        for augmentation in options.augmentations
     ]
     files = [output / "scores" / f"{cell.name}.json" for cell in cells]
     missing = [cell for cell, file in zip(cells, files) if not file.exists()]

@@ -32,19 +32,22 @@ def settings_of(command):
 @pytest.mark.parametrize("dataset", list(few_images.DATA_SETS))
 def test_a_run_holds_out_all_other_images_and_only_augmentation_differs(dataset, tmp_path):
     name, images = few_images.DATA_SETS[dataset]
-    plain, augmented = (
+    plain, *augmented = (
         recipes.override(recipes.load(name), settings_of(Cell(dataset, 500, kind, 1, 800).command(tmp_path, None)))
-        for kind in (False, True)
+        for kind in few_images.AUGMENTATIONS
     )
     assert plain.scores.held_out == images - 500 and plain.schedule.steps_per_epoch == 100
     assert plain.optimizers["discriminator"].decay_steps == plain.updates.gamma_decay_steps == 800
     assert plain.clusters == (10 if name == "rpgan" else 0)  # one for 50 images
-    changes = {f"updates.augmentation.{key}": value for key, value in few_images.AUGMENTATION.items()}
-    assert plain != augmented and plain.but(changes) == augmented
+    all_five, turns, both = augmented
+    assert not plain.data.quarter_turns and not plain.updates.augmentation.cutout
+    assert all_five == plain.but({f"updates.augmentation.{key}": value for key, value in few_images.PAPER.items()})
+    assert turns == plain.but({"data.quarter_turns": True}) and turns.updates == plain.updates
+    assert both == all_five.but({"data.quarter_turns": True})
 
 
 def test_an_interrupted_training_goes_on_and_an_ended_one_is_left_alone(tmp_path):
-    cell = Cell("digits", 100, True, 7, 300)
+    cell = Cell("digits", 100, "all", 7, 300)
     run = tmp_path / "runs" / cell.name / "rpgan" / "1"
     run.mkdir(parents=True)
     command = cell.command(tmp_path, None)
@@ -57,8 +60,8 @@ def test_an_interrupted_training_goes_on_and_an_ended_one_is_left_alone(tmp_path
 
 
 def test_mnist_alone_is_read_from_the_folder_that_was_named(tmp_path):
-    assert "--data-path" in Cell("mnist", 100, False, 1, 10).command(tmp_path, tmp_path)
-    assert "--data-path" not in Cell("pizza", 100, False, 1, 10).command(tmp_path, tmp_path)
+    assert "--data-path" in Cell("mnist", 100, "none", 1, 10).command(tmp_path, tmp_path)
+    assert "--data-path" not in Cell("pizza", 100, "none", 1, 10).command(tmp_path, tmp_path)
 
 
 def look(step, held_out, test):
@@ -66,7 +69,7 @@ def look(step, held_out, test):
 
 
 def test_the_best_checkpoint_is_chosen_by_held_out_images_and_the_last_is_in_the_table():
-    cells = [Cell("pizza", 100, True, seed, 300) for seed in (1, 2, 3)]
+    cells = [Cell("pizza", 100, "all", seed, 300) for seed in (1, 2, 3)]
     scores = [
         {"real": look(0, 9, 2), "checkpoints": [look(100, 9, 8), look(200, 5, 7), look(300, 6, 6)]},
         {"real": look(0, 9, 3), "checkpoints": [look(100, 4, 1), look(200, 5, 7), look(300, 6, 4)]},
@@ -75,7 +78,7 @@ def test_the_best_checkpoint_is_chosen_by_held_out_images_and_the_last_is_in_the
     real, row = few_images.rows_of(cells, scores)
     assert real[:5] == ["pizza", "real", "–", "–", "3.00 (2.00 to 4.00)"]
     shares = [f"{value:.2f} ({value:.2f} to {value:.2f})" for value in LOOK.values()]
-    assert row == ["pizza", "100", "yes", "3", "5.00 (4.00 to 6.00)", *shares, "5.00 (1.00 to 7.00)", "200"]
+    assert row == ["pizza", "100", "all", "3", "5.00 (4.00 to 6.00)", *shares, "5.00 (1.00 to 7.00)", "200"]
 
 
 def test_what_has_scores_is_not_done_again(tmp_path, monkeypatch, capsys):
@@ -94,11 +97,11 @@ def test_what_has_scores_is_not_done_again(tmp_path, monkeypatch, capsys):
     few = ["--quick", "--datasets", "digits", "--output", str(tmp_path)]
     few_images.main(few)
     assert [command[1] for command in done] == ["ms_gan", "benchmarks.few_images_scores"] * 2
-    assert "few-images: 2 of 2, digits-100-augmented-200-steps-seed-1; " in capsys.readouterr().err
+    assert "few-images: 2 of 2, digits-100-all-200-steps-seed-1; " in capsys.readouterr().err
     few_images.main([*few, "--seeds", "1", "2"])
     assert len(done) == 8 and all("seed-2" in " ".join(command) for command in done[4:])
     text, kept = (tmp_path / "few-images.md").read_text(), json.loads((tmp_path / "few-images.json").read_text())
-    assert "| digits | 100 | yes | 2 | " in text and "200 steps of 32 images" in text
+    assert "| digits | 100 | all | 2 | " in text and "200 steps of 32 images" in text
     assert len(kept["measured"]) == 4 and text.strip() in capsys.readouterr().out
 
 
