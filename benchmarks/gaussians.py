@@ -43,7 +43,7 @@ BATCH = 512
 LATENT = Latent(size=2, distribution="normal")
 GENERATOR = MLPGenerator(widths=(128,) * 4, slope=0.2, batch_norm=BatchNorm(place="none"))
 DISCRIMINATOR = MLPDiscriminator(widths=(128,) * 4, slope=0.2)
-ADAM = Adam(learning_rate=1e-3, decay_rate=0.1, beta1=0.0, beta2=0.99, epsilon=1e-8)
+ADAM = Adam(learning_rate=1e-3, beta1=0.0, beta2=0.99, epsilon=1e-8)
 EMA_DECAY = 0.999
 UPDATES = {
     "gan": GANUpdates(generator_latents="shared"),
@@ -130,7 +130,7 @@ def build_step(family: str, seed: int, steps: int) -> Any:
         "generator": network(mlp.MLPGenerator, GENERATOR, "generator"),
         "discriminator": network(mlp.MLPDiscriminator, DISCRIMINATOR, "discriminator"),
     }
-    settings = replace(ADAM, decay_steps=steps)
+    settings = replace(ADAM, decay_rate=0.1, decay_steps=steps)
     optimizers = {name: adam(each, f"optimizer_{name}", settings) for name, each in networks.items()}
     ema = network(mlp.MLPGenerator, GENERATOR, ema_of("generator"))
     begin_ema(networks["generator"], ema)

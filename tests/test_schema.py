@@ -26,6 +26,7 @@ EVERY = [(name, key) for name, recipe in RECIPES.items() for key in recipe.setti
 ONCE = list({(key.partition(".")[2], RECIPES[name].rule(key)): (name, key) for name, key in reversed(EVERY)}.values())
 NEEDS = {  # what must be set, too, so that a setting may be anything in its range
     "data.max_tags": {"data.classes": 2},
+    "optimizer_generator.decay_rate": {"optimizer_generator.decay_steps": 2},
     "updates.loss": {"updates.target_real": (1, 1), "updates.target_fake": (0, 0), "updates.gradient_penalty": 10},
 }
 
@@ -129,6 +130,7 @@ def test_a_rule_says_what_a_value_has_to_be(rule, wanted):
         (Data, {"pixel_range": (0.0, 0.0)}, "pixel_range must have a low end"),
         (MLPGenerator, {"widths": ()}, "widths must be at least one"),
         (MLPDiscriminator, {"widths": ()}, "widths must be at least one"),
+        (Adam, {"decay_rate": 0.1}, "decay_rate 0.1 would multiply the learning rate at each update"),
         (GANUpdates, {"target_real": (0.2, 0.3), "target_fake": (0.2, 0.3)}, "target_real (0.2, 0.3) must be greater"),
         (GANUpdates, {"loss": "hinge", "target_real": (0.9, 1.0)}, "target_real and target_fake must be"),
         (GANUpdates, {"loss": "relativistic", "half_batches": True}, "loss relativistic compares"),

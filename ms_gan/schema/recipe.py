@@ -78,6 +78,12 @@ class Adam(Settings):
     beta2: float = number(0.999, "decay of the mean of squared gradients", least=0, below=1)
     epsilon: float = number(1e-8, "added to the root in the denominator", above=0)
 
+    def check(self) -> None:
+        """Refuse a decay_rate without decay_steps: after some hundred updates nothing would be learned."""
+        if self.decay_steps == 1 and self.decay_rate < 0.9:
+            fault = f"{self.decay_rate} would multiply the learning rate at each update, as decay_steps is 1"
+            raise WrongSetting("decay_rate", fault, "set decay_steps to the number of updates in which it falls so far")
+
 
 @dataclass(frozen=True)
 class EMA(Settings):
