@@ -14,12 +14,13 @@ import cv2
 import numpy as np
 import onnxruntime
 import pytest
-from helpers.bundles import TAGS, write_bundle, write_conditional
+from helpers.bundles import TAGS, labels_of, recipe_of, write_bundle, write_conditional
 from helpers.commands import environment, here, python, refused_here
 from PIL import Image, ImageSequence
 
 from ms_gan.cli import infer
 from ms_gan.delivery.bundle import Bundle
+from ms_gan.delivery.export import models_of
 from ms_gan.evaluation import films, plots
 from ms_gan.sampling import seeded_inputs
 from ms_gan.schema.recipe import Latent
@@ -344,6 +345,14 @@ def test_clusters_keep_their_shares(device, tmp_path):
         latents[share] = np.load(kept)
     assert np.array_equal(latents[0.5][:, 0], latents[1][:, 0]), "the first number chooses the cluster"
     assert np.array_equal(latents[0.5][:, 1:], latents[1][:, 1:] / 2)
+
+
+@pytest.mark.parametrize("classes, clusters", [(0, 20), (10, None)])
+def test_a_generator_that_takes_classes_has_no_clusters(classes, clusters):
+    recipe = recipe_of("rpgan", [f"data.classes={classes}"])
+    (latent, *_) = models_of(recipe, labels_of(recipe), with_encoder=False)["generator"].inputs
+    assert recipe.data.clusters == 20 and latent.clusters == clusters
+    assert ("the first number chooses one of 20 clusters" in latent.meaning) == bool(clusters)
 
 
 WRONG = {

@@ -238,10 +238,10 @@ def models_of(
     shape = (data.channels, data.size, data.size)
     image = TensorSpec("image", shape, "float32", PIXELS, (0.0, 1.0), layout="NCHW", channels=channels)
     meaning = DISTRIBUTIONS[latent.distribution]
-    if data.clusters:
-        meaning += f"; the first number chooses one of {data.clusters} clusters of images"
+    if recipe.clusters:
+        meaning += f"; the first number chooses one of {recipe.clusters} clusters of images"
     latents = TensorSpec(
-        "latent", (latent.size,), "float32", meaning, distribution=latent.distribution, clusters=data.clusters or None
+        "latent", (latent.size,), "float32", meaning, distribution=latent.distribution, clusters=recipe.clusters or None
     )
     labels = () if label_names is None else (_label_spec(label_names),)
     meaning = f"from latents{' and labels' if labels else ''} to images"
