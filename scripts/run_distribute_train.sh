@@ -3,7 +3,7 @@
 set -u
 case ${1:-} in
   *.json)
-    echo "error: no rank table is needed, msrun starts the processes; give the number of devices instead of $1" >&2
+    echo "error: no rank table is needed, train starts the processes; give the number of devices instead of $1" >&2
     exit 2
     ;;
   -h | --help) exec bash "$(dirname "${BASH_SOURCE[0]}")/run_train.sh" --help ;;

@@ -41,7 +41,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m ms_gan",
         description="Generative adversarial networks on MindSpore.",
         epilog="exit status: 0 success (serve: stopped cleanly); 2 user error, explained in one line; 129, 130 or 143 "
-        "interrupted by a signal (training is saved once it has begun); 1 internal error",
+        "interrupted by a signal (training is saved once it has begun); 1 internal error (check, doctor: something "
+        "differs)",
     )
     parser.add_argument("--version", action="version", version=f"ms_gan {__version__}")
     debug: dict[str, Any] = {"action": "store_true", "help": "print the stack of any error (also: MS_GAN_DEBUG=1)"}
