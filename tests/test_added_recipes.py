@@ -290,6 +290,7 @@ def test_a_run_needs_neither_its_recipes_file_nor_what_that_imports(helped, tmp_
     shutil.rmtree(helped.parent)
     run("train", "--resume", runs / "1", "--steps", 2)
     run("eval", runs / "1", "--output-dir", tmp_path / "eval")
+    run("eval", "step_00000002", "--output-dir", tmp_path / "of_a_checkpoint", cwd=runs / "1" / "checkpoints")
     run("export", runs / "1", "--output-dir", tmp_path / "bundle")
     assert (tmp_path / "bundle" / "contract.json").is_file()
     run(*train, "--recipe", runs / "1" / "settings.json", "--steps", 1)

@@ -19,7 +19,6 @@ from hypothesis import strategies as st
 from ms_gan import recipes
 from ms_gan.files import CHECKSUMS
 from ms_gan.recipes.build import build_generator, build_step
-from ms_gan.runs import checkpoints
 from ms_gan.runs.checkpoints import checkpoint_steps, kept_steps, load_cells, read_state, save_checkpoint, thin_out
 from ms_gan.runs.settings import RunSettings
 from ms_gan.runs.state import State
@@ -172,7 +171,7 @@ def test_a_full_disk_leaves_the_older_checkpoints_only(step, tmp_path, monkeypat
         written.append(file)
         write(parameters, file, *arguments, **options)
 
-    monkeypatch.setattr(checkpoints.ms, "save_checkpoint", full)
+    monkeypatch.setattr(ms, "save_checkpoint", full)
     with pytest.raises(OSError) as error:
         save_checkpoint(tmp_path, step.saved(), replace(STATE, step=8))
     assert error.value.errno == errno.ENOSPC

@@ -16,7 +16,7 @@ ROOT = Path(ms_gan.__file__).parent
 FLOORS = {
     -2: {"ms_gan", "errors"},
     -1: {"files", "labels", "randomness", "schema", "signals"},
-    0: {"runtime", "latents", "nets", "losses", "data"},
+    0: {"runtime", "latents", "nets", "losses", "data", "weights"},
     1: {"sampling", "kernels"},
     2: {"steps", "evaluation"},
     3: {"recipes"},

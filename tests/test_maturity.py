@@ -41,6 +41,14 @@ def test_an_average_is_noted_while_it_is_mostly_initial_and_until_its_warm_up_is
     assert "step 0" in maturity(recipes.load("mlp"), 0, 1.0).note()
 
 
+def test_after_a_warm_start_nothing_is_initial():
+    recipe = recipe_with(0.999, 0.99)
+    assert maturity(recipe, 0, 0.0, warm_start=True).note() is None
+    warm = maturity(recipe, 20, 0.0, warm_start=True)
+    assert warm.statistics == warm.weights == 0 and "so far over about 2 steps" in warm.note()
+    assert not warm.mostly_initial and maturity(recipe, 20, 0.0).mostly_initial
+
+
 @pytest.mark.parametrize("decay", [0.0, 0.999])
 def test_statistics_of_batch_norm_that_are_mostly_initial_are_noted(decay):
     young, old = (maturity(recipe_with(decay, 0.99), step, 0.0) for step in (20, 2000))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import random
 import signal
 import time
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -25,7 +27,7 @@ from helpers.resuming import ENDLESS, STEPS, result, steps_to_resume_to
 
 from ms_gan.runs import checkpoints
 from ms_gan.runs.run_folder import RunFolder
-from ms_gan.training import loop, observers
+from ms_gan.training import loop, observers, progress
 
 EPOCHS = {"short": 7, "long": ENDLESS}  # steps of one; of 7, so that checkpoints fall between rows of the history
 
@@ -170,6 +172,38 @@ def test_a_pretraining_goes_on_where_it_was_saved(data, tmp_path, monkeypatch, c
     assert not list(run_folder.glob("checkpoints/*preparation*")) and not list(run_folder.glob("checkpoints/.*"))
 
 
+def test_a_signal_while_the_pretraining_speaks_loses_nothing(data, tmp_path, monkeypatch, capsys, device):
+    command = of_recipe(data, "keras_mlp", "updates.pretraining_steps=30")
+    updates = []
+
+    def due(self):
+        updates.append(0)
+        if len(updates) == 15:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return False
+
+    monkeypatch.setattr(progress.Progress, "due", due)
+    here(*command, "--steps", 1, "--output-dir", tmp_path, status=143)
+    assert "stopped in the pretraining; all is saved" in capsys.readouterr().out
+    assert [path.name for path in (tmp_path / "keras_mlp/1/checkpoints").iterdir()] == ["preparation_00000015"]
+
+
+def test_a_warm_start_is_not_pretrained_once_more(data, tmp_path, capsys, device):
+    pretrained = of_recipe(data, "keras_mlp", "updates.pretraining_steps=20")
+    here(*pretrained, "--steps", 1, "--output-dir", tmp_path)
+    first, second = (tmp_path / f"keras_mlp/{number}" for number in (1, 2))
+    capsys.readouterr()
+    here(*pretrained, "--steps", 1, "--output-dir", tmp_path, "--warm-start", first)
+    said = capsys.readouterr().out
+    assert "no pretraining: the networks begin as those of keras_mlp at step 1" in said
+    assert "steps of pretraining" not in said and "nothing is trained" not in said and "initial" not in said
+    names = [
+        f"{folder}/checkpoints/{step}/discriminator.ckpt"
+        for folder, step in ((first, "step_00000001"), (second, "step_00000000"))
+    ]
+    assert Path(names[0]).read_bytes() == Path(names[1]).read_bytes()
+
+
 @pytest.mark.slow
 def test_killed_again_and_again(data, undisturbed, tmp_path):
     run_folder = tmp_path / "mlp" / "1"
@@ -309,6 +343,7 @@ DAMAGE = {
     ],
     "history.csv": ["", "step,epoch\n", "\xff\xfe\n"],
 }
+WORDS = {"a scalar": 2, "an epoch": 1}  # a word in a column of numbers
 
 
 def test_damaged_files_of_a_run_are_named(data, tmp_path, capsys, device):
@@ -320,3 +355,11 @@ def test_damaged_files_of_a_run_are_named(data, tmp_path, capsys, device):
             (run_folder / name).write_text(content, encoding="latin-1")
             assert f"{run_folder}/{name}" in refused_here(capsys, "train", "--resume", run_folder, "--steps", 30)
             (run_folder / name).write_bytes(good)
+    history = run_folder / "history.csv"
+    header, *rows = [line.split(",") for line in history.read_text().splitlines()]
+    for number in WORDS.values():
+        changed = [[*row[:number], "many", *row[number + 1 :]] for row in rows]
+        history.write_text("\n".join(map(",".join, [header, *changed])) + "\n")
+        compared, listed = ("compare", run_folder, run_folder), ("runs", "--output-dir", tmp_path)
+        for command in (("train", "--resume", run_folder, "--steps", 30), compared, listed):
+            assert f"{history}: damaged" in refused_here(capsys, *command)

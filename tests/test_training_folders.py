@@ -57,6 +57,18 @@ def test_copies_are_trained_on_to_the_end_without_a_ratio(copies, tmp_path):
     here("train", "--resume", run, "--epochs", "3")
 
 
+def test_a_resumed_run_is_not_told_to_leave_images_out(tmp_path, capsys):
+    write_images(tmp_path / "data", 40, "{}")
+    run, _ = train(tmp_path / "data", tmp_path, *HOUSE, "--steps", 2)
+    file = next((tmp_path / "data").rglob("0003.png"))
+    whole = file.read_bytes()
+    file.write_bytes(whole[:30])
+    said = refused_here(capsys, "train", "--resume", run, "--steps", 4)
+    assert f"{file}: is unreadable" in said and said.endswith("; put the run's own images back\n")
+    file.write_bytes(whole)
+    here("train", "--resume", run, "--steps", 4)
+
+
 def test_classes_that_are_not_used_are_told_of_and_others_than_there_are_are_refused(tmp_path, capsys):
     write_images(tmp_path / "data", 24, "{}")
     three = ("--recipe", "rpgan", "--set", "data.classes=3", "--output-dir", tmp_path / "three")

@@ -9,15 +9,17 @@ import shutil
 import numpy as np
 import pytest
 from helpers.commands import kill_when, run, start, steps_saved, write_mnist
-from helpers.networks import ACGAN, options
+from helpers.networks import ACGAN, options, step_of
 from helpers.resuming import ENDLESS, result, steps_to_resume_to
 from mindspore import Tensor
 
 from ms_gan.kernels.layers import use_own
 from ms_gan.recipes.build import build_generator
 from ms_gan.runs.checkpoints import load_cells, newest_checkpoint
+from ms_gan.runs.provenance import Start
 from ms_gan.runs.run_folder import RunFolder
 from ms_gan.sampling import seeded_inputs
+from ms_gan.training.kernels import choose_kernels
 
 STEPS = 20
 OWN, MINDSPORE = {"MS_GAN_KERNELS": "1"}, {"MS_GAN_KERNELS": "0"}
@@ -92,6 +94,15 @@ def test_a_run_goes_on_with_the_kernels_that_it_began_with(runs, data, tmp_path)
     assert recorded(folders["mindspore"]) == [None, *2 * ["MindSpore's kernels, as when the run began"]]
     told = run("train", "--resume", folders["own"], "--steps", 2 * STEPS, **MINDSPORE).stdout
     assert "note: kernels was ms_gan's kernels, compiled by " in told and "the bytes may differ from here on" in told
+
+
+def test_own_kernels_come_back_to_a_run_that_began_with_them(device):
+    own, without = (Start(versions={"kernels": kind}) for kind in ("ms_gan's kernels, …", "MindSpore's kernels, …"))
+    for starts, kind in (
+        ((own, without), "ms_gan's kernels, compiled by "),
+        ((without, own), "MindSpore's kernels, as"),
+    ):
+        assert choose_kernels(step_of("acgan", *ACGAN), device, starts)["kernels"].startswith(kind)
 
 
 def test_a_run_of_the_time_when_only_convolutions_had_kernels_goes_on_with_own_ones(runs, tmp_path):

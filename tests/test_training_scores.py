@@ -62,6 +62,18 @@ def test_scores_stand_in_the_history_and_the_best_is_marked(undisturbed):
     assert json.loads((link / "state.json").read_text())["step"] == step
 
 
+def test_the_best_is_marked_by_the_next_start_where_a_kill_came_before(undisturbed, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(undisturbed, run, symlinks=True)
+    for path in (run / "best.json", run / "checkpoints" / "best"):
+        path.unlink()
+    (run / "checkpoints" / "preparation_00000003").mkdir()  # what else is removed after a checkpoint
+    here("train", "--resume", run)
+    assert result(run) == result(undisturbed) and (run / "checkpoints" / "best" / "state.json").is_file()
+    assert not (run / "checkpoints" / "preparation_00000003").exists()
+    assert "compiling" not in (run / "train.log").read_text().splitlines()[-2], "nothing is to be compiled"
+
+
 def test_they_change_nothing_of_the_training(undisturbed, folder, tmp_path):
     without = train(folder, tmp_path, every=0)
     weights = {

@@ -32,6 +32,7 @@ from ms_gan.evaluation.metrics import tag_indicators
 from ms_gan.files import CHECKSUMS, new_folder, verify_checksums, write_checksums
 from ms_gan.nets.judge import JudgeNetwork, TagJudgeNetwork
 from ms_gan.sampling import in_chunks, on_arrays
+from ms_gan.weights import read_weights, write_weights
 
 NETWORKS: dict[str, dict[str, Any]] = {
     "features": {"kernel_size": 5, "widths": [6, 16], "dense_widths": [120, 84]},
@@ -241,7 +242,7 @@ def load_judge(folder: Path) -> Judge:
     tagged = record.of_each_tag is not None
     networks = {kind: build_network(kind, record.image_shape, len(record.classes), 0, tagged) for kind in NETWORKS}
     for kind, network in networks.items():
-        stored = ms.load_checkpoint(str(folder / f"{kind}.ckpt"))
+        stored = read_weights(folder / f"{kind}.ckpt", f"use another copy of {folder}")
         found, own = (
             {weight.name: weight.shape for weight in some} for some in (stored.values(), network.get_parameters())
         )
@@ -263,14 +264,7 @@ def save_judge(judge: Judge, folder: Path) -> Judge:
     }
     with new_folder(folder) as hidden:
         for kind, network in judge.networks.items():
-            contents = [{"name": parameter.name, "data": parameter} for parameter in network.get_parameters()]
-            try:
-                ms.save_checkpoint(contents, str(hidden / f"{kind}.ckpt"))
-            except RuntimeError as error:  # MindSpore wraps what the file system said
-                cause = error.__cause__ or error.__context__
-                if isinstance(cause, OSError):
-                    raise cause from error
-                raise
+            write_weights(hidden / f"{kind}.ckpt", network.get_parameters())
         (hidden / FILE).write_text(json.dumps(record, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
         write_checksums(hidden)
     return replace(judge, home=folder, sha256=_identifier(folder))

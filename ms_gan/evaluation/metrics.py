@@ -264,8 +264,9 @@ def equilibrium(real_logits: np.ndarray, generated_logits: np.ndarray, threshold
 
     `accuracy_real`, `accuracy_generated`: the share of each kind that it classifies correctly; real is above the
     `threshold`. `accuracy_pairs`: the share of all pairs in which the real image has the higher logit; equal ones count
-    half. `logit_spread_*`: the standard deviation of each kind's logits; `logit_gap`: the distance of their means. A D
-    that has died has accuracies of .5 and .5, or 1 and 0, as at equilibrium, but a spread of 0. Unbiased in N.
+    half. `logit_spread_*`: the standard deviation of each kind's logits; `logit_gap`: the mean of the real ones' minus
+    that of the others'. A D that has died has accuracies of .5 and .5, or 1 and 0, as at equilibrium, but a spread of
+    0. Unbiased in N.
     """
     real, generated = (logits.astype(np.float64).ravel() for logits in (real_logits, generated_logits))
     ascending = np.sort(generated)

@@ -5,7 +5,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from typing import Any
 
 import mindspore as ms
@@ -28,7 +28,7 @@ from ms_gan.kernels.operators import (
 )
 from ms_gan.kernels.stack import LONGEST, Stack, Stage
 from ms_gan.nets.averages import Averages
-from ms_gan.nets.layers import BatchNorm1d, Chain, Downsample, LeakyReLU, Sigmoid, Tanh, Upsample
+from ms_gan.nets.layers import BatchNorm1d, Chain, Downsample, LeakyReLU, Sigmoid, Tanh, Upsample, cells_within
 
 BATCH_NORMS = (BatchNorm1d, nn.BatchNorm2d)
 
@@ -248,7 +248,7 @@ def use_own(cell: nn.Cell) -> int:
     if path is None or ms.get_context("device_target") != "CPU" or ms.get_context("mode") != ms.GRAPH_MODE:
         return 0
     names = [(parameter, parameter.name) for parameter in cell.get_parameters()]
-    count = sum(_put_into(owner, str(path)) for owner in _owners(cell))
+    count = sum(_put_into(owner, str(path)) for owner in cells_within(cell, but=Own))
     for parameter, name in names:  # putting a Cell into another one gives its parameters new names
         parameter.name = name
     return count
@@ -258,16 +258,6 @@ def has_layers(cell: nn.Cell) -> bool:
     """Return whether there are layers in a Cell that may be computed by compiled functions."""
     kinds = (nn.Dense, nn.Conv2d, nn.Conv2dTranspose, nn.BatchNorm2d)
     return any(isinstance(found, kinds) for _, found in cell.cells_and_names())
-
-
-def _owners(cell: nn.Cell, seen: set[int] | None = None) -> Iterator[nn.Cell]:
-    """Give each Cell within a Cell once, but none that stands in place of a layer."""
-    seen = set() if seen is None else seen
-    if not isinstance(cell, Own) and id(cell) not in seen:
-        seen.add(id(cell))
-        yield cell
-        for child in cell.cells():
-            yield from _owners(child, seen)
 
 
 def _put_into(owner: nn.Cell, path: str) -> int:

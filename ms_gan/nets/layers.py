@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, Union
 
 from mindspore import dtype as mstype
@@ -163,6 +163,16 @@ class Chain(nn.SequentialCell):
 
     So that neighbours may be computed as one, each of them may stand for its neighbour, too, after `use_own`.
     """
+
+
+def cells_within(cell: nn.Cell, but: type[nn.Cell], seen: set[int] | None = None) -> Iterator[nn.Cell]:
+    """Give a Cell and each one within it, once; none of the class `but`, nor what is within those."""
+    seen = set() if seen is None else seen
+    if not isinstance(cell, but) and id(cell) not in seen:
+        seen.add(id(cell))
+        yield cell
+        for child in cell.cells():
+            yield from cells_within(child, but, seen)
 
 
 class CentralCrop(nn.Cell):

@@ -9,7 +9,6 @@ import shutil
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
-import mindspore as ms
 import numpy as np
 from mindspore import Parameter, nn
 
@@ -18,6 +17,7 @@ from ms_gan.files import new_folder, verify_checksums, write_checksums
 from ms_gan.runs.history import diverged
 from ms_gan.runs.records import read_json
 from ms_gan.runs.state import State
+from ms_gan.weights import read_weights, write_weights
 
 STATE = "state.json"
 NEWEST_KEPT = 3
@@ -76,19 +76,9 @@ def _save(path: Path, cells: Mapping[str, nn.Cell], state: State) -> None:
     _require_room(path.parent, sum(parameter.nbytes for parameter in everything))
     with new_folder(path) as hidden:
         for name, parameters in files.items():
-            _write(hidden / f"{name}.ckpt", parameters)
+            write_weights(hidden / f"{name}.ckpt", parameters)
         (hidden / STATE).write_text(json.dumps(state.to_json(), indent=1), encoding="utf-8")
         write_checksums(hidden)
-
-
-def _write(file: Path, parameters: Sequence[Parameter]) -> None:
-    try:
-        ms.save_checkpoint([{"name": parameter.name, "data": parameter} for parameter in parameters], str(file))
-    except RuntimeError as error:  # MindSpore wraps what the file system said
-        cause = error.__cause__ or error.__context__
-        if isinstance(cause, OSError):
-            raise cause from error
-        raise
 
 
 def _require_room(folder: Path, size: int) -> None:
@@ -123,10 +113,7 @@ def load_cells(path: Path, cells: Mapping[str, nn.Cell]) -> None:
         file = path / f"{name}.ckpt"
         if not file.is_file():
             raise UserError(f"{file}: missing", "this checkpoint belongs to another family of recipes")
-        try:
-            stored = ms.load_checkpoint(str(file))
-        except Exception as error:  # MindSpore raises several kinds, with a stack in the text
-            raise UserError(f"{file}: MindSpore cannot read it", "use another checkpoint") from error
+        stored = read_weights(file, "use another checkpoint")
         found, wanted = ({one.name: tuple(one.shape) for one in some} for some in (stored.values(), parameters))
         differing = [key for key in sorted({*found, *wanted}) if found.get(key) != wanted.get(key)]
         if differing:

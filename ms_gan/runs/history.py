@@ -38,6 +38,16 @@ def read_rows(file: Path) -> list[list[str]]:
     return list(csv.reader(io.StringIO(text[: text.rfind("\n") + 1])))
 
 
+def read_columns(file: Path) -> dict[str, list[float | None]]:
+    """Return every column of a history as numbers, None for an empty cell. Raises UserError for what is no number."""
+    header, *rows = read_rows(file) or [[]]
+    columns = list(zip(*(row for row in rows if len(row) == len(header)))) or [()] * len(header)
+    try:
+        return {name: [float(cell) if cell else None for cell in column] for name, column in zip(header, columns)}
+    except ValueError as error:
+        raise UserError(f"{file}: damaged ({error})", PUT_BACK) from error
+
+
 class History:
     """The mean of each scalar over ten steps, appended to a CSV file as the run goes.
 
@@ -66,10 +76,13 @@ class History:
     def start(self, step: int, pending: Sequence[Sequence[float]], every: int = 0) -> None:
         """Begin the file, or cut it back to the rows up to `step`, and take over the pending values.
 
-        Raises UserError for a file that lacks a row of scalars up to `step`, or the scores of one in `every` steps. 0
-        asks for no scores; more scores than that are those of earlier versions.
+        Raises UserError for a file that lacks a row of scalars up to `step`, or the scores of one in `every` steps, and
+        for one with what is no number up to there. 0 asks for no scores; more scores than that are those of earlier
+        versions.
         """
         rows = [row for row in self._rows() if row[0].isdecimal() and int(row[0]) <= step]
+        if not all(_is_number(cell) for row in rows for cell in row if cell):
+            raise UserError(f"{self.path}: damaged, what is no number stands in a row up to step {step:,}", PUT_BACK)
         means = [int(row[0]) for row in rows if row[2]]
         scored = {int(row[0]) for row in rows if not row[2]}
         whole = means == list(range(STEPS_PER_ROW, step + 1, STEPS_PER_ROW)) and len(pending) == step % STEPS_PER_ROW
@@ -110,10 +123,8 @@ class History:
 
     def read(self) -> dict[str, list[float | None]]:
         """Return every column as numbers, None for an empty cell."""
-        columns = list(zip(*self._rows())) or [()] * len(self.columns)
-        return {
-            name: [float(value) if value else None for value in column] for name, column in zip(self.columns, columns)
-        }
+        found = read_columns(self.path)
+        return {name: found.get(name, []) for name in self.columns}
 
     def _append(self, step: int, values: Sequence[str]) -> None:
         with open(self.path, "a", encoding="utf-8") as file:
@@ -121,6 +132,13 @@ class History:
 
     def _rows(self) -> list[list[str]]:
         return [row for row in read_rows(self.path)[1:] if len(row) == len(self.columns)]
+
+
+def _is_number(cell: str) -> bool:
+    try:
+        return math.isfinite(float(cell))
+    except ValueError:
+        return False
 
 
 def _csv(rows: Iterable[Iterable[Any]]) -> str:

@@ -20,15 +20,19 @@ class Maturity:
         weights: the share in the EMA of the weights; 0 without an EMA.
         statistics: the share in BatchNorm's moving statistics; 0 without BatchNorm.
         warm_up: how many steps it takes until the EMA moves as slowly as the recipe says; 0 without an EMA.
+        warm_start: whether the initial values were those of trained networks.
     """
 
     step: int
     weights: float
     statistics: float
     warm_up: int
+    warm_start: bool = False
 
     def note(self) -> str | None:
         """Return a sentence about the generator if too much of it is initial, or if its EMA is young."""
+        if self.step == 0 and self.warm_start:
+            return None
         if self.step == 0:
             return "nothing is trained yet: this is step 0"
         if self.weights > WORTH_A_WORD:
@@ -61,13 +65,16 @@ def left_of(share: float, decay: float, start: int, end: int) -> float:
     return share if decay else 0.0
 
 
-def maturity(recipe: Recipe, step: int, weights: float) -> Maturity:
+def maturity(recipe: Recipe, step: int, weights: float, warm_start: bool = False) -> Maturity:
     """Return what is left of the initial values after `step` steps of the recipe.
 
     `weights` is the share in the EMA that its checkpoint recorded. With several BatchNorms the slowest counts. It is
-    taken to update once a step, the fewest there can be.
+    taken to update once a step, the fewest there can be. After a warm start nothing is left: all was trained before.
     """
     decay, settings = recipe.ema.decay, recipe.settings()
+    warm_up = warm_up_steps(decay) if decay else 0
+    if warm_start:
+        return Maturity(step, 0.0, 0.0, warm_up, warm_start=True)
     norms = [f"{network}.batch_norm" for network in LEAVING]
     momenta = [settings[f"{norm}.momentum"] for norm in norms if settings.get(f"{norm}.place", "none") != "none"]
     momentum = max(momenta, default=0.0)
@@ -77,4 +84,4 @@ def maturity(recipe: Recipe, step: int, weights: float) -> Maturity:
         statistics += rate_of(decay, number) * (now - statistics) if decay else now - statistics
         if statistics < 1e-6:  # and falls further
             break
-    return Maturity(step, weights, statistics, warm_up_steps(decay) if decay else 0)
+    return Maturity(step, weights, statistics, warm_up)

@@ -164,7 +164,7 @@ def load_model(place: str | Path | None) -> Model:
     if "encoder" in recipe.networks:
         encoder = build_encoder(recipe)
         load_cells(checkpoint, {leaving(recipe, "encoder"): encoder.network})
-    mature = maturity(recipe, state.step, state.initial_share)
+    mature = maturity(recipe, state.step, state.initial_share, bool(state.settings.warm_start))
     try:
         provenance = RunFolder(home).read_provenance()
     except FileNotFoundError:  # a checkpoint on its own

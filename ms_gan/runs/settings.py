@@ -76,7 +76,8 @@ class RunSettings:
         that this version does not know.
         """
         found = typed(cls, content, file)
-        folder = file.parent.parent.parent if file.parent.parent.name == "checkpoints" else file.parent
+        checkpoint = file.absolute().parent
+        folder = checkpoint.parent.parent if checkpoint.parent.name == "checkpoints" else checkpoint
         if (folder / recipes.RECIPE_FILE).is_file():  # it registers what the recipe names
             recipes.learn(folder / recipes.RECIPE_FILE)
         return replace(found, recipe=recipes.from_json(found.recipe, f"{file}: "))

@@ -14,7 +14,7 @@ from ms_gan import recipes
 from ms_gan.errors import UserError
 from ms_gan.evaluation.comparison import Compared, picture
 from ms_gan.runs.checkpoints import checkpoint_steps
-from ms_gan.runs.history import read_rows
+from ms_gan.runs.history import read_columns
 from ms_gan.runs.run_folder import RunFolder
 from ms_gan.runs.settings import RunSettings
 
@@ -132,12 +132,14 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 
 def _curves(file: Path) -> dict[str, tuple[list[int], list[float]]]:
     """Return each column of `history.csv` that has values, without its empty cells."""
-    header, *rows = read_rows(file) or [[]]
+    columns = read_columns(file)
     curves: dict[str, tuple[list[int], list[float]]] = {}
-    for number, name in enumerate(header[2:], start=2):
-        known = [row for row in rows if len(row) == len(header) and row[number]]
+    for name, column in list(columns.items())[2:]:
+        known = [
+            (int(step), value) for step, value in zip(columns["step"], column) if step is not None and value is not None
+        ]
         if known:
-            curves[name] = ([int(row[0]) for row in known], [float(row[number]) for row in known])
+            curves[name] = ([step for step, _ in known], [value for _, value in known])
     return curves
 
 
@@ -147,7 +149,8 @@ def _metrics(path: Path) -> dict[str, float]:
     except (OSError, ValueError):
         return {}
     scores = found.get("generated") if isinstance(found, dict) else None
-    return {name: value for name, value in (scores or {}).items() if isinstance(value, (int, float))}
+    scores = scores if isinstance(scores, dict) else {}
+    return {name: value for name, value in scores.items() if isinstance(value, (int, float))}
 
 
 def _said(value: Any) -> str:

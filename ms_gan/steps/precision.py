@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 from mindspore import dtype as mstype
 from mindspore import nn, ops
+
+from ms_gan.nets.layers import cells_within
 
 PRODUCTS = (ops.MatMul, ops.BatchMatMul, ops.Conv2D, ops.Conv2DTranspose)
 
@@ -37,7 +38,7 @@ def round_products(cell: nn.Cell) -> int:
     """
     found = [
         (owner, name, operator)
-        for owner in _all(cell)
+        for owner in cells_within(cell, but=Rounded)
         for name, operator in vars(owner).items()
         if isinstance(operator, PRODUCTS)
     ]
@@ -45,13 +46,3 @@ def round_products(cell: nn.Cell) -> int:
         delattr(owner, name)
         setattr(owner, name, Rounded(operator))
     return len(found)
-
-
-def _all(cell: nn.Cell, seen: set[int] | None = None) -> Iterator[nn.Cell]:
-    """Give each Cell within a Cell, and itself, once."""
-    seen = set() if seen is None else seen
-    if id(cell) not in seen and not isinstance(cell, Rounded):
-        seen.add(id(cell))
-        yield cell
-        for child in cell.cells():
-            yield from _all(child, seen)

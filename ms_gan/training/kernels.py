@@ -41,7 +41,7 @@ def choose_kernels(
         return {RECORD: f"{MINDSPORE} (products are rounded to bfloat16, which is no quicker)"}
     if device.target != "CPU" or not has_layers(step):
         return {}
-    before = starts[-1].versions if starts else None
+    before = starts[0].versions if starts else None
     if before is not None and before.get(RECORD, before.get(RECORD_BEFORE, MINDSPORE)).startswith(MINDSPORE):
         return {RECORD: f"{MINDSPORE}, as when the run began"}
     count = use_own(step)

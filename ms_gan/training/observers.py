@@ -225,7 +225,7 @@ class MaturityNotes(Recording):
 
     def _say(self, done: int, at_end: bool) -> None:
         """Say once where most is initial, and at the end also what else there is to note."""
-        found = maturity(self.recipe, done, self.share_at(done))
+        found = maturity(self.recipe, done, self.share_at(done), bool(self.session.settings.warm_start))
         if found.note() and (not self._warned if found.mostly_initial else at_end):
             self.record.progress.say(f"note: {found.note()}")
             self._warned = True
@@ -244,6 +244,9 @@ class Checkpoints(Recording):
     def at_start(self) -> None:
         self._save(0)
 
+    def begin(self, start: int, stop: int) -> None:
+        self._tidy()  # where the run was killed between a checkpoint and this
+
     def after_step(self, done: int, scalars: Tensor) -> None:
         late = time.monotonic() - self._time >= SECONDS_BETWEEN_CHECKPOINTS
         if late or self.session.looks_at(done) or self.record.scorer.due(done):
@@ -255,13 +258,18 @@ class Checkpoints(Recording):
 
     def _save(self, done: int) -> None:
         self._scalars.catch_up(done)
-        started, folder, best = time.monotonic(), self.record.folder, self._validation.best
+        started, best = time.monotonic(), self._validation.best
         self.record.save(self.session, State(done, (), best, self.session.settings, self._notes.share_at(done)))
-        folder.mark_best(best, self.record.progress.say)
-        thin_out(folder.checkpoints, self.session.look_every, best.step if best is not None else None)
+        self._tidy()
         self.saved, self._time = done, time.monotonic()
         self._seconds = self._time - started
         self._tell()
+
+    def _tidy(self) -> None:
+        """Mark the best checkpoint, and remove those that are no longer kept."""
+        folder, best = self.record.folder, self._validation.best
+        folder.mark_best(best, self.record.progress.say)
+        thin_out(folder.checkpoints, self.session.look_every, best.step if best is not None else None)
 
     def _tell(self) -> None:
         """Let the answer to a signal say what is on the disk, and how long a step and a save take, if that is known."""
@@ -300,7 +308,7 @@ class PretrainingProgress(Recording):
 
     def __init__(self, session: Session):
         super().__init__(session)
-        self._time = time.monotonic()
+        self._time, self._saved = time.monotonic(), session.state.prepared
 
     def begin(self, start: int, stop: int) -> None:
         from_step = f", from step {start:,} on" if start else ""
@@ -310,9 +318,15 @@ class PretrainingProgress(Recording):
     def after_step(self, done: int, scalars: Tensor) -> None:
         if not np.isfinite(scalars.asnumpy()).all():
             raise diverged(f"step {done:,} of the pretraining gives numbers that are not finite")
-        stopping = self.record.signals.asked()
-        if stopping or time.monotonic() - self._time >= SECONDS_BETWEEN_CHECKPOINTS:
-            self.record.save(self.session, replace(self.session.state, settings=self.session.settings, prepared=done))
-            self._time = time.monotonic()
-        if not stopping and self.record.progress.due():
+        if time.monotonic() - self._time >= SECONDS_BETWEEN_CHECKPOINTS:
+            self._save(done)
+        if self.record.progress.due():
             self.record.progress.show(done, None)
+
+    def at_end(self, done: int) -> None:
+        if self._saved != done:
+            self._save(done)
+
+    def _save(self, done: int) -> None:
+        self.record.save(self.session, replace(self.session.state, settings=self.session.settings, prepared=done))
+        self._time, self._saved = time.monotonic(), done

@@ -52,7 +52,8 @@ class Progress:
         self._first, self._total = done, total
         self._started = self._spoken = self._looked = time.monotonic()
         self._compiled, self.seconds_a_step = False, 0.0
-        self.say("compiling: the first step takes longer than all that follow")
+        if done < total:
+            self.say("compiling: the first step takes longer than all that follow")
         self._bar = tqdm(
             total=total,
             initial=done,

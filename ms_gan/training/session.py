@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -162,7 +164,8 @@ class Session:
         on_device = replace(settings, device_target=device.target, device_num=device.count)
         refuse_changes(settings, on_device, "the device is")
         provenance = run.read_provenance()
-        images = load_recorded(settings, provenance, "train", request.data.path)
+        with _nothing_left_out():
+            images = load_recorded(settings, provenance, "train", request.data.path)
         run.require_own(images, settings)
         if request.data.path:  # the data have moved
             moved = replace(provenance.data, path=request.data.place, source=images.source)
@@ -183,7 +186,8 @@ class Session:
                 )
         if device.rank > 0:
             return session
-        scorer, _ = session._scorer(images)
+        with _nothing_left_out():
+            scorer, _ = session._scorer(images)
         session._write_to(run, scorer)
         for line in notes.of_resumed_run(session):
             session.say(line)
@@ -262,10 +266,12 @@ class Session:
         self._require_same_weights("begin with", "have the same run, or warm start, on all machines")
         if pretrained is not None:
             count = self.step.pretraining_steps
-            if count:
+            if count > pretrained:
                 cell = across_devices(self.step.pretraining(), self.device)
-                loop.run(cell, "preparation", pretrained, count, before)
+                pretrained = loop.run(cell, "preparation", pretrained, count, before)
                 if loop.stopped():
+                    for observer in before:
+                        observer.at_end(pretrained)
                     return None
             for observer in observers:
                 observer.at_start()
@@ -289,11 +295,17 @@ class Session:
         load_cells(checkpoint, {name: getattr(self.step, name) for name in self.step.networks})
         origin = f"{state.settings.recipe.name} at step {state.step}"
         self.settings = replace(self.settings, warm_start=origin)
+        count = self.step.pretraining_steps
+        self.state = replace(self.state, initial_share=0.0, prepared=count)  # they are not pretrained once more
+        said = [f"note: no pretraining: the networks begin as those of {origin}"] if count else []
         known = self._knows_clusters()
         match_cluster_shares(self.step.generator, self.step.data, self.settings.recipe)
         for name, average in self.step.ema.items():
             begin_ema(getattr(self.step, name), average)
-        return [] if known else ["note: these images make other clusters than those that the warm start knows"]
+        return [
+            *said,
+            *([] if known else ["note: these images make other clusters than those that the warm start knows"]),
+        ]
 
     def _knows_clusters(self) -> bool:
         """Return whether the images fall into the clusters that the generator's weights belong to, if it has any."""
@@ -331,3 +343,14 @@ class Session:
         history.start(self.state.step, self.state.pending, scorer.every if scorer.columns else 0)
         progress = Progress(folder.log_file, scalars, self.steps_per_epoch)
         self.record = Record(folder, history, progress, scorer, StopSignals())
+
+
+@contextlib.contextmanager
+def _nothing_left_out() -> Iterator[None]:
+    """Advise to put images back, where that is to leave them out: a resumed run keeps its data."""
+    try:
+        yield
+    except UserError as error:
+        if Setting("skip_unreadable") not in error.mend:
+            raise
+        raise UserError(error.problem, "put the run's own images back") from error
