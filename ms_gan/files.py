@@ -147,12 +147,18 @@ def _exchange(hidden: Path, path: Path, replace: bool, fixed: bool) -> None:
     with contextlib.ExitStack() as undo:
         undo.callback(_remove_if_there, old)
         for source, target in moves:
+            undo.callback(_move_back, target, source)  # before, as a signal may come right after the move
             os.replace(source, target)
-            undo.callback(os.replace, target, source)
         _sync_folder(path if fixed else path.parent)
         undo.pop_all()
     shutil.rmtree(hidden, ignore_errors=True)
-    shutil.rmtree(old)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _move_back(target: Path, source: Path) -> None:
+    """Undo a move, if it happened."""
+    if os.path.lexists(target) and not os.path.lexists(source):
+        os.replace(target, source)
 
 
 def _remove_if_there(folder: Path) -> None:

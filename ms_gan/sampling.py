@@ -92,6 +92,12 @@ def draw_bytes(draw: Draw, latent: Latent, count: int, seed: int, labels: np.nda
     return np.concatenate([np.rint(draw(inputs) * 255).astype(np.uint8) for inputs in chunks])
 
 
+def require_one_each(labels: int, count: int) -> None:
+    """Raise UserError for more labels that were named than images: some would be left out."""
+    if labels > count:
+        raise UserError(f"{labels} labels were named, and {count} images asked for", "name at most one for each image")
+
+
 class Sampler(Protocol):
     """What draws images for a person: a trained model, or an exported bundle."""
 
@@ -130,6 +136,7 @@ class Sampler(Protocol):
         numbers = None
         if self.label_names is not None:
             numbers = self.label_names.chosen([str(label) for label in asked])
+            require_one_each(len(asked), count)
         elif asked:
             raise UserError(f"{self.name} takes no labels", "leave out ", Setting("labels"))
         images = draw_bytes(self.draw, self.latent, count, seed, numbers)

@@ -36,9 +36,20 @@ choose_python() { # requirements-file module…
 
   python="$root/.venv/bin/python"
   stamp="$root/.venv/.installed-$(basename "$requirements")"
-  if [ -x "$python" ] && [ -f "$stamp" ] && cmp -s "$stamp" <(cat "$root"/requirements*.txt); then
-    return
+  is_installed && return
+  if command -v flock >/dev/null; then # another script may be installing
+    exec 9>"$root/.venv.lock"
+    flock 9
   fi
+  is_installed || install_packages
+  exec 9>&-
+}
+
+is_installed() { # are the packages of today's files of requirements there?
+  [ -x "$python" ] && [ -f "$stamp" ] && cmp -s "$stamp" <(cat "$root"/requirements*.txt)
+}
+
+install_packages() {
   if ! "$python" -m pip --version >/dev/null 2>&1; then # absent, or broken off while it was made
     for candidate in python3 python3.11 python3.12 python3.10 python3.9 python; do
       if command -v "$candidate" >/dev/null &&

@@ -115,6 +115,15 @@ def test_a_runtime_that_is_not_here_is_refused_with_how_to_get_it(conditional_fo
     assert line == f"error: openvino is not installed here; {python()} -m pip install openvino\n"
 
 
+def test_a_runtime_that_fails_keeps_no_other_from_being_tried(conditional_folder, capsys, monkeypatch):
+    find = importlib.util.find_spec
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None if name == "openvino" else find(name))
+    here("check", conditional_folder, "--with", "openvino", "--with", "onnxruntime", status=2)
+    printed, line = capsys.readouterr()
+    assert "openvino: openvino is not installed here; " in printed and "right: generator in onnxruntime " in printed
+    assert line.startswith("error: openvino is not installed here; ")
+
+
 def test_bundles_without_a_golden_pair_or_the_file_are_refused(conditional_folder, tmp_path, capsys):
     shutil.copytree(conditional_folder, tmp_path / "bundle")
     (tmp_path / "bundle" / "golden.json").write_text("{")

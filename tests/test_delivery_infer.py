@@ -21,6 +21,7 @@ from PIL import Image, ImageSequence
 from ms_gan.cli import infer
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.export import models_of
+from ms_gan.errors import UserError
 from ms_gan.evaluation import films, plots
 from ms_gan.sampling import seeded_inputs
 from ms_gan.schema.recipe import Latent
@@ -353,6 +354,16 @@ def test_a_generator_that_takes_classes_has_no_clusters(classes, clusters):
     (latent, *_) = models_of(recipe, labels_of(recipe), with_encoder=False)["generator"].inputs
     assert recipe.data.clusters == 20 and latent.clusters == clusters
     assert ("the first number chooses one of 20 clusters" in latent.meaning) == bool(clusters)
+
+
+def test_more_labels_than_images_are_refused(device, tmp_path, capsys):
+    folder = write_conditional(tmp_path / "bundle")
+    three = ("--label", 1, "--label", 2, "--label", 3)
+    line = refused_here(capsys, "infer", folder, "--num", 2, *three, "--output", tmp_path / "a.png")
+    assert line == "error: 3 labels were named, and 2 images asked for; name at most one for each image\n"
+    with pytest.raises(UserError, match="^3 labels were named, and 2 images asked for"):
+        Bundle(folder, "onnx").sample(2, labels=["1", "2", "3"])
+    here("infer", folder, "--num", 3, *three, "--output", tmp_path / "a.png")
 
 
 WRONG = {

@@ -146,20 +146,23 @@ def test_a_folder_is_filled_also_where_the_working_folder_is_gone(tmp_path, monk
     assert found(tmp_path) == {"bundle/file_True": "x"}
 
 
+@pytest.mark.parametrize("how", ["fails", "is followed by a signal"])
 @pytest.mark.parametrize("inside, nth", [(False, 1), (False, 2), (True, 1), (True, 2), (True, 3), (True, 4)])
-def test_a_folder_that_cannot_be_replaced_stays_as_it_was(tmp_path, monkeypatch, inside, nth):
+def test_a_folder_that_cannot_be_replaced_stays_as_it_was(tmp_path, monkeypatch, inside, nth, how):
     """It is renamed, in two moves; the working folder stays, and its two files are moved out, and two others in."""
     path, calls, real = fill(tmp_path / "bundle", "a", "b", text="old"), [], os.replace
     monkeypatch.chdir(path if inside else tmp_path)
 
     def replace(*arguments):
         calls.append(arguments)
-        if len(calls) == nth:
+        if len(calls) == nth and how == "fails":
             raise OSError(28, "No space left on device")
         real(*arguments)
+        if len(calls) == nth:
+            raise KeyboardInterrupt
 
     monkeypatch.setattr(files.os, "replace", replace)
-    with pytest.raises(OSError), files.new_folder(path, True) as hidden:
+    with pytest.raises((OSError, KeyboardInterrupt)), files.new_folder(path, True) as hidden:
         fill(hidden, "b", "c", text="new")
     assert len(calls) >= nth
     assert found(path) == {"a": "old", "b": "old"}

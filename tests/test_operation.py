@@ -183,7 +183,9 @@ def test_the_request_for_triton_gets_the_golden_images_here_too(page, server, co
     assert 0 < float(most) < 1e-4 and float(difference) <= float(most)
 
 
-def test_a_full_queue_answers_503_at_once_and_says_when_to_come_back(tmp_path, monkeypatch):
+@pytest.mark.parametrize("pieces, read", [([b"x" * 40] * 2, 2), ([b"x" * 40] * 9, 3)])
+def test_a_full_queue_answers_503_and_says_when_to_come_back(pieces, read):
+    """A body of a size that may be sent is read, since its sender reads no answer before; no more of a larger one."""
     from ms_gan.delivery.inference_request import RequestError
     from ms_gan.delivery.rest import rest_app
     from ms_gan.delivery.served_model import ServedModels
@@ -196,13 +198,19 @@ def test_a_full_queue_answers_503_at_once_and_says_when_to_come_back(tmp_path, m
             raise RequestError("the server is busy: 5 images wait already; ask again later", 503)
 
     sent, metrics = [], Metrics()
-    app = rest_app(tmp_path, ServedModels([Full()], metrics), 100)
+    app = rest_app({}, ServedModels([Full()], metrics), 100)
     scope = {"type": "http", "method": "POST", "path": INFER, "query_string": b"", "headers": []}
 
     async def send(message):
         sent.append(message)
 
-    asyncio.run(app(scope, None, send))  # a body is not asked for
+    async def receive():
+        left.pop()
+        return {"type": "http.request", "body": pieces[0], "more_body": bool(left)}
+
+    left = list(pieces)
+    asyncio.run(app(scope, receive, send))
+    assert len(pieces) - len(left) == read
     assert sent[0]["status"] == 503 and (b"retry-after", b"1") in sent[0]["headers"]
     assert json.loads(sent[1]["body"]) == {"error": "the server is busy: 5 images wait already; ask again later"}
     assert b'ms_gan_requests_total{model="generator",protocol="rest",status="503"} 1.0' in metrics.text("")[0]
@@ -250,7 +258,7 @@ def test_what_a_client_over_rest_that_went_away_waited_for_is_not_computed(leave
             pass
 
         scope = {"type": "http", "method": "POST", "path": INFER, "query_string": b"", "headers": []}
-        app = rest.rest_app(tmp_path, ServedModels([model], metrics), 1000)
+        app = rest.rest_app({}, ServedModels([model], metrics), 1000)
         app = asyncio.ensure_future(app(scope, receive, send))
         await model.asked.wait()
         await asyncio.sleep(0.1)

@@ -7,6 +7,7 @@ import gc
 import sys
 import threading
 import time
+import tracemalloc
 import weakref
 
 import numpy as np
@@ -155,6 +156,15 @@ REFUSED = {  # the model, what is sent, the labels, and what the sentence names
     "too few elements": (generator, {"latent": Tensor("FP32", [2, 5], [0.0] * 9)}, "plain", "9 elements"),
     "a ragged latent": (generator, {"latent": Tensor("FP32", [2, 5], [[0.0], [0.0, 1.0]])}, "plain", "elements"),
     "words": (generator, {"latent": Tensor("FP32", [1, 5], ["a"] * 5)}, "plain", "elements that are not FP32"),
+    "a flag among numbers": (generator, {"latent": Tensor("FP32", [1, 5], [0.5, 1, 2, 3, True])}, "plain", "not FP32"),
+    "a shape of many axes": (
+        generator,
+        {"seed": Tensor("INT64", [1] * 100_000, [1])},
+        "plain",
+        "fill its shape [1, 1,",
+    ),
+    "no names": (generator, {"label": Tensor("BYTES", [1], None)}, "classes", "elements that are not BYTES"),
+    "a flag for a name": (generator, {"label": Tensor("BYTES", [1], [True])}, "classes", "elements that are not BYTES"),
     "not a number": (generator, {"latent": Tensor("FP32", [1, 5], [0, 0, float("nan"), 0, 0])}, "plain", "not finite"),
     "more than FP32": (generator, {"latent": Tensor("FP32", [1, 5], [0, 0, 0, 0, 1e39])}, "plain", "not finite"),
     "far more": (generator, {"latent": Tensor("FP32", [1, 5], [0, 0, 0, 0, 10**400])}, "plain", "not FP32"),
@@ -200,6 +210,17 @@ def test_what_cannot_be_answered_is_refused_in_one_sentence(what):
     with pytest.raises(RequestError) as caught:
         read(tensors, kind)
     assert named in sentence(caught.value) and caught.value.status == 400
+
+
+def test_one_long_text_among_many_takes_no_more_memory_than_it_has():
+    texts = ["x" * 100_000] + [""] * 4000  # NumPy would make all as long as the longest: 1.6 GB
+    tracemalloc.start()
+    try:
+        with pytest.raises(RequestError, match="elements that are not FP32"):
+            generator({"latent": Tensor("FP32", [1, 5], texts)}, "plain")
+        assert tracemalloc.get_traced_memory()[1] < 10_000_000
+    finally:
+        tracemalloc.stop()
 
 
 DATATYPES = st.sampled_from(["BOOL", "UINT8", "UINT64", "INT8", "INT32", "INT64", "FP16", "FP32", "FP64", "BYTES"])

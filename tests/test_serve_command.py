@@ -11,6 +11,7 @@ import socket
 import subprocess
 import sys
 import time
+from types import SimpleNamespace
 
 import mindspore  # noqa: F401  before tritonclient: it needs a protobuf of its own choice
 import pytest
@@ -48,7 +49,7 @@ def test_a_body_that_stops_on_its_way_gets_408_and_a_sentence(monkeypatch):
     from ms_gan.delivery import rest
 
     class Stopped:
-        headers = Headers()
+        headers, state = Headers(), SimpleNamespace()
 
         async def receive(self):
             await asyncio.Event().wait()
@@ -57,6 +58,29 @@ def test_a_body_that_stops_on_its_way_gets_408_and_a_sentence(monkeypatch):
     with pytest.raises(RequestError, match="^the body stalled for 0.2 seconds$") as caught:
         asyncio.run(rest.read_body(Stopped(), 100))
     assert caught.value.status == 408
+
+
+@pytest.mark.parametrize("protocol", ["http", "grpc"])
+def test_a_port_that_another_process_took_meanwhile_is_named(protocol):
+    import uvicorn
+
+    from ms_gan.delivery.grpc_service import GrpcServer
+    from ms_gan.delivery.served_model import ServedModels
+    from ms_gan.delivery.server import Server
+    from ms_gan.delivery.server_metrics import Metrics
+    from ms_gan.errors import UserError
+
+    ports, models = dict(zip(("http", "grpc"), free_ports(2))), ServedModels([Failing()], Metrics())
+    with socket.create_server(("127.0.0.1", ports[protocol])):
+
+        async def listen():
+            config = uvicorn.Config(None, host="127.0.0.1", port=ports["http"], log_config=None)
+            await Server(config, GrpcServer(models, "127.0.0.1", ports["grpc"], 1000), models).listen("", None)
+
+        with pytest.raises(UserError) as caught:
+            asyncio.run(listen())
+    assert f"127.0.0.1:{ports[protocol]} cannot be listened on (Address already in use)" in str(caught.value)
+    assert f"choose another port with {protocol}_port" in str(caught.value)
 
 
 class Failing:
@@ -87,7 +111,7 @@ def test_where_the_server_itself_fails_it_says_so_and_its_log_says_how(tmp_path,
         sent.append(message)
 
     with pytest.raises(ArithmeticError):  # which the HTTP server writes into the log
-        asyncio.run(rest_app(tmp_path, models, 100)(scope, None, send))
+        asyncio.run(rest_app({}, models, 100)(scope, None, send))
     assert sent[0]["status"] == 500 and json.loads(sent[1]["body"]) == {"error": FAILED}
 
     async def ask():

@@ -123,7 +123,7 @@ def run(options: argparse.Namespace) -> int:
     from ms_gan.delivery.choice import choose_format
     from ms_gan.delivery.contract import read_contract
     from ms_gan.delivery.formats import runtime_of
-    from ms_gan.sampling import LARGE, seeded_chunks, seeded_inputs, truncated, with_labels
+    from ms_gan.sampling import LARGE, require_one_each, seeded_chunks, seeded_inputs, truncated, with_labels
 
     folder = Path(options.bundle)
     contract = read_contract(folder)
@@ -131,6 +131,8 @@ def run(options: argparse.Namespace) -> int:
     latent = contract.generator.inputs[0].latent
     given = _read_latents(Path(options.latents), latent.size) if options.latents else None
     count, truncation = options.num if given is None else len(given), options.truncation or 1.0
+    if kind not in FILMS:
+        require_one_each(len(options.labels or ()), count)
     if truncation != 1 and latent.distribution == "sphere":
         raise UserError("latents of this generator lie on a sphere", "leave out ", Setting("truncation"))
     columns = max(1, round(count**0.5))

@@ -21,18 +21,32 @@ def listening_address(host: str, ports: Mapping[str, int]) -> str:
     except (socket.gaierror, UnicodeError) as error:
         wrong = f"{shown(host)}: no name or address that this machine knows"
         raise UserError(wrong, "use 127.0.0.1 for this machine alone, or 0.0.0.0 for all its networks") from error
-    family, _, _, _, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)
+    *_, place = min(found, key=lambda entry: entry[0] != socket.AF_INET)
     address = socket.getnameinfo(place, socket.NI_NUMERICHOST | socket.NI_NUMERICSERV)[0]
     for setting, port in ports.items():
-        try:
-            with socket.socket(family) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                probe.bind((place[0], port, *place[2:]))
-        except OSError as error:
-            wrong = f"{in_url(address)}:{port} cannot be listened on ({error.strerror or error})"
-            other = ("choose another port with ", Setting(setting), ", or another address with ", Setting("host"))
-            raise UserError(wrong, *other) from error
+        bound(address, port, setting).close()
     return address
+
+
+def bound(address: str, port: int, setting: str) -> socket.socket:
+    """Return a socket with this numeric address and port. Raises UserError, which names the port's setting."""
+    family, *_, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
+    found = socket.socket(family)
+    try:
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        found.bind(place)
+    except OSError as error:
+        found.close()
+        raise taken(address, port, setting, error.strerror or str(error)) from error
+    return found
+
+
+def taken(address: str, port: int, setting: str, why: str) -> UserError:
+    """Return the error for a port, of a setting, that cannot be listened on."""
+    other = ("choose another port with ", Setting(setting), ", or another address with ", Setting("host"))
+    return UserError(f"{in_url(address)}:{port} cannot be listened on ({why})", *other)
 
 
 def in_url(address: str) -> str:

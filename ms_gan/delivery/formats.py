@@ -148,11 +148,12 @@ def _with_facts(content: bytes, facts: Mapping[str, str]) -> bytes:
 
 def require_packages(formats: Sequence[str]) -> None:
     """Raise UserError, before anything is done, where the packages that write and prove a format are missing."""
+    without = ("; or do without, with ", Setting("format", "mindir"))
     if "onnx" in formats:
-        _package("onnx")
-        _package("onnxruntime")
+        _package("onnx", *without)
+        _package("onnxruntime", *without)
     if WEIGHTS_ALONE in formats:
-        _package("safetensors")
+        _package("safetensors", *without)
 
 
 def runtime_of(file_format: str, device: str) -> str:
@@ -205,15 +206,12 @@ def _any_batch(spec: ModelSpec) -> list[Any]:
     return [ms.Tensor(shape=tensor.batch_of(None), dtype=getattr(ms, tensor.type)) for tensor in spec.inputs]
 
 
-def _package(name: str) -> Any:
+def _package(name: str, *otherwise: str | Setting) -> Any:
     try:
         return importlib.import_module(name)
     except ImportError as error:
-        raise UserError(
-            f"{name} is not installed, and {WEIGHTS_ALONE if name == WEIGHTS_ALONE else 'ONNX'} needs it",
-            f"{install_command()}; or do without, with ",
-            Setting("format", "mindir"),
-        ) from error
+        whose = {"safetensors": WEIGHTS_ALONE, "mindspore": "MindIR"}.get(name, "ONNX")
+        raise UserError(f"{name} is not installed, and {whose} needs it", install_command(), *otherwise) from error
 
 
 def _rename(graph: Any, old: str, new: str) -> None:

@@ -15,7 +15,7 @@ from grpc_reflection.v1alpha import reflection
 from tritonclient.grpc import service_pb2 as messages
 from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceServicer, add_GRPCInferenceServiceServicer_to_server
 
-from ms_gan.delivery.address import in_url
+from ms_gan.delivery.address import in_url, taken
 from ms_gan.delivery.inference_request import RequestError, Tensor, from_bytes
 from ms_gan.delivery.served_model import FAILED, ServedModels
 
@@ -40,7 +40,7 @@ class GrpcServer:
 
     def __init__(self, models: ServedModels, address: str, port: int, most_bytes: int):
         """Prepare a server of messages of at most `most_bytes`, on a port of its own."""
-        self._models, self._place, self._most_bytes = models, f"{in_url(address)}:{port}", most_bytes
+        self._models, self._address, self._port, self._most_bytes = models, address, port, most_bytes
         self._under_way = 0  # calls of the protocol
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="gRPC", daemon=True)
@@ -77,7 +77,10 @@ class GrpcServer:
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         reflection.enable_server_reflection([PROTOCOL, health.SERVICE_NAME, reflection.SERVICE_NAME], self._server)
-        self._server.add_insecure_port(self._place)
+        try:
+            self._server.add_insecure_port(f"{in_url(self._address)}:{self._port}")
+        except RuntimeError as error:  # another process came first, since the port was looked at
+            raise taken(self._address, self._port, "grpc_port", "Address already in use") from error
         for name in ("", PROTOCOL):
             await self._health.set(name, health_pb2.HealthCheckResponse.NOT_SERVING)
         await self._server.start()

@@ -21,6 +21,7 @@ BYTES_BESIDE = 1 << 20
 MOST_BYTES = 2**31 - 1  # of a message over gRPC
 ENDS = ("the server ends", 503)  # what is answered to requests that are under way then
 MOST_NAMED = 40  # labels in a message
+MOST_AXES = 8  # of a tensor; images have four
 
 
 class RequestError(Exception):
@@ -141,8 +142,12 @@ def _array(name: str, tensor: Tensor, datatypes: Sequence[str], dtype: Any) -> n
         kinds = "a whole number's type, such as INT32" if datatypes == WHOLE else " or ".join(datatypes)
         raise RequestError(f"{name} must be {kinds}, not {shown(tensor.datatype)[1:-1]}")
     try:
-        array = np.array(tensor.data, object) if dtype is object else np.array(tensor.data)
-        if dtype is not object and array.dtype.kind not in "fiu" and array.size:  # text and truth are no numbers
+        in_bytes = isinstance(tensor.data, np.ndarray)
+        array = (
+            tensor.data if in_bytes else np.array(tensor.data, object)
+        )  # of texts all would be as long as the longest
+        known = array.dtype.kind in "fiu" if in_bytes else set(map(type, array.ravel())) <= {int, float}
+        if dtype is not object and not known and array.size:  # text and truth are no numbers
             raise ValueError(array.dtype)
         with np.errstate(over="ignore"):  # what becomes infinite is refused as such
             array = array.astype(dtype)
@@ -150,7 +155,7 @@ def _array(name: str, tensor: Tensor, datatypes: Sequence[str], dtype: Any) -> n
         raise RequestError(f"{name} has elements that are not {tensor.datatype}") from error
     shape = list(tensor.shape)
     try:
-        if math.prod(shape) != array.size:
+        if len(shape) > MOST_AXES or min(shape, default=0) < 0:  # -1 would be any number
             raise ValueError(shape)
         return array.reshape(shape)
     except (ValueError, TypeError, OverflowError) as error:
@@ -209,6 +214,8 @@ def _labels(tensor: Tensor, spec: TensorSpec, label_names: LabelNames) -> np.nda
 
 
 def _named(text: Any, label_names: LabelNames) -> np.ndarray:
+    if type(text) not in (str, bytes, int):
+        raise RequestError("label has elements that are not BYTES")
     try:
         return label_names.label(text.decode("utf-8", "replace") if isinstance(text, bytes) else str(text))
     except UserError as error:

@@ -5,13 +5,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import io
 import re
 import uuid
 import zlib
-from collections.abc import Awaitable, Mapping, Sequence
-from pathlib import Path
+from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
 from typing import Any, Optional
 
 import numpy as np
@@ -24,7 +24,7 @@ from pydantic import BaseModel, ValidationError
 from starlette.exceptions import HTTPException
 
 from ms_gan.delivery.inference_request import ENDS, RequestError, Tensor, from_bytes
-from ms_gan.delivery.served_model import FAILED, ServedModels, shown_contract
+from ms_gan.delivery.served_model import FAILED, ServedModels
 from ms_gan.delivery.server_metrics import CANCELLED
 from ms_gan.delivery.web_page import PAGE
 from ms_gan.errors import MOST_SHOWN, shown
@@ -44,8 +44,10 @@ Found = Mapping[str, np.ndarray]
 router = APIRouter()
 
 
-def rest_app(folder: Path, models: ServedModels, most_bytes: int, origins: Sequence[str] = ()) -> FastAPI:
-    """Return the ASGI application that serves the models of the bundle in `folder`, and at / its page.
+def rest_app(
+    contract: Mapping[str, Any], models: ServedModels, most_bytes: int, origins: Sequence[str] = ()
+) -> FastAPI:
+    """Return the ASGI application that serves a bundle's models, at / its page, and its `contract`, as JSON.
 
     A request's body has at most `most_bytes` bytes, also unpacked. Pages of other `origins` may use it, too.
     """
@@ -55,7 +57,7 @@ def rest_app(folder: Path, models: ServedModels, most_bytes: int, origins: Seque
         openapi_url="/v2/docs/dataplane.json",
         exception_handlers={RequestError: _refuse, HTTPException: _refuse_route, Exception: _own_up},
     )
-    app.state.folder, app.state.models, app.state.most_bytes = folder, models, most_bytes
+    app.state.contract, app.state.models, app.state.most_bytes = contract, models, most_bytes
     app.include_router(router)
     app.add_middleware(GZipMiddleware, compresslevel=1)  # 9 takes 20 times as long, for 14% fewer bytes
     if origins:
@@ -76,7 +78,7 @@ async def _page() -> Response:
 
 @router.get("/contract.json")
 async def _contract(request: Request) -> Response:
-    return _json(shown_contract(request.app.state.folder, request.app.state.models.find("generator")))
+    return _json(request.app.state.contract)
 
 
 @router.get("/metrics")
@@ -169,20 +171,13 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
     if coding not in CODINGS:
         told = f"this server does not unpack {shown(coding)}; send the body plain, or as gzip or deflate"
         raise RequestError(told, 415)
-    pieces, seen, goes_on = [], 0, True
-    while goes_on and seen <= MOST_DRAINED:
-        try:
-            message = await asyncio.wait_for(request.receive(), MOST_SILENCE)
-        except asyncio.TimeoutError as error:
-            raise RequestError(f"the body stalled for {MOST_SILENCE:g} seconds", 408) from error
-        except asyncio.CancelledError as error:
-            raise RequestError(*ENDS) from error
-        if message["type"] == "http.disconnect":
-            raise RequestError(*LEFT)
-        piece = message.get("body", b"")
+    request.state.is_read = True
+    pieces, seen = [], 0
+    async for piece in _pieces(request):
         seen += len(piece)
         pieces += [piece] if seen <= most_bytes else []
-        goes_on = message.get("more_body", False)
+        if seen > MOST_DRAINED:
+            break
     body = b"".join(pieces)
     try:
         if "gzip" in coding and seen <= most_bytes:
@@ -197,6 +192,34 @@ async def read_body(request: Request, most_bytes: int) -> bytes:
     if max(seen, len(body)) > most_bytes:
         raise RequestError(f"the body has more than {most_bytes:,} bytes, the most that this server reads", 413)
     return body
+
+
+async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """Give a body as it comes. Raises RequestError if it stalls, and where the client or the server ends."""
+    goes_on = True
+    while goes_on:
+        try:
+            message = await asyncio.wait_for(request.receive(), MOST_SILENCE)
+        except asyncio.TimeoutError as error:
+            raise RequestError(f"the body stalled for {MOST_SILENCE:g} seconds", 408) from error
+        except asyncio.CancelledError as error:
+            raise RequestError(*ENDS) from error
+        if message["type"] == "http.disconnect":
+            raise RequestError(*LEFT)
+        yield message.get("body", b"")
+        goes_on = message.get("more_body", False)
+
+
+async def _drop_body(request: Request) -> None:
+    """Read a body that nobody read, if it is of a size that may be sent: its sender reads no answer before that."""
+    if getattr(request.state, "is_read", False) or request.headers.get("expect"):  # who expects reads before he sends
+        return
+    seen = 0
+    with contextlib.suppress(RequestError):
+        async for piece in _pieces(request):
+            seen += len(piece)
+            if seen > request.app.state.most_bytes:
+                break
 
 
 class _Input(BaseModel):
@@ -282,11 +305,13 @@ def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = N
     return Response(text, status, headers, "application/json")
 
 
-async def _refuse(_request: Request, error: RequestError) -> Response:
+async def _refuse(request: Request, error: RequestError) -> Response:
+    await _drop_body(request)
     return _json({"error": str(error)}, error.status, HEADERS.get(error.status))
 
 
 async def _refuse_route(request: Request, error: HTTPException) -> Response:
+    await _drop_body(request)
     told = f"{shown(request.url.path)}: {error.detail}; the page is at /, and what the protocol tells of below /v2/"
     return _json({"error": told}, error.status_code, error.headers)
 

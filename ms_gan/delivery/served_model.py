@@ -88,6 +88,8 @@ class ServedModel:
         own = [spec.name for spec in self.spec.outputs]
         require_names("output", wanted, [*own, "latent"] if self.name == "generator" else own)
         inputs = model_inputs(tensors, self.spec, self.label_names, self.most_rows)
+        if list(wanted) == ["latent"]:  # nothing is to be drawn
+            return {"latent": inputs[0]}
         found = await self._batcher.submit(inputs)
         hidden = self._hides_overflow and np.abs(inputs[0]).max() > LARGEST_LATENT
         if hidden or not all(np.isfinite(output).all() for output in found):

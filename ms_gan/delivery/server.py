@@ -11,12 +11,12 @@ from typing import Any
 
 import uvicorn
 
-from ms_gan.delivery.address import in_url
+from ms_gan.delivery.address import bound, in_url, taken
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.grpc_service import GrpcServer
 from ms_gan.delivery.inference_request import most_body_bytes
 from ms_gan.delivery.rest import rest_app
-from ms_gan.delivery.served_model import ServedModel, ServedModels
+from ms_gan.delivery.served_model import ServedModel, ServedModels, shown_contract
 from ms_gan.delivery.server_metrics import Metrics
 from ms_gan.delivery.stopping import Stopping
 
@@ -57,7 +57,7 @@ def serve(folder: Path, file_format: str, listening: Listening, stopping: Stoppi
     )
     _allow_many_connections()
     config = uvicorn.Config(
-        rest_app(folder, models, most_bytes, listening.origins),
+        rest_app(shown_contract(folder, models.find("generator")), models, most_bytes, listening.origins),
         host=address,
         port=http_port,
         timeout_keep_alive=IDLE,
@@ -99,8 +99,14 @@ class Server(uvicorn.Server):
 
     async def listen(self, told: str, stopping: Stopping) -> None:
         """Serve until `end` has ended it; print `told`, and take signals, from the moment when both listen."""
-        await self.remote.start()
-        serving = asyncio.ensure_future(self.serve())
+        place = self.config.host, self.config.port, "http_port"
+        http = bound(*place)
+        try:
+            http.listen(self.config.backlog)
+            await self.remote.start()
+        except OSError as error:  # another process came first, since the port was looked at
+            raise taken(*place, error.strerror or str(error)) from error
+        serving = asyncio.ensure_future(self.serve([http]))
         while not (self.started or serving.done()):
             await asyncio.sleep(0.05)
         if self.started:

@@ -60,7 +60,9 @@ class BundleRuntime(MLModel):
                 )
             runtime.set_up(settings.device_target, settings.device_id)
         model = Bundle(self.folder, settings.format, [self.model_name]).models[self.model_name]
-        return ServedModel(model, self.model_name, contract, settings.format, settings.max_batch)
+        served = ServedModel(model, self.model_name, contract, settings.format, settings.max_batch)
+        self.shown_contract = shown_contract(self.folder, served)  # of what is served, whatever lies there later
+        return served
 
     async def metadata(self) -> MetadataModelResponse:
         """Return what the protocol tells about the model."""
@@ -96,7 +98,7 @@ class GeneratorRuntime(BundleRuntime):
     @custom_handler(rest_path="/contract.json", rest_method="GET")
     async def get_contract(self) -> JSONResponse:
         """Serve the contract, and what the server adds to it."""
-        return JSONResponse(shown_contract(self.folder, self.served))
+        return JSONResponse(self.shown_contract)
 
 
 class EncoderRuntime(BundleRuntime):
