@@ -143,9 +143,8 @@ def _array(name: str, tensor: Tensor, datatypes: Sequence[str], dtype: Any) -> n
         raise RequestError(f"{name} must be {kinds}, not {shown(tensor.datatype)[1:-1]}")
     try:
         in_bytes = isinstance(tensor.data, np.ndarray)
-        array = (
-            tensor.data if in_bytes else np.array(tensor.data, object)
-        )  # of texts all would be as long as the longest
+        # as objects, since of texts NumPy would make all as long as the longest
+        array = tensor.data if in_bytes else np.array(tensor.data, object)
         known = array.dtype.kind in "fiu" if in_bytes else set(map(type, array.ravel())) <= {int, float}
         if dtype is not object and not known and array.size:  # text and truth are no numbers
             raise ValueError(array.dtype)

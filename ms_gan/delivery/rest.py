@@ -212,7 +212,7 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
 
 async def _drop_body(request: Request) -> None:
     """Read a body that nobody read, if it is of a size that may be sent: its sender reads no answer before that."""
-    if getattr(request.state, "is_read", False) or request.headers.get("expect"):  # who expects reads before he sends
+    if getattr(request.state, "is_read", False) or request.headers.get("expect"):  # whose sender waits before it sends
         return
     seen = 0
     with contextlib.suppress(RequestError):

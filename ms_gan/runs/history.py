@@ -41,9 +41,13 @@ def read_rows(file: Path) -> list[list[str]]:
 def read_columns(file: Path) -> dict[str, list[float | None]]:
     """Return every column of a history as numbers, None for an empty cell. Raises UserError for what is no number."""
     header, *rows = read_rows(file) or [[]]
-    columns = list(zip(*(row for row in rows if len(row) == len(header)))) or [()] * len(header)
+    numbers = _numbers(file, (row for row in rows if len(row) == len(header)))
+    return dict(zip(header, map(list, zip(*numbers)))) if numbers else {name: [] for name in header}
+
+
+def _numbers(file: Path, rows: Iterable[Sequence[str]]) -> list[list[float | None]]:
     try:
-        return {name: [float(cell) if cell else None for cell in column] for name, column in zip(header, columns)}
+        return [[float(cell) if cell else None for cell in row] for row in rows]
     except ValueError as error:
         raise UserError(f"{file}: damaged ({error})", PUT_BACK) from error
 
@@ -81,8 +85,7 @@ class History:
         versions.
         """
         rows = [row for row in self._rows() if row[0].isdecimal() and int(row[0]) <= step]
-        if not all(_is_number(cell) for row in rows for cell in row if cell):
-            raise UserError(f"{self.path}: damaged, what is no number stands in a row up to step {step:,}", PUT_BACK)
+        _numbers(self.path, rows)
         means = [int(row[0]) for row in rows if row[2]]
         scored = {int(row[0]) for row in rows if not row[2]}
         whole = means == list(range(STEPS_PER_ROW, step + 1, STEPS_PER_ROW)) and len(pending) == step % STEPS_PER_ROW
@@ -132,13 +135,6 @@ class History:
 
     def _rows(self) -> list[list[str]]:
         return [row for row in read_rows(self.path)[1:] if len(row) == len(self.columns)]
-
-
-def _is_number(cell: str) -> bool:
-    try:
-        return math.isfinite(float(cell))
-    except ValueError:
-        return False
 
 
 def _csv(rows: Iterable[Iterable[Any]]) -> str:

@@ -133,13 +133,12 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
 def _curves(file: Path) -> dict[str, tuple[list[int], list[float]]]:
     """Return each column of `history.csv` that has values, without its empty cells."""
     columns = read_columns(file)
+    steps = columns.get("step", [])
     curves: dict[str, tuple[list[int], list[float]]] = {}
     for name, column in list(columns.items())[2:]:
-        known = [
-            (int(step), value) for step, value in zip(columns["step"], column) if step is not None and value is not None
-        ]
+        known = [(step, value) for step, value in zip(steps, column) if step and value is not None]
         if known:
-            curves[name] = ([step for step, _ in known], [value for _, value in known])
+            curves[name] = ([round(step) for step, _ in known], [value for _, value in known])
     return curves
 
 
