@@ -387,7 +387,7 @@ def test_a_batch_of_turned_images_is_a_function_of_its_indices(pynative):
     assert len(without) == 1 and np.array_equal(without[0], pixels)
 
 
-def test_a_recipe_turns_by_any_degrees_or_by_quarters_but_not_both(pynative):
+def test_a_recipe_turns_by_any_degrees_or_by_quarters_or_mirrors_but_one_of_these(pynative):
     from ms_gan.data.description import ImageData
     from ms_gan.errors import UserError
     from ms_gan.recipes.build import build_step
@@ -398,11 +398,19 @@ def test_a_recipe_turns_by_any_degrees_or_by_quarters_but_not_both(pynative):
     quarters = ("data.rotate_and_mirror=False", "data.quarter_turns=True")
     recipe = recipes.override(recipes.load("cvae_late"), [*settings, *quarters])
     step = build_step(recipe, data, seed=1)
-    assert step.data.count == 8 * 6 and recipe.data.turned
+    assert step.data.count == 8 * 6 and recipe.data.changed == "turned and mirrored"
     pixels, labels = step.data.inputs(np.arange(8, 16, dtype=np.int32))
     assert sorted(pixels.ravel()) == sorted(np.tile(images[1].ravel(), 8)) and (labels == TAGS[1]).all()
     with pytest.raises(UserError, match="data.quarter_turns must be False where data.rotate_and_mirror is True"):
         recipes.override(recipe, ["data.rotate_and_mirror=True"])
+    with pytest.raises(UserError, match="data.mirror must be False where images are turned"):
+        recipes.override(recipe, ["data.mirror=True"])
+    mirrored = recipes.override(recipe, ["data.quarter_turns=False", "data.mirror=True"])
+    step = build_step(mirrored, data, seed=1)
+    assert step.data.count == 2 * 6 and mirrored.data.changed == "mirrored"
+    pixels, labels = step.data.inputs(np.int32([2, 3]))
+    assert np.array_equal(pixels[0], images[1]) and np.array_equal(pixels[1], images[1][..., ::-1])
+    assert (labels == TAGS[1]).all()
 
 
 # the recipes' updates

@@ -15,7 +15,7 @@ from helpers import tagged
 
 from ms_gan import data
 from ms_gan.data.description import ImageData
-from ms_gan.data.resident import TurnedImages
+from ms_gan.data.resident import BY_QUARTERS, TurnedImages
 from ms_gan.data.synthetic.digits import CLASSES, draw_digits
 from ms_gan.errors import UserError
 from ms_gan.evaluation import judge_training, metrics
@@ -315,7 +315,7 @@ def test_spoilt_images_of_tags_score_worse(tags, judge_of_tags):
 def test_quarter_turns_are_exact_and_keep_labels():
     images = np.random.default_rng(1).integers(0, 256, (3, 3, 8, 8), dtype=np.uint8)
     tags = np.arange(12, dtype=np.int32).reshape(3, 4)
-    turns = TurnedImages(images, tags, (0.0, 1.0), 8, quarters=True)
+    turns = TurnedImages(images, tags, (0.0, 1.0), 8, BY_QUARTERS)
     assert turns.count == 24
     pixels, labels = turns.inputs(np.arange(24, dtype=np.int32))
     np.testing.assert_array_equal(labels[:, 0], np.repeat([0, 4, 8], 8))

@@ -19,7 +19,7 @@ from ms_gan.data.changes import Fingerprint
 from ms_gan.data.clusters import find_clusters
 from ms_gan.data.description import ImageData
 from ms_gan.data.folder import decoding
-from ms_gan.data.resident import StoredImages, TurnedImages
+from ms_gan.data.resident import BY_QUARTERS, StoredImages, TurnedImages
 from ms_gan.data.storage import is_stored, parts_of, room_for, rows_of
 from ms_gan.errors import UserError
 from ms_gan.evaluation import judge
@@ -81,7 +81,7 @@ def test_what_was_read_of_a_file_is_no_memory_of_the_process(nothing_in_memory, 
 
     assert is_let_go(write)
     data = ImageData("folder", "train", "x", images, None, (), names=tuple(map(str, numbers)))
-    for cell in (StoredImages(images, None, (0, 1)), TurnedImages(images, None, (0, 1), 32, quarters=True)):
+    for cell in (StoredImages(images, None, (0, 1)), TurnedImages(images, None, (0, 1), 32, BY_QUARTERS)):
         some = np.linspace(0, cell.count - 1, 4096).astype(np.int32)
         assert is_let_go(lambda cell=cell, some=some: cell.inputs(some))
     assert is_let_go(lambda: data.sha256)

@@ -12,7 +12,9 @@ from ms_gan.data.storage import is_stored, let_go
 
 TURNS = 360  # in steps of one degree
 VARIANTS = 2 * TURNS  # of an image: each turn, as it is and mirrored
-QUARTERS = np.array([180 * quarter + mirrored for quarter in range(4) for mirrored in range(2)])  # of the VARIANTS
+BY_DEGREES = np.arange(VARIANTS)
+BY_QUARTERS = np.array([180 * quarter + mirrored for quarter in range(4) for mirrored in range(2)])
+MIRRORED = np.arange(2)
 
 
 class DataCell(nn.Cell):
@@ -99,12 +101,12 @@ def images_of(images: np.ndarray, labels: np.ndarray | None, pixel_range: Sequen
 
 
 class TurnedImages(HostImages):
-    """Each image in 720 ways, turned about its centre by whole degrees and mirrored, made when they are wanted.
+    """Each image in several ways, turned about its centre by whole degrees and mirrored, made when they are wanted.
 
-    For things that look the same from every side, such as pizzas: one photograph is a data set of 720. Index 720·i + v
-    stands for image i, turned counter-clockwise by v // 2 degrees, and mirrored before when v is odd. The
-    corners that turning uncovers continue the image's border. With `quarters` there are 8 ways, and index 8·i + v
-    stands for v // 2 quarters of a turn; every pixel is then one of the image's own.
+    For things that look the same from every side, such as pizzas: one photograph is a data set of 720. Of the `ways`,
+    whole numbers v below 720, v // 2 is the turn counter-clockwise in degrees; where v is odd, the image is mirrored
+    before. Index len(ways)·i + k stands for image i in the way ways[k]. The corners that turning uncovers continue the
+    image's border. In the ways BY_QUARTERS and MIRRORED every pixel is one of the image's own.
 
     Built from uint8 images, N×C×S×S, 0 to 255, and the `size` of what is wanted: S or better 2·size, which turning
     blurs less; for the rest see DataCell. The host turns a batch while it makes it; a few milliseconds for a batch of
@@ -117,19 +119,19 @@ class TurnedImages(HostImages):
         labels: np.ndarray | None,
         pixel_range: Sequence[float],
         size: int,
-        quarters: bool = False,
+        ways: np.ndarray = BY_DEGREES,
     ):
-        self.variants = QUARTERS if quarters else np.arange(VARIANTS)
-        super().__init__(len(self.variants) * len(images), labels, pixel_range)
+        self.ways = ways
+        super().__init__(len(ways) * len(images), labels, pixel_range)
         self.size = size
         self.stored = images.transpose(0, 2, 3, 1)  # a view; what OpenCV wants is copied image by image
 
     def inputs(self, indices: np.ndarray) -> tuple[np.ndarray, ...]:
         """Return pixels, uint8 (B, C, size, size), and labels, if any, for `indices`, int32 (B,)."""
-        numbers, ways = np.divmod(indices, len(self.variants))
+        numbers, chosen = np.divmod(indices, len(self.ways))
         turned = [
-            turn(np.ascontiguousarray(self.stored[number]), variant // 2, bool(variant % 2), self.size)
-            for number, variant in zip(numbers, self.variants[ways])
+            turn(np.ascontiguousarray(self.stored[number]), way // 2, bool(way % 2), self.size)
+            for number, way in zip(numbers, self.ways[chosen])
         ]
         let_go(self.stored)
         pixels = np.ascontiguousarray(np.stack(turned).transpose(0, 3, 1, 2))

@@ -19,7 +19,7 @@ import ms_gan
 from ms_gan import runtime
 from ms_gan.data.batches import EpochShuffle
 from ms_gan.data.description import ImageData
-from ms_gan.data.resident import DataCell, TurnedImages, images_of
+from ms_gan.data.resident import BY_QUARTERS, DataCell, TurnedImages, images_of
 from ms_gan.errors import UserError
 from ms_gan.evaluation.judge import (
     FILE,
@@ -124,7 +124,7 @@ def _training(kind: str, train: ImageData, seed: int) -> tuple[DataCell, JudgeTr
     labels = tag_indicators(np.asarray(train.labels), len(train.classes)).astype(np.int32)
     data: DataCell
     if schedule["quarter_turns"]:
-        data = TurnedImages(train.images, labels, (0.0, 1.0), train.images.shape[-1], quarters=True)
+        data = TurnedImages(train.images, labels, (0.0, 1.0), train.images.shape[-1], BY_QUARTERS)
     else:
         data = images_of(train.images, labels, (0.0, 1.0))
     step = TagJudgeTraining(data, network, steps)

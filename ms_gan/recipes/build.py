@@ -12,7 +12,7 @@ from mindspore import nn
 from ms_gan.data.batches import SAMPLINGS
 from ms_gan.data.clusters import find_clusters
 from ms_gan.data.description import ImageData
-from ms_gan.data.resident import TurnedImages, images_of
+from ms_gan.data.resident import BY_QUARTERS, MIRRORED, TurnedImages, images_of
 from ms_gan.latents import thresholds
 from ms_gan.nets.conditioning import ChosenByLatent
 from ms_gan.nets.heads import Discriminator
@@ -184,8 +184,8 @@ def _data(recipe: Recipe, images: ImageData) -> nn.Cell:
     if data.rotate_and_mirror:
         return TurnedImages(images.images, labels, data.pixel_range, data.size)
     some = images.at_size(data.size).images
-    if data.quarter_turns:
-        return TurnedImages(some, labels, data.pixel_range, data.size, quarters=True)
+    if data.quarter_turns or data.mirror:
+        return TurnedImages(some, labels, data.pixel_range, data.size, BY_QUARTERS if data.quarter_turns else MIRRORED)
     return images_of(some, labels, data.pixel_range)
 
 

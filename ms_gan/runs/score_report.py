@@ -124,10 +124,9 @@ class ScoreReport:
                     "the judge was trained on another copy of these data: the test split and the training labels are "
                     "the same, but training images have other bytes"
                 )
-        if self.model.recipe.data.turned:
-            notes.append(
-                "the model was trained on turned and mirrored images; scores compare with the images as they are"
-            )
+        changed = self.model.recipe.data.changed
+        if changed:
+            notes.append(f"the model was trained on {changed} images; scores compare with the images as they are")
         return list(filter(None, notes))
 
     def lines(self) -> list[str]:

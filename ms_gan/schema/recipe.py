@@ -38,6 +38,7 @@ class Data(Settings):
     pixel_range: tuple[float, float] = interval((-1.0, 1.0), "black and white as networks see them")
     rotate_and_mirror: bool = flag(False, "turn each image by any degrees, and mirror it, at random; blurs a little")
     quarter_turns: bool = flag(False, "turn each image by quarter turns, and mirror it, at random; exact")
+    mirror: bool = flag(False, "mirror each image left to right, at random; exact")
 
     def check(self) -> None:
         """Refuse what does not go together."""
@@ -46,6 +47,8 @@ class Data(Settings):
             raise WrongSetting("pixel_range", "must have a low end that is below its high end")
         if self.quarter_turns and self.rotate_and_mirror:
             raise WrongSetting("quarter_turns", "must be False where data.rotate_and_mirror is True, which turns more")
+        if self.mirror and (self.quarter_turns or self.rotate_and_mirror):
+            raise WrongSetting("mirror", "must be False where images are turned, since they are mirrored then, too")
         if self.classes == 1 and not self.max_tags:
             raise WrongSetting("classes", "must be 0 for none, or at least 2, not 1")
         if self.clusters == 1:
@@ -54,9 +57,11 @@ class Data(Settings):
             raise WrongSetting("max_tags", "says how many of data.classes tags an image has, and there are none")
 
     @property
-    def turned(self) -> bool:
-        """Whether images are seen from other sides than their own."""
-        return self.rotate_and_mirror or self.quarter_turns
+    def changed(self) -> str:
+        """What happens to images at random: "turned and mirrored", "mirrored", or nothing, ""."""
+        if self.rotate_and_mirror or self.quarter_turns:
+            return "turned and mirrored"
+        return "mirrored" if self.mirror else ""
 
 
 @dataclass(frozen=True)

@@ -38,7 +38,7 @@ def of_new_run(session: Session, images: ImageData, test: ImageData | None) -> I
     """
     settings, source = session.settings, session.provenance.data
     recipe = settings.recipe
-    turned = ", turned and mirrored at random" if recipe.data.turned else ""
+    turned = f", {recipe.data.changed} at random" if recipe.data.changed else ""
     clusters = f", in {recipe.clusters} clusters of similar images" if recipe.clusters else ""
     yield (
         f"recipe {recipe.name}, seed {settings.seed}, {session.device}, {len(session.images.images):,} images from "
