@@ -9,6 +9,7 @@ import threading
 import time
 import tracemalloc
 import weakref
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -18,6 +19,7 @@ from hypothesis import strategies as st
 from ms_gan.delivery.batcher import Batcher, compute
 from ms_gan.delivery.contract import ModelSpec, TensorSpec
 from ms_gan.delivery.inference_request import RequestError, Tensor, model_inputs
+from ms_gan.delivery.served_model import ServedModel
 from ms_gan.delivery.server_metrics import Metrics
 from ms_gan.labels import LabelNames
 from ms_gan.sampling import seeded_inputs
@@ -138,6 +140,24 @@ def test_without_a_label_each_name_has_its_turn():
     assert generator({"num": whole(4)}, "classes")[1].tolist() == [0, 1, 2, 0]
     assert generator({"num": whole(2)}, "classes")[1].tolist() == [0, 1]
     assert generator({"num": whole(5)}, "tags")[1].tolist() == [[1, 0, 0], [2, 0, 0], [3, 0, 0], [4, 0, 0], [1, 0, 0]]
+
+
+def test_latents_alone_are_answered_without_drawing():
+    drawn = []
+
+    def model(latents):
+        drawn.append(len(latents))
+        return (np.zeros((len(latents), 1, 2, 2), np.float32),)
+
+    spec = ModelSpec("", (LATENT,), (TensorSpec("image", (1, 2, 2), "float32"),), {})
+    contract = SimpleNamespace(models={"generator": spec}, label_names=None)
+    served = ServedModel(model, "generator", contract, "onnx", MOST)
+    drawn.clear()  # at the start it is tried out
+    asked = [("seed", whole(7)), ("num", whole(3))]
+    found = asyncio.run(served.infer(asked, ["latent"]))
+    assert list(found) == ["latent"] and np.array_equal(found["latent"], of_seed(3, 7)) and not drawn
+    both = asyncio.run(served.infer(asked, ["latent", "image"]))
+    assert list(both) == ["latent", "image"] and drawn
 
 
 # what is refused

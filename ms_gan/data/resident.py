@@ -10,9 +10,7 @@ from mindspore import dtype as mstype
 
 from ms_gan.data.storage import is_stored, let_go
 
-TURNS = 360  # in steps of one degree
-VARIANTS = 2 * TURNS  # of an image: each turn, as it is and mirrored
-BY_DEGREES = np.arange(VARIANTS)
+BY_DEGREES = np.arange(720)  # ways to show an image: 2 * degrees, and 1 more where it is mirrored
 BY_QUARTERS = np.array([180 * quarter + mirrored for quarter in range(4) for mirrored in range(2)])
 MIRRORED = np.arange(2)
 

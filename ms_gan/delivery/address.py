@@ -28,8 +28,11 @@ def listening_address(host: str, ports: Mapping[str, int]) -> str:
     return address
 
 
-def bound(address: str, port: int, setting: str) -> socket.socket:
-    """Return a socket with this numeric address and port. Raises UserError, which names the port's setting."""
+def bound(address: str, port: int, setting: str, backlog: int | None = None) -> socket.socket:
+    """Return a socket with this numeric address and port, which listens if it is told how many connections may wait.
+
+    Raises UserError, which names the port's setting.
+    """
     family, *_, place = socket.getaddrinfo(address, port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST)[0]
     found = socket.socket(family)
     try:
@@ -37,6 +40,8 @@ def bound(address: str, port: int, setting: str) -> socket.socket:
         if family == socket.AF_INET6:
             found.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         found.bind(place)
+        if backlog is not None:
+            found.listen(backlog)
     except OSError as error:
         found.close()
         raise taken(address, port, setting, error.strerror or str(error)) from error

@@ -11,7 +11,7 @@ from typing import Any
 
 import uvicorn
 
-from ms_gan.delivery.address import bound, in_url, taken
+from ms_gan.delivery.address import bound, in_url
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.grpc_service import GrpcServer
 from ms_gan.delivery.inference_request import most_body_bytes
@@ -99,13 +99,12 @@ class Server(uvicorn.Server):
 
     async def listen(self, told: str, stopping: Stopping) -> None:
         """Serve until `end` has ended it; print `told`, and take signals, from the moment when both listen."""
-        place = self.config.host, self.config.port, "http_port"
-        http = bound(*place)
+        http = bound(self.config.host, self.config.port, "http_port", self.config.backlog)
         try:
-            http.listen(self.config.backlog)
             await self.remote.start()
-        except OSError as error:  # another process came first, since the port was looked at
-            raise taken(*place, error.strerror or str(error)) from error
+        except BaseException:
+            http.close()
+            raise
         serving = asyncio.ensure_future(self.serve([http]))
         while not (self.started or serving.done()):
             await asyncio.sleep(0.05)
