@@ -87,9 +87,15 @@ def draw_images(generator: Callable, inputs: Inputs) -> np.ndarray:
 
 
 def draw_bytes(draw: Draw, latent: Latent, count: int, seed: int, labels: np.ndarray | None = None) -> np.ndarray:
-    """Return the images of `seeded_chunks`, rounded to uint8, N×C×H×W."""
+    """Return the images of `seeded_chunks`, rounded to uint8, N×C×H×W. Raises UserError for numbers not finite."""
     chunks = seeded_chunks(latent, count, seed, labels, DRAWN_AT_ONCE)  # float32 takes four times the memory
-    return np.concatenate([np.rint(draw(inputs) * 255).astype(np.uint8) for inputs in chunks])
+    return np.concatenate([as_bytes(draw(inputs)) for inputs in chunks])
+
+
+def as_bytes(images: np.ndarray) -> np.ndarray:
+    """Return images, float32 in [0, 1], as uint8. Raises UserError for numbers that are not finite."""
+    require_finite(images, "the generator")
+    return np.rint(images * 255).astype(np.uint8)
 
 
 def require_one_each(labels: int, count: int) -> None:

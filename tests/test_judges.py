@@ -140,7 +140,9 @@ def test_a_judge_fits_its_own_data_and_copies_that_were_rounded_otherwise(judge,
     assert judge.fits(train, test) and judge.fits(copy, test)
     assert not judge.fits(replace(train, labels=train.labels[::-1].copy()), test)
     assert not judge.fits(train, replace(test, images=np.minimum(test.images, 254)))
-    assert not judge.fits(replace(train, classes=tuple("abcdefghij")), test)
+    named = tuple("abcdefghij")
+    assert judge.fits(replace(train, classes=named), replace(test, classes=named)), "names change nothing that is read"
+    assert not judge.fits(replace(train, classes=tuple("abcdefghijk")), test)
 
 
 def test_own_data_get_a_judge_once(train, test, shortest, tmp_path, monkeypatch):
@@ -156,6 +158,9 @@ def test_own_data_get_a_judge_once(train, test, shortest, tmp_path, monkeypatch)
     with monkeypatch.context() as patch:
         patch.setattr(judge_training, "train_network", never)
         assert judge_for(small, test, said.append).sha256 == first.sha256
+        renamed = [replace(some, classes=tuple("abcdefghij")) for some in (small, test)]
+        found = judge_for(*renamed, said.append)
+        assert found.sha256 == first.sha256 and found.classes == renamed[0].classes
         with pytest.raises(AssertionError):  # other data: the cached judge is not for them
             judge_for(replace(small, labels=small.labels[::-1].copy()), test, said.append)
 

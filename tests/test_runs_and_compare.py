@@ -90,3 +90,27 @@ def test_code_of_recipes_that_differs_is_told_in_one_row(root):
     assert row[0] == "recipe.py" and row[1] != row[2]
     (second / "recipe.py").write_text("# one")
     assert ms_gan.compare(first, second).settings == []
+
+
+@pytest.mark.parametrize(
+    "changed, told",
+    [
+        ({"judge": {"sha256": "b"}}, "different judges"),
+        ({"model": {"test_sha256": "d", "step": 24}}, "different test images"),
+        ({"protocol": {"seed": 2}}, "latents of different seeds"),
+        ({"model": {"test_sha256": "c", "step": 12}}, "was scored at step 12"),
+        ({"judge": None}, ""),
+        ({}, ""),
+    ],
+)
+def test_scores_that_do_not_compare_are_said_so(changed, told, root):
+    first, second = root / "mlp" / "1", shutil.copytree(root / "mlp" / "1", root / "mlp" / "2")
+    record = {"generated": {"fd_200_test": 3.0}, "judge": {"sha256": "a"}, "protocol": {"seed": 1}}
+    record["model"] = {"test_sha256": "c", "step": Summary.read(first).step}
+    assert Summary.read(first).step == 24
+    for run, of in ((first, record), (second, {**record, **changed})):
+        (run / "eval").mkdir(exist_ok=True)
+        (run / "eval" / "metrics.json").write_text(json.dumps(of))
+    comparison = ms_gan.compare(first, second)
+    assert [told in note for note in comparison.notes] == [True] * bool(told)
+    assert ("fd_200_test", 3.0, 3.0) in comparison.scores and all(note in str(comparison) for note in comparison.notes)

@@ -12,19 +12,23 @@ from helpers import commands, idx_files, tagged
 from helpers.bundles import AUTOENCODER
 from helpers.commands import here, refused_here
 from helpers.networks import ACGAN, options
+from helpers.refusals import refused
 from PIL import Image
 
+from ms_gan import recipes
 from ms_gan.data.description import ImageData
 from ms_gan.data.synthetic.digits import CLASSES, draw_digits
 from ms_gan.errors import UserError
 from ms_gan.evaluation import judge_training, metrics, protocol, score_picture, scores
 from ms_gan.evaluation.judge import load_judge, save_judge
 from ms_gan.evaluation.judge_training import train_judge
-from ms_gan.evaluation.protocol import Real, Subject
+from ms_gan.evaluation.protocol import Real, Subject, as_shown
 from ms_gan.evaluation.quick_scorer import QuickScorer
 from ms_gan.evaluation.scores import Options, Scores, measure
 from ms_gan.files import write_checksums
+from ms_gan.sampling import as_bytes
 from ms_gan.schema.recipe import Latent
+from ms_gan.training.validation import ValidationScorer
 
 pytestmark = pytest.mark.usefixtures("device", "short_judges")
 LATENT = Latent(size=4)
@@ -69,7 +73,7 @@ def scored(train, test, judge=None, draw=None, conditional=True, discriminate=No
 
 
 def test_only_what_was_trained_on_can_be_memorised(train, test):
-    subject = Subject(perfect(test), LATENT, True, trained_on=test.images)
+    subject = Subject(perfect(test), LATENT, True, trained_on=(test.images,))
     found = measure(subject, train, test, None, "no labels", Options(1), quiet)
     assert found.generated["memorisation_200_share_below_1"] == 1, "these are the images of which it makes its own"
 
@@ -143,6 +147,78 @@ def test_draws_of_real_images_share_none(train, test, as_labelled):
     assert np.array_equal(as_they_come, asked), "there are too few of a class"
     shares = [np.bincount(numbered.labels[draw], minlength=10).tolist() for draw in found]
     assert (shares == [np.bincount(real.reference.labels, minlength=10).tolist()] * len(found)) == as_labelled
+
+
+def sorted_by_class(some):
+    """The same images as a folder gives them, class by class."""
+    return replace(some.only(np.argsort(some.labels, kind="stable")), name="folder")
+
+
+def test_images_that_are_sorted_by_class_are_chosen_from_all_classes(train, test, monkeypatch):
+    ordered, ordered_test = sorted_by_class(train), sorted_by_class(test)
+    real = Real.choose(ordered, ordered_test, 1)
+    label_of = {image.tobytes(): label for image, label in zip(train.images, train.labels.tolist())}
+    for chosen in (*real.draws, real.for_width):
+        assert len({label_of[image.tobytes()] for image in chosen}) == 10
+    matched = Real.choose(ordered, ordered_test, 1, as_labelled=True)
+    assert matched.as_labelled and not Real.choose(train.only(np.arange(400)), test, 1, as_labelled=True).as_labelled
+    asked, shown = [], []
+    monkeypatch.setattr(scores, "train_network", lambda name, images, seed, say: asked.append(images.labels))
+    monkeypatch.setattr(scores, "accuracy", lambda network, images: 0.5)
+    monkeypatch.setattr(scores, "LABELLED", 2)
+    monkeypatch.setattr(scores, "DISCRIMINATED", 60)
+
+    def discriminate(images, labels):
+        shown.append(labels)
+        return images.mean((1, 2, 3))[:, None]
+
+    found = scored(ordered, ordered_test, cas=True, discriminate=discriminate)
+    assert [len(set(labels.tolist())) for labels in (*asked, *shown)] == [10] * 4
+    assert found.protocol["real_as_labelled"] is True
+    assert len(asked[0]) == 400 and np.array_equal(*asked)
+
+
+@pytest.mark.parametrize("held_out, classes", [(False, 10), (True, 10), (True, 0), (False, 0)])
+def test_on_the_way_images_of_all_classes_are_compared_with_and_others_of_the_same(train, held_out, classes):
+    half = np.arange(len(train.images)) % 2 == 0
+    images, others = (sorted_by_class(train.only(np.flatnonzero(some))) for some in (half, ~half))
+    recipe = recipes.override(recipes.load("rpgan"), [f"data.classes={classes}", "scores.images=100"])
+    scorer = ValidationScorer(recipe, images, others if held_out else None, 1, 100)
+    wanted = np.bincount(scorer.reference.labels, minlength=10)
+    assert wanted.min() > 0 and len(scorer._others) > 1
+    counts = [np.bincount(some.labels, minlength=10).tolist() for some in scorer._others]
+    assert all(count == wanted.tolist() for count in counts) == bool(classes)
+    every = [image.tobytes() for some in (scorer.reference, *scorer._others) for image in some.images]
+    assert len(set(every)) == len(every)
+
+
+def test_a_generator_whose_images_are_not_finite_is_not_scored(train, test):
+    def diverged(inputs):
+        return np.where(np.arange(784).reshape(1, 28, 28) == 5, np.nan, perfect(test)(inputs))
+
+    assert "not finite" in refused(scored, train, test, draw=diverged)
+
+
+@pytest.mark.parametrize(
+    "setting, ways", [({}, 1), ({"mirror": True}, 2), ({"quarter_turns": True}, 8), ({"rotate_and_mirror": True}, 8)]
+)
+def test_copies_are_found_in_each_way_that_images_were_shown(train, test, setting, ways):
+    shown = as_shown(train.images, replace(recipes.load("rpgan").data, **setting))
+    assert len(shown) == ways and len({way[3].tobytes() for way in shown}) == ways
+
+    def turned(inputs):
+        return np.float32(shown[-1][: len(inputs[0])]) / 255
+
+    subject = Subject(turned, LATENT, trained_on=shown)
+    found = measure(subject, train, test, None, "no labels", Options(1), quiet)
+    assert found.generated["memorisation_200_share_below_1"] == 1 > found.real["memorisation_200_share_below_1"]
+
+
+def test_a_class_that_no_reference_image_has_is_not_asked_for(test):
+    some = test.only(np.flatnonzero(test.labels != 4))
+    labels, balanced = protocol.labels_to_ask_for(some, 1)
+    assert set(np.unique(labels).tolist()) == set(range(10)) - {4}
+    assert set(np.bincount(labels[balanced]).tolist()) == {0, len(some.images) // 9}
 
 
 def test_every_class_is_asked_for_equally_often_in_class_accuracy_and_as_in_the_test_split_otherwise(test):
@@ -244,12 +320,12 @@ def test_images_without_edges_have_no_ratio_of_sharpness(train, test):
 
 def test_a_quick_look_at_a_generator_of_tags(tags, judge_of_tags):
     train, test = tags
-    quick = QuickScorer(judge_of_tags, test.images, train.images[:200])
-    good = quick(obedient((0, test.labels)), test.labels)
+    quick = QuickScorer(judge_of_tags, test.images, [train.images[:200]])
+    good = quick(as_bytes(obedient((0, test.labels))), test.labels)
     assert set(good) == {"fd_ratio", "average_precision"} and good["average_precision"] > 0.9
-    bad = quick(obedient((0, test.labels[::-1])), test.labels)
+    bad = quick(as_bytes(obedient((0, test.labels[::-1]))), test.labels)
     assert bad["average_precision"] < good["average_precision"] - 0.2
-    assert set(quick(obedient((0, test.labels)))) == {"fd_ratio"}
+    assert set(quick(as_bytes(obedient((0, test.labels))))) == {"fd_ratio"}
 
 
 def test_cas_and_nearest_neighbour_on_request(train, test, judge):
@@ -278,13 +354,16 @@ def test_cas_is_that_of_a_classifier_of_the_generated_images_and_of_one_of_real_
 
 
 def test_a_quick_look_while_training(train, judge):
-    quick = QuickScorer(judge, train.images[:400], train.images[400:800])
-    perfect = quick(np.float32(train.images[400:800]) / 255, train.labels[400:800])
+    quick = QuickScorer(judge, train.images[:400], [train.images[400:800]])
+    perfect = quick(train.images[400:800], train.labels[400:800])
     assert set(perfect) == {"fd_ratio", "class_accuracy"} and perfect["fd_ratio"] == pytest.approx(1, rel=1e-5)
     right = np.mean(judge.read(train.images[400:800]) == train.labels[400:800])
     assert perfect["class_accuracy"] == pytest.approx(right, abs=0.02)
-    noise = quick(np.random.default_rng(1).random((400, 1, 28, 28), np.float32))
+    noise = quick(np.random.default_rng(1).integers(0, 256, (400, 1, 28, 28), np.uint8))
     assert noise["fd_ratio"] > 2 and "class_accuracy" not in noise
+    both = QuickScorer(judge, train.images[:400], [train.images[400:800], train.images[800:1200]])
+    of_each = [QuickScorer(judge, train.images[:400], [train.images[start:][:400]]).real for start in (400, 800)]
+    assert both.real == pytest.approx(np.mean(of_each)) and of_each[0] != of_each[1]
 
 
 def copies_of(some, count):
@@ -295,9 +374,9 @@ def copies_of(some, count):
 
 def test_copies_of_two_pictures_have_no_ratio_and_a_sentence_why(train, test, judge):
     copies, others = copies_of(train, 400), replace(copies_of(train, 200), split="test")
-    quick = QuickScorer(judge, copies.images, copies.images[:200])
+    quick = QuickScorer(judge, copies.images, [copies.images[:200]])
     assert not quick.has_ratio
-    assert quick(np.float32(test.images) / 255, np.arange(len(test.images)) % 2)["fd_ratio"] is None
+    assert quick(test.images, np.arange(len(test.images)) % 2)["fd_ratio"] is None
     found = scored(copies, others, judge, lambda inputs: np.float32(test.images[np.arange(len(inputs[0])) % 200]) / 255)
     assert "fd_200_test_ratio" not in found.generated
     assert "the ratio is undefined" in found.left_out["fd_200_test_ratio"]
@@ -307,6 +386,9 @@ def test_copies_of_two_pictures_have_no_ratio_and_a_sentence_why(train, test, ju
 def test_too_few_images_are_refused(train, test):
     with pytest.raises(UserError, match="99 test images, where scores need 100"):
         Real.choose(train, test.only(np.arange(99)), 1)
+    assert Real.choose(train.only(np.arange(119)), test, 1).count == 100
+    with pytest.raises(UserError, match="118 training images, where scores need 119"):
+        Real.choose(train.only(np.arange(118)), test, 1)
 
 
 def test_the_picture_is_drawn_with_whatever_there_is(train, test, tmp_path):

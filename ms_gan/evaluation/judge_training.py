@@ -6,7 +6,7 @@ import hashlib
 import json
 import shutil
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any, Callable
 
@@ -250,7 +250,9 @@ def _cached(train: ImageData, test: ImageData) -> Path:
 def _load_if_fitting(folder: Path, train: ImageData, test: ImageData, say: Say) -> Judge | None:
     """Return the judge in a folder; None if there is none, if it cannot be read, or if it is of other data."""
     try:
-        return load_judge(folder) if folder.is_dir() and read_record(folder).fits(train, test) else None
+        if not (folder.is_dir() and read_record(folder).fits(train, test)):
+            return None
+        return replace(load_judge(folder), classes=train.classes)
     except (UserError, OSError) as error:
         say(f"note: {error}; another judge is looked for, or trained again")
         return None

@@ -142,9 +142,9 @@ def average_precision(scores: np.ndarray, has: np.ndarray) -> float:
     Σ (Rₖ − Rₖ₋₁) Pₖ over the different scores, the highest first, where Rₖ is the share of the images with the tag that
     score at least the k-th, and Pₖ the share of images with the tag among those that do (Manning et al. 2008, section
     8.4, there without ties; equal scores come in together). 1 if all images with the tag are before the others; for
-    random scores about the share of images with the tag. NaN if no image has it.
+    random scores about the share of images with the tag, and more where these are few. NaN if no image has it, or all.
     """
-    if not has.any():
+    if has.all() or not has.any():
         return float("nan")
     order = np.argsort(-scores, kind="stable")
     last_of_equals = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)

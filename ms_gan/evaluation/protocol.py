@@ -5,9 +5,12 @@ trained on. To choose among models or settings, they are validation images, held
 (`among_training_images`): a score used for selection is biased. A score's name says its protocol: fd_10k_test compares
 10,000 images with as many of the test split, fd_10k_train with training images.
 
-Other training images are used for three things only: memorisation, the width of the Parzen window, and the column
-"real". That column holds the scores of real images in place of the generated ones: as many training images, for a
-conditional model as many of each class. For memorisation and class scores it uses the reference images instead.
+Other training images are used for memorisation, the width of the Parzen window, the labels of CAS and of the
+nearest-neighbour error, and the column "real". That column holds the scores of real images in place of the generated
+ones: as many training images, for a conditional model as many of each class, where there are enough. For memorisation
+and class scores it uses the reference images instead.
+
+Images may be sorted by class, as those of a folder are. So each choice of some is one of chance: see `in_mixed_order`.
 """
 
 from __future__ import annotations
@@ -22,14 +25,15 @@ from ms_gan.errors import UserError
 from ms_gan.evaluation.metrics import of_count
 from ms_gan.randomness import random_stream
 from ms_gan.sampling import Draw, draw_bytes
-from ms_gan.schema.recipe import Latent
+from ms_gan.schema.recipe import Data, Latent
 
 # images, uint8, N×C×H×W, and their labels, if any, to logits, float32 (N,) or (N, 1)
 Discriminate = Callable[[np.ndarray, Optional[np.ndarray]], np.ndarray]
 
 MOST = 10_000  # images of each kind
 FEWEST = 100
-OF_TRAINING = 6  # the last sixth of the training split is for the Parzen window's width: 50,000 to 60,000 of MNIST
+OF_TRAINING = 6  # the last sixth, in mixed order, is for the Parzen window's width: 50,000 to 60,000 of MNIST
+IN_MIXED_ORDER = ("mnist", "digits", "pizza")  # as published, or drawn; others may be sorted by class
 OF_THOSE_COMPARED_WITH = 4  # at most a quarter of the training images is taken as reference
 FOR_WIDTH = 1000  # images that choose the Parzen window's width, at most
 OF_EACH_TAG = 50  # images that are drawn with each tag alone
@@ -47,7 +51,8 @@ class Subject:
         discriminate: its own D; None if it has none.
         why_no_discriminator: the reason, if there is none.
         threshold: the logit above which D says real; None if only differences of its logits have a meaning.
-        trained_on: the images that it may have copied, uint8, N×C×H×W; None if all training images.
+        trained_on: the images that it may have copied, uint8, N×C×H×W, in each way that they were shown; () for all
+            training images as they are.
     """
 
     draw: Draw
@@ -56,7 +61,7 @@ class Subject:
     discriminate: Discriminate | None = None
     why_no_discriminator: str = "the model has no discriminator"
     threshold: float | None = None
-    trained_on: np.ndarray | None = None
+    trained_on: tuple[np.ndarray, ...] = ()
 
     def images(self, count: int, seed: int, labels: np.ndarray | None) -> np.ndarray:
         """Return so many of its images, uint8, N×C×H×W, of the latents of the seed."""
@@ -72,12 +77,14 @@ class Real:
         train: other training images, those held out among them.
         draws: disjoint sets of training images, each as many as `reference`, that take the generated ones' place.
         for_width: those that choose the Parzen window's width.
+        as_labelled: whether each draw has the classes of the reference images.
     """
 
     reference: ImageData
     train: ImageData
     draws: tuple[np.ndarray, ...]
     for_width: np.ndarray
+    as_labelled: bool = False
 
     @classmethod
     def choose(cls, train: ImageData, reference: ImageData, seed: int, as_labelled: bool = False) -> Real:
@@ -88,11 +95,12 @@ class Real:
         count, kept = enough(train, reference)
         order = random_stream(seed, "test images").permutation(len(reference.images))
         chosen = reference.only(np.sort(order[:count]))
-        order = random_stream(seed, "real against real").permutation(kept)
-        draws = np.split(order[: kept // count * count], kept // count)
-        if as_labelled:
-            draws = _with_labels(labels_of(train)[order], labels_of(chosen), order) or draws
-        return cls(chosen, train, tuple(train.images[draw] for draw in draws[:DRAWS]), train.images[kept:][:FOR_WIDTH])
+        mixed = in_mixed_order(train, seed)
+        order = mixed[random_stream(seed, "real against real").permutation(kept)]
+        alike = draws_like(labels_of(train)[order], labels_of(chosen), order) if as_labelled else []
+        draws = alike or np.split(order[: kept // count * count], kept // count)
+        of_width = train.images[np.sort(mixed[kept:][:FOR_WIDTH])]
+        return cls(chosen, train, tuple(train.images[draw] for draw in draws[:DRAWS]), of_width, bool(alike))
 
     @property
     def count(self) -> int:
@@ -113,13 +121,36 @@ def enough(train: ImageData, reference: ImageData) -> tuple[int, int]:
     kept = len(train.images) - len(train.images) // OF_TRAINING
     count = min(MOST, len(reference.images), kept)
     if count < FEWEST:
-        least = FEWEST * OF_TRAINING // (OF_TRAINING - 1)  # training images: some are for the Parzen window's width
+        least = (FEWEST * OF_TRAINING - 1) // (OF_TRAINING - 1)  # training images: some are for the window's width
         counts = (("test", len(reference.images), FEWEST), ("training", len(train.images), least))
         short = [
             f"{have:,} {kind} images, where scores need {wanted}" for kind, have, wanted in counts if have < wanted
         ]
         raise UserError(f"{reference.called}: too few: {' and '.join(short)}", "have more of them")
     return count, kept
+
+
+def in_mixed_order(data: ImageData, seed: int) -> np.ndarray:
+    """Return the indices of the images, int (N,), in an order that tells nothing of their classes.
+
+    Data that come in such an order (IN_MIXED_ORDER, and what is stacked of them) keep it; others get one by the seed.
+    """
+    if (data.channels_from or data.name) in IN_MIXED_ORDER:
+        return np.arange(len(data.images))
+    return random_stream(seed, "mixed order").permutation(len(data.images))
+
+
+def as_shown(images: np.ndarray, shown: Data) -> tuple[np.ndarray, ...]:
+    """Return images, uint8, N×C×S×S, in each way that a run shows them to its D, as views: 1, 2 or 8 arrays.
+
+    Of those that are turned by any degrees it is the 8 quarter turns, mirrored and not.
+    """
+    if not (shown.mirror or shown.quarter_turns or shown.rotate_and_mirror):
+        return (images,)
+    ways = (images, images[..., ::-1])
+    if shown.mirror:
+        return ways
+    return tuple(np.rot90(way, quarter, (2, 3)) for way in ways for quarter in range(4))
 
 
 def among_training_images(train: ImageData, test: ImageData, seed: int) -> tuple[ImageData, ImageData]:
@@ -141,15 +172,16 @@ def among_training_images(train: ImageData, test: ImageData, seed: int) -> tuple
 def labels_to_ask_for(reference: ImageData, seed: int) -> tuple[np.ndarray, np.ndarray | None]:
     """Return the labels of the reference images, shuffled, and some more, so that there are enough of each class.
 
-    With 10,000 images and ten classes enough means 1,000 a class. The second array holds the indices of as many labels
-    of each class. With tags there are no more, and no second array.
+    With 10,000 images and ten classes enough means 1,000 a class. Classes that no reference image has are not asked
+    for. The second array holds the indices of as many labels of each class. With tags there are no more, and no second
+    array.
     """
     labels = labels_of(reference)
     labels = labels[random_stream(seed, "labels").permutation(len(labels))]
     if reference.max_tags:
         return labels, None
-    numbers = range(len(reference.classes))
-    of_each = max(1, len(labels) // len(reference.classes))
+    numbers = np.unique(labels)
+    of_each = max(1, len(labels) // len(numbers))
     missing = [np.full(max(0, of_each - int((labels == number).sum())), number, np.int32) for number in numbers]
     labels = np.concatenate((labels, *missing))
     return labels, np.concatenate([np.flatnonzero(labels == number)[:of_each] for number in numbers])
@@ -168,7 +200,7 @@ def labels_of(data: ImageData) -> np.ndarray:
     return data.labels
 
 
-def _with_labels(labels: np.ndarray, wanted: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
+def draws_like(labels: np.ndarray, wanted: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
     """Return disjoint draws of `numbers`, (N,), each with the labels of `wanted`; none if there are too few.
 
     `labels`, (N,), belong to `numbers`.

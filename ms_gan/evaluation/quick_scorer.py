@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from ms_gan.evaluation.judge import Judge
@@ -21,23 +23,22 @@ class QuickScorer:
     Args:
         judge: of the data.
         reference: images to compare with, uint8, N×C×H×W.
-        others: as many other real images, for the distance of real to real.
+        others: sets of as many other real images; the distance of real to real is the mean of theirs.
 
     With few images the ratio says little of a good generator: the distance of real to real is mostly bias.
     """
 
-    def __init__(self, judge: Judge, reference: np.ndarray, others: np.ndarray):
+    def __init__(self, judge: Judge, reference: np.ndarray, others: Sequence[np.ndarray]):
         self.judge = judge
-        self.reference, real = (moments(judge.features(images)) for images in (reference, others))
-        self.real = frechet_distance(real, self.reference)
+        self.reference, *of_others = (moments(judge.features(images)) for images in (reference, *others))
+        self.real = float(np.mean([frechet_distance(real, self.reference) for real in of_others]))
         self.has_ratio = distance_ratio(0.0, self.real, self.reference) is not None
 
     def __call__(self, images: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float | None]:
         """Return `fd_ratio`, and, with the labels that were asked for, `class_accuracy`; with tags `average_precision`.
 
         `labels`: int, (N,) or (N, max_tags). The average precision is the mean over the tags that were asked for.
-        `images`: as many as the reference images, float32 in [0, 1]. The ratio is None if it is undefined
-        (`metrics.NO_RATIO`).
+        `images`: as many as the reference images, uint8. The ratio is None if it is undefined (`metrics.NO_RATIO`).
         """
         distance = frechet_distance(moments(self.judge.features(images)), self.reference)
         scores = {"fd_ratio": distance_ratio(distance, self.real, self.reference)}

@@ -15,8 +15,17 @@ from ms_gan.evaluation.flecks import Faulty, faulty, has_dark_ground
 from ms_gan.evaluation.judge import Judge
 from ms_gan.evaluation.judge_training import accuracy, train_network
 from ms_gan.evaluation.metrics import distance_ratio, frechet_distance, moments, of_count, tag_indicators
-from ms_gan.evaluation.protocol import OF_EACH_TAG, Real, Subject, labels_of, labels_to_ask_for, single_tags
+from ms_gan.evaluation.protocol import (
+    OF_EACH_TAG,
+    Real,
+    Subject,
+    in_mixed_order,
+    labels_of,
+    labels_to_ask_for,
+    single_tags,
+)
 from ms_gan.evaluation.table import table
+from ms_gan.randomness import random_stream
 
 Say = Callable[[str], None]
 
@@ -106,7 +115,7 @@ def measure(
     refuse_labelled(subject.conditional, train, options)
     conditional, of_classes = subject.conditional, subject.conditional and not reference.max_tags
     real = Real.choose(train, reference, options.seed, as_labelled=of_classes)
-    scores = Scores(protocol=_protocol(real, reference, conditional, options.seed))
+    scores = Scores(protocol=_protocol(real, reference, conditional, of_classes, options.seed))
     drawn = _draw(subject, real, options.seed, say)
     of_labels = "average_precision, single_tags" if reference.max_tags else "class_accuracy"
     if judge is None:
@@ -121,11 +130,12 @@ def measure(
     if reference.split == "train":
         scores.left_out["memorisation"] = "the reference images were trained on, so they are copies themselves"
     else:
-        trained_on = train.images if subject.trained_on is None else subject.trained_on
-        say(f"comparing them with {len(trained_on):,} training images")
+        trained_on = subject.trained_on or (train.images,)
+        ways = f", each shown in {len(trained_on)} ways" if len(trained_on) > 1 else ""
+        say(f"comparing them with {len(trained_on[0]):,} training images{ways}")
         _add_memorisation(scores, real, drawn, trained_on)
     _add_density(scores, real, drawn)
-    _add_discriminator_scores(scores, subject, real, drawn)
+    _add_discriminator_scores(scores, subject, real, drawn, options.seed)
     if of_classes:
         _add_labelled_scores(scores, subject, real, options, say)
     return scores
@@ -151,7 +161,7 @@ def refuse_labelled(conditional: bool, train: ImageData, options: Options) -> No
             raise UserError(problem, "leave out ", Setting(setting))
 
 
-def _protocol(real: Real, reference: ImageData, conditional: bool, seed: int) -> dict[str, Any]:
+def _protocol(real: Real, reference: ImageData, conditional: bool, of_classes: bool, seed: int) -> dict[str, Any]:
     labels = "as often as in the images compared with; class accuracy: each class equally often"
     if reference.max_tags:
         labels = f"those of the images compared with; single tags: {OF_EACH_TAG} images of each tag alone"
@@ -165,6 +175,7 @@ def _protocol(real: Real, reference: ImageData, conditional: bool, seed: int) ->
         "other_training_images": len(real.train.images),
         "pixels": "generated images are rounded to 256 levels, as files and the real ones are",
         "labels": labels if conditional else None,
+        "real_as_labelled": real.as_labelled if of_classes else None,
     }
 
 
@@ -203,7 +214,7 @@ def _add_class_scores(scores: Scores, judge: Judge, real: Real, drawn: Generated
     balanced, labels = drawn.balanced, drawn.labels
     if balanced is not None and labels is not None:
         scores.add(
-            f"class_accuracy_{of_count(len(balanced) // classes)}_per_class",
+            f"class_accuracy_{of_count(len(balanced) // len(np.unique(labels)))}_per_class",
             metrics.class_accuracy(read[balanced], labels[balanced], classes),
             metrics.class_accuracy(read_in_real, labels_of(real.reference), classes),
         )
@@ -265,9 +276,11 @@ def _add_faults(scores: Scores, real: Real, drawn: Generated) -> None:
             scores.add(f"{name}_{of}_ratio", generated / among, in_draws / among)
 
 
-def _add_memorisation(scores: Scores, real: Real, drawn: Generated, trained_on: np.ndarray) -> None:
+def _add_memorisation(scores: Scores, real: Real, drawn: Generated, trained_on: Sequence[np.ndarray]) -> None:
     both = {"generated": drawn.images, "real": real.reference.images}
-    scores.nearest = {kind: metrics.nearest(images, trained_on)[0] for kind, images in both.items()}
+    scores.nearest = {
+        kind: np.min([metrics.nearest(images, way)[0] for way in trained_on], axis=0) for kind, images in both.items()
+    }
     scores.add_each(f"memorisation_{of_count(real.count)}_{{}}", *map(metrics.memorisation, scores.nearest.values()))
 
 
@@ -280,15 +293,15 @@ def _add_density(scores: Scores, real: Real, drawn: Generated) -> None:
         scores.add(f"parzen_{real.protocol}{name}", of_generated[key], of_real[key])
 
 
-def _add_discriminator_scores(scores: Scores, subject: Subject, real: Real, drawn: Generated) -> None:
+def _add_discriminator_scores(scores: Scores, subject: Subject, real: Real, drawn: Generated, seed: int) -> None:
     if subject.discriminate is None:
         scores.left_out["discriminator"] = subject.why_no_discriminator
         return
-    of_images = of_real = None
-    if drawn.labels is not None:
-        of_images, of_real = drawn.labels[: real.count][:DISCRIMINATED], labels_of(real.reference)[:DISCRIMINATED]
+    chosen = random_stream(seed, "images for D").permutation(real.count)[:DISCRIMINATED]
+    some = real.reference.only(np.sort(chosen))  # the first test images are easier than the rest, or of few classes
+    of_images = None if drawn.labels is None else drawn.labels[: real.count][:DISCRIMINATED]
     scores.logits = {
-        "real": subject.discriminate(real.reference.images[:DISCRIMINATED], of_real),
+        "real": subject.discriminate(some.images, None if drawn.labels is None else labels_of(some)),
         "generated": subject.discriminate(drawn.images[:DISCRIMINATED], of_images),
     }
     scores.threshold = subject.threshold
@@ -312,10 +325,11 @@ def _add_labelled_scores(scores: Scores, subject: Subject, real: Real, options: 
     if not (options.cas or options.nearest_neighbour):
         return
     count = min(LABELLED * real.count, len(real.train.images))
-    labels, of = labels_of(real.train)[:count], f"{of_count(count)}_{real.reference.split}"
+    chosen = real.train.only(np.sort(in_mixed_order(real.train, options.seed)[:count]))
+    labels, of = labels_of(chosen), f"{of_count(count)}_{real.reference.split}"
     say(f"drawing {count:,} images with the labels of as many training images")
     images = subject.images(count, options.seed, labels)
-    both = [replace(real.train, images=some, labels=labels) for some in (images, real.train.images[:count])]
+    both = [replace(chosen, images=images), chosen]
     if options.nearest_neighbour:
         say("looking for the nearest of them to each test image")
         test = real.reference.images, labels_of(real.reference)

@@ -15,7 +15,7 @@ from ms_gan.evaluation import score_picture, scores
 from ms_gan.evaluation.judge import Judge
 from ms_gan.evaluation.judge_training import judge_for
 from ms_gan.evaluation.modes import STACKED, add_modes
-from ms_gan.evaluation.protocol import Subject, among_training_images, enough
+from ms_gan.evaluation.protocol import Subject, among_training_images, as_shown, enough
 from ms_gan.evaluation.scores import Say, Scores
 from ms_gan.runs.model import Model
 from ms_gan.runs.records import write_json
@@ -126,7 +126,13 @@ class ScoreReport:
                 )
         changed = self.model.recipe.data.changed
         if changed:
-            notes.append(f"the model was trained on {changed} images; scores compare with the images as they are")
+            only = ", of turns by whole quarters" if self.model.recipe.data.rotate_and_mirror else ""
+            notes.append(
+                f"the model was trained on {changed} images; scores compare with the images as they are, memorisation "
+                f"with each of these ways{only}"
+            )
+        if self.scores.protocol["real_as_labelled"] is False:
+            notes.append('the training images of some class are too few: the column "real" has its images as they come')
         return list(filter(None, notes))
 
     def lines(self) -> list[str]:
@@ -173,9 +179,8 @@ def score(model: Model, chosen: ScoredData, request: ScoreRequest, say: Say) -> 
         say(f"finding the run's {model.recipe.clusters} clusters of {len(trained_on):,} images")
     discriminate, why_none = model.discriminator(chosen.train)
     updates: Any = model.recipe.updates
-    subject = Subject(
-        model.draw, model.latent, model.conditional, discriminate, str(why_none), updates.threshold, trained_on
-    )
+    ways = as_shown(trained_on, model.recipe.data)
+    subject = Subject(model.draw, model.latent, model.conditional, discriminate, str(why_none), updates.threshold, ways)
     of_data = None if chosen.no_judge else judge
     found = scores.measure(subject, chosen.other, chosen.reference, of_data, chosen.no_judge, request.options, say)
     if chosen.train.channels_from and judge is not None:
@@ -211,7 +216,7 @@ def _named_judge(folder: Path, train: ImageData, test: ImageData) -> Judge:
     if not judge.fits(train, test):
         problem = f"{folder}: a judge of other data ({judge.data.name})"
         raise UserError(problem, "leave out ", Setting("judge"), ": the judge of these data is trained once, and kept")
-    return judge
+    return replace(judge, classes=train.classes)
 
 
 def _described(judge: Judge) -> str:

@@ -22,6 +22,11 @@ ON_THE_WAY = re.compile(
     r"fd_\w*ratio|class_accuracy|average_precision"
 )  # the scores that a run records while it trains
 METRICS = Path("eval") / "metrics.json"  # what `eval --metrics` writes
+NOT_ALIKE = {
+    "judge": "by different judges, so their distances do not compare",
+    "test split": "against different test images",
+    "seed": "with latents of different seeds",
+}
 
 
 @dataclass(frozen=True)
@@ -34,6 +39,7 @@ class Summary:
         step: that of its newest checkpoint; 0 where there is none.
         curves: each column of `history.csv` by its name: steps, int (N,), and values, float (N,).
         scores: the last of each score on the way, and all scores of `eval --metrics`, by their names.
+        scored: what those of `eval --metrics` depend on, by the name of it; empty where there are none.
     """
 
     path: Path
@@ -41,6 +47,7 @@ class Summary:
     step: int
     curves: dict[str, tuple[list[int], list[float]]]
     scores: dict[str, float]
+    scored: dict[str, str]
 
     @classmethod
     def read(cls, path: str | Path) -> Summary:
@@ -49,7 +56,9 @@ class Summary:
         steps = checkpoint_steps(run.checkpoints)
         curves = _curves(run.history_file)
         scores = {name: values[-1] for name, (_, values) in curves.items() if ON_THE_WAY.fullmatch(name)}
-        return cls(run.path, run.read_settings(), steps[-1] if steps else 0, curves, {**scores, **_metrics(run.path)})
+        measured, scored = _metrics(run.path)
+        step = steps[-1] if steps else 0
+        return cls(run.path, run.read_settings(), step, curves, {**scores, **measured}, scored)
 
     @property
     def name(self) -> str:
@@ -84,6 +93,17 @@ class Comparison:
     scores: list[tuple[str, float | None, float | None]]
 
     @property
+    def notes(self) -> list[str]:
+        """Why scores that stand side by side may not compare, one line each."""
+        first, second = self.runs
+        both = [of for of in NOT_ALIKE if of in first.scored and of in second.scored]
+        notes = [f"they were scored {NOT_ALIKE[of]}" for of in both if first.scored[of] != second.scored[of]]
+        for name, run in zip(self.names, self.runs):
+            if run.scored.get("step", str(run.step)) != str(run.step):
+                notes.append(f"{name} was scored at step {int(run.scored['step']):,}; score it again with --overwrite")
+        return [f"note: {note}" for note in notes]
+
+    @property
     def names(self) -> tuple[str, str]:
         """What the runs are called: recipe and number, or their paths where these are the same."""
         first, second = self.runs
@@ -100,7 +120,7 @@ class Comparison:
         rows += [(name, _said(one), _said(two)) for name, one, two in self.settings]
         rows += [("steps trained", *(f"{run.step:,}" for run in self.runs))]  # type: ignore[list-item]
         rows += [(name, _said(one), _said(two)) for name, one, two in self.scores]
-        return "\n".join(aligned(rows))
+        return "\n".join([*aligned(rows), *self.notes])
 
 
 def compare(first: str | Path, second: str | Path) -> Comparison:
@@ -142,14 +162,22 @@ def _curves(file: Path) -> dict[str, tuple[list[int], list[float]]]:
     return curves
 
 
-def _metrics(path: Path) -> dict[str, float]:
+def _metrics(path: Path) -> tuple[dict[str, float], dict[str, str]]:
+    """Return the scores of `eval --metrics`, and what they depend on; nothing of what is absent or damaged."""
     try:
         found = json.loads((path / METRICS).read_text(encoding="utf-8"))
     except (OSError, ValueError):
-        return {}
-    scores = found.get("generated") if isinstance(found, dict) else None
-    scores = scores if isinstance(scores, dict) else {}
-    return {name: value for name, value in scores.items() if isinstance(value, (int, float))}
+        return {}, {}
+    parts = {name: part for name, part in found.items() if isinstance(part, dict)} if isinstance(found, dict) else {}
+    scores = {name: value for name, value in parts.get("generated", {}).items() if isinstance(value, (int, float))}
+    model = parts.get("model", {})
+    of = {
+        "judge": parts.get("judge", {}).get("sha256"),
+        "test split": model.get("test_sha256"),
+        "seed": parts.get("protocol", {}).get("seed"),
+        "step": model.get("step"),
+    }
+    return scores, {name: str(value) for name, value in of.items() if isinstance(value, (int, str))}
 
 
 def _said(value: Any) -> str:

@@ -10,13 +10,13 @@ from ms_gan.data.description import ImageData
 from ms_gan.evaluation.judge import why_no_judge
 from ms_gan.evaluation.judge_training import judge_for
 from ms_gan.evaluation.metrics import NO_RATIO, of_count
-from ms_gan.evaluation.protocol import FEWEST
+from ms_gan.evaluation.protocol import DRAWS, FEWEST, draws_like, in_mixed_order, labels_of
 from ms_gan.evaluation.quick_scorer import QuickScorer
 from ms_gan.randomness import random_stream
 from ms_gan.recipes import Recipe
 from ms_gan.runs.checkpoints import checkpoint_name
 from ms_gan.runs.state import Best
-from ms_gan.sampling import Inputs, seeded_inputs
+from ms_gan.sampling import Inputs, as_bytes, seeded_inputs
 
 STEPS_BETWEEN_LOOKS = 100  # at least, between scores, and between sheets, lines and checkpoints at epochs' ends
 
@@ -55,8 +55,9 @@ class ValidationScorer:
         self._scorer: QuickScorer | None = None
         if not self.every:
             return
-        self.reference, self._others = _disjoint(images, held_out, recipe.scores.images, seed)
-        self.labels = self.reference.labels if recipe.data.classes else None
+        conditional = recipe.data.classes > 0
+        self.reference, self._others = _disjoint(images, held_out, recipe.scores.images, seed, conditional)
+        self.labels = self.reference.labels if conditional else None
         self.why_none = why_no_judge(images.labelled())
         count = len(self.reference.images)
         if self.why_none is None and count < FEWEST:
@@ -97,12 +98,12 @@ class ValidationScorer:
         """Return the scores, as `columns` names them, of the images that `draw` makes; None for one that cannot be."""
         if self._scorer is None:
             train, test = (split.at_size(self.size) for split in self._splits)
-            reference, others = (images.at_size(self.size).images for images in (self.reference, self._others))
+            reference, *others = (some.at_size(self.size).images for some in (self.reference, *self._others))
             self._scorer = QuickScorer(judge_for(train, test, say), reference, others)
             if not self._scorer.has_ratio:
                 say(f"note: no {self.columns[0]}, and so no best checkpoint: {NO_RATIO}")
         inputs = seeded_inputs(self.latent, len(self.reference.images), self.seed, self.labels)
-        return list(self._scorer(draw(inputs), self.labels).values())
+        return list(self._scorer(as_bytes(draw(inputs)), self.labels).values())
 
     def best_of(self, step: int, score: float | None, best: Best | None) -> Best | None:
         """Return the better of this step's checkpoint, which has this score, and the best one before it."""
@@ -111,11 +112,21 @@ class ValidationScorer:
         return Best(f"checkpoints/{checkpoint_name(step)}", step, self.columns[0], score)
 
 
-def _disjoint(images: ImageData, held_out: ImageData | None, count: int, seed: int) -> tuple[ImageData, ImageData]:
-    """Return up to `count` images to compare with, and as many others, for the distance of real to real."""
+def _disjoint(
+    images: ImageData, held_out: ImageData | None, count: int, seed: int, conditional: bool
+) -> tuple[ImageData, list[ImageData]]:
+    """Return up to `count` images to compare with, and up to DRAWS sets of as many others, which share none.
+
+    For a conditional generator, which gets the classes of the former, each set has these, too, where there are enough.
+    """
     order = random_stream(seed, "scores").permutation(len(images.images))
     if held_out is None:
         count = min(count, len(order) // 2)
-        return images.only(order[count : 2 * count]), images.only(order[:count])
-    count = min(count, len(order), len(held_out.images))
-    return held_out.only(np.arange(count)), images.only(order[:count])
+        reference, others = images.only(order[count : 2 * count]), np.delete(order, np.s_[count : 2 * count])
+    else:
+        count = min(count, len(order), len(held_out.images))
+        reference, others = held_out.only(in_mixed_order(held_out, seed)[:count]), order
+    draws = [others[start : start + count] for start in range(0, len(others) // max(count, 1) * count, max(count, 1))]
+    if conditional and not images.max_tags:
+        draws = draws_like(labels_of(images)[others], labels_of(reference), others) or draws
+    return reference, [images.only(draw) for draw in draws[:DRAWS]]
