@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gc
 import importlib.util
-import shutil
 import signal
 
 import numpy as np
@@ -67,9 +66,9 @@ def cache(tmp_path_factory):
 @pytest.fixture(scope="module")
 def own_kernels(cache):
     """Let this module use the project's kernels; return the path of their library. Skips where there is no compiler."""
-    from ms_gan.kernels.build import COMPILERS, library
+    from ms_gan.kernels.build import _compilers, library
 
-    if not any(map(shutil.which, COMPILERS)):
+    if not any(_compilers()):
         pytest.skip("no C++ compiler here")
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("MS_GAN_KERNELS", "1")

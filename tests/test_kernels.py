@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import multiprocessing
+import os
+import queue
+import shutil
+import subprocess
+import threading
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 from helpers.commands import python
+from helpers.refusals import refused
 
-from ms_gan.kernels import check, reference
+from ms_gan.kernels import build, check, reference
 from ms_gan.kernels.compiled import Functions
 from ms_gan.kernels.reference import Geometry
 
@@ -332,7 +338,7 @@ def test_squash(functions, to_both_sides):
 
 
 BYTES = """
-import hashlib, sys
+import hashlib, os, sys
 import numpy as np
 from ms_gan.kernels import check, reference
 from ms_gan.kernels.compiled import Functions
@@ -340,6 +346,7 @@ from ms_gan.kernels.reference import Geometry
 functions, digest = Functions(sys.argv[1]), hashlib.sha256()
 for n, i, o, size, k, s in ((37, 12, 20, 9, 5, 1), (8, 40, 24, 8, 5, 2), (16, 1, 9, 28, 5, 2), (5, 16, 16, 8, 3, 1)):
     stream, out = np.random.default_rng(0), -(-size // s)
+    os.environ[check.WAY] = sys.argv[2]
     x, w, dy = (stream.standard_normal(t).astype("f") for t in ((n, i, size, size), (o, i, k, k), (n, o, out, out)))
     g = Geometry(s, s, -1, -1).array()
     calls = (("", (x, w), dy.shape), ("_to_input", (dy, w), x.shape), ("_to_weight", (x, dy), w.shape))
@@ -379,8 +386,12 @@ print(digest.hexdigest())
 
 
 def test_bytes_do_not_depend_on_threads(own_kernels):
-    found = {python("-c", BYTES, own_kernels, MS_GAN_KERNELS_THREADS=threads).stdout for threads in "1232"}
-    assert len(found) == 1 and len(found.pop().strip()) == 64
+    by_way = []
+    for way in "dw":
+        found = {python("-c", BYTES, own_kernels, way, MS_GAN_KERNELS_THREADS=threads).stdout for threads in "1232"}
+        assert len(found) == 1
+        by_way += found
+    assert len(set(by_way)) == 2 and {len(digest.strip()) for digest in by_way} == {64}
 
 
 def _in_child(path, results):
@@ -397,6 +408,57 @@ def test_a_forked_process_has_threads_of_its_own(own_kernels):
     child.join(30)
     assert child.exitcode == 0
     assert results.get() == results.get()
+
+
+def test_a_process_that_is_forked_during_a_call_is_not_locked_out(own_kernels):
+    context, done = multiprocessing.get_context("fork"), threading.Event()
+    results = context.SimpleQueue()
+
+    def compute():
+        while not done.is_set():
+            _in_child(str(own_kernels), queue.SimpleQueue())
+
+    busy = threading.Thread(target=compute)
+    busy.start()
+    try:
+        for _ in range(5):
+            child = context.Process(target=_in_child, args=(str(own_kernels), results))
+            child.start()
+            child.join(60)
+            if child.exitcode is None:
+                child.kill()
+            assert child.exitcode == 0
+    finally:
+        done.set()
+        busy.join()
+
+
+MUTATIONS = {
+    "convolution.h": ("NEAR_SCALE = -81.0f / 130", "NEAR_SCALE = 81.0f / 130"),
+    "channels.h": ("(b[2 * j] + b[2 * j + 1])) * factor", "(b[2 * j] + b[2 * j])) * factor"),
+    "channels.h ": ("a[2 * j + 1] = x[from + j] * factor", "a[2 * j + 1] = x[from] * factor"),
+}
+
+
+@pytest.mark.parametrize("file", MUTATIONS)
+def test_the_check_finds_an_error_in_what_is_seldom_taken(file, own_kernels, tmp_path):
+    (compiler, *_), (right, wrong) = build._compilers(), MUTATIONS[file]
+    changed = Path(shutil.copytree(build.SOURCE.parent, tmp_path / "kernels"), file.strip())
+    assert right in changed.read_text()
+    changed.write_text(changed.read_text().replace(right, wrong))
+    library, source = tmp_path / "wrong.so", changed.parent / build.SOURCE.name
+    options = [flag for flag in build.FLAGS if not flag.startswith("-O")]
+    subprocess.run([*compiler, "-O1", *options, str(source), "-o", str(library)], check=True)
+    assert "is wrong by" in refused(check.check, str(library), error=ArithmeticError)
+    check.check(str(own_kernels))
+
+
+@pytest.mark.parametrize("at", range(4))
+@pytest.mark.parametrize("height", [1, 2])
+def test_max_pooling_keeps_what_is_not_a_number(at, height, functions):
+    x = np.array([[3.0, 1.0], [2.0, 0.0]], np.float32)[:height]
+    x.flat[at % x.size] = np.nan
+    assert np.isnan(functions("max_pool", (x[None, None],), (1, 1, 1, 1))).all()
 
 
 def test_other_types_and_shapes_are_refused(functions):
@@ -456,9 +518,12 @@ def test_each_input_and_result_is_looked_at(functions, case):
     assert case.name == "stack_statistics" or all(map(np.array_equal, case.inputs, kept))
 
 
-def described(tmp_path, **environment):
+WITHOUT_ZIG = 'import sys; sys.modules["ziglang"] = None'
+
+
+def described(tmp_path, first="", **environment):
     """What `library` says in a process of its own, with its own cache."""
-    program = "from ms_gan.kernels.build import library; print(library())"
+    program = f"{first}\nfrom ms_gan.kernels.build import library; print(library())"
     variables = {"MS_GAN_CACHE": str(tmp_path / "cache"), "MS_GAN_KERNELS": "1", **environment}
     done = python("-c", program, **variables)
     assert done.returncode == 0, done.stderr
@@ -478,13 +543,39 @@ def test_switched_off(tmp_path):
 
 
 def test_no_compiler(tmp_path):
-    assert "no C++ compiler" in described(tmp_path, PATH=str(tmp_path))
+    assert "no C++ compiler" in described(tmp_path, WITHOUT_ZIG, PATH=str(tmp_path))
 
 
 def test_a_compiler_that_fails(tmp_path):
     path = compiler(tmp_path / "bin", "echo 'x.cc:1:2: error: cannot do this' >&2; exit 1")
-    assert described(tmp_path, PATH=path) == "MindSpore's kernels (c++ failed: x.cc:1:2: error: cannot do this)"
+    said = "MindSpore's kernels (c++ failed: x.cc:1:2: error: cannot do this)"
+    assert described(tmp_path, WITHOUT_ZIG, PATH=path) == said
     assert not list((tmp_path / "cache").rglob("*.so"))
+
+
+def test_one_compiler_by_two_names_is_tried_once(tmp_path):
+    path = compiler(tmp_path / "bin", f"echo called >>{tmp_path}/calls; exit 1")
+    for name in ("g++", "clang++"):
+        (tmp_path / "bin" / name).unlink()
+        (tmp_path / "bin" / name).symlink_to(tmp_path / "bin" / "c++")
+    described(tmp_path, WITHOUT_ZIG, PATH=path)
+    assert (tmp_path / "calls").read_text().splitlines() == ["called"]
+
+
+def test_a_library_is_found_again_where_files_seem_to_be_anothers_and_leavings_go(tmp_path):
+    first = "import os; uid = os.getuid(); os.getuid = lambda: uid + 1"
+    left, new = (tmp_path / "cache" / "kernels" / f".build.{name}" for name in ("left", "new"))
+    for folder in (left, new):
+        folder.mkdir(parents=True)
+    os.utime(left, (0, 0))
+    said = python(
+        "-c",
+        f"{first}\nfrom ms_gan.kernels.build import library; library(); library.cache_clear(); library()",
+        MS_GAN_CACHE=str(tmp_path / "cache"),
+        MS_GAN_KERNELS="1",
+    )
+    assert said.stdout.count("compiling kernels for this machine, once") == 1, said.stderr
+    assert new.is_dir() and not left.exists()
 
 
 def test_a_library_that_computes_wrongly_is_not_kept(tmp_path):

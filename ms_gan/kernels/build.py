@@ -16,6 +16,7 @@ import signal
 import subprocess
 import sys
 import tempfile
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,6 +43,7 @@ FLAGS = (
 )
 COMPILERS = ("c++", "g++", "clang++")
 SECONDS = {"compile": 300, "check": 60}
+UNFINISHED = ".build."  # how folders begin in which a library is made
 
 
 @dataclass(frozen=True)
@@ -67,16 +69,19 @@ def library() -> Library:
     if platform.system() != "Linux":
         return Library(None, "MindSpore takes own operators on Linux only")
     reasons = []
+    tried = set()
     for compiler in _compilers():
         try:
-            return _library_by(compiler)
+            key = _key(compiler)
+            if key not in tried:  # c++ may be g++ itself
+                tried.add(key)
+                return _library_by(compiler, key)
         except Exception as error:  # this is only about speed
             reasons.append(" ".join((str(error) or type(error).__name__).split())[:200])
     return Library(None, reasons[0] if reasons else "no C++ compiler: install g++, or ziglang with pip")
 
 
-def _library_by(compiler: tuple[str, ...]) -> Library:
-    key = _key(compiler)
+def _library_by(compiler: tuple[str, ...], key: str) -> Library:
     path = (cache_folder() / "kernels" / f"operators-{key}.so").absolute()
     if ":" in str(path):
         raise _Failure(f"MindSpore loads no library from a path with a colon, {path.parent}")
@@ -134,7 +139,11 @@ def _processor() -> list[str]:
 def _build(compiler: tuple[str, ...], path: Path) -> None:
     """Compile the library, check it in a process of its own, and only then give it its name."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".build.") as folder:
+    for left in path.parent.glob(f"{UNFINISHED}*"):  # by a process that was killed
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > sum(SECONDS.values()):
+                shutil.rmtree(left, ignore_errors=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=UNFINISHED) as folder:
         made = Path(folder) / path.name
         native = "-march=native" if platform.machine() in ("x86_64", "AMD64", "i686") else "-mcpu=native"
         compiled = _run("compile", [*compiler, *FLAGS, native, str(SOURCE), "-o", str(made)])
@@ -177,9 +186,17 @@ def _run(what: str, command: list[str]) -> subprocess.CompletedProcess:
 def _is_whole(path: Path) -> bool:
     """Return whether a library is this user's, and has the bytes that were checked: it is run in this process."""
     try:
-        return path.stat().st_uid == os.getuid() and _digest_of(path).read_text() == sha256_of_file(path)
+        own = path.stat().st_uid in (os.getuid(), _owner_of_new_files(path.parent))
+        return own and _digest_of(path).read_text() == sha256_of_file(path)
     except (OSError, ValueError):
         return False
+
+
+def _owner_of_new_files(folder: Path) -> int | None:
+    """Return whose a file is that this process makes: on some network drives another's. None where it makes none."""
+    with contextlib.suppress(OSError), tempfile.TemporaryFile(dir=folder) as file:
+        return os.fstat(file.fileno()).st_uid
+    return None
 
 
 def _digest_of(path: Path) -> Path:

@@ -216,18 +216,19 @@ void grow(const Pool2x2 &sizes, float factor, const float *x, float *y) {
   });
 }
 
+// The larger of two; NaN where one is.
+inline float larger(float a, float b) { return a != a || a > b ? a : b; }
+
 void max_pool(const Pool2x2 &sizes, const float *x, float *y) {
   sizes.for_rows([&](Index top, Index bottom, Index result) {
     const float *a = x + top, *b = x + bottom;
     float *to = y + result;
     for (Index j = 0; j < sizes.width / 2; j++) {
-      const float upper = a[2 * j + 1] > a[2 * j] ? a[2 * j + 1] : a[2 * j];
-      const float lower = b[2 * j + 1] > b[2 * j] ? b[2 * j + 1] : b[2 * j];
-      to[j] = lower > upper ? lower : upper;
+      to[j] = larger(larger(a[2 * j], a[2 * j + 1]), larger(b[2 * j], b[2 * j + 1]));
     }
     if (sizes.width % 2) {
       const Index last = sizes.width - 1;
-      to[last / 2] = b[last] > a[last] ? b[last] : a[last];
+      to[last / 2] = larger(a[last], b[last]);
     }
   });
 }

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -13,7 +15,9 @@ from ms_gan.kernels.compiled import Functions
 
 TOLERANCE = 2e-5  # of the largest number; what is right stays below 5e-6
 
-# Images, inputs, height, width, outputs, kernel size, stride: each way of computing, odd sizes, lanes left over.
+WAY = "MS_GAN_KERNELS_WAY"  # a variable that the compiled functions read
+
+# Images, inputs, height, width, outputs, kernel size, stride: odd sizes, lanes left over, each reach of Winograd's way.
 CONVOLUTIONS = (
     (5, 9, 7, 9, 19, 5, 1),
     (3, 8, 9, 9, 10, 3, 1),
@@ -52,13 +56,34 @@ class Case(NamedTuple):
 def check(library: str) -> None:
     """Raise ArithmeticError where a library computes something else than NumPy does."""
     functions, stream = Functions(library), np.random.default_rng(0)
-    for cases in (_convolutions, _products, _channels, _stacks, _updates, _squashes):
-        for case in cases(stream):
-            for found, right in compared(functions, case):
-                error = np.abs(found - right).max() / np.abs(right).max()
-                if not error < TOLERANCE:
-                    shapes = ", ".join("x".join(map(str, array.shape)) for array in case.inputs)
-                    raise ArithmeticError(f"{case.name} of {shapes} is wrong by {error:.1e}")
+    for way in ("d", "w"):  # directly, and Winograd's, which else is taken only where there is more to compute
+        with _forced(way):
+            _require_right(functions, _convolutions(stream))
+    for cases in (_products, _channels, _resampling, _stacks, _updates, _squashes):
+        _require_right(functions, cases(stream))
+
+
+def _require_right(functions: Functions, cases: Iterable[Case]) -> None:
+    for case in cases:
+        for found, right in compared(functions, case):
+            error = np.abs(found - right).max() / np.abs(right).max()
+            if not error < TOLERANCE:
+                shapes = ", ".join("x".join(map(str, array.shape)) for array in case.inputs)
+                raise ArithmeticError(f"{case.name} of {shapes} is wrong by {error:.1e}")
+
+
+@contextlib.contextmanager
+def _forced(way: str) -> Iterator[None]:
+    """Have convolutions computed in one way: "d", directly, or "w", Winograd's where there is one."""
+    before = os.environ.get(WAY)
+    os.environ[WAY] = way
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[WAY]
+        else:
+            os.environ[WAY] = before
 
 
 def compared(functions: Functions, case: Case) -> Iterator[tuple[np.ndarray, np.ndarray]]:
@@ -138,6 +163,13 @@ def _channels(stream: np.random.Generator) -> Iterator[Case]:
             yield Case("max_pool", (x,), (pooled,))
             yield Case("max_pool_gradient", (gradient, x, pooled), (reference.max_pool_gradient(gradient, x),))
         yield Case("normalize_gradient", (dy, x, gamma, beta, numbers, *statistics), gradients)
+
+
+def _resampling(stream: np.random.Generator) -> Iterator[Case]:
+    x, factor = _drawn(stream, (3, 5, 6, 10), (1,))
+    halved = x.reshape(3, 5, 3, 2, 5, 2).sum((3, 5), np.float64) * factor
+    yield Case("shrink", (x, factor), (halved,))
+    yield Case("grow", (x, factor), (x.repeat(2, 2).repeat(2, 3).astype(np.float64) * factor,))
 
 
 def _stacks(stream: np.random.Generator) -> Iterator[Case]:

@@ -15,6 +15,7 @@
 #include <thread>
 #include <vector>
 
+#include <pthread.h>
 #include <sched.h>
 #include <unistd.h>
 
@@ -174,6 +175,8 @@ class Arena {
 };
 
 std::mutex one_call;  // MindSpore may call from several threads; pool and scratch memory are for one
+// A fork waits for the call of another thread, so that the child does not inherit a lock that nobody opens.
+const int fork_waits = pthread_atfork([] { one_call.lock(); }, [] { one_call.unlock(); }, [] { one_call.unlock(); });
 Arena shared;
 std::vector<Arena> &own() {  // one for each worker
   static auto *arenas = new std::vector<Arena>(pool().threads());
