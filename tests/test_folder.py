@@ -266,7 +266,7 @@ def test_the_notes_say_what_was_done(tmp_path, monkeypatch):
         "grey among them: 1 image(s)",
         "with transparency, which is white now: 1 image(s)",
         "MB of memory",
-        "2 of 22 images are the test split",
+        "of 22 files 2 are the test split",
         "left out 1 unreadable image(s), the first of them",
         "broken.png",
     ):
@@ -279,7 +279,8 @@ def test_the_notes_say_what_was_done(tmp_path, monkeypatch):
 
 
 def test_what_is_no_image_or_hidden_is_ignored(tmp_path):
-    fill(tmp_path, ["b.png", "a/c.png", ".hidden.png", ".git/d.png", "__MACOSX/._b.png"])
+    added = ["__MACOSX/b.png", "a/@eaDir/c.png/SYNOPHOTO_THUMB_M.jpg", "#recycle/e.png", "$RECYCLE.BIN/f.png"]
+    fill(tmp_path, ["b.png", "a/c.png", ".hidden.png", ".git/d.png", *added])
     (tmp_path / "a" / "Thumbs.db").write_text("")
     os.mkfifo(tmp_path / "pipe.png")
     data = load(tmp_path, labelled=False)
@@ -606,7 +607,7 @@ def test_a_tenth_is_the_test_split_by_name_alone(tmp_path):
     values = [data.images[:, 0, 0, 0].tolist() for data in (train, test)]
     assert len(values[1]) == 3 and sorted(values[0] + values[1]) == list(range(39))
     assert values[1] == [0, 33, 6]  # as sha256sum has it
-    assert "3 of 39 images are the test split" in " ".join(test.notes)
+    assert "of 39 files 3 are the test split" in " ".join(test.notes)
     (tmp_path / "6.png").write_bytes(b"?")
     assert load(tmp_path, "test", 1, skip_unreadable=True).images[:, 0, 0, 0].tolist() == [0, 33]
     assert load(tmp_path, "train", 1).sha256 == train.sha256

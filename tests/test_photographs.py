@@ -215,7 +215,7 @@ def test_a_broken_photograph_is_named_and_nothing_is_left_behind(photographs, tm
 def test_the_run_says_what_was_done_to_the_photographs(trained, photographs):
     log = (trained / "train.log").read_text()
     assert "27 image(s) of 70x40 to 55x55, cropped at the centre to squares, brought to 64x64 in colour" in log
-    assert "3 of 31 images are the test split" in log
+    assert "of 31 files 3 are the test split" in log
     assert f"left out 1 unreadable image(s), the first of them {photographs / 'broken.jpg'}" in log
     assert f"27 images from the folder {photographs}" in log
     settings = json.loads((trained / "settings.json").read_text())

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from hashlib import sha256
 
 import numpy as np
 import pytest
@@ -166,3 +167,36 @@ def test_sheets_lines_and_checkpoints_keep_a_distance_of_steps(tmp_path):
     assert log.count("steps/s") <= 4 and (run / "losses.png").is_file()
     kept = [f"step_{step:08d}" for step in (0, 100, 200, 260)]
     assert sorted(path.name for path in (run / "checkpoints").glob("step_*")) == kept
+
+
+def test_a_warm_start_keeps_the_test_split_of_a_folder_that_has_grown(tmp_path):
+    """Files of large digests come: of a new choice, images that the networks know would be test images."""
+    data, unscored = tmp_path / "data", ("--steps", "2", "--set", "scores.every_epochs=0")
+    by_digest = sorted((f"{number}.png" for number in range(300)), key=lambda name: sha256(name.encode()).hexdigest())
+    write_images(data, 1, ".")
+    for name in by_digest[:60]:
+        shutil.copy(data / "0000.png", data / name)
+    (data / "0000.png").unlink()
+    first, _ = train(data, tmp_path / "one", *unscored)
+    for name in by_digest[200:]:
+        shutil.copy(data / by_digest[0], data / name)
+    warm, _ = train(data, tmp_path / "two", *unscored, "--warm-start", str(first))
+    new, _ = train(data, tmp_path / "three", *unscored)
+    known = set(json.loads((first / "data.json").read_text())["files"])
+    tested = [
+        set(by_digest[:60] + by_digest[200:]) - set(json.loads((run / "data.json").read_text())["files"])
+        for run in (warm, new)
+    ]
+    assert not tested[0] & known and tested[1] & known
+    assert tested[0] == set(by_digest[:6])
+
+
+@pytest.mark.parametrize("changed", ["data.rotate_and_mirror", "data.quarter_turns"])
+def test_a_test_image_that_is_trained_on_is_told_of_however_images_are_shown(changed, tmp_path):
+    write_images(tmp_path / "data", 40, ".")
+    names = sorted((tmp_path / "data").iterdir(), key=lambda file: sha256(file.name.encode()).hexdigest())
+    shutil.copy(names[9], names[0])
+    _, log = train(
+        tmp_path / "data", tmp_path, "--steps", "2", "--set", f"{changed}=True", "--set", "scores.every_epochs=0"
+    )
+    assert f"1 test image(s) look the same as a training image, such as {names[0].name} as {names[9].name}" in log

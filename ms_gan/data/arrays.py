@@ -65,6 +65,8 @@ def as_labels(array: np.ndarray | None, count: int, where: str = "labels") -> np
         several = array.ndim == 2 and array.shape[0] == count
         mend = "for several labels an image make a folder with labels.csv" if several else "number the classes from 0"
         raise DataFault(problem, mend)
+    if array.max(initial=0) > np.iinfo(np.int32).max:
+        raise DataFault(f"{where}: go up to {array.max():,}", "number the classes from 0")
     return array.reshape(count).astype(np.int32)
 
 
@@ -160,7 +162,10 @@ def _with_classes(
     if data.labels is None:
         return data
     occur = np.unique(np.concatenate(labels))
-    names = tuple(map(str, arrays.get("label_names", occur).tolist()))
+    stated = arrays.get("label_names", occur)
+    if stated.ndim != 1:
+        raise DataFault(f"{path}: label_names must be a row of names, not of shape {stated.shape}", "name each class")
+    names = tuple(map(str, stated.tolist()))
     numbers = occur if len(names) == len(occur) else np.arange(len(names))
     if len(numbers) <= np.searchsorted(numbers, occur[-1]) or len(set(names)) < len(names):
         found = f"{len(names)}, {len(set(names))} of them different"

@@ -32,8 +32,8 @@ def room_for(shape: Sequence[int]) -> np.ndarray:
     if size <= most_in_memory():
         return np.empty(shape, np.uint8)
     folder = cache_folder()
-    folder.mkdir(parents=True, exist_ok=True)
     try:
+        folder.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryFile(dir=folder) as file:
             os.posix_fallocate(file.fileno(), 0, size)  # else a full disk would end the process later, by a signal
             return np.memmap(file, np.uint8, "r+", shape=tuple(shape))

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from ms_gan import data, recipes
 from ms_gan.data.description import ONE_FORMAT, DataRequest, ImageData
 from ms_gan.errors import Setting, UserError, shown
 from ms_gan.recipes import Recipe
 from ms_gan.runs.records import read_json
+from ms_gan.runs.run_folder import RunFolder, find_checkpoint
 from ms_gan.runs.settings import RunSettings
 from ms_gan.sampling import COUNTS, SEEDS
 from ms_gan.schema.fields import Rule
@@ -94,13 +97,31 @@ class TrainRequest:
     def load_images(self) -> tuple[ImageData, str | None]:
         """Load the training images, and say which data set they replace because it could not be fetched."""
         chosen, section = self.data, self.recipe.data
-        wanted, request = chosen.dataset or section.dataset, DataRequest.of(section)
+        wanted = chosen.dataset or section.dataset
+        request = DataRequest.of(section, **(self._kept_test_split() if wanted == "folder" else {}))
         if chosen.skip_unreadable and wanted != "folder":
             raise UserError("only images of a folder can be skipped", "leave out ", Setting("skip_unreadable"))
         if chosen.dataset is None and chosen.path is None:
             images = data.load_default(wanted, section.fallback, "train", print, request)
             return images, wanted if images.name != wanted else None
         return data.load(wanted, "train", chosen.path, request, chosen.skip_unreadable), None
+
+    def _kept_test_split(self) -> dict[str, Any]:
+        """Return which images of the folder the run that this one begins with did not train on, if that was of it, too.
+
+        Else images that its networks know could become test images, where some have been added since.
+        """
+        if self.warm_start is None or self.data.path is None:
+            return {}
+        try:
+            known = RunFolder(find_checkpoint(self.warm_start)[1]).read_provenance().data
+        except (OSError, UserError):  # a checkpoint alone; what is wrong with it is said when it is loaded
+            return {}
+        if not known.test_split_up_to or known.path is None or not os.path.exists(known.path):
+            return {}
+        if not os.path.samefile(known.path, self.data.path):
+            return {}
+        return {"test_split_up_to": known.test_split_up_to, "test_split_but": known.test_split_but}
 
     def settings(self, images: ImageData) -> RunSettings:
         """Return the settings of the run without its device; its length is 0 unless `steps` are asked for."""

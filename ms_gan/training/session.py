@@ -127,7 +127,10 @@ class Session:
         shown = images.images[order[:REAL_SHOWN]]
         plots.sheet(run.real_png, shown, 5, "training images", images.called)
         session._write_to(run, scorer)
-        twice = notes.of_copies(*copies(prints.files or {}, images, test))
+        as_fine = test
+        if test is not None and data.rotate_and_mirror:  # copies are equal where they are of one size
+            as_fine = load_recorded(settings, session.provenance, "test")
+        twice = notes.of_copies(*copies(prints.files or {}, images, as_fine))
         for line in [*notes.of_new_run(session, images, test), *twice, *warned]:
             session.say(line)
         return session

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from ms_gan.data.description import DataRequest, ImageData, NoTestSplit
 from ms_gan.data.faults import DataFault, folder_at, one_line
-from ms_gan.data.folder.decoding import Found, read_images, read_squares
+from ms_gan.data.folder.decoding import DIM, Found, read_images, read_squares
 from ms_gan.data.folder.files import image_names
 from ms_gan.data.folder.labels import FolderLabels, Numbered, vocabulary_notes
 from ms_gan.data.folder.splits import ONE_IN, Splits, Tenth, choose_tenth, find_splits
@@ -56,6 +56,9 @@ def load_folder(split: str, path: str | Path | None, request: DataRequest, skip_
     names = image_names(top, notes)
     labels = FolderLabels(top, request)
     splits = find_splits(top, names)
+    if splits and request.test_split_up_to is not None:
+        problem = f"{top}: has {splits.train}/ and {splits.test}/ now, and had none when the run chose its test images"
+        raise DataFault(problem, "put the images back as they were then")
     if splits:
         chosen = _from_folders(split, top, names, notes, labels, splits)
     else:
@@ -101,7 +104,7 @@ def _from_tenths(
         mend = f"have at least {ONE_IN}, more of each class, or put other images into a folder test/ beside train/"
         raise NoTestSplit(f"{top}: holds {len(names)} image(s), none of which is a test image{why}", mend)
     if test:
-        notes.append(f"{len(test)} of {len(names)} images are the test split, and are not trained on")
+        notes.append(f"of {len(names)} files {len(test)} are the test split, and are not trained on")
     if alone:
         notes.append(f"{alone} image(s) more would be, but stay for training as the last of a class or tag")
     own, others = (train, test) if split == "train" else (test, train)
@@ -176,4 +179,9 @@ def _what_was_done(found: Sequence[Found], side: int, channels: int) -> list[str
         notes.append(f"grey among them: {grey} image(s)")
     if transparent:
         notes.append(f"with transparency, which is white now: {transparent} image(s)")
+    dim, other_colours = sum(what.dim for what in found), sum(what.other_colours for what in found)
+    if dim:
+        notes.append(f"nearly black: {dim} image(s) of 16 bits, whose numbers are all below {DIM:,}; write them with 8")
+    if other_colours:
+        notes.append(f"converted to sRGB from the colours of their profile: {other_colours} image(s)")
     return notes

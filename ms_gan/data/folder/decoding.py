@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import os
 import threading
@@ -20,6 +21,7 @@ from ms_gan.data.folder.files import FORMATS
 from ms_gan.data.storage import ROWS, let_go, room_for
 
 MOST_PIXELS = 130_000_000  # of one file: as cameras make; 2 GB while it is decoded
+MOST_IN_JPEG = 2 * MOST_PIXELS  # which is decoded as finely as is needed: as telephones make
 ONE_AT_A_TIME = 25_000_000  # pixels from which on files are decoded one after the other
 FINENESS = 8  # times as fine as wanted a JPEG is decoded: it is cropped at whole pixels of what is decoded
 WORKERS = min(4, os.cpu_count() or 1)  # images that are decoded at a time
@@ -29,17 +31,28 @@ ORIENTATION = 0x0112  # the tag in EXIF; its values from 2 on are undone by:
 TURNS = "FLIP_LEFT_RIGHT ROTATE_180 FLIP_TOP_BOTTOM TRANSPOSE ROTATE_270 TRANSVERSE ROTATE_90".split()
 UPRIGHT = {value: Image.Transpose[turn] for value, turn in enumerate(TURNS, start=2)}
 
+FACTORS = {"1": 255, "L;2": 85, "L;4": 17}  # by which Pillow brings pixels of 1, 2 and 4 bits to 8
+PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a tag of TIFF, and one of its values, which Pillow heeds for 8 bits alone
+DIM = 4096  # no number of a 16-bit image that is seen as anything but black is below
+
 _large_file = threading.Lock()
+_opening = threading.Lock()
 
 Square = tuple[np.ndarray, "Found"]  # the middle square of an image, uint8 side×side or side×side×3, and what it was
 
 
 class Found(NamedTuple):
-    """What an image file held; the size is width and height, as it is seen."""
+    """What an image file held.
+
+    size: width and height, as it is seen. grey: it has no colours. transparent: some of it is. dim: it has 16 bits a
+    number, and uses no more than the lowest 12. other_colours: its colours are not those of sRGB, and were converted.
+    """
 
     size: tuple[int, int]
-    grey: bool
-    transparent: bool
+    grey: bool = False
+    transparent: bool = False
+    dim: bool = False
+    other_colours: bool = False
 
 
 def read_images(
@@ -90,10 +103,12 @@ def read_squares(paths: Sequence[Path], side: int, channels: int) -> Iterator[tu
 
 
 def _read_square(path: Path, side: int, channels: int) -> Square:
-    with Image.open(path, formats=FORMATS) as image:
+    with _opened(path) as image:
         size, grey = image.size, image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-        if math.prod(size) > MOST_PIXELS:
-            raise ValueError(f"it has more than {MOST_PIXELS:,} pixels, as decompression bombs have")
+        most = MOST_IN_JPEG if image.format == "JPEG" else MOST_PIXELS
+        if math.prod(size) > most:
+            raise ValueError(f"it has more than {most:,} pixels, as decompression bombs have")
+        pixels_of_file = _pixels(image)
         # decodes a JPEG only as finely as is needed
         image.draft("L" if channels == 1 else None, (FINENESS * side, FINENESS * side))
         with _large_file if math.prod(image.size) > ONE_AT_A_TIME else contextlib.nullcontext():
@@ -101,14 +116,56 @@ def _read_square(path: Path, side: int, channels: int) -> Square:
             orientation = _orientation(image)
             edge = min(image.size)
             left, top = ((length - edge) // 2 for length in image.size)
-            square, transparent = _flattened(image.crop((left, top, left + edge, top + edge)), channels)
+            square, found = _flattened(image.crop((left, top, left + edge, top + edge)), pixels_of_file, channels)
             if orientation in UPRIGHT:
                 square = square.transpose(UPRIGHT[orientation])
             pixels = np.asarray(square)
             if edge != side:
                 way = cv2.INTER_AREA if edge > side else cv2.INTER_CUBIC
                 pixels = cv2.resize(pixels, (side, side), interpolation=way)
-    return pixels, Found(size[::-1] if orientation in (5, 6, 7, 8) else size, grey, transparent)
+    return pixels, found._replace(size=size[::-1] if orientation in (5, 6, 7, 8) else size, grey=grey)
+
+
+@contextlib.contextmanager
+def _opened(path: Path) -> Iterator[Image.Image]:
+    """Open an image file, of any size: `_read_square` says which are too large."""
+    with _opening:
+        most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+        try:
+            image = Image.open(path, formats=FORMATS)
+        finally:
+            Image.MAX_IMAGE_PIXELS = most
+    with image:
+        yield image
+
+
+class Pixels(NamedTuple):
+    """What Pillow does not apply to pixels: their number, or colour, for transparency, and whether 0 is white."""
+
+    transparent: int | tuple[int, ...] | None
+    inverted: bool
+
+
+def _pixels(image: Image.Image) -> Pixels:
+    """Return what is to be known of the pixels of an image that is not loaded yet."""
+    tags = getattr(image, "tag_v2", {})
+    return Pixels(_transparent_colour(image), tags.get(PHOTOMETRIC) == WHITE_IS_ZERO)
+
+
+def _transparent_colour(image: Image.Image) -> int | tuple[int, ...] | None:
+    """Return the number, or colour, that stands for transparency in a PNG that is not loaded yet, as its pixels are.
+
+    Pillow brings pixels of 1, 2 and 4 bits, and colours of 16, to 8 bits, and leaves this number as the file has it.
+    None for files that say it otherwise, or not at all.
+    """
+    key = image.info.get("transparency")
+    tile = getattr(image, "tile", None) if image.format == "PNG" else None
+    raw = tile[0].args if tile else None
+    if raw in FACTORS and isinstance(key, int):
+        return key * FACTORS[raw]
+    if raw == "RGB;16B" and isinstance(key, tuple):
+        return tuple(number >> 8 for number in key)
+    return key if raw == "I;16B" else None
 
 
 def _orientation(image: Image.Image) -> int:
@@ -118,23 +175,45 @@ def _orientation(image: Image.Image) -> int:
         return 1
 
 
-def _flattened(image: Image.Image, channels: int) -> tuple[Image.Image, bool]:
-    """Return the image on white, in mode L or RGB, and whether any of the white shows."""
-    transparent = False
+def _flattened(image: Image.Image, pixels: Pixels, channels: int) -> tuple[Image.Image, Found]:
+    """Return the image on white, in mode L or RGB, and what it held."""
+    transparent = dim = False
     if image.mode == "F":
         raise ValueError("it holds floating-point numbers")
+    if pixels.transparent is not None:
+        image.info["transparency"] = pixels.transparent
+    profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
     if image.mode.startswith("I"):  # up to 16 bits; Pillow itself would cut off what is above 255
         values = np.asarray(image).astype(np.int32)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("it holds numbers of more than 16 bits")
-        image = Image.fromarray(((values + 128) // 257).astype(np.uint8))
+        dim = 0 < values.max() < DIM
+        white_here = values == pixels.transparent
+        values = 65535 - values if pixels.inverted else values
+        transparent = bool(white_here.any())
+        image = Image.fromarray(np.where(white_here, 255, (values + 128) // 257).astype(np.uint8))
     elif image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
         transparent = bool(np.asarray(image.getchannel("A")).min() < 255)
         white = Image.new("RGBA", image.size, "white")
         white.alpha_composite(image)
         image = white
-    return image.convert("L" if channels == 1 else "RGB"), transparent
+    other = _in_srgb(image, profile) if profile else None
+    image = (other or image).convert("L" if channels == 1 else "RGB")
+    return image, Found(image.size, transparent=transparent, dim=dim, other_colours=other is not None)
+
+
+def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image | None:
+    """Return an image whose colours have that ICC profile in sRGB; None where they are so, or it cannot be used."""
+    from PIL import ImageCms
+
+    try:
+        own = ImageCms.getOpenProfile(io.BytesIO(profile))
+        if own.profile.xcolor_space.strip() != "RGB" or "srgb" in ImageCms.getProfileDescription(own).casefold():
+            return None
+        return ImageCms.profileToProfile(image.convert("RGB"), own, ImageCms.createProfile("sRGB"))
+    except (ImageCms.PyCMSError, OSError, ImportError):
+        return None
 
 
 def _reason(path: Path, error: Exception) -> str:

@@ -76,7 +76,8 @@ def _files(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Itera
         return
     try:
         with os.scandir(folder) as entries:
-            visible = [entry for entry in entries if not entry.name.startswith(".") and entry.name not in NO_IMAGES]
+            named = ((entry, entry.name.casefold()) for entry in entries)
+            visible = [entry for entry, name in named if not name.startswith(".") and name not in NO_IMAGES]
         for entry in visible:
             if entry.is_dir():
                 yield from _files(folder / entry.name, f"{prefix}{entry.name}/", (*above, real))

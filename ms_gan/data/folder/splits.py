@@ -29,7 +29,8 @@ AFFIXES = (
     "|examples?|partition|subset|public|private|集|数据|图像|图片"
 )
 SPELLINGS = {kind: re.compile(f"(?:{AFFIXES})*(?:{words})(?:{AFFIXES})*") for kind, words in WORDS.items()}
-NO_IMAGES = {"__MACOSX"}  # folders that a system adds to archives
+# Folders that systems and network drives add, with thumbnails or what was deleted; compared without regard to case
+NO_IMAGES = {"__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information", "lost+found"}
 NOT_TRAINED_ON = ("test", "val")  # where there are both, the first is the split
 ONE_IN = 10  # images
 
