@@ -51,20 +51,6 @@ def test_the_last_image_of_a_class_is_no_test_image(tmp_path):
     assert "1 image(s) more would be, but stay for training as the last of a class or tag" in train.notes
 
 
-def test_folders_for_the_splits_that_came_later_are_refused_in_place_of_the_runs_own_choice(tmp_path):
-    fill(tmp_path, [f"{number}.png" for number in range(20)])
-    known = load(tmp_path)
-    for number in range(20):
-        place = tmp_path / ("test" if number < 5 else "train") / f"{number}.png"
-        place.parent.mkdir(exist_ok=True)
-        (tmp_path / f"{number}.png").rename(place)
-    for split in ("train", "test"):
-        with pytest.raises(
-            UserError, match="has train/ and test/ now, and had none when the run chose its test images"
-        ):
-            load(tmp_path, split, test_split_up_to=known.test_split_up_to)
-
-
 def test_a_class_each_holds_nothing_out(tmp_path):
     fill(tmp_path, [f"{number}/0.png" for number in range(20)])
     for classes in (0, 20):

@@ -200,3 +200,18 @@ def test_a_test_image_that_is_trained_on_is_told_of_however_images_are_shown(cha
         tmp_path / "data", tmp_path, "--steps", "2", "--set", f"{changed}=True", "--set", "scores.every_epochs=0"
     )
     assert f"1 test image(s) look the same as a training image, such as {names[0].name} as {names[9].name}" in log
+
+
+def test_folders_for_the_splits_that_came_later_are_refused_in_place_of_the_runs_own_choice(tmp_path, capsys):
+    data = tmp_path / "data"
+    write_images(data, 40, ".")
+    run, _ = train(data, tmp_path, "--steps", "2", "--set", "scores.every_epochs=0")
+    for number, file in enumerate(sorted(data.iterdir())):
+        place = data / ("test" if number < 5 else "train") / file.name
+        place.parent.mkdir(exist_ok=True)
+        file.rename(place)
+    here("eval", run)
+    told = "has folders for its splits now, and had none when the run chose its test images"
+    assert told in capsys.readouterr().out and not (run / "eval" / "generated_beside_real.png").exists()
+    here("eval", run, "--data-path", data, "--overwrite")
+    assert (run / "eval" / "generated_beside_real.png").exists()

@@ -192,7 +192,8 @@ def load_recorded(
 ) -> ImageData:
     """Load a split of a run's data set as its recipe asks for it. Classes have the numbers that the run gave them.
 
-    No image that the run was trained on is in "test", unless it was renamed since, or `provenance` is None.
+    No image that the run was trained on is in "test", unless it was renamed since, or `provenance` is None. Raises
+    UserError where that cannot be kept: the run's own folder has folders for its splits now.
 
     Args:
         settings, provenance: what the run recorded; a checkpoint without its run has no provenance.
@@ -201,13 +202,18 @@ def load_recorded(
         skip_unreadable: leave out images that cannot be read, also if the run did not.
         other: fields of the DataRequest that are to be others.
     """
-    request = DataRequest.of(settings.recipe.data, class_names=settings.classes)
+    request, chosen_by_run = DataRequest.of(settings.recipe.data, class_names=settings.classes), False
     if provenance is not None:
         known = provenance.data
         request = replace(request, test_split_up_to=known.test_split_up_to, test_split_but=known.test_split_but)
         request = replace(request, verify_test=False)
+        chosen_by_run = known.test_split_up_to is not None and data_path is None
         data_path, skip_unreadable = data_path or known.path, skip_unreadable or known.skip_unreadable
-    return data.load(settings.dataset, split, data_path, replace(request, **other), skip_unreadable)
+    images = data.load(settings.dataset, split, data_path, replace(request, **other), skip_unreadable)
+    if chosen_by_run and images.test_split_up_to is None:
+        problem = f"{images.called}: has folders for its splits now, and had none when the run chose its test images"
+        raise UserError(problem, "put the images back as they were then")
+    return images
 
 
 def validation_split(settings: RunSettings, images: ImageData) -> tuple[ImageData, ImageData | None]:
