@@ -49,7 +49,7 @@ def letter(number: int, random: np.random.Generator) -> np.ndarray:
 def main() -> None:
     from ms_gan.randomness import random_stream
 
-    if len(sys.argv) != 2 or Path(sys.argv[1]).exists():
+    if len(sys.argv) != 2 or sys.argv[1].startswith("-") or Path(sys.argv[1]).exists():
         raise SystemExit("usage: python benchmarks/letters.py OUTPUT, a folder that is not there yet")
     output = Path(sys.argv[1])
     output.mkdir(parents=True)

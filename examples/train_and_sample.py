@@ -1,4 +1,6 @@
-"""Train a small GAN on arrays, draw from it, and load it again: `python examples/train_and_sample.py`.
+"""Train a small GAN on arrays, draw from it, and load it again.
+
+In a clone: `PYTHONPATH=. python examples/train_and_sample.py`; where ms_gan is installed, without PYTHONPATH.
 
 It takes about a minute on two cores of a CPU, and writes its runs below `runs/`, the pictures beside them.
 """

@@ -131,14 +131,46 @@ def test_variables_are_told_without_paths_and_addresses(monkeypatch):
     monkeypatch.setenv("HCCL_CONNECT_TIMEOUT", "600")
     monkeypatch.setenv("ASCEND_OPP_PATH", "/home/somebody/opp")
     monkeypatch.setenv("MS_SCHED_HOST", "10.0.0.1")
-    monkeypatch.setenv("MS_WORKER_IP", "TRAINER-7")
+    monkeypatch.setenv("MS_WORKER_IP", "TRAINER7")
+    monkeypatch.setenv("MS_NODE_ID", "NODE1.CORP")
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     monkeypatch.setenv("HCCL_SOCKET_IFNAME", "somebody")
     monkeypatch.setenv("AWS_SECRET", "x")
     told = dict(machine.software())
     assert told["variable HCCL_CONNECT_TIMEOUT"] == "600"
-    hidden = ("ASCEND_OPP_PATH", "MS_SCHED_HOST", "MS_WORKER_IP", "HCCL_SOCKET_IFNAME")
+    assert told["variable ONEDNN_MAX_CPU_ISA"] == "AVX2"
+    hidden = ("ASCEND_OPP_PATH", "MS_SCHED_HOST", "MS_WORKER_IP", "MS_NODE_ID", "HCCL_SOCKET_IFNAME")
     assert {told[f"variable {name}"] for name in hidden} == {"(set)"}
     assert not any("SECRET" in name for name in told)
+
+
+@pytest.mark.parametrize(
+    "said, left",
+    [
+        ("no '/home/alice'", "no …"),
+        ("'/home/alice smith/cache/x' is gone", "… is gone"),
+        ('in "/home/alice/x y"', "in …"),
+        ("no /home/somebody/ms_gan.so here", "no … here"),
+        ("open ~/x", "open …"),
+        ("connect to 10.1.2.3:8118 on host gpu-7.corp.example", "connect to … on host …"),
+        ("ops.conv2d: 3/4 of it", "ops.conv2d: 3/4 of it"),
+    ],
+)
+def test_errors_are_told_without_paths_addresses_and_hosts(said, left):
+    assert machine.told(RuntimeError(f"{said}\nC++ stack")) == f"RuntimeError: {left}"
+
+
+@pytest.mark.parametrize("error", [RuntimeError("aclrtSetDevice failed, ret[507899]"), ImportError("libascendcl.so")])
+def test_a_device_that_cannot_be_opened_is_reported_after_what_is_known(error, ascend, monkeypatch):
+    ascend("echo devices")
+
+    def fails(*_):
+        raise error
+
+    monkeypatch.setattr(runtime, "set_up" if isinstance(error, RuntimeError) else "import_mindspore", fails)
+    *lines, last = doctor.look("auto", 0)
+    assert ("", "CANN: 8.0.RC3") in lines and any(line.startswith("mindspore: ") for _, line in lines)
+    assert last == ("wrong", f"MindSpore: {type(error).__name__}: {error}")
 
 
 def test_an_ascend_is_reported_even_where_mindspore_has_none(ascend, monkeypatch):
@@ -148,7 +180,7 @@ def test_an_ascend_is_reported_even_where_mindspore_has_none(ascend, monkeypatch
     lines = list(doctor.look("auto", 0))
     assert ("", "CANN: 8.0.RC3") in lines and ("", "npu-smi: devices") in lines
     assert any(verdict == "note" and "the device is none" in line for verdict, line in lines)
-    assert ("wrong", "export: does not run: RuntimeError: no ms_gan.so") in lines, "paths are left out"
+    assert ("wrong", "export: does not run: RuntimeError: no …") in lines, "paths are left out"
     assert ("ok", "speed") in lines, "it goes on"
     assert list(doctor.look("Ascend", 0))[-1] == (
         "wrong",

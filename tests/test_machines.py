@@ -107,7 +107,14 @@ def test_a_machine_that_says_nothing_is_lost_and_one_that_is_there_is_not(monkey
 def test_who_is_none_of_the_machines_is_sent_away():
     first, second = pair()
     waiting = beside(meet, first, never)
-    for words in (b"GET / HTTP/1.1\r\n\r\n", b'{"machine": 7}\n', b'{"machine": "1"}\n', b"[1]\n{}\n", b""):
+    for words in (
+        b"GET / HTTP/1.1\r\n\r\n",
+        b'{"machine": 7}\n',
+        b'{"machine": "1"}\n',
+        b"[1]\n{}\n",
+        60_000 * b"[" + b"\n",
+        b"",
+    ):
         with contextlib.closing(_connected(first.port + 1)) as stranger:
             stranger.sendall(words)
             stranger.shutdown(socket.SHUT_WR)
@@ -162,20 +169,54 @@ def test_waiting_for_machines_ends_with_a_signal_and_after_some_minutes(monkeypa
         taken.bind(("127.0.0.1", first.port + 1))
         taken.listen()
         meet(first, never)
+    with socket.socket() as scheduler, pytest.raises(UserError, match=f"cannot listen at first, port {first.port} "):
+        scheduler.bind(("127.0.0.1", first.port))
+        scheduler.listen()
+        meet(first, never)
     with pytest.raises(UserError, match="this is not that machine"):
         meet(replace(first, address="203.0.113.1"), never)
 
 
 @pytest.mark.parametrize(
-    ("status", "expected"),
+    ("status", "passed_on", "expected"),
     [
-        (0, launch._End(0)),
-        (2, launch._End(2)),
-        (-9, launch._End(137, f"error: the process of device 0 ended with signal 9; {launch.HOLDS}")),
+        (0, (), launch._End(0)),
+        (2, (), launch._End(2)),
+        (-9, (), launch._End(137, f"error: the process of device 0 ended with signal 9; {launch.HOLDS}")),
+        (-15, (), launch._End(143, f"error: the process of device 0 ended with signal 15; {launch.HOLDS}")),
+        (-15, (15,), launch._End(143, "stopped by SIGTERM", asked=True)),
+        (143, (15,), launch._End(143, asked=True)),
+        (143, (), launch._End(143)),
+        (1, (15,), launch._End(1)),
     ],
 )
-def test_how_the_first_process_ends_is_how_the_run_ends(status, expected):
-    assert launch._end_of_first(status) == expected
+def test_how_the_first_process_ends_is_how_the_run_ends(status, passed_on, expected):
+    assert launch._end_of_first(status, passed_on) == expected
+
+
+@pytest.mark.parametrize(
+    ("end", "kept"),
+    [
+        (launch._End(0), False),
+        (launch._End(2, "error: no such data"), False),
+        (launch._End(143, asked=True), False),
+        (launch._End(143, told=True), False),
+        (launch._End(1), True),
+        (launch._End(1, "error: first: device 0 is gone", told=True), True),
+        (launch._End(137, "error: the process of device 0 ended with signal 9"), True),
+    ],
+)
+def test_what_other_processes_said_stays_where_a_run_fails_and_is_named(end, kept, tmp_path, monkeypatch, capsys):
+    launcher = launch._Launcher(Machines.alone(2), [])
+    monkeypatch.setattr(launch, "meet", lambda *_: [])
+    monkeypatch.setattr(launcher, "_start", lambda logs: (logs / "rank_1.log").write_text("why"))
+    monkeypatch.setattr(launcher, "_watch", lambda logs: end)
+    monkeypatch.setattr(launch.tempfile, "tempdir", str(tmp_path))
+    assert launcher.run() == end.status
+    logs = list(tmp_path.glob("*/rank_1.log"))
+    assert [log.read_text() for log in logs] == ["why"] * kept
+    said = capsys.readouterr().err
+    assert said.startswith(end.line) and all(f"said is in {log.parent}" in said for log in logs)
 
 
 @pytest.mark.parametrize(

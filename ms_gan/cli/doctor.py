@@ -57,9 +57,14 @@ def look(target: str, device_id: int) -> Iterator[tuple[str, str]]:
         for name, value in machine.ascend():
             yield "", f"{name}: {value}"
     try:
+        runtime.import_mindspore()
+        yield "", "devices: " + ", ".join(f"{count} × {kind}" for kind, count in runtime.devices().items())
         device = runtime.set_up(target, device_id)
     except UserError as error:
         yield "wrong", error.problem
+        return
+    except Exception as error:  # such as a library of CANN's that is not found, or a device that is busy
+        yield "wrong", f"MindSpore: {machine.told(error)}"
         return
     yield "", f"device: {device}"
     if machine.has_ascend() and device.target != "Ascend":

@@ -11,7 +11,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -19,10 +20,10 @@ from ms_gan.cli.machines import Link, Lost, Machines, meet
 from ms_gan.runtime import LAUNCHER
 from ms_gan.signals import ASKING, handled
 
-HOLDS = "what was saved is whole: go on with --resume"
+HOLDS = "what was saved, if the run had begun, is whole: go on with --resume"
 LINES_SHOWN = 40  # of the log of a process that failed
 OWN_WORDS = 5.0  # seconds for the first process to say itself what is wrong: most faults are those of all processes
-FIRST_WORDS = 2.0  # seconds for the first machine to say how the run ended, before a process that missed it counts
+FIRST_WORDS = OWN_WORDS + 1  # seconds for the first machine to say how the run ended, before a fault here counts
 SAVING = 10.0  # seconds for the first process to save, when the launcher of its machine has been killed
 
 
@@ -44,12 +45,13 @@ def launch(machines: Machines, arguments: list[str]) -> int:
 class _End:
     """How a run ends: with which status, and the line about it, if its process has not said it.
 
-    `told` is what another machine has told of it.
+    `told` is what another machine has told of it. `asked`: by a signal that was passed on.
     """
 
     status: int
     line: str = ""
     told: bool = False
+    asked: bool = False
 
 
 class _Launcher:
@@ -58,6 +60,7 @@ class _Launcher:
     def __init__(self, machines: Machines, command: list[str]):
         self.machines, self.command = machines, command
         self.asked: list[int] = []  # signals that were not passed on yet
+        self.passed_on: set[int] = set()
         self.workers: dict[int, subprocess.Popen] = {}  # by their ranks
         self.scheduler: subprocess.Popen | None = None
         self.links: list[Link] = []
@@ -78,8 +81,11 @@ class _Launcher:
                 end = self._watch(logs)
         finally:
             self._end_all(end)
-            if str(logs) not in end.line:
+            if end.status in (0, 2) or end.asked or (end.told and not end.line):
                 shutil.rmtree(logs, ignore_errors=True)
+            elif str(logs) not in end.line:
+                told = f"what the other processes here said is in {logs}"
+                end = replace(end, line="; ".join(filter(None, (end.line, told))))
         if end.line:
             print(end.line, file=sys.stderr)
         return end.status
@@ -122,7 +128,7 @@ class _Launcher:
             while self.asked:
                 self._stop(self.asked.pop(0))
             if self.machines.here == 0 and self.workers[0].poll() is not None:
-                return _end_of_first(self.workers[0].returncode)
+                return self._in_words_of_others(_end_of_first(self.workers[0].returncode, self.passed_on), logs)
             fault = self._fault_elsewhere() or self._fault_here(logs)
             if fault is not None:
                 return self._in_better_words(fault)
@@ -130,6 +136,7 @@ class _Launcher:
     def _stop(self, number: int) -> None:
         """Let the first process save and end."""
         if self.machines.here == 0:
+            self.passed_on.add(number)
             self.workers[0].send_signal(number)
         else:
             self.links[0].send(stop=number)
@@ -151,6 +158,11 @@ class _Launcher:
                 return told
             time.sleep(0.1)
         return fault
+
+    def _in_words_of_others(self, end: _End, logs: Path) -> _End:
+        """Return how a run ends whose first process has ended: where one here has failed with it, by which log."""
+        fault = None if end.status in (0, 2) or end.asked else self._fault_here(logs)
+        return end if fault is None else replace(fault, status=end.status)
 
     def _fault_here(self, logs: Path) -> _End | None:
         """Return the fault of a process of this machine that has ended with one."""
@@ -215,10 +227,13 @@ def fault_of(rank: int, status: int, log: Path) -> _End:
     return _End(1, f"error: the process of device {rank} ended with {how}; its log is {log}; {HOLDS}")
 
 
-def _end_of_first(status: int) -> _End:
-    """Return how a run ends whose first process has ended so."""
+def _end_of_first(status: int, passed_on: Collection[int]) -> _End:
+    """Return how a run ends whose first process has ended so, after those signals were passed on to it."""
+    asked = {abs(status), status - 128} & set(passed_on)  # it ends by the signal, or says so by its status
     if status >= 0:
-        return _End(status)
+        return _End(status, asked=bool(asked))
+    if asked:
+        return _End(128 - status, f"stopped by {signal.Signals(-status).name}", asked=True)
     return _End(128 - status, f"error: the process of device 0 ended with signal {-status}; {HOLDS}")
 
 

@@ -188,7 +188,7 @@ class Link:
 def _parsed(line: bytes) -> dict[str, Any]:
     try:
         message = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):  # brackets within brackets, thousands of them
         return {}
     return message if isinstance(message, dict) else {}
 
@@ -265,10 +265,14 @@ def _introduced(link: Link, machines: Machines, start: dict[str, Any]) -> bool:
 
 
 def _listening(machines: Machines) -> socket.socket:
-    port = machines.port + 1
     door = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     door.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
+        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as of_scheduler:  # taken if another run trains here
+            of_scheduler.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            port = machines.port
+            of_scheduler.bind((machines.address, port))
+        port = machines.port + 1
         door.bind((machines.address, port))
         door.listen()
     except OSError as error:

@@ -123,25 +123,26 @@ def run(options: argparse.Namespace) -> int:
     for name in ("host_number", "host_port"):
         if getattr(options, name) is not None and not options.hosts:
             raise UserError(f"{option(Setting(name))} is for several machines", "name them with ", Setting("hosts"))
-    if runtime.launched():
+    if not runtime.launched():
+        if options.resume is None and options.recipe is None and options.dataset in RECOMMENDED:
+            better = RECOMMENDED[options.dataset]
+            print(f"note: {RECIPE} is the shortest recipe to read; better images: --recipe {better}", flush=True)
+        devices = options.device_num
+        if devices is None and options.resume:
+            devices = _recorded_devices(Path(options.resume))
+        if options.hosts or (devices or 1) > 1:
+            return _launch(options, devices)
+    else:
         runtime.require_count(options.device_num)
-    elif options.hosts or (options.device_num or 1) > 1:
-        return _launch(options, options.device_num)
     if options.tensorboard and importlib.util.find_spec(TENSORBOARD) is None:
         raise UserError(f"{TENSORBOARD} is not installed", f"{runtime.python()} -m pip install {TENSORBOARD}")
     request = _request(options) if options.resume is None else _resume_request(options)
-    if options.resume is None and options.recipe is None and options.dataset in RECOMMENDED and not runtime.launched():
-        better = RECOMMENDED[options.dataset]
-        print(f"note: {RECIPE} is the shortest recipe to read; better images: --recipe {better}", flush=True)
     request.read_ahead()
     runtime.import_mindspore()  # from here on it takes seconds
-    from ms_gan.training.session import Session, SeveralDevices
+    from ms_gan.training.session import Session
     from ms_gan.training.stop_signals import Interrupted
 
-    try:
-        session = Session.new(request) if isinstance(request, TrainRequest) else Session.open(request)
-    except SeveralDevices as several:
-        return _launch(options, several.count)
+    session = Session.new(request) if isinstance(request, TrainRequest) else Session.open(request)
     try:
         session.train()
     except Interrupted as interruption:
@@ -159,8 +160,6 @@ def _launch(options: argparse.Namespace, devices: int | None) -> int:
     if options.device_id is not None:
         raise UserError("--device-id is for one device", "leave it out: with several the first ones are taken")
     if options.hosts:
-        if options.resume and devices is None:
-            devices = _recorded_devices(Path(options.resume))
         machines = Machines.of(options.hosts, devices, options.host_number, options.host_port or PORT)
     else:
         machines = Machines.alone(devices or 1)

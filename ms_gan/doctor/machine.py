@@ -4,16 +4,20 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
+from importlib import metadata
 from pathlib import Path
 
-from ms_gan import runtime
+import ms_gan
 
-PUBLIC = re.compile(r"[A-Z0-9_.]{1,20}|true|false")  # values that tell no names, paths or addresses
-ADDRESS = re.compile(r"\d+(\.\d+){3}")
+PUBLIC = re.compile(r"-?[0-9.,]{1,20}|true|false|on|off|(avx|sse)[0-9a-z_]*", re.IGNORECASE)  # values that name nobody
+ADDRESS = re.compile(r"\d+(\.\d+){3}(:\d+)?")
+PRIVATE = re.compile(rf"'[^']*/[^']*'|\"[^\"]*/[^\"]*\"|(?<!\w)~?/\S*|{ADDRESS.pattern}|(?<=\bhost )\S+")  # in an error
+PACKAGES = ("mindspore", "numpy", "pillow")
 VARIABLES = re.compile(r"(ASCEND|HCCL|CUDA|GLOG|MS|OMP|ONEDNN|DEVICE|RANK)_\w+")
 SMI = "npu-smi"
 SMI_SECONDS = 60
@@ -29,15 +33,28 @@ INSTALLED = (  # where Ascend's packages say their versions, below a folder that
 
 
 def software() -> Iterator[tuple[str, str]]:
-    """Give names and versions of what is installed, and which devices there are."""
-    yield from runtime.environment().items()
+    """Give names and versions of what is installed, without importing it, and the variables that it heeds."""
+    yield "ms_gan", ms_gan.__version__
+    for name in PACKAGES:
+        try:
+            yield name, metadata.version(name)
+        except metadata.PackageNotFoundError:
+            yield name, "not installed"
+    yield "python", platform.python_version()
+    yield "platform", f"{platform.system()} {platform.machine()}"
+    yield "cores", str(os.cpu_count())
     with contextlib.suppress(OSError, ValueError):
         memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
         yield "memory", f"{memory / 2**30:.0f} GiB"
-    yield "devices", ", ".join(f"{count} × {target}" for target, count in runtime.devices().items())
     for name in sorted(filter(VARIABLES.fullmatch, os.environ)):
         value = os.environ[name]
         yield f"variable {name}", value if PUBLIC.fullmatch(value) and not ADDRESS.search(value) else "(set)"
+
+
+def told(error: Exception) -> str:
+    """Return what an error is, in one line, without paths, addresses and names of hosts."""
+    why = (str(error).strip().splitlines() or [""])[0]
+    return f"{type(error).__name__}: {PRIVATE.sub('…', why)}"
 
 
 def has_ascend() -> bool:

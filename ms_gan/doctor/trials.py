@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import statistics
 import tempfile
 import time
@@ -25,6 +24,7 @@ from ms_gan import recipes, runtime
 from ms_gan.data.description import ImageData
 from ms_gan.delivery.export import Exported, ParityError, export_bundle
 from ms_gan.delivery.formats import require_packages
+from ms_gan.doctor import machine
 from ms_gan.errors import UserError
 from ms_gan.files import write_file
 from ms_gan.labels import LabelNames
@@ -145,9 +145,8 @@ def families(device: Device) -> Iterator[Finding]:
 
 
 def failed(called: str, error: Exception) -> Finding:
-    """Return that something did not run, and why, without paths."""
-    why = (str(error).strip().splitlines() or [""])[0]
-    return Finding("wrong", f"{called}: does not run: {type(error).__name__}: {re.sub(r'/[^ ]*/', '', why)}")
+    """Return that something did not run, and why."""
+    return Finding("wrong", f"{called}: does not run: {machine.told(error)}")
 
 
 def judged(called: str, names: tuple[str, ...], found: np.ndarray, golden: np.ndarray) -> Finding:

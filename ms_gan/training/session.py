@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 
@@ -35,14 +34,6 @@ from ms_gan.training.stop_signals import Interrupted, StopSignals
 from ms_gan.training.validation import STEPS_BETWEEN_LOOKS, ValidationScorer, spaced
 
 REAL_SHOWN = 25
-
-
-class SeveralDevices(UserError):
-    """A run of `count` devices is to go on in a process that was not started for one of them."""
-
-    def __init__(self, run: Path, count: int):
-        super().__init__(f"{run}: is trained on {count} devices", "go on with it from the command line")
-        self.count = count
 
 
 class Session:
@@ -140,7 +131,7 @@ class Session:
         """Go on with a run, to the end of its schedule or to a longer one, as if it had never stopped.
 
         Raises UserError for settings in the request that differ from the run's, other than its length, and for data
-        that are not byte for byte the run's; SeveralDevices for a run that needs more processes. Then the run stays as
+        that are not byte for byte the run's, and for a run that needs more processes. Then the run stays as
         it was.
         """
         run = RunFolder.open(request.path)
@@ -161,7 +152,7 @@ class Session:
         refuse_changes(settings, request.applied_to(settings), "the command says")
         count = request.device.count or settings.device_num
         if count > 1 and not runtime.launched():
-            raise SeveralDevices(run.path, count)
+            raise UserError(f"{run.path}: is trained on {count} devices", "go on with it from the command line")
         target = settings.device_target if request.device.target == "auto" else request.device.target
         device = runtime.set_up(target, request.device.id, runtime.launched(), settings.precision)
         on_device = replace(settings, device_target=device.target, device_num=device.count)
