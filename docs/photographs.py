@@ -354,7 +354,8 @@ def main() -> None:
         else:
             nearest(options.run, options.file, options.count)
     except (ms_gan.UserError, OSError) as error:
-        sys.exit(f"error: {error}")
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(2)
 
 
 if __name__ == "__main__":

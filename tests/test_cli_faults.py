@@ -93,9 +93,9 @@ def test_what_was_not_foreseen_keeps_its_stack(failing, error):
 def test_every_command_takes_debug_before_and_behind_its_name():
     for command in cli.COMMANDS:
         arguments = [command, *NEEDED.get(command, ())]
-        assert not cli._parser().parse_args(arguments).debug
-        assert cli._parser().parse_args(["--debug", *arguments]).debug
-        assert cli._parser().parse_args([*arguments, "--debug"]).debug
+        assert not cli._parser()[0].parse_args(arguments).debug
+        assert cli._parser()[0].parse_args(["--debug", *arguments]).debug
+        assert cli._parser()[0].parse_args([*arguments, "--debug"]).debug
 
 
 @pytest.mark.parametrize("value, shown", [("1", True), ("yes", True), ("0", False), ("false", False), ("", False)])

@@ -11,6 +11,7 @@ import subprocess
 import pytest
 from helpers.commands import here, refused_here, run, write_mnist
 from helpers.refusals import refused
+from PIL import Image
 
 import ms_gan
 from ms_gan import cli, recipes
@@ -175,3 +176,37 @@ def test_a_full_disk_loses_nothing(home, tmp_path):
         assert f"at step {int(kept[-1].name[5:])} of" in resumed.stdout
     finally:
         subprocess.run(["umount", str(disk)], check=True)
+
+
+@pytest.mark.parametrize(
+    "arguments, said",
+    [
+        (("train", "--data-pth", "x"), "unrecognized arguments: --data-pth x; did you mean --data-path?"),
+        (("export", "runs/mlp/1", "--overwrit"), "unrecognized arguments: --overwrit; did you mean --overwrite?"),
+        (("train", "--step", "2"), "unrecognized arguments: --step 2; did you mean --steps?"),
+        (("train", "--zzzz"), "unrecognized arguments: --zzzz (see"),
+        (("train", "--set", "data.sise=64"), "did you mean data.size?"),
+    ],
+)
+def test_a_part_of_an_option_is_none_and_what_was_probably_meant_is_offered(arguments, said, capsys):
+    assert said in refused_here(capsys, *arguments)
+
+
+@pytest.mark.parametrize(
+    "count, said", [(3, "have at least 4, since no batch is smaller"), (5, "give a smaller --batch-size")]
+)
+def test_few_images_get_advice_that_can_be_followed(count, said, tmp_path, capsys, device):
+    for number in range(count):
+        Image.new("L", (8, 8), 40 * number).save(tmp_path / f"{number}.png")
+    arguments = (
+        "train",
+        "--dataset",
+        "folder",
+        "--data-path",
+        tmp_path,
+        "--set",
+        "data.size=8",
+        "--output-dir",
+        tmp_path / "runs",
+    )
+    assert said in refused_here(capsys, *arguments, "--batch-size", 32)

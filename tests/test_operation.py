@@ -384,7 +384,7 @@ def test_an_option_wins_over_its_variable_and_an_empty_one_says_nothing(monkeypa
 
     monkeypatch.setenv(serve.VARIABLE + "HTTP_PORT", "x")
     monkeypatch.setenv(serve.VARIABLE + "HOST", "")
-    options = _parser().parse_args(["serve", "b", "--http-port", "9000"])
+    options = _parser()[0].parse_args(["serve", "b", "--http-port", "9000"])
     serve.complete(options)
     assert (options.http_port, options.host, options.max_queue, options.cors) == (9000, "127.0.0.1", 4096, [])
 
@@ -392,7 +392,7 @@ def test_an_option_wins_over_its_variable_and_an_empty_one_says_nothing(monkeypa
 def test_every_option_has_a_variable_and_help_states_the_defaults():
     from ms_gan.cli import _parser
 
-    options = vars(_parser().parse_args(["serve", "b"]))
+    options = vars(_parser()[0].parse_args(["serve", "b"]))
     assert set(serve.READ) == set(options) - {"command", "debug"}
     help_text = re.sub(
         r"\s+",

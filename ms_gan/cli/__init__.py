@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import difflib
 import importlib
 import os
 import select
 import signal
 import sys
+from collections.abc import Mapping
 from typing import Any
 
 from ms_gan import __version__
@@ -30,13 +32,22 @@ COMMANDS = {
 
 
 class _Parser(argparse.ArgumentParser):
-    """Reports a mistake in one line, as every other error of this program is."""
+    """Reports a mistake in one line, as every other error of this program is, and takes whole options only."""
+
+    def __init__(self, **options: Any):
+        super().__init__(allow_abbrev=False, **options)
+
+    def meant(self, typed: str) -> str:
+        """Return the option that was probably meant by a wrong one, as a question; "" where that is not clear."""
+        near = difflib.get_close_matches(typed.partition("=")[0], self._option_string_actions, n=1)
+        return f"; did you mean {near[0]}?" if near and typed.startswith("--") else ""
 
     def error(self, message: str):
         self.exit(2, f"error: {faults.one_line(message)} (see {self.prog} --help)\n")
 
 
-def _parser() -> argparse.ArgumentParser:
+def _parser() -> tuple[_Parser, Mapping[str, _Parser]]:
+    """Return the parser, and that of each command."""
     parser = _Parser(
         prog="python -m ms_gan",
         description="Generative adversarial networks on MindSpore.",
@@ -52,7 +63,7 @@ def _parser() -> argparse.ArgumentParser:
         command = commands.add_parser(name, help=purpose, description=purpose[0].upper() + purpose[1:] + ".")
         importlib.import_module(f"ms_gan.cli.{name}").add_arguments(command)
         command.add_argument("--debug", default=argparse.SUPPRESS, **debug)  # keeps one before the command's name
-    return parser
+    return parser, commands.choices
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -61,11 +72,12 @@ def main(arguments: list[str] | None = None) -> int:
     With --debug, or MS_GAN_DEBUG in the environment, the stack comes first. What is not foreseen is raised.
     """
     _open_streams()
-    parser = _parser()
+    parser, commands = _parser()
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         parser.prog = f"{parser.prog} {options.command}"  # whose help has the right ones
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        meant = commands[options.command].meant(unknown[0])
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
     options.arguments = sys.argv[1:] if arguments is None else arguments
     options.debug |= os.environ.get("MS_GAN_DEBUG", "").lower() not in ("", "0", "false", "no", "off")
     try:

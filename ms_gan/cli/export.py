@@ -70,7 +70,8 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.output_dir) if options.output_dir else model.home / "export"
     own = WRITES if (folder / CONTRACT).is_file() else ()  # only a bundle is replaced
     folder = free_folder(folder, own, options.overwrite)
-    note = model.maturity.note()
+    note, steps = model.maturity.note(), model.settings.steps
+    unfinished = f"this is step {model.step:,} of {steps:,}: the training has not ended" if model.step < steps else None
     origin = {
         "step": model.step,
         **{name: getattr(model.settings, name) for name in ("seed", "dataset", "data_sha256")},
@@ -91,8 +92,8 @@ def run(options: argparse.Namespace) -> int:
     if rounded:
         most = max(proof.rounding for proof in contract.parity.values())
         print(f"rounding moved what the networks give by up to {most:.1g}")
-    if note:
-        print(f"note: {note}")
+    for line in filter(None, (note, unfinished)):
+        print(f"note: {line}")
     print(f"next: {runtime.python()} -m ms_gan infer {quoted(folder)} --num 25 --output images.png")
     print(f"      bash scripts/run_serve.sh {quoted(folder)}")
     if options.page:

@@ -12,6 +12,7 @@ import numpy as np
 
 from ms_gan.errors import Setting, UserError
 from ms_gan.schema import recipe
+from ms_gan.schema.recipe import SMALLEST_BATCH
 
 
 class BatchOrder:
@@ -25,7 +26,9 @@ class BatchOrder:
 
     def __init__(self, count: int, per_step: int, seed: int):
         if not 1 <= (1 if self.repeats else per_step) <= count:
-            mend = ("give a smaller ", Setting("schedule.batch_size"), " or more images")
+            smaller = ("give a smaller ", Setting("schedule.batch_size"), " or more images")
+            more = (f"have at least {SMALLEST_BATCH}, since no batch is smaller",)
+            mend = smaller if count >= SMALLEST_BATCH else more
             raise UserError(f"{count} images cannot fill a batch of {per_step}", *mend)
         self.steps_per_epoch = max(1, count // per_step)
         self._count = count

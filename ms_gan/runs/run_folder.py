@@ -135,8 +135,10 @@ class RunFolder:
             before = Fingerprint()
         raise UserError(
             f"{images.called}: not the images that the run was trained on: {what_changed(before, images)}",
-            "put them back, or name the run's own with ",
+            "make them as they were, or name the run's own with ",
             Setting("data_path"),
+            "; others need a new run, which may begin with this one's networks: ",
+            Setting("warm_start"),
         )
 
     def read_newest_state(self, settings: RunSettings) -> tuple[State, Path | None]:

@@ -50,7 +50,7 @@ def no_setting(recipe: str, key: object, known: Iterable[str]) -> UserError:
     found = [name for name, end in ends.items() if end == typed or _plain(name) == _plain(str(key))]
     found = found or [name for name in ends if f".{name}".endswith(others)]
     if not found:
-        near = difflib.get_close_matches(typed, ends.values(), 1, 0.8)
+        near = difflib.get_close_matches(typed, ends.values(), 1, 0.74)
         found = [name for name, end in ends.items() if end in near]
     found = [name for name in found if section and section in name] or found
     mend: list[str | Setting] = []
