@@ -184,6 +184,7 @@ def test_a_full_disk_loses_nothing(home, tmp_path):
         (("train", "--data-pth", "x"), "unrecognized arguments: --data-pth x; did you mean --data-path?"),
         (("export", "runs/mlp/1", "--overwrit"), "unrecognized arguments: --overwrit; did you mean --overwrite?"),
         (("train", "--step", "2"), "unrecognized arguments: --step 2; did you mean --steps?"),
+        (("train", "x", "--data-pth", "y"), "did you mean --data-path?"),
         (("train", "--zzzz"), "unrecognized arguments: --zzzz (see"),
         (("train", "--set", "data.sise=64"), "did you mean data.size?"),
     ],

@@ -55,7 +55,8 @@ def test_a_number_for_transparency_is_that_of_the_file(bits, kind, here, tmp_pat
 
 @pytest.mark.parametrize("photometric, wanted", [(0, 255), (1, 0)])
 def test_zero_is_white_where_a_tiff_says_so(photometric, wanted, tmp_path):
-    Image.fromarray(np.zeros((SIZE, SIZE), np.uint16)).save(tmp_path / "a.tif", tiffinfo={262: photometric})
+    Image.fromarray(np.full((SIZE, SIZE), 20, np.uint16)).save(tmp_path / "a.tif", tiffinfo={262: photometric})
+    assert any("nearly black" in note for note in loaded(tmp_path, 1).notes) == (wanted == 0)
     assert set(loaded(tmp_path, 1).images.ravel().tolist()) == {wanted}
 
 
@@ -89,6 +90,15 @@ def test_colours_are_those_of_srgb(suffix, transparent, tmp_path):
     assert "converted to sRGB from the colours of their profile: 1 image(s)" in data.notes
 
 
+def test_colours_of_a_palette_are_those_of_srgb_and_grey_is_the_same_of_each_file(tmp_path):
+    picture = Image.new("RGB", (SIZE, SIZE), (255, 0, 0))
+    picture.convert("P").save(tmp_path / "a.png", icc_profile=other_profile())
+    assert loaded(tmp_path).images[0, :, 0, 0].tolist() == [0, 255, 0]
+    picture.save(tmp_path / "b.jpg", icc_profile=other_profile(), quality=100, subsampling=0)
+    grey = loaded(tmp_path, 1)
+    assert np.abs(grey.images.astype(int) - 76).max() <= 1 and not any("profile" in note for note in grey.notes)
+
+
 @pytest.mark.parametrize("profile", [b"no profile at all" * 9, None])
 def test_colours_stay_where_a_profile_is_that_of_srgb_or_none(profile, tmp_path):
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -98,17 +108,19 @@ def test_colours_stay_where_a_profile_is_that_of_srgb_or_none(profile, tmp_path)
 
 
 def test_a_jpeg_may_have_more_pixels_since_it_is_decoded_coarsely(tmp_path, monkeypatch):
-    monkeypatch.setattr(decoding, "MOST_PIXELS", 9_000)
+    monkeypatch.setattr(decoding, "MOST_PIXELS", 15_000)
     monkeypatch.setattr(decoding, "MOST_IN_JPEG", 60_000)
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 20_000)  # twice as many would be too many for Pillow
     picture = Image.new("RGB", (240, 240), (0, 0, 255))
     picture.save(tmp_path / "a.jpg")
-    assert loaded(tmp_path).images.shape == (1, 3, SIZE, SIZE)
+    picture.save(tmp_path / "b.jpg", "MPO", save_all=True, append_images=[picture])
+    assert loaded(tmp_path).images.shape == (2, 3, SIZE, SIZE)
+    (tmp_path / "b.jpg").unlink()
     assert Image.MAX_IMAGE_PIXELS == 20_000
     content = io.BytesIO()
     picture.save(content, "png")
     (tmp_path / "b.png").write_bytes(content.getvalue())
-    assert "more than 9,000 pixels" in refused(loaded, tmp_path)
+    assert "more than 15,000 pixels" in refused(loaded, tmp_path)
     (tmp_path / "b.png").unlink()
     monkeypatch.setattr(decoding, "MOST_IN_JPEG", 50_000)
     assert "more than 50,000 pixels" in refused(loaded, tmp_path)

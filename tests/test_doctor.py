@@ -154,6 +154,10 @@ def test_variables_are_told_without_paths_and_addresses(monkeypatch):
         ("open ~/x", "open …"),
         ("connect to 10.1.2.3:8118 on host gpu-7.corp.example", "connect to … on host …"),
         ("ops.conv2d: 3/4 of it", "ops.conv2d: 3/4 of it"),
+        ("connect to gpu-7.corp.example:8118 failed", "connect to … failed"),
+        ("hostname: trainer7 not found", "hostname: … not found"),
+        ("fe80::1ff:fe23 and alice@gpu-7", "… and …"),
+        ("ret[507899], error: 3:4", "ret[507899], error: 3:4"),
     ],
 )
 def test_errors_are_told_without_paths_addresses_and_hosts(said, left):

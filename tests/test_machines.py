@@ -188,6 +188,8 @@ def test_waiting_for_machines_ends_with_a_signal_and_after_some_minutes(monkeypa
         (143, (15,), launch._End(143, asked=True)),
         (143, (), launch._End(143)),
         (1, (15,), launch._End(1)),
+        (1, (1,), launch._End(1)),
+        (129, (1,), launch._End(129, asked=True)),
     ],
 )
 def test_how_the_first_process_ends_is_how_the_run_ends(status, passed_on, expected):
@@ -200,7 +202,8 @@ def test_how_the_first_process_ends_is_how_the_run_ends(status, passed_on, expec
         (launch._End(0), False),
         (launch._End(2, "error: no such data"), False),
         (launch._End(143, asked=True), False),
-        (launch._End(143, told=True), False),
+        (launch._End(143, told=True, asked=True), False),
+        (launch._End(1, told=True), True),
         (launch._End(1), True),
         (launch._End(1, "error: first: device 0 is gone", told=True), True),
         (launch._End(137, "error: the process of device 0 ended with signal 9"), True),
@@ -209,7 +212,12 @@ def test_how_the_first_process_ends_is_how_the_run_ends(status, passed_on, expec
 def test_what_other_processes_said_stays_where_a_run_fails_and_is_named(end, kept, tmp_path, monkeypatch, capsys):
     launcher = launch._Launcher(Machines.alone(2), [])
     monkeypatch.setattr(launch, "meet", lambda *_: [])
-    monkeypatch.setattr(launcher, "_start", lambda logs: (logs / "rank_1.log").write_text("why"))
+
+    def start(logs):
+        (logs / "rank_1.log").write_text("why")
+        launcher.workers[1] = subprocess.Popen(["true"])
+
+    monkeypatch.setattr(launcher, "_start", start)
     monkeypatch.setattr(launcher, "_watch", lambda logs: end)
     monkeypatch.setattr(launch.tempfile, "tempdir", str(tmp_path))
     assert launcher.run() == end.status

@@ -169,12 +169,14 @@ def test_sheets_lines_and_checkpoints_keep_a_distance_of_steps(tmp_path):
     assert sorted(path.name for path in (run / "checkpoints").glob("step_*")) == kept
 
 
-def test_a_warm_start_keeps_the_test_split_of_a_folder_that_has_grown(tmp_path):
+@pytest.mark.parametrize("count", [60, 8])
+def test_a_warm_start_keeps_the_test_split_of_a_folder_that_has_grown(count, tmp_path):
     """Files of large digests come: of a new choice, images that the networks know would be test images."""
-    data, unscored = tmp_path / "data", ("--steps", "2", "--set", "scores.every_epochs=0")
+    data = tmp_path / "data"
+    unscored = ("--steps", "2", "--set", "scores.every_epochs=0", "--batch-size", "8")
     by_digest = sorted((f"{number}.png" for number in range(300)), key=lambda name: sha256(name.encode()).hexdigest())
     write_images(data, 1, ".")
-    for name in by_digest[:60]:
+    for name in by_digest[:count]:
         shutil.copy(data / "0000.png", data / name)
     (data / "0000.png").unlink()
     first, _ = train(data, tmp_path / "one", *unscored)
@@ -184,11 +186,11 @@ def test_a_warm_start_keeps_the_test_split_of_a_folder_that_has_grown(tmp_path):
     new, _ = train(data, tmp_path / "three", *unscored)
     known = set(json.loads((first / "data.json").read_text())["files"])
     tested = [
-        set(by_digest[:60] + by_digest[200:]) - set(json.loads((run / "data.json").read_text())["files"])
+        set(by_digest[:count] + by_digest[200:]) - set(json.loads((run / "data.json").read_text())["files"])
         for run in (warm, new)
     ]
     assert not tested[0] & known and tested[1] & known
-    assert tested[0] == set(by_digest[:6])
+    assert tested[0] == set(by_digest[: count // 10])
 
 
 @pytest.mark.parametrize("changed", ["data.rotate_and_mirror", "data.quarter_turns"])

@@ -40,7 +40,7 @@ class _Parser(argparse.ArgumentParser):
     def meant(self, typed: str) -> str:
         """Return the option that was probably meant by a wrong one, as a question; "" where that is not clear."""
         near = difflib.get_close_matches(typed.partition("=")[0], self._option_string_actions, n=1)
-        return f"; did you mean {near[0]}?" if near and typed.startswith("--") else ""
+        return f"; did you mean {near[0]}?" if near else ""
 
     def error(self, message: str):
         self.exit(2, f"error: {faults.one_line(message)} (see {self.prog} --help)\n")
@@ -76,7 +76,8 @@ def main(arguments: list[str] | None = None) -> int:
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         parser.prog = f"{parser.prog} {options.command}"  # whose help has the right ones
-        meant = commands[options.command].meant(unknown[0])
+        wrong = next((each for each in unknown if each.startswith("--")), "")
+        meant = commands[options.command].meant(wrong)
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
     options.arguments = sys.argv[1:] if arguments is None else arguments
     options.debug |= os.environ.get("MS_GAN_DEBUG", "").lower() not in ("", "0", "false", "no", "off")

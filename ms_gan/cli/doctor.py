@@ -15,7 +15,8 @@ from ms_gan.errors import Setting, UserError
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     command.epilog = (
-        "exit status: 0 where nothing is wrong, else 1. The report holds no paths, addresses or other processes."
+        "exit status: 0 where nothing is wrong, else 1. The report leaves out paths, addresses, names and other "
+        "processes, as far as they can be recognised: read it before you send it."
     )
     command.add_argument("--output", metavar="FILE", help="write the report into this file, too, line by line")
     command.add_argument("--overwrite", action="store_true", help="replace the file, if there is one")
@@ -61,7 +62,7 @@ def look(target: str, device_id: int) -> Iterator[tuple[str, str]]:
         yield "", "devices: " + ", ".join(f"{count} × {kind}" for kind, count in runtime.devices().items())
         device = runtime.set_up(target, device_id)
     except UserError as error:
-        yield "wrong", error.problem
+        yield "wrong", machine.without_names(error.problem)
         return
     except Exception as error:  # such as a library of CANN's that is not found, or a device that is busy
         yield "wrong", f"MindSpore: {machine.told(error)}"

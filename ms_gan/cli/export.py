@@ -71,7 +71,7 @@ def run(options: argparse.Namespace) -> int:
     own = WRITES if (folder / CONTRACT).is_file() else ()  # only a bundle is replaced
     folder = free_folder(folder, own, options.overwrite)
     note, steps = model.maturity.note(), model.settings.steps
-    unfinished = f"this is step {model.step:,} of {steps:,}: the training has not ended" if model.step < steps else None
+    unfinished = f"this is step {model.step:,} of {steps:,}" if 0 < model.step < steps else None
     origin = {
         "step": model.step,
         **{name: getattr(model.settings, name) for name in ("seed", "dataset", "data_sha256")},

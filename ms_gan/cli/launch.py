@@ -75,13 +75,13 @@ class _Launcher:
         end, logs = _End(1), Path(tempfile.mkdtemp(prefix="ms_gan-"))
         try:
             if self.asked:
-                end = _End(128 + self.asked[0])
+                end = _End(128 + self.asked[0], asked=True)
             else:
                 self._start(logs)
                 end = self._watch(logs)
         finally:
             self._end_all(end)
-            if end.status in (0, 2) or end.asked or (end.told and not end.line):
+            if end.status in (0, 2) or end.asked or not self.workers:
                 shutil.rmtree(logs, ignore_errors=True)
             elif str(logs) not in end.line:
                 told = f"what the other processes here said is in {logs}"
@@ -161,7 +161,7 @@ class _Launcher:
 
     def _in_words_of_others(self, end: _End, logs: Path) -> _End:
         """Return how a run ends whose first process has ended: where one here has failed with it, by which log."""
-        fault = None if end.status in (0, 2) or end.asked else self._fault_here(logs)
+        fault = None if end.line or end.status in (0, 2) or end.asked else self._fault_here(logs)
         return end if fault is None else replace(fault, status=end.status)
 
     def _fault_here(self, logs: Path) -> _End | None:
@@ -193,7 +193,7 @@ class _Launcher:
                     return _End(2 if message.get("status") == 2 else 1, f"error: {link.host}: {line}", told=True)
                 if isinstance(message.get("ended"), int):
                     print(f"the run has ended; {link.host} has said how", flush=True)
-                    return _End(message["ended"], told=True)
+                    return _End(message["ended"], told=True, asked=message.get("asked") is True)
         return None
 
     def _let_save(self) -> None:
@@ -208,7 +208,7 @@ class _Launcher:
             if end.line and (self.machines.here == 0 or not end.told):  # the first passes on what one has told it
                 link.send(failed=end.line, status=end.status)
             elif self.machines.here == 0:
-                link.send(ended=end.status)
+                link.send(ended=end.status, asked=end.asked)
             link.close()
         for process in filter(None, [*self.workers.values(), self.scheduler]):
             process.kill()
@@ -229,7 +229,7 @@ def fault_of(rank: int, status: int, log: Path) -> _End:
 
 def _end_of_first(status: int, passed_on: Collection[int]) -> _End:
     """Return how a run ends whose first process has ended so, after those signals were passed on to it."""
-    asked = {abs(status), status - 128} & set(passed_on)  # it ends by the signal, or says so by its status
+    asked = {-status, status - 128} & set(passed_on)  # it ends by the signal, or says so by its status
     if status >= 0:
         return _End(status, asked=bool(asked))
     if asked:

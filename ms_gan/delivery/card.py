@@ -25,8 +25,8 @@ SCORED = (
     '"{split}"; "real" are training images in their place. What the scores mean: docs/metrics.md of ms_gan.'
 )
 NOT_SCORED = (
-    "This checkpoint was not scored before it was exported. Where the data have 100 test images, `eval RUN --metrics`, "
-    "and then `export`, puts scores here."
+    "This checkpoint was not scored before it was exported. Where the data have at least 100 test "
+    "images, and 119 training images, `eval RUN --metrics`, and then `export`, puts scores here."
 )
 
 

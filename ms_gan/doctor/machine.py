@@ -16,7 +16,10 @@ import ms_gan
 
 PUBLIC = re.compile(r"-?[0-9.,]{1,20}|true|false|on|off|(avx|sse)[0-9a-z_]*", re.IGNORECASE)  # values that name nobody
 ADDRESS = re.compile(r"\d+(\.\d+){3}(:\d+)?")
-PRIVATE = re.compile(rf"'[^']*/[^']*'|\"[^\"]*/[^\"]*\"|(?<!\w)~?/\S*|{ADDRESS.pattern}|(?<=\bhost )\S+")  # in an error
+PRIVATE = re.compile(  # in an error: paths, addresses, and names of hosts and users where they can be told
+    rf"'[^']*/[^']*'|\"[^\"]*/[^\"]*\"|(?<!\w)~?/\S*|{ADDRESS.pattern}|[0-9a-f]*(:[0-9a-f]*){{3,}}|\S+@\S+"
+    r"|[\w-]+(\.[\w-]+)*:\d{2,5}\b|(?<=\bhost )\S+|(?<=\bhostname: )\S+"
+)
 PACKAGES = ("mindspore", "numpy", "pillow")
 VARIABLES = re.compile(r"(ASCEND|HCCL|CUDA|GLOG|MS|OMP|ONEDNN|DEVICE|RANK)_\w+")
 SMI = "npu-smi"
@@ -52,9 +55,14 @@ def software() -> Iterator[tuple[str, str]]:
 
 
 def told(error: Exception) -> str:
-    """Return what an error is, in one line, without paths, addresses and names of hosts."""
+    """Return what an error is, in one line, without names."""
     why = (str(error).strip().splitlines() or [""])[0]
-    return f"{type(error).__name__}: {PRIVATE.sub('…', why)}"
+    return f"{type(error).__name__}: {without_names(why)}"
+
+
+def without_names(text: str) -> str:
+    """Return a text without paths, addresses, and names of hosts and users, as far as they can be recognised."""
+    return PRIVATE.sub("…", text)
 
 
 def has_ascend() -> bool:

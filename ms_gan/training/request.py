@@ -117,7 +117,7 @@ class TrainRequest:
             known = RunFolder(find_checkpoint(self.warm_start)[1]).read_provenance().data
         except (OSError, UserError):  # a checkpoint alone; what is wrong with it is said when it is loaded
             return {}
-        if not known.test_split_up_to or known.path is None or not os.path.exists(known.path):
+        if known.test_split_up_to is None or known.path is None or not os.path.exists(known.path):
             return {}
         if not os.path.samefile(known.path, self.data.path):
             return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import io
 import math
 import os
@@ -11,7 +12,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import cv2
 import numpy as np
@@ -33,6 +34,7 @@ UPRIGHT = {value: Image.Transpose[turn] for value, turn in enumerate(TURNS, star
 
 FACTORS = {"1": 255, "L;2": 85, "L;4": 17}  # by which Pillow brings pixels of 1, 2 and 4 bits to 8
 PHOTOMETRIC, WHITE_IS_ZERO = 262, 0  # a tag of TIFF, and one of its values, which Pillow heeds for 8 bits alone
+COLOURED = ("RGB", "RGBA", "P", "PA")  # modes whose colours an ICC profile may be of
 DIM = 4096  # no number of a 16-bit image that is seen as anything but black is below
 
 _large_file = threading.Lock()
@@ -105,13 +107,15 @@ def read_squares(paths: Sequence[Path], side: int, channels: int) -> Iterator[tu
 def _read_square(path: Path, side: int, channels: int) -> Square:
     with _opened(path) as image:
         size, grey = image.size, image.mode in ("1", "L", "LA") or image.mode.startswith("I")
-        most = MOST_IN_JPEG if image.format == "JPEG" else MOST_PIXELS
-        if math.prod(size) > most:
-            raise ValueError(f"it has more than {most:,} pixels, as decompression bombs have")
+        most = MOST_IN_JPEG if image.format in ("JPEG", "MPO") else MOST_PIXELS
         pixels_of_file = _pixels(image)
         # decodes a JPEG only as finely as is needed
         image.draft("L" if channels == 1 else None, (FINENESS * side, FINENESS * side))
-        with _large_file if math.prod(image.size) > ONE_AT_A_TIME else contextlib.nullcontext():
+        if math.prod(size) > most or math.prod(image.size) > MOST_PIXELS:
+            raise ValueError(f"it has more than {most:,} pixels, as decompression bombs have")
+        held = size if image.info.get("progressive") else image.size  # whose coefficients are all held at once
+        profile = image.info.get("icc_profile") if channels == 3 and image.mode in COLOURED else None
+        with _large_file if math.prod(held) > ONE_AT_A_TIME else contextlib.nullcontext():
             image.load()
             orientation = _orientation(image)
             edge = min(image.size)
@@ -123,20 +127,24 @@ def _read_square(path: Path, side: int, channels: int) -> Square:
             if edge != side:
                 way = cv2.INTER_AREA if edge > side else cv2.INTER_CUBIC
                 pixels = cv2.resize(pixels, (side, side), interpolation=way)
-    return pixels, found._replace(size=size[::-1] if orientation in (5, 6, 7, 8) else size, grey=grey)
+    other = None if profile is None else _in_srgb(pixels, profile)
+    found = found._replace(other_colours=other is not None)
+    return pixels if other is None else other, found._replace(
+        size=size[::-1] if orientation in (5, 6, 7, 8) else size, grey=grey
+    )
 
 
-@contextlib.contextmanager
-def _opened(path: Path) -> Iterator[Image.Image]:
+def _opened(path: Path) -> Image.Image:
     """Open an image file, of any size: `_read_square` says which are too large."""
-    with _opening:
-        most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            image = Image.open(path, formats=FORMATS)
-        finally:
-            Image.MAX_IMAGE_PIXELS = most
-    with image:
-        yield image
+    try:
+        return Image.open(path, formats=FORMATS)
+    except Image.DecompressionBombError:  # Pillow's own limit is a setting of the whole process
+        with _opening:
+            most, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            try:
+                return Image.open(path, formats=FORMATS)
+            finally:
+                Image.MAX_IMAGE_PIXELS = most
 
 
 class Pixels(NamedTuple):
@@ -159,8 +167,9 @@ def _transparent_colour(image: Image.Image) -> int | tuple[int, ...] | None:
     None for files that say it otherwise, or not at all.
     """
     key = image.info.get("transparency")
-    tile = getattr(image, "tile", None) if image.format == "PNG" else None
-    raw = tile[0].args if tile else None
+    if key is None or image.format != "PNG":
+        return None
+    raw = image.tile[0][3]  # type: ignore[attr-defined]  # how its pixels are encoded
     if raw in FACTORS and isinstance(key, int):
         return key * FACTORS[raw]
     if raw == "RGB;16B" and isinstance(key, tuple):
@@ -182,15 +191,14 @@ def _flattened(image: Image.Image, pixels: Pixels, channels: int) -> tuple[Image
         raise ValueError("it holds floating-point numbers")
     if pixels.transparent is not None:
         image.info["transparency"] = pixels.transparent
-    profile = image.info.get("icc_profile") if image.mode in ("RGB", "RGBA") else None
     if image.mode.startswith("I"):  # up to 16 bits; Pillow itself would cut off what is above 255
         values = np.asarray(image).astype(np.int32)
         if values.min() < 0 or values.max() > 65535:
             raise ValueError("it holds numbers of more than 16 bits")
-        dim = 0 < values.max() < DIM
         white_here = values == pixels.transparent
-        values = 65535 - values if pixels.inverted else values
         transparent = bool(white_here.any())
+        values = 65535 - values if pixels.inverted else values
+        dim = 0 < np.where(white_here, 0, values).max() < DIM
         image = Image.fromarray(np.where(white_here, 255, (values + 128) // 257).astype(np.uint8))
     elif image.mode in ("LA", "PA", "La", "RGBA", "RGBa") or "transparency" in image.info:
         image = image.convert("RGBA")
@@ -198,20 +206,28 @@ def _flattened(image: Image.Image, pixels: Pixels, channels: int) -> tuple[Image
         white = Image.new("RGBA", image.size, "white")
         white.alpha_composite(image)
         image = white
-    other = _in_srgb(image, profile) if profile else None
-    image = (other or image).convert("L" if channels == 1 else "RGB")
-    return image, Found(image.size, transparent=transparent, dim=dim, other_colours=other is not None)
+    return image.convert("L" if channels == 1 else "RGB"), Found(image.size, transparent=transparent, dim=bool(dim))
 
 
-def _in_srgb(image: Image.Image, profile: bytes) -> Image.Image | None:
-    """Return an image whose colours have that ICC profile in sRGB; None where they are so, or it cannot be used."""
+def _in_srgb(pixels: np.ndarray, profile: bytes) -> np.ndarray | None:
+    """Return pixels, uint8 H×W×3, of an ICC profile in sRGB; None where they are so, or it cannot be used."""
+    transform = _to_srgb(profile)
+    return None if transform is None else np.asarray(transform.apply(Image.fromarray(pixels)))
+
+
+@functools.lru_cache(maxsize=64)
+def _to_srgb(profile: bytes) -> Any:
+    """Return what converts colours of a profile to sRGB, for any thread; None where nothing is to be converted."""
     from PIL import ImageCms
 
+    no_cache = 0x40  # of the last pixel, which threads would share
     try:
         own = ImageCms.getOpenProfile(io.BytesIO(profile))
-        if own.profile.xcolor_space.strip() != "RGB" or "srgb" in ImageCms.getProfileDescription(own).casefold():
+        called = ImageCms.getProfileDescription(own).casefold()
+        if own.profile.xcolor_space.strip() != "RGB" or "srgb" in called and "linear" not in called:
             return None
-        return ImageCms.profileToProfile(image.convert("RGB"), own, ImageCms.createProfile("sRGB"))
+        srgb = ImageCms.createProfile("sRGB")
+        return ImageCms.buildTransform(own, srgb, "RGB", "RGB", flags=no_cache)  # type: ignore[arg-type]
     except (ImageCms.PyCMSError, OSError, ImportError):
         return None
 
