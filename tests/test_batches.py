@@ -70,10 +70,16 @@ def test_the_stream_is_the_same_for_ever(sampling, expected):
 
 
 @pytest.mark.parametrize(
-    "sampling, count, batch_size", [(EpochShuffle, 10, 11), (ContinuousShuffle, 0, 1), (WithReplacement, 0, 4)]
+    "sampling, count, batch_size, mend",
+    [
+        (EpochShuffle, 10, 11, "give a smaller schedule.batch_size"),
+        (EpochShuffle, 3, 4, "have at least 4"),
+        (ContinuousShuffle, 0, 1, "have at least 4"),
+        (WithReplacement, 0, 4, "have at least 4"),
+    ],
 )
-def test_a_batch_that_cannot_be_filled_is_refused(sampling, count, batch_size):
-    with pytest.raises(UserError, match=rf"\b{count} images .* {batch_size}; .*batch_size"):
+def test_a_batch_that_cannot_be_filled_is_refused(sampling, count, batch_size, mend):
+    with pytest.raises(UserError, match=rf"\b{count} images .* {batch_size}; {mend}"):
         sampling(count, batch_size, seed=0)
 
 

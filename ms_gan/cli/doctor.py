@@ -61,6 +61,8 @@ def look(target: str, device_id: int) -> Iterator[tuple[str, str]]:
         runtime.import_mindspore()
         yield "", "devices: " + ", ".join(f"{count} × {kind}" for kind, count in runtime.devices().items())
         device = runtime.set_up(target, device_id)
+    except ModuleNotFoundError:
+        raise  # the command line says how to install it
     except UserError as error:
         yield "wrong", machine.without_names(error.problem)
         return
