@@ -97,10 +97,10 @@ class Real:
         chosen = reference.only(np.sort(order[:count]))
         mixed = in_mixed_order(train, seed)
         order = mixed[random_stream(seed, "real against real").permutation(kept)]
-        alike = draws_like(labels_of(train)[order], labels_of(chosen), order) if as_labelled else []
-        draws = alike or np.split(order[: kept // count * count], kept // count)
+        alike = (labels_of(train)[order], labels_of(chosen)) if as_labelled else None
+        draws, found_alike = disjoint_draws(order, count, alike)
         of_width = train.images[np.sort(mixed[kept:][:FOR_WIDTH])]
-        return cls(chosen, train, tuple(train.images[draw] for draw in draws[:DRAWS]), of_width, bool(alike))
+        return cls(chosen, train, tuple(train.images[draw] for draw in draws), of_width, found_alike)
 
     @property
     def count(self) -> int:
@@ -200,7 +200,20 @@ def labels_of(data: ImageData) -> np.ndarray:
     return data.labels
 
 
-def draws_like(labels: np.ndarray, wanted: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
+def disjoint_draws(
+    order: np.ndarray, count: int, alike: tuple[np.ndarray, np.ndarray] | None = None
+) -> tuple[list[np.ndarray], bool]:
+    """Return up to DRAWS draws of `count` of the numbers `order`, int (N,), N >= count, that share none.
+
+    `alike` holds the labels of the numbers, (N,), and those that each draw is to have, (count,). The second result says
+    whether they have them: there may be too few.
+    """
+    draws = _with_labels(*alike, order) if alike else []
+    plain = np.split(order[: len(order) // count * count], len(order) // count)
+    return (draws or plain)[:DRAWS], bool(draws)
+
+
+def _with_labels(labels: np.ndarray, wanted: np.ndarray, numbers: np.ndarray) -> list[np.ndarray]:
     """Return disjoint draws of `numbers`, (N,), each with the labels of `wanted`; none if there are too few.
 
     `labels`, (N,), belong to `numbers`.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -28,10 +28,10 @@ class QuickScorer:
     With few images the ratio says little of a good generator: the distance of real to real is mostly bias.
     """
 
-    def __init__(self, judge: Judge, reference: np.ndarray, others: Sequence[np.ndarray]):
+    def __init__(self, judge: Judge, reference: np.ndarray, others: Iterable[np.ndarray]):
         self.judge = judge
-        self.reference, *of_others = (moments(judge.features(images)) for images in (reference, *others))
-        self.real = float(np.mean([frechet_distance(real, self.reference) for real in of_others]))
+        self.reference = moments(judge.features(reference))
+        self.real = float(np.mean([frechet_distance(moments(judge.features(real)), self.reference) for real in others]))
         self.has_ratio = distance_ratio(0.0, self.real, self.reference) is not None
 
     def __call__(self, images: np.ndarray, labels: np.ndarray | None = None) -> dict[str, float | None]:

@@ -10,7 +10,7 @@ from ms_gan.data.description import ImageData
 from ms_gan.evaluation.judge import why_no_judge
 from ms_gan.evaluation.judge_training import judge_for
 from ms_gan.evaluation.metrics import NO_RATIO, of_count
-from ms_gan.evaluation.protocol import DRAWS, FEWEST, draws_like, in_mixed_order, labels_of
+from ms_gan.evaluation.protocol import FEWEST, disjoint_draws, in_mixed_order, labels_of
 from ms_gan.evaluation.quick_scorer import QuickScorer
 from ms_gan.randomness import random_stream
 from ms_gan.recipes import Recipe
@@ -56,7 +56,8 @@ class ValidationScorer:
         if not self.every:
             return
         conditional = recipe.data.classes > 0
-        self.reference, self._others = _disjoint(images, held_out, recipe.scores.images, seed, conditional)
+        self._images = images
+        self.reference, self._draws = _disjoint(images, held_out, recipe.scores.images, seed, conditional)
         self.labels = self.reference.labels if conditional else None
         self.why_none = why_no_judge(images.labelled())
         count = len(self.reference.images)
@@ -98,7 +99,8 @@ class ValidationScorer:
         """Return the scores, as `columns` names them, of the images that `draw` makes; None for one that cannot be."""
         if self._scorer is None:
             train, test = (split.at_size(self.size) for split in self._splits)
-            reference, *others = (some.at_size(self.size).images for some in (self.reference, *self._others))
+            reference = self.reference.at_size(self.size).images
+            others = (self._images.only(draw).at_size(self.size).images for draw in self._draws)  # one after the other
             self._scorer = QuickScorer(judge_for(train, test, say), reference, others)
             if not self._scorer.has_ratio:
                 say(f"note: no {self.columns[0]}, and so no best checkpoint: {NO_RATIO}")
@@ -114,10 +116,11 @@ class ValidationScorer:
 
 def _disjoint(
     images: ImageData, held_out: ImageData | None, count: int, seed: int, conditional: bool
-) -> tuple[ImageData, list[ImageData]]:
-    """Return up to `count` images to compare with, and up to DRAWS sets of as many others, which share none.
+) -> tuple[ImageData, list[np.ndarray]]:
+    """Return up to `count` images to compare with, and the indices of up to DRAWS sets of as many others of `images`.
 
     For a conditional generator, which gets the classes of the former, each set has these, too, where there are enough.
+    There are none where the images are too few to be scored.
     """
     order = random_stream(seed, "scores").permutation(len(images.images))
     if held_out is None:
@@ -126,7 +129,9 @@ def _disjoint(
     else:
         count = min(count, len(order), len(held_out.images))
         reference, others = held_out.only(in_mixed_order(held_out, seed)[:count]), order
-    draws = [others[start : start + count] for start in range(0, len(others) // max(count, 1) * count, max(count, 1))]
-    if conditional and not images.max_tags:
-        draws = draws_like(labels_of(images)[others], labels_of(reference), others) or draws
-    return reference, [images.only(draw) for draw in draws[:DRAWS]]
+    if count < FEWEST:
+        return reference, []
+    by_class = conditional and not images.max_tags
+    return reference, disjoint_draws(
+        others, count, (labels_of(images)[others], labels_of(reference)) if by_class else None
+    )[0]
