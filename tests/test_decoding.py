@@ -122,5 +122,8 @@ def test_a_jpeg_may_have_more_pixels_since_it_is_decoded_coarsely(tmp_path, monk
     (tmp_path / "b.png").write_bytes(content.getvalue())
     assert "more than 15,000 pixels" in refused(loaded, tmp_path)
     (tmp_path / "b.png").unlink()
+    with monkeypatch.context() as patch:  # it is not decoded as coarsely as that
+        patch.setattr(decoding, "MOST_PIXELS", 14_000)
+        assert "more than 14,000 pixels" in refused(loaded, tmp_path)
     monkeypatch.setattr(decoding, "MOST_IN_JPEG", 50_000)
     assert "more than 50,000 pixels" in refused(loaded, tmp_path)

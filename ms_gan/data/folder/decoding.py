@@ -111,8 +111,9 @@ def _read_square(path: Path, side: int, channels: int) -> Square:
         pixels_of_file = _pixels(image)
         # decodes a JPEG only as finely as is needed
         image.draft("L" if channels == 1 else None, (FINENESS * side, FINENESS * side))
-        if math.prod(size) > most or math.prod(image.size) > MOST_PIXELS:
-            raise ValueError(f"it has more than {most:,} pixels, as decompression bombs have")
+        for pixels_there, limit in ((math.prod(size), most), (math.prod(image.size), MOST_PIXELS)):
+            if pixels_there > limit:
+                raise ValueError(f"it has more than {limit:,} pixels, as decompression bombs have")
         held = size if image.info.get("progressive") else image.size  # whose coefficients are all held at once
         profile = image.info.get("icc_profile") if channels == 3 and image.mode in COLOURED else None
         with _large_file if math.prod(held) > ONE_AT_A_TIME else contextlib.nullcontext():
@@ -127,11 +128,10 @@ def _read_square(path: Path, side: int, channels: int) -> Square:
             if edge != side:
                 way = cv2.INTER_AREA if edge > side else cv2.INTER_CUBIC
                 pixels = cv2.resize(pixels, (side, side), interpolation=way)
-    other = None if profile is None else _in_srgb(pixels, profile)
-    found = found._replace(other_colours=other is not None)
-    return pixels if other is None else other, found._replace(
-        size=size[::-1] if orientation in (5, 6, 7, 8) else size, grey=grey
-    )
+    converted = None if profile is None else _in_srgb(pixels, profile)
+    seen = size[::-1] if orientation in (5, 6, 7, 8) else size
+    found = found._replace(size=seen, grey=grey, other_colours=converted is not None)
+    return pixels if converted is None else converted, found
 
 
 def _opened(path: Path) -> Image.Image:
