@@ -18,6 +18,7 @@ from __future__ import annotations
 import argparse
 import json
 import shutil
+import signal
 import statistics
 import subprocess
 import sys
@@ -28,6 +29,7 @@ from typing import NamedTuple
 
 from benchmarks import processes
 from ms_gan import recipes
+from ms_gan.signals import handled
 
 BATCH = 32  # images; fewer than the fewest that are trained on
 COUNT = 1_500  # images of each kind that are compared, if there are as many
@@ -128,13 +130,19 @@ def train_and_score(cell: Cell, output: Path, data_path: Path | None) -> None:
 
 
 def run(command: list[str]) -> None:
-    """Run a Python command as the scripts do, which says itself how far it is. A failure, or Ctrl-C, ends all."""
+    """Run a Python command as the scripts do, which says itself how far it is. A failure, or a signal, ends all."""
     environment = str(processes.ROOT / "scripts" / "environment.sh")
     whole = ["bash", "-c", 'source "$0" && exec "$@"', environment, sys.executable, *command]
     go_on = "the same command as before goes on from there"
     process = subprocess.Popen(whole, cwd=processes.ROOT)
+
+    def asked(number: int, _frame: object) -> None:
+        process.send_signal(number)  # unlike Ctrl-C it comes to this process alone
+        raise KeyboardInterrupt
+
     try:
-        status = process.wait()
+        with handled(asked, (signal.SIGTERM, signal.SIGHUP)):
+            status = process.wait()
     except KeyboardInterrupt:
         process.wait()  # it got the signal, too, and saves
         sys.exit(f"stopped; {go_on}")

@@ -106,10 +106,13 @@ def test_what_has_scores_is_not_done_again(tmp_path, monkeypatch, capsys):
     assert len(kept["measured"]) == 4 and text.strip() in capsys.readouterr().out
 
 
-def test_what_is_interrupted_is_waited_for_so_that_it_can_save(tmp_path):
+# Ctrl-C comes to the whole group, a kill to one process.
+@pytest.mark.parametrize(("kill", "number"), [(os.killpg, signal.SIGINT), (os.kill, signal.SIGTERM)])
+def test_what_is_interrupted_is_waited_for_so_that_it_can_save(kill, number, tmp_path):
     saving = """
-import pathlib, sys, time
+import pathlib, signal, sys, time
 folder = pathlib.Path(sys.argv[1])
+signal.signal(signal.SIGTERM, signal.default_int_handler)
 try:
     (folder / "begun").touch()
     time.sleep(60)
@@ -124,7 +127,7 @@ except KeyboardInterrupt:
     while not (tmp_path / "begun").exists():
         assert process.poll() is None
         time.sleep(0.05)
-    os.killpg(process.pid, signal.SIGINT)
+    kill(process.pid, number)
     _, said = process.communicate(timeout=30)
     assert (tmp_path / "saved").exists() and said.startswith("stopped; the same command ")
 
