@@ -19,8 +19,9 @@ def binary_cross_entropy(logits, targets):
 
     With t = 1 for real and t = 0 for generated images, one as many as the other, it is half the
     discriminator's minimax loss, −mean log D(x) − mean log(1 − D(G(z))) (Goodfellow et al. 2014,
-    equation 1): at equilibrium, D = 1/2 everywhere, it is ln 2 = 0.693, whatever the targets.
-    Targets between 0 and 1 are label smoothing (Salimans et al. 2016, section 3.4).
+    equation 1): at equilibrium, D = 1/2 everywhere, it is ln 2 = 0.693. Targets between 0 and 1 are label smoothing
+    (Salimans et al. 2016, section 3.4); D is then the middle of both mean targets, m, and the loss −m ln m − (1 − m)
+    ln(1 − m). The gradient is right to 6e-8: where D is as sure as that, it is 0.
     """
     # t·softplus(−l) + (1 − t)·softplus(l), where softplus(x) = (x + |x|)/2 + log(1 + exp(−|x|))
     size = ops.abs(logits)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from helpers import procedures
 from helpers.commands import here, kill_when, start, steps_saved, write_mnist
-from helpers.networks import ACGAN, BATCH, MLP, normal, options, step_of
+from helpers.networks import ACGAN, BATCH, CVAE_GAN, MLP, normal, options, step_of
 from helpers.procedures import IMAGES, RATE, START, Player, assert_scalars, assert_weights, draws, flat, image, sigmoid
 from helpers.refusals import refused
 from helpers.resuming import ENDLESS, result, steps_to_resume_to
@@ -28,10 +28,6 @@ from ms_gan.steps.rpgan import RpGANStep
 pytestmark = pytest.mark.usefixtures("device")
 PAPER = {"brightness": 0.5, "saturation": 1.0, "contrast": 0.5, "translation": 0.125, "cutout": 0.5}
 ALL = tuple(f"updates.augmentation.{name}={value}" for name, value in PAPER.items())
-CVAE_GAN = (
-    *("data.size=16", "encoder.widths=[4, 4]", "encoder.dense_width=8", "generator.widths=[4, 4]"),
-    *("generator.dense_width=8", "discriminator.widths=[4, 4, 4]", "discriminator.dense_widths=[8]"),
-)
 FAMILIES = {  # small ones
     "mlp": (*MLP, BATCH),
     "keras_mlp": (*MLP, BATCH),

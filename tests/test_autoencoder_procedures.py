@@ -323,8 +323,6 @@ def test_the_equilibrium_is_where_d_cannot_tell_two_fakes_from_a_real_image():
 @pytest.mark.parametrize(
     "name, changes, message",
     [
-        ("cvae_late", {"distribution": "uniform"}, "latent.distribution=normal"),
-        ("cvae_gan", {"distribution": "sphere"}, "latent.distribution=normal"),
         ("cvae_gan", {"dropout_shapes": ((1, 1, 3),)}, "discriminator.dropout_rate=0"),
         ("cvae_gan", {"reconstruction_layer": 4}, "reconstruction_layer=4, but .* convolutions is 3"),
     ],

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from helpers.commands import here, write_mnist
-from helpers.networks import MLP, options
+from helpers.networks import CVAE_GAN, MLP, options
 from mindspore import load_checkpoint
 
 from ms_gan import recipes
@@ -17,6 +17,7 @@ from ms_gan.steps.ema import with_ema
 from ms_gan.training.loop import run_cell
 
 DECAY = 0.75
+GREY = ("data.dataset=mnist", "data.size=28", "data.channels=1", "data.classes=10", "data.max_tags=0")
 
 
 def numbers(network):
@@ -83,6 +84,18 @@ def test_names_stay_their_own(averaged):
 @pytest.fixture(scope="module")
 def data(tmp_path_factory):
     return write_mnist(tmp_path_factory.mktemp("average") / "data", 100)
+
+
+def test_it_begins_after_the_pretraining(data, tmp_path):
+    settings = options([*CVAE_GAN, *GREY, "ema.decay=0.99", "updates.pretraining_steps=3"])
+    place = ("--data-path", data, "--output-dir", tmp_path)
+    here("train", "--recipe", "cvae_gan", *settings, "--steps", 1, *place)
+    first = tmp_path / "cvae_gan" / "1" / "checkpoints" / "step_00000000"
+    now, average = (load_checkpoint(str(first / f"generator{of}.ckpt")) for of in ("", "_average"))
+    assert all(now[name].asnumpy().any() for name in now if name.endswith("bias")), "it is as it began"
+    average = {name.replace("generator_average", "generator"): value for name, value in average.items()}
+    assert average.keys() == now.keys()
+    assert all(np.array_equal(now[name].asnumpy(), average[name].asnumpy()) for name in now)
 
 
 def arguments(data, root, *more):

@@ -237,7 +237,19 @@ def test_what_speaks_no_http_is_told_of(conditional_folder, capsys):
     assert "does not answer (" in line
 
 
-@pytest.mark.parametrize("address", ["http://x:y", "http://", "ftp://x", "http://a:123456", "http://[::1"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://x:y",
+        "http://",
+        "ftp://x",
+        "http://a:123456",
+        "http://a:84016",
+        "http://a:0",
+        "http://a?x",
+        "http://[::1",
+    ],
+)
 def test_what_is_no_address_is_refused(address, capsys):
     assert "must be mindspore, onnxruntime" in refused_here(capsys, "check", "x", "--with", address)
 

@@ -152,7 +152,8 @@ def test_a_latents_number_lies_in_each_part_as_often_as_wanted(distribution):
 
 
 def of_clusters(*settings):
-    return recipes.override(recipes.load("rpgan"), [*DENSE, f"data.clusters={COUNT}", *settings])
+    recipe = recipes.load("rpgan").but({"data.clusters": COUNT})
+    return recipes.override(recipe, [*DENSE, *settings])
 
 
 @pytest.fixture

@@ -121,10 +121,14 @@ def test_latents_that_cannot_be_meant_are_refused(folder, tmp_path, capsys):
         ("y.png", "does not end in .npy; name another file with --save-latents"),
     ):
         assert said in refused_here(capsys, *words, *output, "--save-latents", tmp_path / name)
-    (tmp_path / "text.npy").write_text("latents")
-    assert "not a .npy file of numbers" in refused_here(
-        capsys, "infer", folder, "--latents", tmp_path / "text.npy", *output
-    )
+    whole = (tmp_path / "z.npy").read_bytes()
+    for damaged in (b"latents", b"PK\3\4latents", whole.replace(b"(1, 100), }", b"(1, 100,   ")):
+        (tmp_path / "text.npy").write_bytes(damaged)
+        said = refused_here(capsys, "infer", folder, "--latents", tmp_path / "text.npy", *output)
+        assert "not a .npy file of numbers" in said
+    np.save(tmp_path / "large.npy", np.full((2, 100), 3e38, np.float32))
+    said = refused_here(capsys, "infer", folder, "--latents", tmp_path / "large.npy", *output)
+    assert "large.npy: gives images with numbers that are not finite" in said and "use smaller latents" in said
     assert "no such file" in refused_here(capsys, "infer", folder, "--latents", tmp_path / "none.npy", *output).lower()
 
 

@@ -86,6 +86,12 @@ def test_requests_images_batches_and_seconds_are_counted(server):
     assert figures(server)["process_resident_memory_bytes",] > 2**24
 
 
+def test_latents_alone_are_no_images(server):
+    found = grown(server, lambda: server.draw(tensor("num", "INT32", [3]), outputs=("latent",)))
+    assert found[of("ms_gan_requests_total", "generator", "rest", "200")] == 1
+    assert of("ms_gan_images_total", "generator", "rest") not in found
+
+
 def test_refusals_are_counted_by_status_and_unknown_models_by_no_name(server):
     def act():
         assert server.ask(body={"inputs": [tensor("num", "INT32", [9])]})[0] == 400
@@ -410,3 +416,8 @@ def test_every_option_has_a_variable_and_help_states_the_defaults():
 def test_without_a_bundle_it_says_how_to_name_one(capsys):
     line = refused_here(capsys, "serve")
     assert line == "error: no bundle is named; give its folder, or set MS_GAN_SERVE_BUNDLE\n"
+
+
+def test_a_variable_that_is_no_number_is_refused_however_long_it_is(capsys, monkeypatch):
+    monkeypatch.setenv("MS_GAN_SERVE_MAX_BATCH", "9" * 4400)
+    assert "MS_GAN_SERVE_MAX_BATCH must be a whole number from 1" in refused_here(capsys, "serve", "x")

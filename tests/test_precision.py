@@ -73,6 +73,13 @@ def test_all_layers_of_both_networks_are_rounded(recipe, settings, device):
     assert rounding >= layers > 3 and "bfloat16" in kernels[RECORD]
 
 
+def test_what_moves_images_stays_exact(device):
+    step = step_of("mlp", *MLP, "updates.augmentation.translation=0.25")
+    kernels = choose_kernels(step, runtime.Device("CPU", 0), precision="bfloat16")
+    assert "bfloat16" in kernels[RECORD]
+    assert not any(isinstance(cell, Rounded) for _, cell in step.augmenter.cells_and_names())
+
+
 def test_on_a_gpu_it_is_refused(device):
     with pytest.raises(UserError, match="leave out precision"):
         choose_kernels(step_of("mlp", *MLP), runtime.Device("GPU", 0), precision="bfloat16")

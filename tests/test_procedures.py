@@ -212,6 +212,18 @@ def test_classes_are_learnt_from_real_images_in_every_kind_of_update(update, k):
     assert_weights(step.generator, g, START["g"])
 
 
+@pytest.mark.parametrize("update", ["sum", "mean"])
+def test_classes_weigh_the_same_beside_every_loss(update):
+    found = {}
+    for loss in ("non_saturating", "hinge", "relativistic", "relativistic_average"):
+        changes = {"loss": loss, "discriminator_update": update, "half_batches": False}
+        step, _ = make_step("acgan", classes=3, **changes, target_real=(1.0, 1.0), target_fake=(0.0, 0.0))
+        noise, indices = next(iter(draws(step)))
+        scalars = dict(zip(step.scalars, step(on_device((indices,)), on_device(noise)).asnumpy()))
+        found[loss] = float(scalars["loss_d_class"])
+    assert list(found.values()) == pytest.approx([found["non_saturating"]] * 4, rel=1e-5)
+
+
 QUADRATIC = {"p": 0.5, "q": -0.4}
 
 
@@ -284,7 +296,10 @@ MIDDLES = {"non_saturating": 0.0, "saturating": 0.0, "least_squares": 0.5, "hing
     ],
 )
 def test_every_loss_is_that_of_its_paper(loss, penalty, k, changes):
-    """D's loss + penalty · mean((|slope| − 1)²) between real and generated images; then G's against the new D."""
+    """D's loss + penalty · mean((|slope| − 1)²) between real and generated images; then G's against the new D.
+
+    The mean of D's losses is half of all that.
+    """
     of_d, of_g = PAPERS[loss]
     step, settings = make_step(
         "mlp", discriminator=Quadratic(), loss=loss, gradient_penalty=penalty, discriminator_steps=k, **changes
@@ -327,7 +342,7 @@ def test_every_loss_is_that_of_its_paper(loss, penalty, k, changes):
 
                 if penalty:
                     expected["penalty"] = price(before)
-                d.update(lambda n: scale * of_d(quadratic(n, real), quadratic(n, fake)) + penalty * price(n))
+                d.update(lambda n: scale * (of_d(quadratic(n, real), quadratic(n, fake)) + penalty * price(n)))
         z = flat((noise.generator if changes.get("generator_latents") == "new" else noise.discriminator[-1]).inputs[0])
 
         def loss_g(n):
@@ -413,6 +428,21 @@ def test_losses_at_equilibrium_are_those_of_images_that_are_alike(loss, update):
     if loss in ("hinge", "wasserstein"):
         del expected["loss_g"]  # any number
     assert {name: value for name, (value, _) in updates.equilibrium.items()} == pytest.approx(expected, abs=1e-12)
+
+
+@pytest.mark.parametrize("update", ["sum", "mean"])
+@pytest.mark.parametrize("loss", ["non_saturating", "saturating"])
+def test_cross_entropies_at_equilibrium_with_smoothed_targets(loss, update):
+    """D says that which has the least loss: 0.45, where targets of 0.9 and of 0 are as frequent."""
+    updates = GANUpdates(loss=loss, discriminator_update=update, target_real=(0.8, 1.0))
+    d = np.linspace(0.001, 0.999, 99_801)
+    losses = -sum(target * np.log(d) + (1 - target) * np.log(1 - d) for target in (0.9, 0.0))
+    best = d[losses.argmin()]
+    assert sigmoid(updates.threshold) == pytest.approx(best, abs=1e-4) and best == pytest.approx(0.45, abs=1e-4)
+    of_g = -np.log(best) if loss == "non_saturating" else np.log(1 - best)
+    assert updates.equilibrium["loss_d"][0] == pytest.approx(losses.min() / (1 + (update == "mean")), abs=1e-6)
+    assert updates.equilibrium["loss_g"][0] == pytest.approx(of_g, abs=3e-4)
+    assert updates.equilibrium["loss_g"][1] == f"{of_g:.3g}"
 
 
 def test_least_squares_at_equilibrium_with_smoothed_targets():

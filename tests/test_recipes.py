@@ -114,6 +114,10 @@ def test_another_network_keeps_the_settings_that_it_knows(mlp):
     assert isinstance(changed, ConvGenerator) and changed.widths == mlp.networks["generator"].widths
     assert (changed.start_channels, changed.slope, changed.batch_norm.place) == (8, 0.0, "none")
     assert recipes.override(mlp, ["generator.network=mlp_generator"]) == mlp
+    residual = recipes.load("rpgan_residual")
+    assert residual.networks["generator"].output == "linear"  # which an MLP may not be
+    other = recipes.override(residual, ["generator.network=mlp_generator"]).networks["generator"]
+    assert other.output == "tanh" and other.widths == residual.networks["generator"].widths
     for assignments, message in (
         (["generator.network=conv_generator"], "generator.start_channels, strides are missing"),
         (["generator.network=mlp_discriminator"], "generator.network 'mlp_discriminator' is not registered"),
@@ -258,6 +262,38 @@ def test_each_setting_is_explained_with_its_value_and_what_it_may_be(name, capsy
     assert {line.split(" = ")[0] for line in said} == {f"{role}.network" for role in recipe.networks}
 
 
+def test_a_recipe_is_printed_as_it_would_run(capsys):
+    here("recipes", "rpgan", "--set", "data.classes=10")
+    printed = json.loads(capsys.readouterr().out)["data"]
+    assert (printed["classes"], printed["clusters"]) == (10, 0)
+    both = ("--set", "data.classes=10", "--set", "data.clusters=20")
+    assert "images with classes are not put into clusters" in refused_here(capsys, "recipes", "rpgan", *both)
+
+
+@pytest.mark.parametrize(
+    "name, settings, wrong",
+    [
+        (
+            "mlp",
+            ["optimizer_generator.decay_rate=0.95"],
+            "multiply the learning rate at each update, as decay_steps is 1",
+        ),
+        ("rpgan", ["updates.gamma_decay_rate=0.1"], "multiply gamma at once, as gamma_decay_steps is 1"),
+        ("rpgan", ["updates.gamma_decay_rate=2"], "multiply gamma at once, as gamma_decay_steps is 1"),
+    ],
+)
+def test_a_decay_within_one_update_is_refused(name, settings, wrong):
+    assert wrong in refused(recipes.override, recipes.load(name), settings)
+
+
+def test_bernoulli_pixels_need_a_generator_with_logits(random_data, device):
+    changes = ["generator.network=mlp_generator", "generator.output=sigmoid", "updates.reconstruction=bernoulli"]
+    recipe = recipes.override(recipes.load("cvae_late"), [*changes, "data.classes=0", "data.max_tags=0"])
+    assert "use generator.network=conv_decoder, or updates.reconstruction=squared" in refused(
+        build_step, recipe, random_data, 1
+    )
+
+
 def test_a_broken_recipe_among_the_published_ones_does_not_hide_the_others(tmp_path, monkeypatch, capsys):
     file = tmp_path / "broken_one.py"
     file.write_text("\nRECIPE = Recipe()", encoding="utf-8")
@@ -277,6 +313,10 @@ def test_a_broken_recipe_among_the_published_ones_does_not_hide_the_others(tmp_p
          "are acgan, cvae, cvae_gan, rpgan"),
         ("acgan", {"data.classes": 0}, "data.classes must be at least 2 for the family acgan, not 0"),
         ("acgan", {"data.max_tags": 3}, "data.max_tags must be 0 for the family acgan, which takes one class an image"),
+        ("cvae_late", {"latent.distribution": "sphere"}, "the latents of a variational autoencoder are normal, not "
+         "sphere; use latent.distribution=normal"),
+        ("cvae_gan", {"latent.distribution": "uniform"}, "the latents of a variational autoencoder are normal, not "
+         "uniform; use latent.distribution=normal"),
         ("slim_mlp", {"optimizer_generator.beta1": 0.5}, "with updates.shared_counters both players have one Adam, but "
          "optimizer_generator.beta1 is 0.5 and optimizer_discriminator.beta1 is 0.9; set them equal, or use "
          "updates.shared_counters=False"),
@@ -330,7 +370,8 @@ def test_each_optimizer_has_the_settings_of_its_network(mlp, random_data, device
 @pytest.mark.parametrize("still, moving", [("generator", "discriminator"), ("discriminator", "generator")])
 @pytest.mark.parametrize("decay_rate", [1.0, 0.9])
 def test_a_learning_rate_of_0_holds_a_network_still(still, moving, decay_rate, small_recipe, random_data, device):
-    changes = {f"optimizer_{still}.learning_rate": 0.0, f"optimizer_{still}.decay_rate": decay_rate}
+    decay = {f"optimizer_{still}.decay_rate": decay_rate, f"optimizer_{still}.decay_steps": 2}
+    changes = {f"optimizer_{still}.learning_rate": 0.0, **decay}
     step = build_step(small_recipe.but(changes), random_data, 1)
 
     def weights(name):

@@ -40,6 +40,14 @@ def test_a_line_tells_of_each_run(root, capsys):
     assert "fd_100_train_ratio 3.5, fd_10k_test 1.25" in by_name[str(root / "rpgan" / "1")]
 
 
+def test_the_folder_is_named_as_other_commands_name_theirs(root, capsys):
+    printed = []
+    for where in ([root], ["--output-dir", root]):
+        here("runs", *where)
+        printed.append(capsys.readouterr().out)
+    assert printed[0] == printed[1] and str(root) in printed[0]
+
+
 def test_a_damaged_run_hides_no_other(root, capsys):
     (root / "mlp" / "1" / "recipe.json").write_text("{")
     assert cli.main(["runs", "--output-dir", str(root)]) == 2

@@ -7,6 +7,7 @@ import importlib.util
 import json
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -22,6 +23,7 @@ from starlette.datastructures import Headers
 
 from ms_gan.cli import serve
 from ms_gan.delivery.inference_request import RequestError
+from ms_gan.delivery.server import MOST_AT_THE_END, PATIENCE
 from ms_gan.files import write_checksums
 
 pytestmark = pytest.mark.usefixtures("device")
@@ -43,6 +45,19 @@ def test_a_signal_ends_it_with_status_0_and_frees_its_ports_whatever_a_client_do
         with socket.socket() as probe:
             assert probe.connect_ex((server.host, port)) != 0
     assert "Traceback" not in server.log.read_text(), "who stops it on purpose wants no stack"
+
+
+def test_another_signal_does_not_wait_for_a_body_that_is_still_sent(conditional_folder, tmp_path):
+    with serving(conditional_folder, tmp_path / "log", "--format", "onnx") as server:
+        with socket.create_connection((server.host, server.http)) as connection:
+            connection.sendall(f"POST {INFER} HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\n{{".encode())
+            time.sleep(0.5)
+            server.process.send_signal(signal.SIGTERM)
+            time.sleep(PATIENCE + 0.5)
+            began = time.monotonic()
+            assert end(server.process) == 0, server.log.read_text()
+        assert time.monotonic() - began < MOST_AT_THE_END - PATIENCE - 1, "it waits as long as for the first one"
+    assert "Traceback" not in server.log.read_text()
 
 
 def test_a_body_that_stops_on_its_way_gets_408_and_a_sentence(monkeypatch):

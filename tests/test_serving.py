@@ -414,6 +414,11 @@ BODIES = {  # what is no request at all
     "a deeper nest": b'{"inputs": ' + b"[" * 100_000 + b"]" * 100_000 + b"}",
     "an unknown output": {"inputs": [SEED], "outputs": [{"name": "sound"}]},
     "an output without a name": {"inputs": [SEED], "outputs": [{}]},
+    "a shape of text": {"inputs": [tensor("seed", "INT64", [1], ["1"])]},
+    "a shape of truth": {"inputs": [tensor("seed", "INT64", [1], [True])]},
+    "more than its type holds": {"inputs": [tensor("seed", "UINT8", [300])]},
+    "less than its type holds": {"inputs": [tensor("seed", "UINT8", [-1])]},
+    "another nest than its shape": {"inputs": [tensor("seed", "INT64", [[1]], [1])]},
     "an id that is a number": b'{"id": 3, "inputs": [%s]}' % json.dumps(SEED).encode(),
     "an id that is no text": b'{"id": "\\ud800", "inputs": [%s]}' % json.dumps(SEED).encode(),
 }
@@ -423,6 +428,7 @@ BINARY = {  # JSON, what lies behind it, and how long the JSON is said to be whe
     "more than it says": (binary("INT64", 8), bytes(16)),
     "no multiple of its type": (binary("INT64", 6), bytes(6)),
     "less than its shape": (binary("INT64", 8, shape=(2,)), EIGHT),
+    "elements in the JSON, too": (binary("INT64", 8).replace(b'"shape"', b'"data": [1], "shape"'), EIGHT),
     "a size below zero": (binary("INT64", -1), EIGHT),
     "a list as type": (binary([], 8), EIGHT),
     "a text cut off": (binary("BYTES", 5, "label"), b"\2\0\0\0" + b"1"),
@@ -472,6 +478,25 @@ def test_another_version_is_not_there(version, server, stub):
 
 
 @pytest.mark.parametrize(
+    "path, status",
+    [("/", 200), ("/v2", 200), ("/v2/health/ready", 200), ("/v2/models/generator", 200), ("/absent", 404)],
+)
+def test_what_can_be_read_can_be_asked_for_by_its_head(path, status, server):
+    assert server.ask(path, method="HEAD") == (status, "")
+
+
+def test_a_body_that_is_not_waited_for_ends_its_connection(server, goes_on):
+    """Otherwise the next request would be taken for the body of the first."""
+    head = "POST /v2/models/absent/infer HTTP/1.1\r\nHost: x\r\nExpect: 100-continue\r\nContent-Length: 50\r\n\r\n"
+    with socket.create_connection((server.host, server.http), timeout=HANGS) as connection:
+        connection.sendall(head.encode())
+        answer = b""
+        while piece := connection.recv(4096):  # to the end of the connection
+            answer += piece
+    assert answer.startswith(b"HTTP/1.1 404") and b"connection: close" in answer.lower()
+
+
+@pytest.mark.parametrize(
     "path, method, status",
     [
         ("/v2/models/absent/infer", "POST", 404),
@@ -495,7 +520,15 @@ def test_over_grpc_too_what_is_not_there_is_refused(stub, goes_on):
     mixed = request_of([SEED])
     mixed.inputs[0].contents.fp32_contents.append(1.0)
     del mixed.inputs[0].contents.int64_contents[:]
-    assert "seed must be one whole number" in refused(stub.ModelInfer, mixed)
+    assert "its elements belong into int64_contents" in refused(stub.ModelInfer, mixed)
+    mixed.inputs[0].contents.int64_contents.append(1)
+    assert "int64_contents, fp32_contents" in refused(stub.ModelInfer, mixed)
+    both = request_of([SEED], [bytes(8)])
+    both.inputs[0].contents.int64_contents.append(1)
+    assert "its elements belong into raw_input_contents" in refused(stub.ModelInfer, both)
+    for call, request in ((stub.ModelConfig, service_pb2.ModelConfigRequest(name="generator")),
+                          (stub.SystemSharedMemoryStatus, service_pb2.SystemSharedMemoryStatusRequest())):  # fmt: skip
+        assert "has no such call" in refused(call, request, grpc.StatusCode.UNIMPLEMENTED)
     for requests in ([], [request_of([SEED])] * 2):
         with pytest.raises(grpc.RpcError) as caught:
             list(stub.ModelStreamInfer(iter(requests), timeout=HANGS))
@@ -524,6 +557,8 @@ def test_nobody_can_load_or_unload_what_is_served(kind, server, goes_on):
     for method in (client.load_model, client.unload_model):
         with pytest.raises(InferenceServerException, match="from the start to the end of this server"):
             method("generator")
+        with pytest.raises(InferenceServerException, match="Model 'absent' not found"):
+            method("absent")
     client.close()
 
 

@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 from hashlib import sha256
 
 import numpy as np
 import pytest
-from helpers.commands import SMALL, here, refused_here
+from helpers.commands import SMALL, here, refused_here, write_mnist
 from helpers.idx_files import contents, fill
 from PIL import Image
 
 pytestmark = pytest.mark.usefixtures("device", "short_judges")
 SIZES = ("--set", "data.size=12", "--batch-size", "20")
 SCORED = ("--epochs", "2", "--set", "scores.every_epochs=1", "--set", "scores.images=100")
+SCORED_LINE = re.compile(r"after step \d+: fd_100_train_ratio")
 HOUSE = ("--recipe", "rpgan", "--set", "data.classes=2")
 
 
@@ -113,7 +115,7 @@ def test_labels_that_a_recipe_does_not_take_serve_its_judge_while_training_and_a
     write_images(tmp_path / "data/train", 240, "{}")
     write_images(tmp_path / "data/test", 120, "{}")
     run, log = train(tmp_path / "data", tmp_path, "--recipe", "mlp", *SCORED)
-    assert "no scores on the way" not in log and log.count("fd_100_train_ratio") == 2
+    assert "no scores on the way" not in log and len(SCORED_LINE.findall(log)) == 2
     assert "class_accuracy" not in (run / "history.csv").read_text()
     here("eval", run, "--metrics")
     found = json.loads((run / "eval/metrics.json").read_text())
@@ -142,7 +144,7 @@ def test_a_cache_that_cannot_be_written_does_not_end_a_run(tmp_path, monkeypatch
     (tmp_path / "cache").write_text("a file, where a folder should be")
     monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
     _, log = train(tmp_path / "data", tmp_path, "--recipe", "mlp", *SCORED)
-    assert "cannot be kept" in log and log.count("fd_100_train_ratio") == 2 and "done: " in log
+    assert "cannot be kept" in log and len(SCORED_LINE.findall(log)) == 2 and "done: " in log
 
 
 def test_changed_data_are_told_by_what_changed(tmp_path, capsys):
@@ -154,6 +156,35 @@ def test_changed_data_are_told_by_what_changed(tmp_path, capsys):
     (tmp_path / "data" / gone).unlink()
     for error in (refused_here(capsys, "train", "--resume", run), refused_here(capsys, "eval", run, "--metrics")):
         assert "dark/new.png" in error and gone in error and "sha" not in error
+
+
+def test_long_epochs_have_sheets_before_the_first_one_ends(tmp_path):
+    data = write_mnist(tmp_path / "data", 32)
+    arguments = ("train", "--data-path", data, *SMALL, "--batch-size", 16, "--steps", 101, "--output-dir", tmp_path)
+    for number, steps in enumerate((1000, 500), start=1):
+        here(*arguments, "--set", f"schedule.steps_per_epoch={steps}", "--set", "scores.every_epochs=0")
+        early = tmp_path / "mlp" / str(number) / "samples" / "step_00000100.png"
+        assert early.is_file() == (steps == 1000)
+
+
+def test_an_average_that_few_images_leave_young_is_told_at_the_start(tmp_path, capsys):
+    data = write_mnist(tmp_path / "data", 32)
+    arguments = (
+        "train",
+        "--recipe",
+        "rpgan",
+        "--data-path",
+        data,
+        *SMALL,
+        "--batch-size",
+        16,
+        "--output-dir",
+        tmp_path,
+    )
+    arguments = (*arguments, "--set", "scores.every_epochs=0", "--set", "ema.decay=0.9")
+    for length, told in (("--epochs", 2), True), (("--steps", 2), False):
+        here(*arguments, *length)
+        assert ("note: 2 epochs of so few images are 4 steps" in capsys.readouterr().out) == told
 
 
 def test_sheets_lines_and_checkpoints_keep_a_distance_of_steps(tmp_path):

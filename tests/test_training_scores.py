@@ -60,6 +60,8 @@ def test_scores_stand_in_the_history_and_the_best_is_marked(undisturbed):
     link = undisturbed / "checkpoints" / "best"
     assert link.is_symlink() and link.resolve() == (undisturbed / best["checkpoint"]).resolve()
     assert json.loads((link / "state.json").read_text())["step"] == step
+    told = f"of those that were scored, with {COLUMN} {score:.3f} after step {step}"
+    assert (told in (undisturbed / "train.log").read_text()) == (step < EPOCHS * STEPS)
 
 
 def test_the_best_is_marked_by_the_next_start_where_a_kill_came_before(undisturbed, tmp_path):

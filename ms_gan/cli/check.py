@@ -17,12 +17,13 @@ if TYPE_CHECKING:
     from ms_gan.delivery.elsewhere import Outcome
 
 RUNTIMES = ("mindspore", "onnxruntime", "openvino", "lite")
-ADDRESS = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^\s/:@\[\]]+)(:[0-9]{1,5})?(/\S*)?", re.I)
+ADDRESS = re.compile(r"https?://(\[[0-9a-f:.]+\]|[^\s/:@?#\[\]]+)(:[0-9]{1,5})?(/\S*)?", re.I)
 
 
 def runtime(text: str) -> str:
     """Return the name of a runtime, or a server's address."""
-    if text not in RUNTIMES and not ADDRESS.fullmatch(text):
+    address = ADDRESS.fullmatch(text)
+    if text not in RUNTIMES and not (address and 0 < int((address[2] or ":80")[1:]) < 65536):
         raise argparse.ArgumentTypeError(f"must be {', '.join(RUNTIMES)} or http://HOST:PORT, not {text!r}")
     return text
 

@@ -55,7 +55,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--truncation",
         type=share,
         metavar="T",
-        help="multiply latents by T, from 0 to 1: images become more typical, and more alike (default: 1)",
+        help="multiply latents by T, above 0 and at most 1: images become more typical, and more alike (default: 1)",
     )
     command.add_argument(
         "--steps", type=positive, metavar="K", help=f"of a film: images from one latent to the next (default: {STEPS})"
@@ -74,12 +74,12 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 
 
 def share(text: str) -> float:
-    """A number above 0, up to and with 1."""
+    """A number above 0, also in float32, up to and with 1."""
     try:
         number = float(text)
     except ValueError:
         number = 0.0
-    if not 0 < number <= 1:
+    if not 1e-37 < number <= 1:
         raise argparse.ArgumentTypeError(f"must be a number above 0, up to 1, not {text!r}")
     return number
 
@@ -166,7 +166,8 @@ def run(options: argparse.Namespace) -> int:
         for latents, *more in chunks:
             yield (truncated(latents, truncation, clusters), *more)
 
-    images = _drawn(Bundle(folder, file_format), inputs(), count)
+    given_by = Path(options.latents) if options.latents else None
+    images = _drawn(Bundle(folder, file_format), inputs(), count, given_by)
     if kind == ".npy":
         _write_array(output, shape, images)
     elif kind == "/":
@@ -199,7 +200,9 @@ def _read_latents(file: Path, size: int) -> np.ndarray:
 
     try:
         held = np.load(file, allow_pickle=False)
-    except (ValueError, EOFError) as error:
+    except (OSError, MemoryError):
+        raise
+    except Exception as error:  # of NumPy, or of what it takes the file for: an archive, or Python
         raise UserError(f"{file}: not a .npy file of numbers") from error
     if not isinstance(held, np.ndarray) or held.dtype.kind != "f" or held.shape[1:] != (size,) or not len(held):
         found = f"{held.dtype} {held.shape}" if isinstance(held, np.ndarray) else "several arrays"
@@ -211,8 +214,12 @@ def _read_latents(file: Path, size: int) -> np.ndarray:
     return latents
 
 
-def _drawn(bundle: Bundle, chunks: Iterable[Inputs], count: int) -> Iterator[np.ndarray]:
-    """Yield the images some at a time, float32 in [0, 1], N×C×H×W, and say on stderr how many there are."""
+def _drawn(bundle: Bundle, chunks: Iterable[Inputs], count: int, file: Path | None) -> Iterator[np.ndarray]:
+    """Yield the images some at a time, float32 in [0, 1], N×C×H×W, and say on stderr how many there are.
+
+    `file` is the one that the latents are from, if they are from one.
+    """
+    import numpy as np
     from tqdm import tqdm
 
     from ms_gan.sampling import require_finite
@@ -229,6 +236,9 @@ def _drawn(bundle: Bundle, chunks: Iterable[Inputs], count: int) -> Iterator[np.
     ) as bar:
         for inputs in chunks:
             images = bundle.draw(inputs)
+            if file is not None and not np.isfinite(images).all():
+                told = "gives images with numbers that are not finite: they, or weights of the model, are too large"
+                raise UserError(f"{file}: {told}", "use smaller latents")
             require_finite(images, f"{bundle.folder}: the generator")
             yield images
             bar.update(len(images))

@@ -23,7 +23,7 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     """Return an argument's type: a whole number from `least` on, up to and with `most`."""
 
     def number(text: str) -> int:
-        if not text.isdecimal() or int(text) < least or (most is not None and int(text) > most):
+        if not text.isdecimal() or len(text) > 20 or int(text) < least or (most is not None and int(text) > most):
             limits = f"from {least}" if most is None else f"from {least} to {most}"
             raise argparse.ArgumentTypeError(f"must be a whole number {limits}, not {text!r}")
         return int(text)
@@ -127,7 +127,7 @@ def free_folder(path: Path, own: Collection[str], overwrite: bool, setting: str 
     another = ("name another folder with ", Setting(setting))
     held = sorted(entry.name for entry in path.iterdir()) if path.is_dir() else []
     if held and not overwrite:
-        replace = ("add ", Setting("overwrite"), ", or ") if own else ()
+        replace = ("add ", Setting("overwrite"), ", which replaces what is written anew, or ") if own else ()
         raise UserError(f"{path}: already holds {held[0]}", *replace, *another)
     strangers = [name for name in _leaves(path) if name not in own]
     if strangers:

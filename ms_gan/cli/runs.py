@@ -11,7 +11,8 @@ from ms_gan.errors import Command, UserError
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
-    command.add_argument("--output-dir", default="runs", metavar="DIR", help="where runs are (default: runs)")
+    command.add_argument("folder", nargs="?", metavar="DIR", help="where runs are (default: runs)")
+    command.add_argument("--output-dir", default="runs", metavar="DIR", help="the same")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -20,7 +21,8 @@ def run(options: argparse.Namespace) -> int:
 
     rows = [("run", "steps", "data", "seed", "scores", "last trained")]
     broken: list[UserError] = []
-    for found in all_runs(options.output_dir):
+    root = options.folder or options.output_dir
+    for found in all_runs(root):
         if not isinstance(found, Summary):
             broken.append(found[1])
             continue
@@ -37,7 +39,7 @@ def run(options: argparse.Namespace) -> int:
             )
         )
     if len(rows) == 1 and not broken:
-        raise UserError(f"no run below {options.output_dir}/", "train one first: ", Command("train"))
+        raise UserError(f"no run below {root}/", "train one first: ", Command("train"))
     print(*aligned(rows), sep="\n")
     for error in broken:
         report(error, str(told(error)), options.debug)

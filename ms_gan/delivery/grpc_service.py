@@ -17,9 +17,15 @@ from tritonclient.grpc.service_pb2_grpc import GRPCInferenceServiceServicer, add
 
 from ms_gan.delivery.address import in_url, taken
 from ms_gan.delivery.inference_request import RequestError, Tensor, from_bytes
-from ms_gan.delivery.served_model import FAILED, ServedModels
+from ms_gan.delivery.served_model import FAILED, ServedModels, drawn
+from ms_gan.errors import shown
 
-PROTOCOL = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"].full_name
+SERVICE = messages.DESCRIPTOR.services_by_name["GRPCInferenceService"]
+PROTOCOL = SERVICE.full_name
+FIELDS = {  # of a tensor's contents, by the first letters of its datatype
+    **{"BOOL": "bool_contents", "INT64": "int64_contents", "INT": "int_contents", "UINT64": "uint64_contents"},
+    **{"UINT": "uint_contents", "FP32": "fp32_contents", "FP64": "fp64_contents", "BYTES": "bytes_contents"},
+}
 MOMENT = 0.05  # seconds
 LONGEST_WAIT = 600  # seconds; by default gRPC cancels calls that a busy server has not taken after 30
 Result = TypeVar("Result")
@@ -71,8 +77,9 @@ class GrpcServer:
         waiting = ("grpc.server_max_unrequested_time_in_server", LONGEST_WAIT)
         self._server = grpc.aio.server(options=[*limits, waiting, ("grpc.so_reuseport", 0)])
         service = GRPCInferenceServiceServicer()
-        for name, answer in _answers(self._models, lambda work: _in(self._home, work)).items():
-            setattr(service, name, self._counted(_call(answer)))
+        answers = _answers(self._models, lambda work: _in(self._home, work))
+        for name in SERVICE.methods_by_name:
+            setattr(service, name, self._counted(_call(answers.get(name, _refuse_call))))
         add_GRPCInferenceServiceServicer_to_server(service, self._server)
         self._health = health.aio.HealthServicer()
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
@@ -128,7 +135,7 @@ def _answers(models: ServedModels, at_home: Callable[[Any], Any]) -> dict[str, C
         "ModelReady": lambda asked: messages.ModelReadyResponse(ready=bool(models.find(asked.name, asked.version))),
         "ModelMetadata": lambda asked: _metadata(models, asked),
         "ModelInfer": lambda asked: _infer(models, at_home, asked),
-        "ModelStreamInfer": lambda _: _refuse_to_stream(),
+        "ModelStreamInfer": _refuse_to_stream,
     }
 
 
@@ -156,7 +163,11 @@ def _metadata(models: ServedModels, asked: Any) -> Any:
     return messages.ModelMetadataResponse(**told)
 
 
-def _refuse_to_stream() -> Any:
+def _refuse_call(_asked: Any) -> Any:
+    raise RequestError("this server has no such call: it tells of its models, and infers", 501)
+
+
+def _refuse_to_stream(_asked: Any) -> Any:
     raise RequestError("this server does not stream; ask with ModelInfer", 501)
 
 
@@ -166,7 +177,7 @@ async def _infer(models: ServedModels, at_home: Callable[[Any], Any], asked: Any
         seen.model = model.name
         raw = bool(asked.raw_input_contents)
         found = await at_home(model.infer(_tensors(asked), [output.name for output in asked.outputs]))
-        seen.images = len(next(iter(found.values())))
+        seen.images = drawn(found)
     answer = messages.ModelInferResponse(model_name=model.name, model_version=models.version, id=asked.id)
     for name, array in found.items():
         output = answer.outputs.add(name=name, datatype="FP32", shape=array.shape)
@@ -184,7 +195,12 @@ def _tensors(asked: Any) -> list[tuple[str, Tensor]]:
     if raw and len(raw) != len(asked.inputs):
         raise RequestError(f"raw_input_contents has {len(raw)} entries for {len(asked.inputs)} inputs")
     for number, given in enumerate(asked.inputs):
-        filled = [list(elements) for _, elements in given.contents.ListFields()]
-        data = from_bytes(given.name, given.datatype, raw[number]) if raw else (filled or [[]])[0]
+        filled = {field.name: list(elements) for field, elements in given.contents.ListFields()}
+        own = next((field for start, field in FIELDS.items() if given.datatype.startswith(start)), None)
+        allowed = set() if raw or own is None else {own}
+        if filled.keys() - allowed:
+            told = f"{shown(given.name)} of {shown(given.datatype)} has {', '.join(filled)}"
+            raise RequestError(f"{told}; its elements belong into {'raw_input_contents' if raw or not own else own}")
+        data = from_bytes(given.name, given.datatype, raw[number]) if raw else filled.get(own or "", [])
         tensors.append((given.name, Tensor(given.datatype, list(given.shape), data)))
     return tensors

@@ -145,9 +145,17 @@ def _array(name: str, tensor: Tensor, datatypes: Sequence[str], dtype: Any) -> n
         in_bytes = isinstance(tensor.data, np.ndarray)
         # as objects, since of texts NumPy would make all as long as the longest
         array = tensor.data if in_bytes else np.array(tensor.data, object)
+        if not in_bytes and array.ndim > 1 and list(array.shape) != list(tensor.shape):
+            raise RequestError(
+                f"{name} has data nested as {shown(list(array.shape))}, not as its shape {shown(list(tensor.shape))}"
+            )
         known = array.dtype.kind in "fiu" if in_bytes else set(map(type, array.ravel())) <= {int, float}
         if dtype is not object and not known and array.size:  # text and truth are no numbers
             raise ValueError(array.dtype)
+        if tensor.datatype in WHOLE and not in_bytes:
+            bounds = np.iinfo(tensor.datatype.lower())
+            if any(type(each) is int and not bounds.min <= each <= bounds.max for each in array.ravel()):
+                raise ValueError(tensor.datatype)
         with np.errstate(over="ignore"):  # what becomes infinite is refused as such
             array = array.astype(dtype)
     except (ValueError, TypeError, OverflowError) as error:

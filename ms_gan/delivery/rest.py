@@ -1,4 +1,4 @@
-"""The Open Inference Protocol V2 over HTTP, and the page. Every error is JSON: {"error": one sentence}."""
+"""The Open Inference Protocol V2 over HTTP, and the page. Errors are JSON: {"error": one sentence}."""
 
 # ruff: noqa: UP045 - pydantic reads annotations, on Python 3.9 too
 
@@ -8,10 +8,12 @@ import asyncio
 import contextlib
 import gzip
 import io
+import logging
 import re
 import uuid
 import zlib
 from collections.abc import AsyncIterator, Awaitable, Mapping, Sequence
+from functools import partial
 from typing import Any, Optional
 
 import numpy as np
@@ -20,11 +22,11 @@ from fastapi import APIRouter, FastAPI, Request, Response
 from fastapi.middleware.cors import CORSMiddleware
 from fastapi.middleware.gzip import GZipMiddleware
 from fastapi.responses import HTMLResponse
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, StrictInt, ValidationError
 from starlette.exceptions import HTTPException
 
 from ms_gan.delivery.inference_request import ENDS, RequestError, Tensor, from_bytes
-from ms_gan.delivery.served_model import FAILED, ServedModels
+from ms_gan.delivery.served_model import FAILED, ServedModels, drawn
 from ms_gan.delivery.server_metrics import CANCELLED
 from ms_gan.delivery.web_page import PAGE
 from ms_gan.errors import MOST_SHOWN, shown
@@ -42,6 +44,7 @@ UNWATCHED = 1.0  # seconds in which nobody looks whether a client has left
 Found = Mapping[str, np.ndarray]
 
 router = APIRouter()
+reading = partial(router.api_route, methods=["GET", "HEAD"])
 
 
 def rest_app(
@@ -52,10 +55,7 @@ def rest_app(
     A request's body has at most `most_bytes` bytes, also unpacked. Pages of other `origins` may use it, too.
     """
     app = FastAPI(
-        title=models.find("generator").name,
-        docs_url="/v2/docs",
-        openapi_url="/v2/docs/dataplane.json",
-        exception_handlers={RequestError: _refuse, HTTPException: _refuse_route, Exception: _own_up},
+        openapi_url=None, exception_handlers={RequestError: _refuse, HTTPException: _refuse_route, Exception: _own_up}
     )
     app.state.contract, app.state.models, app.state.most_bytes = contract, models, most_bytes
     app.include_router(router)
@@ -71,35 +71,35 @@ def rest_app(
     return app
 
 
-@router.get("/")
+@reading("/")
 async def _page() -> Response:
     return HTMLResponse(PAGE.read_text(encoding="utf-8"))
 
 
-@router.get("/contract.json")
+@reading("/contract.json")
 async def _contract(request: Request) -> Response:
     return _json(request.app.state.contract)
 
 
-@router.get("/metrics")
+@reading("/metrics")
 async def _metrics(request: Request) -> Response:
     text, content_type = request.app.state.models.metrics.text(request.headers.get("accept", ""))
     return Response(text, headers={"Content-Type": content_type})
 
 
-@router.get("/v2/health/live")
-@router.get("/v2/health/ready")
-@router.get(f"{MODEL}/ready")
-@router.get(f"{VERSION}/ready")
+@reading("/v2/health/live")
+@reading("/v2/health/ready")
+@reading(f"{MODEL}/ready")
+@reading(f"{VERSION}/ready")
 async def _healthy(request: Request) -> Response:
     if request.path_params:
         request.app.state.models.find(**request.path_params)
     return Response()
 
 
-@router.get("/v2")
-@router.get(MODEL)
-@router.get(VERSION)
+@reading("/v2")
+@reading(MODEL)
+@reading(VERSION)
 async def _metadata(request: Request) -> Response:
     models = request.app.state.models
     return _json((models.find(**request.path_params) if request.path_params else models).metadata())
@@ -121,6 +121,16 @@ async def _load(request: Request) -> Response:
 @router.post(f"{VERSION}/infer")
 @router.post(f"{VERSION}/generate")
 async def _infer(request: Request) -> Response:
+    try:
+        return await _inferred(request)
+    except RequestError:
+        raise
+    except Exception:  # answered here, so that pages of other origins can read it
+        logging.exception("a request over REST")
+        return await _own_up(request, None)
+
+
+async def _inferred(request: Request) -> Response:
     models = request.app.state.models
     with models.metrics.request("rest") as seen:
         model = models.find(**request.path_params)
@@ -130,7 +140,7 @@ async def _infer(request: Request) -> Response:
         asked, tensors = _with_tensors(body, request.headers.get(LENGTH))
         outputs = [output.name for output in asked.outputs or ()]
         found = await _unless_left(request, model.infer(tensors, outputs))
-        seen.images = len(next(iter(found.values())))
+        seen.images = drawn(found)
         request_id = str(uuid.uuid4()) if asked.id is None else asked.id
         return _answer({"model_name": model.name, "model_version": models.version, "id": request_id}, found, asked)
 
@@ -210,22 +220,28 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
         goes_on = message.get("more_body", False)
 
 
-async def _drop_body(request: Request) -> None:
-    """Read a body that nobody read, if it is of a size that may be sent: its sender reads no answer before that."""
-    if getattr(request.state, "is_read", False) or request.headers.get("expect"):  # whose sender waits before it sends
-        return
+async def _drop_body(request: Request) -> bool:
+    """Read a body that nobody read, if it is of a size that may be sent: its sender reads no answer before that.
+
+    Return whether it is left unread, since its sender waits for a word before it sends.
+    """
+    if getattr(request.state, "is_read", False):
+        return False
+    if request.headers.get("expect"):
+        return True
     seen = 0
     with contextlib.suppress(RequestError):
         async for piece in _pieces(request):
             seen += len(piece)
             if seen > request.app.state.most_bytes:
                 break
+    return False
 
 
 class _Input(BaseModel):
     name: str
     datatype: str
-    shape: list[int]
+    shape: list[StrictInt]
     parameters: Optional[dict[str, Any]] = None
     data: Any = None
 
@@ -272,6 +288,8 @@ def _with_tensors(body: bytes, json_length: str | None) -> tuple[_Asked, list[tu
             if type(size) is not int or not 0 <= size <= len(rest):
                 told = f"{shown(given.name)} says binary_data_size {shown(size)}, and {len(rest):,} bytes are left"
                 raise RequestError(told)
+            if data is not None:
+                raise RequestError(f"{shown(given.name)} has data, and binary_data_size, which is for bytes alone")
             data, rest = from_bytes(given.name, given.datatype, rest[:size]), rest[size:]
         tensors.append((given.name, Tensor(given.datatype, given.shape, data)))
     if rest:
@@ -306,15 +324,18 @@ def _json(content: Any, status: int = 200, headers: Mapping[str, str] | None = N
 
 
 async def _refuse(request: Request, error: RequestError) -> Response:
-    await _drop_body(request)
-    return _json({"error": str(error)}, error.status, HEADERS.get(error.status))
+    return await _refused(request, str(error), error.status, HEADERS.get(error.status))
 
 
 async def _refuse_route(request: Request, error: HTTPException) -> Response:
-    await _drop_body(request)
     told = f"{shown(request.url.path)}: {error.detail}; the page is at /, and what the protocol tells of below /v2/"
-    return _json({"error": told}, error.status_code, error.headers)
+    return await _refused(request, told, error.status_code, error.headers)
 
 
-async def _own_up(_request: Request, _error: Exception) -> Response:
+async def _refused(request: Request, told: str, status: int, headers: Mapping[str, str] | None) -> Response:
+    unread = await _drop_body(request)
+    return _json({"error": told}, status, {**(headers or {}), **UNREAD} if unread else headers)
+
+
+async def _own_up(_request: Request, _error: Any) -> Response:
     return _json({"error": FAILED}, 500)

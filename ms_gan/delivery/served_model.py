@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -99,6 +99,11 @@ class ServedModel:
         return {name: arrays[name] for name in wanted or own}
 
 
+def drawn(found: Mapping[str, np.ndarray]) -> int:
+    """Return how many images an answer of these outputs took: none where only latents were asked for."""
+    return 0 if list(found) == ["latent"] else len(next(iter(found.values())))
+
+
 class ServedModels:
     """A bundle's models as a server of the protocol holds them: all of them ready, all of one version."""
 
@@ -116,7 +121,7 @@ class ServedModels:
 
     def metadata(self) -> dict[str, Any]:
         """Return what the protocol tells about the server."""
-        return {"name": "ms_gan", "version": ms_gan.__version__, "extensions": []}
+        return {"name": "ms_gan", "version": ms_gan.__version__, "extensions": ["binary_tensor_data"]}
 
     def index(self) -> list[dict[str, str]]:
         """Return what the protocol tells about the models that are loaded."""
@@ -124,6 +129,7 @@ class ServedModels:
 
     def refuse_to_load(self, name: str) -> NoReturn:
         """Raise RequestError: clients may ask for images, but not stop the server."""
+        self.find(name)
         raise RequestError(f"{shown(name)} is loaded from the start to the end of this server")
 
 

@@ -23,7 +23,7 @@ from ms_gan.delivery.stopping import Stopping
 MOST_AT_THE_END = 10  # seconds for what is under way when a signal ends the server
 PATIENCE = 3  # seconds after the first signal in which others change nothing
 ANSWERING = 1  # seconds for answers that are known
-IDLE = 75  # seconds for which a connection may be idle: longer than proxies keep theirs, or they meet closed ones
+IDLE = 75  # seconds that a connection may be idle after an answer: proxies, which keep theirs less long, end first
 MOST_OPEN = 65_536  # files, and so connections
 
 
@@ -130,3 +130,4 @@ class Server(uvicorn.Server):
             for model in self.models.by_name.values():
                 model.abandon()
             self._ends.append(asyncio.ensure_future(self.remote.stop(ANSWERING)))
+            loop.call_later(ANSWERING, setattr, self, "force_exit", True)  # bodies that are still being read

@@ -23,7 +23,8 @@ def upsampling_layer(before: int, after: int, kernel_size: int, stride: int, ini
     """A transposed convolution, N×before×H×W to N×after×(stride·H)×(stride·W).
 
     With stride 1 that is a convolution with the kernel turned round. Since weights start at random, it is the same
-    system, so the plain and faster layer is taken.
+    system, so the plain and faster layer is taken. (From "mindspore" weights of larger strides start larger: there
+    MindSpore's transposed convolutions count the channels `after` for those that come in.)
     """
     layer = nn.Conv2d if stride == 1 else nn.Conv2dTranspose
     return layer(before, after, kernel_size, stride, pad_mode="same", has_bias=True, **initialized(initializer))

@@ -20,7 +20,8 @@ IMAGES_IN_A_CLUSTER = 50  # at least, in the mean: of a few images D would know 
 def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     """Return the recipe with `key=value` settings applied, such as `generator.widths=[16, 32]`; the last one wins.
 
-    `ROLE.network=NAME` puts another network in its place, which keeps the settings that it knows. Raises UserError for
+    `ROLE.network=NAME` puts another network in its place, which keeps the settings that it knows, where
+    it allows their values. Clusters give way to classes. Raises UserError for
     a name that is no setting, with what was probably meant, and for a value that cannot be.
     """
     changes: dict[str, str] = {}
@@ -31,7 +32,12 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     for role in recipe.networks:
         if f"{role}.network" in changes:
             recipe = _with_network(recipe, role, changes)
-    return recipe.but({key: recipe.rule(key).read(text) for key, text in changes.items()})
+    recipe = recipe.but({key: recipe.rule(key).read(text) for key, text in changes.items()})
+    if "data.classes" in changes and recipe.data.classes and recipe.data.clusters:
+        if "data.clusters" in changes:
+            raise _classes_and_clusters()
+        return recipe.but({"data.clusters": 0})
+    return recipe
 
 
 def _with_network(recipe: Recipe, role: str, changes: dict[str, str]) -> Recipe:
@@ -40,7 +46,7 @@ def _with_network(recipe: Recipe, role: str, changes: dict[str, str]) -> Recipe:
     old, known = recipe.networks[role], rules(kind)
     ours = {name: rule for name, rule in rules(type(old)).items() if name in known}
     same = [name for name, rule in ours.items() if (rule.kind, rule.of) == (known[name].kind, known[name].of)]
-    kept = {name: getattr(old, name) for name in same}
+    kept = {name: getattr(old, name) for name in same if known[name].fault(getattr(old, name)) is None}
     told = {name: known[name].read(changes.pop(f"{role}.{name}")) for name in known if f"{role}.{name}" in changes}
     settings = build_settings(kind, {**kept, **told}, f"recipe {recipe.name}: {role}.")
     return dataclasses.replace(recipe, networks={**recipe.networks, role: settings})
@@ -57,9 +63,13 @@ def fitted(recipe: Recipe, images: ImageData, said: Iterable[str]) -> Recipe:
     if "data.clusters" not in said:
         changes["data.clusters"] = clusters_for(recipe, len(images.images) - recipe.scores.held_out)
     elif recipe.data.classes and recipe.data.clusters:
-        mend = ("leave out ", Setting("data.classes"), " or ", Setting("data.clusters"))
-        raise UserError("images with classes are not put into clusters, too", *mend)
+        raise _classes_and_clusters()
     return recipe.but(changes)
+
+
+def _classes_and_clusters() -> UserError:
+    mend = ("leave out ", Setting("data.classes"), " or ", Setting("data.clusters"))
+    return UserError("images with classes are not put into clusters, too", *mend)
 
 
 def clusters_for(recipe: Recipe, count: int) -> int:

@@ -50,6 +50,9 @@ def check_together(recipe: Recipe) -> None:
     if clusters and latent.size < 2:
         problem = "data.clusters must be 0 with a latent of one number, which would only choose the cluster"
         raise fault(recipe, problem, "give more ", Setting("latent.size"))
+    if recipe.updates.normal_latents and latent.distribution != "normal":
+        problem = f"the latents of a variational autoencoder are normal, not {latent.distribution}"
+        raise fault(recipe, problem, "use ", Setting("latent.distribution", "normal"))
     if recipe.updates.shared_counters:
         ours, theirs = (dataclasses.asdict(recipe.optimizers[player]) for player in registry.PLAYERS)
         for key, value in ours.items():

@@ -143,6 +143,7 @@ class Settings:
     threshold: float | None = None  # the logit above which D takes an image for real; None: there is none
     needs_twin: bool = False  # the step needs a twin of G in inference mode, which shares G's weights
     shared_counters: bool = False  # both optimizers count each other's updates
+    normal_latents: bool = False  # the latents' prior is normal, as in a variational autoencoder
 
     def __post_init__(self) -> None:
         for name, rule in rules(type(self)).items():
@@ -163,6 +164,14 @@ class WrongSetting(UserError):
     def __init__(self, name: str, fault: str, *mend: str | Setting):
         super().__init__(f"{name} {fault}", *mend)
         self.name, self.fault = name, fault
+
+
+def require_decay_steps(prefix: str, rate: float, steps: int, what: str) -> None:
+    """Raise WrongSetting for PREFIXdecay_rate without PREFIXdecay_steps: it would multiply `what` too soon."""
+    if steps == 1 and not 0.999 <= rate <= 1.001:
+        fault = f"{rate} would multiply {what}, as {prefix}decay_steps is 1"
+        mend = f"set {prefix}decay_steps to the number of updates in which it changes so far"
+        raise WrongSetting(f"{prefix}decay_rate", fault, mend)
 
 
 def rules(kind: type) -> dict[str, Rule]:

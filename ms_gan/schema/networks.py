@@ -9,7 +9,7 @@ from ms_gan.schema.fields import REQUIRED, Settings, WrongSetting, choice, flag,
 
 # How weights start: a class of mindspore.common.initializer and its arguments; None for MindSpore's layers as they are.
 INITIALIZERS: dict[str, tuple[Any, ...] | None] = {
-    "mindspore": None,  # weights and biases uniform, +-1/sqrt(fan in)
+    "mindspore": None,  # weights and biases uniform, +-1/sqrt(fan in), which transposed convolutions take of the output
     "glorot_uniform": ("XavierUniform",),  # Keras and TF-slim: +-sqrt(6 / (fan in + fan out)), biases 0
     "normal_0.02": ("Normal", 0.02),  # Radford et al. 2016: N(0, 0.02), biases 0
 }
@@ -168,7 +168,7 @@ class ConvEncoder(Layered):
 
     widths: tuple[int, ...] = wholes(REQUIRED, f"{WIDTHS}; each halves the map", **SIZE)
     label_place: str = choice(
-        "early", ("late", "early"), "where the label joins: as a channel, or before the last layers"
+        "early", ("late", "early"), "where the label joins: before the last layers (late), or as a channel (early)"
     )
     kernel_size: int = whole(3, KERNEL, **SIZE)
     dense_width: int = whole(1024, "width of the Dense layer", **SIZE)

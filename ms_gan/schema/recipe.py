@@ -10,7 +10,19 @@ from types import MappingProxyType
 from typing import Any
 
 from ms_gan.errors import UserError, shown
-from ms_gan.schema.fields import REQUIRED, Rule, Settings, WrongSetting, choice, flag, interval, number, rules, whole
+from ms_gan.schema.fields import (
+    REQUIRED,
+    Rule,
+    Settings,
+    WrongSetting,
+    choice,
+    flag,
+    interval,
+    number,
+    require_decay_steps,
+    rules,
+    whole,
+)
 from ms_gan.schema.hints import nearest, no_setting
 
 LARGEST = 2**31 - 1
@@ -84,10 +96,7 @@ class Adam(Settings):
     epsilon: float = number(1e-8, "added to the root in the denominator", above=0)
 
     def check(self) -> None:
-        """Refuse a decay_rate without decay_steps: after some hundred updates nothing would be learned."""
-        if self.decay_steps == 1 and self.decay_rate < 0.9:
-            fault = f"{self.decay_rate} would multiply the learning rate at each update, as decay_steps is 1"
-            raise WrongSetting("decay_rate", fault, "set decay_steps to the number of updates in which it falls so far")
+        require_decay_steps("", self.decay_rate, self.decay_steps, "the learning rate at each update")
 
 
 @dataclass(frozen=True)
@@ -99,7 +108,7 @@ class EMA(Settings):
 
 @dataclass(frozen=True)
 class Scores(Settings):
-    """Scores on the way, against training images."""
+    """Scores on the way, against training images, or against those that are held out, if any are."""
 
     every_epochs: int = whole(0, "epochs between two scores; 0: none", least=0, most=LARGEST)
     images: int = whole(2000, "images that are generated for a score", least=100, most=LARGEST)

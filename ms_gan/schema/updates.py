@@ -7,7 +7,17 @@ from dataclasses import dataclass
 from typing import Any
 
 from ms_gan.errors import Setting
-from ms_gan.schema.fields import Settings, WrongSetting, choice, flag, interval, number, section, whole
+from ms_gan.schema.fields import (
+    Settings,
+    WrongSetting,
+    choice,
+    flag,
+    interval,
+    number,
+    require_decay_steps,
+    section,
+    whole,
+)
 
 LN_2 = math.log(2)
 AT_ONCE = Setting("updates.discriminator_update", "sum")
@@ -51,7 +61,9 @@ class GANUpdates(Settings):
     fakes: str = choice("training", ("training", "inference"), "mode of G's BatchNorm where it draws for D's update")
     generator_latents: str = choice("new", ("shared", "new"), "G's update takes the latents of D's, or new ones")
     loss: str = choice("non_saturating", LOSSES, "what D and G are trained on (ms_gan/losses.py has the formulas)")
-    gradient_penalty: float = number(0.0, "weight of the gradient penalty of WGAN-GP in D's loss", least=0)
+    gradient_penalty: float = number(
+        0.0, "weight of WGAN-GP's gradient penalty beside the sum of D's losses; half of it beside their mean", least=0
+    )
     target_real: tuple[float, float] = interval(
         (1.0, 1.0), "D's targets for real images are drawn from this range", least=0, most=1
     )
@@ -59,7 +71,7 @@ class GANUpdates(Settings):
         (0.0, 0.0), "D's targets for generated images are drawn from this range", least=0, most=1
     )
     shared_counters: bool = flag(False, "both optimizers count each other's updates, as one optimizer for both does")
-    pretraining_steps: int = whole(0, "updates of D alone before the first step", **FROM_ZERO)
+    pretraining_steps: int = whole(0, "times that D alone is updated, as in a step, before the first step", **FROM_ZERO)
     augmentation: Augmentation = section(Augmentation, CHANGED)
 
     def check(self) -> None:
@@ -108,11 +120,18 @@ class GANUpdates(Settings):
     def equilibrium(self) -> dict[str, tuple[float, str]]:
         """Return what each loss is where G's images are like real ones: the number, and how it is written.
 
-        A loss that may be any number there is left out. The cross-entropies take D to be 1/2 everywhere.
+        A loss that may be any number there is left out. The cross-entropies take D to be 1/2 everywhere, or what the
+        targets make of that.
         """
         both = self.discriminator_update == "sum"
         ln_2, two_ln_2 = (LN_2, "ln 2"), (2 * LN_2, "2 ln 2")
         of_d = two_ln_2 if both else ln_2
+        if self.loss in CROSS_ENTROPIES and self.threshold:  # not 0, so D is not 1/2
+            middle = 1 / (1 + math.exp(-self.threshold))
+            of_real, of_fake = -math.log(middle), -math.log(1 - middle)
+            entropy = (1 + both) * (middle * of_real + (1 - middle) * of_fake)
+            of_g = of_real if self.loss == "non_saturating" else -of_fake
+            return {"loss_d": (entropy, f"{entropy:.3g}"), "loss_g": (of_g, f"{of_g:.3g}")}
         distance = (sum(self.target_real) - sum(self.target_fake)) / 4  # of each mean target from the middle of both
         variance = sum((high - low) ** 2 / 12 for low, high in (self.target_real, self.target_fake)) / 2
         squares_d, squares_g = (0.5 + 0.5 * both) * (distance**2 + variance), 0.5 * distance**2
@@ -141,6 +160,8 @@ class CVAEUpdates(Settings):
     )
     kl_weight: float = number(0.05, "weight of the KL in nats, beside the reconstruction's sum over pixels", least=0)
 
+    normal_latents = True
+
 
 @dataclass(frozen=True)
 class CVAEGANUpdates(Settings):
@@ -154,6 +175,7 @@ class CVAEGANUpdates(Settings):
     pretraining_steps: int = whole(0, "updates of the autoencoder alone, without D, before the first step", **FROM_ZERO)
     augmentation: Augmentation = section(Augmentation, CHANGED)
 
+    normal_latents = True
     threshold = -LN_2  # the logit of 1/3: D sees two fakes for each real image
 
 
@@ -168,3 +190,6 @@ class RpGANUpdates(Settings):
     class_weight: float = number(0.02, "weight of naming classes in both losses", least=0)
     tag_weight: float = number(0.0, "weight of naming tags in both losses; at 0 D has no logits for them", least=0)
     augmentation: Augmentation = section(Augmentation, CHANGED)
+
+    def check(self) -> None:
+        require_decay_steps("gamma_", self.gamma_decay_rate, self.gamma_decay_steps, "gamma at once")

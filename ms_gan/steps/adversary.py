@@ -33,8 +33,11 @@ class Adversary(nn.Cell):
         self.discriminator = discriminator
         self.loss, self.threshold = updates.loss, updates.threshold
         self.target = sum(updates.target_real) / 2
-        self.scale = 2.0 if updates.discriminator_update == "sum" and updates.loss != "relativistic" else 1.0
-        self.penalty_weight = updates.gradient_penalty
+        of_sum, of_pairs = updates.discriminator_update == "sum", updates.loss == "relativistic"
+        self.scale = 2.0 if of_sum and not of_pairs else 1.0
+        self.class_scale = 2.0 if of_sum else 1.0
+        # The paper's weight is one beside the sum of both losses, or beside that of pairs, which is no mean of two.
+        self.penalty_weight = updates.gradient_penalty * (1.0 if of_sum or of_pairs else 0.5)
         self.has_classes = discriminator.class_logits > 0
         if updates.loss in RELATIVE:
             require_one_answer(discriminator, f"the loss {updates.loss}")
@@ -74,7 +77,9 @@ class Adversary(nn.Cell):
             of_class = 0.0 * adversarial
             if real_count > 0:
                 part_real = real_count / images.shape[0]
-                of_class = self.scale * part_real * losses.class_cross_entropy(class_logits[:real_count], labels[0])
+                of_class = (
+                    self.class_scale * part_real * losses.class_cross_entropy(class_logits[:real_count], labels[0])
+                )
             loss, reported = loss + of_class, (*reported, of_class)
         if self.penalty_weight > 0:
             penalty = self.penalty.one_centred(images[:real_count], images[real_count:], between[0])

@@ -69,6 +69,8 @@ class Augmenter(nn.Cell):
         counts: how many images D sees at each time in a step that it sees any; 0 for a time that is left out.
     """
 
+    exact = True  # its products are never rounded
+
     def __init__(self, settings: Augmentation, counts: Sequence[int]):
         super().__init__()
         self.settings, self.counts = settings, tuple(counts)

@@ -11,7 +11,6 @@ from mindspore import ops
 from ms_gan.errors import Setting, UserError
 from ms_gan.latents import draw_latents
 from ms_gan.losses import bernoulli_reconstruction_loss, kl_to_standard_normal, squared_reconstruction_loss
-from ms_gan.schema.recipe import Latent
 from ms_gan.schema.updates import CVAEUpdates
 from ms_gan.steps.base import StepParts, TrainingStep
 from ms_gan.steps.graph import gradient
@@ -31,8 +30,8 @@ class CVAEStep(TrainingStep):
     treats each number by itself, the two optimizers do what one for all weights would.
 
     With "bernoulli" and kl_weight 1 the loss is the negative evidence lower bound; a kl_weight other than 1 is β of
-    Higgins et al. 2017. With "squared" it is, except for a constant, kl_weight times the bound of normal pixels of
-    variance kl_weight / 2. The prior is N(0, 1) for every label, where Sohn et al. learn one for each.
+    Higgins et al. 2017. With "squared" it is, but for a constant, kl_weight times the negative bound of normal pixels
+    of variance kl_weight / 2. The prior is N(0, 1) for every label, where Sohn et al. learn one for each.
 
     Args:
         parts: networks "encoder", from images, and with classes labels, to means and log-variances, float32,
@@ -45,8 +44,14 @@ class CVAEStep(TrainingStep):
 
     def __init__(self, parts: StepParts, updates: CVAEUpdates):
         super().__init__(parts)
-        require_normal(self.latent)
         self.from_logits = updates.reconstruction == "bernoulli"
+        if self.from_logits and not hasattr(self.generator, "logits"):
+            raise UserError(
+                f"updates.reconstruction=bernoulli needs a generator with logits, and {type(self.generator).__name__} "
+                "has none",
+                *("use ", Setting("generator.network", "conv_decoder")),
+                *(", or ", Setting("updates.reconstruction", "squared")),
+            )
         self.kl_weight = updates.kl_weight
         self.count_encoder = len(self.encoder.trainable_params())
         self.gradient = gradient(self.loss, self.encoder, self.generator)
@@ -90,13 +95,3 @@ class CVAEStep(TrainingStep):
         (_, values), gradients = self.gradient(self.data(*batch), self.labels_of(batch), epsilon)
         values = ops.depend(values, self.optimizer_encoder(gradients[: self.count_encoder]))
         return ops.depend(values, self.optimizer_generator(gradients[self.count_encoder :]))
-
-
-def require_normal(latent: Latent) -> None:
-    """Raise UserError for latents that are not drawn from the prior of a variational autoencoder."""
-    if latent.distribution != "normal":
-        raise UserError(
-            f"the latents of a variational autoencoder are normal, not {latent.distribution}",
-            "use ",
-            Setting("latent.distribution", "normal"),
-        )

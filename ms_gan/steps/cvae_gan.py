@@ -13,7 +13,7 @@ from ms_gan.losses import binary_cross_entropy, non_saturating_generator_loss, s
 from ms_gan.schema.updates import CVAEGANUpdates, CVAEUpdates
 from ms_gan.steps.augmentation import AugmentedNoise, Augmenter
 from ms_gan.steps.base import StepParts, TrainingStep, share
-from ms_gan.steps.cvae import CVAEStep, require_normal
+from ms_gan.steps.cvae import CVAEStep
 from ms_gan.steps.gradient_penalty import GradientPenalty, require_one_answer, require_slopes
 from ms_gan.steps.graph import gradient
 
@@ -79,7 +79,6 @@ class CVAEGANStep(TrainingStep):
 
     def __init__(self, parts: StepParts, updates: CVAEGANUpdates):
         super().__init__(parts)
-        require_normal(self.latent)
         self.require_discriminator(updates)
         self.reconstruction_layer = updates.reconstruction_layer
         self.reconstruction_weight, self.kl_weight = updates.reconstruction_weight, updates.kl_weight

@@ -34,11 +34,14 @@ def rounded(numbers):
 def round_products(cell: nn.Cell) -> int:
     """Round the products of all layers within a Cell, before it is first called; return how many operators it has.
 
+    Not those of cells that are `exact`, such as one that moves images.
+
     Parameters stay float32, and keep their names.
     """
     found = [
         (owner, name, operator)
         for owner in cells_within(cell, but=Rounded)
+        if not getattr(owner, "exact", False)
         for name, operator in vars(owner).items()
         if isinstance(operator, PRODUCTS)
     ]

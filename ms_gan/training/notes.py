@@ -12,6 +12,7 @@ from ms_gan.errors import UserError
 from ms_gan.evaluation.protocol import enough
 from ms_gan.kernels.build import MINDSPORE
 from ms_gan.recipes import registry
+from ms_gan.steps.ema import warm_up_steps
 from ms_gan.training.kernels import RECORD, RECORD_BEFORE
 
 if TYPE_CHECKING:
@@ -59,6 +60,15 @@ def of_new_run(session: Session, images: ImageData, test: ImageData | None) -> I
     if held < asked:
         yield f"note: {held:,} of {asked:,} validation images were kept out: the rest are the only ones of their class"
     yield from _of_every_run(session)
+    warm_up = warm_up_steps(recipe.ema.decay) if recipe.ema.decay else 0
+    if (
+        not recipe.schedule.steps_per_epoch
+        and settings.steps == recipe.schedule.epochs * session.steps_per_epoch < warm_up
+    ):
+        yield (
+            f"note: {recipe.schedule.epochs} epochs of so few images are {settings.steps:,} steps, and the averaged "
+            f"weights (EMA), which draw, are at full length after {warm_up:,}; --steps {warm_up + 10} trains longer"
+        )
     if test is not None and recipe.data.classes and test.labels is None:
         yield (
             f"note: eval will only draw samples: the test images have no labels ({test.why_unlabelled}), so it can "

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 SECONDS_BETWEEN_CHECKPOINTS = 300.0  # at the latest; else at an epoch's end
 SECONDS_BETWEEN_CURVES = 30.0  # at least, between two drawings of losses.png
+EARLY = (100, 200, 500)  # steps after which there is a sample sheet, too, where the first epoch is long
+LONG = 1000  # steps
 
 
 @dataclass(frozen=True)
@@ -143,7 +145,7 @@ class Sheets(Recording):
         self._draw(0)
 
     def after_step(self, done: int, scalars: Tensor) -> None:
-        if self.session.looks_at(done):
+        if self.session.looks_at(done) or (done in EARLY and self.session.look_every >= LONG):
             self._draw(done)
 
     def _draw(self, done: int) -> None:
@@ -184,6 +186,11 @@ class Validation(Recording):
         super().__init__(session)
         self._scalars = scalars
         self.best = session.state.best
+
+    def at_end(self, done: int) -> None:
+        if self.best is not None and self.best.step < done:
+            best = f"{self.best.chosen_by} {self.best.score:.3f} after step {self.best.step:,}"
+            self.record.progress.say(f"checkpoints/best is the best of those that were scored, with {best}")
 
     def after_step(self, done: int, scalars: Tensor) -> None:
         scorer, say = self.record.scorer, self.record.progress.say

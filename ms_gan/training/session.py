@@ -267,6 +267,8 @@ class Session:
                     for observer in before:
                         observer.at_end(pretrained)
                     return None
+            for name, average in self.step.ema.items():  # the weights are pretrained now, or another run's
+                begin_ema(getattr(self.step, name), average)
             for observer in observers:
                 observer.at_start()
         cell = as_chosen(with_ema(across_devices(self.step, self.device), self.step, first), self.kernels)
@@ -294,8 +296,6 @@ class Session:
         said = [f"note: no pretraining: the networks begin as those of {origin}"] if count else []
         known = self._knows_clusters()
         match_cluster_shares(self.step.generator, self.step.data, self.settings.recipe)
-        for name, average in self.step.ema.items():
-            begin_ema(getattr(self.step, name), average)
         return [
             *said,
             *([] if known else ["note: these images make other clusters than those that the warm start knows"]),

@@ -104,6 +104,11 @@ class ValidationScorer:
             self._scorer = QuickScorer(judge_for(train, test, say), reference, others)
             if not self._scorer.has_ratio:
                 say(f"note: no {self.columns[0]}, and so no best checkpoint: {NO_RATIO}")
+            elif len(self._draws) == 1:
+                say(
+                    f"note: {self.columns[0]} is divided by the distance of one draw of real images, as there are too "
+                    "few for more: compare it within this run alone"
+                )
         inputs = seeded_inputs(self.latent, len(self.reference.images), self.seed, self.labels)
         return list(self._scorer(as_bytes(draw(inputs)), self.labels).values())
 

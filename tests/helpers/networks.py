@@ -13,6 +13,10 @@ from ms_gan.schema.recipe import Recipe
 # Settings with which a recipe's networks compile and run in a moment.
 MLP = ("generator.widths=[16, 32]", "discriminator.widths=[16]")
 ACGAN = ("generator.start_channels=4", "generator.widths=[4, 4, 4, 4]", "discriminator.widths=[4, 4, 4, 4, 4]")
+CVAE_GAN = (
+    *("data.size=16", "encoder.widths=[4, 4]", "encoder.dense_width=8", "generator.widths=[4, 4]"),
+    *("generator.dense_width=8", "discriminator.widths=[4, 4, 4]", "discriminator.dense_widths=[8]"),
+)
 BATCH = "schedule.batch_size=8"
 
 
