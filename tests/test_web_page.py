@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tarfile
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -28,6 +29,15 @@ def cache(tmp_path, monkeypatch):
     monkeypatch.delenv(web_page.VARIABLE, raising=False)
     monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
     return tmp_path / "cache"
+
+
+def test_released_bundles_have_the_page_of_this_version():
+    pages = list((Path(__file__).parent.parent / "ckpt").glob("*/index.html"))
+    assert pages
+    for page in pages:
+        for source in (web_page.PAGE, web_page.IN_BROWSER):
+            held = page if source is web_page.PAGE else page.with_name(source.name)
+            assert held.read_bytes() == source.read_bytes(), f"copy {source} to {held}, and mend its SHA256SUMS"
 
 
 def npm(folder, monkeypatch, program):

@@ -36,7 +36,7 @@ class Philox {
 // The normal density in 256 layers of one area (Marsaglia and Tsang 2000, "The Ziggurat Method"), for 23 bits.
 const LAYERS = 256, BITS = 2 ** 23;
 const RIGHT = 3.6541528853610088, AREA = 0.00492867323399;  // where the tail begins; of each layer
-const density = x => Math.exp(-0.5 * x * x);
+const fround = Math.fround, density = x => Math.exp(-0.5 * x * x);
 const inside = new Uint32Array(LAYERS), width = new Float32Array(LAYERS), height = new Float32Array(LAYERS);
 {
   let x = RIGHT, outer = RIGHT;
@@ -58,15 +58,17 @@ const inside = new Uint32Array(LAYERS), width = new Float32Array(LAYERS), height
 function normal(stream) {
   for (;;) {
     const bits = stream.next32(), layer = bits & 0xFF, size = (bits >>> 9) & 0x7FFFFF;
-    const x = Math.fround(size * width[layer]) * ((bits >>> 8) & 1 ? -1 : 1);
+    const x = fround(size * width[layer]) * ((bits >>> 8) & 1 ? -1 : 1);
     if (size < inside[layer]) return x;
     if (layer > 0) {
-      const at = (height[layer - 1] - height[layer]) * stream.uniform() + height[layer];
+      const part = fround(fround(height[layer - 1] - height[layer]) * stream.uniform());
+      const at = fround(part + height[layer]);  // NumPy has float32 here, and a draw that differs shifts all others
       if (at < density(x)) return x;
       continue;
     }
     for (;;) {  // the tail (Marsaglia 1964)
-      const beyond = -Math.log1p(-stream.uniform()) / RIGHT, other = -Math.log1p(-stream.uniform());
+      const beyond = fround(-fround(1 / RIGHT) * fround(Math.log1p(-stream.uniform())));
+      const other = fround(-Math.log1p(-stream.uniform()));
       if (other + other > beyond * beyond) return ((size >>> 8) & 1 ? -1 : 1) * (RIGHT + beyond);
     }
   }
@@ -86,11 +88,12 @@ export function latentsOf(seed, count, size, distribution) {
   return latents;
 }
 
-// Names of labels, each one row: what the model takes, Int32Array; classes as numbers, tags as 1 + their numbers, then zeros.
-function labelsOf(names, known, places) {
-  const rows = new Int32Array(names.length * places);
+// Names of labels, each one row: what the model takes, Int32Array. Classes are numbers; in `places` places tags are 1 + their
+// numbers, then zeros.
+export function labelsOf(names, known, places) {
+  const rows = new Int32Array(names.length * (places ?? 1));
   names.forEach((text, row) => {
-    if (places === 1) { rows[row] = known.indexOf(text); return; }
+    if (places === undefined) { rows[row] = known.indexOf(text); return; }
     const tags = text === "" ? [] : text.split(",").map(name => 1 + known.indexOf(name)).sort((a, b) => a - b);
     rows.set(tags, row * places);
   });
@@ -109,7 +112,7 @@ export async function opened(contract) {
   ort.env.wasm.wasmPaths = new URL(".", document.baseURI).href;
   const session = await ort.InferenceSession.create(new URL(file, document.baseURI).href);
   const [latent, label] = contract.models.generator.inputs, size = latent.shape[1];
-  const places = label && label.shape.length > 1 ? label.shape[1] : 1;
+  const places = label?.shape[1];
   let last = Promise.resolve();  // one at a time
 
   async function run(inputs, outputs) {
