@@ -254,6 +254,11 @@ def test_what_is_no_address_is_refused(address, capsys):
     assert "must be mindspore, onnxruntime" in refused_here(capsys, "check", "x", "--with", address)
 
 
+@pytest.mark.parametrize("address", ["http://a..b:80", f"http://{'a' * 64}:80", "http://127.0.0.1:1/é"])
+def test_what_nobody_can_be_asked_is_said_to_be_no_address(address, conditional_folder, capsys):
+    assert "is no address that can be asked" in refused_here(capsys, "check", conditional_folder, "--with", address)
+
+
 def test_a_wrong_name_is_refused(capsys):
     line = refused_here(capsys, "check", "x", "--with", "tflite")
     assert "must be mindspore, onnxruntime, openvino, lite or http://HOST:PORT, not 'tflite'" in line

@@ -273,17 +273,22 @@ def test_a_recipe_is_printed_as_it_would_run(capsys):
 @pytest.mark.parametrize(
     "name, settings, wrong",
     [
+        ("mlp", ["optimizer_generator.decay_rate=0.95"], "as optimizer_generator.decay_steps is 1"),
         (
-            "mlp",
-            ["optimizer_generator.decay_rate=0.95"],
-            "multiply the learning rate at each update, as decay_steps is 1",
+            "rpgan",
+            ["updates.gamma_decay_rate=0.1"],
+            "as updates.gamma_decay_steps is 1; give more updates.gamma_decay_st",
         ),
-        ("rpgan", ["updates.gamma_decay_rate=0.1"], "multiply gamma at once, as gamma_decay_steps is 1"),
-        ("rpgan", ["updates.gamma_decay_rate=2"], "multiply gamma at once, as gamma_decay_steps is 1"),
+        ("rpgan", ["updates.gamma_decay_rate=2"], "updates.gamma_decay_rate 2.0 would take effect"),
     ],
 )
 def test_a_decay_within_one_update_is_refused(name, settings, wrong):
     assert wrong in refused(recipes.override, recipes.load(name), settings)
+
+
+def test_a_run_that_recorded_such_a_decay_can_still_be_opened():
+    recipe = recipes.load("rpgan").but({"updates.gamma_decay_rate": 0.1})
+    assert recipes.from_json(recipes.to_json(recipe)) == recipe
 
 
 def test_bernoulli_pixels_need_a_generator_with_logits(random_data, device):

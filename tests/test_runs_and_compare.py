@@ -46,6 +46,7 @@ def test_the_folder_is_named_as_other_commands_name_theirs(root, capsys):
         here("runs", *where)
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1] and str(root) in printed[0]
+    assert "two folders" in refused_here(capsys, "runs", root, "--output-dir", root)
 
 
 def test_a_damaged_run_hides_no_other(root, capsys):

@@ -27,8 +27,6 @@ ONCE = list({(key.partition(".")[2], RECIPES[name].rule(key)): (name, key) for n
 NEEDS = {  # what must be set, too, so that a setting may be anything in its range
     "data.max_tags": {"data.classes": 2},
     "optimizer_generator.decay_rate": {"optimizer_generator.decay_steps": 2},
-    "updates.gamma_decay_rate": {"updates.gamma_decay_steps": 2},
-    "updates.gamma_decay_steps": {"updates.gamma_decay_rate": 1},
     "updates.loss": {"updates.target_real": (1, 1), "updates.target_fake": (0, 0), "updates.gradient_penalty": 10},
 }
 

@@ -118,8 +118,32 @@ class Failing:
     def metadata(self):
         raise ArithmeticError("a stack")
 
+    def require_room(self):
+        raise ArithmeticError("a stack")
+
 
 FAILED = "the server failed at this request; its log says how"
+
+
+def test_a_page_of_another_origin_can_read_that_the_server_failed(caplog):
+    from ms_gan.delivery.rest import rest_app
+    from ms_gan.delivery.served_model import ServedModels
+    from ms_gan.delivery.server_metrics import Metrics
+
+    sent, other = [], "https://example.org"
+    headers = [(b"host", b"x"), (b"origin", other.encode())]
+    scope = {"type": "http", "method": "POST", "path": INFER, "query_string": b"", "headers": headers}
+
+    async def receive():
+        return {"type": "http.request", "body": b"{}"}
+
+    async def send(message):
+        sent.append(message)
+
+    asyncio.run(rest_app({}, ServedModels([Failing()], Metrics()), 1000, [other])(scope, receive, send))
+    assert sent[0]["status"] == 500 and json.loads(sent[1]["body"]) == {"error": FAILED}
+    assert (b"access-control-allow-origin", other.encode()) in sent[0]["headers"]
+    assert any("a request over REST" in record.message for record in caplog.records)
 
 
 def test_where_the_server_itself_fails_it_says_so_and_its_log_says_how(tmp_path, caplog):

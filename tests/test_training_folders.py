@@ -184,7 +184,7 @@ def test_an_average_that_few_images_leave_young_is_told_at_the_start(tmp_path, c
     arguments = (*arguments, "--set", "scores.every_epochs=0", "--set", "ema.decay=0.9")
     for length, told in (("--epochs", 2), True), (("--steps", 2), False):
         here(*arguments, *length)
-        assert ("note: 2 epochs of so few images are 4 steps" in capsys.readouterr().out) == told
+        assert ("note: 2 epochs of 32 images are 4 steps" in capsys.readouterr().out) == told
 
 
 def test_sheets_lines_and_checkpoints_keep_a_distance_of_steps(tmp_path):

@@ -12,7 +12,7 @@ from ms_gan.errors import Command, UserError
 def add_arguments(command: argparse.ArgumentParser) -> None:
     """Declare the command's arguments."""
     command.add_argument("folder", nargs="?", metavar="DIR", help="where runs are (default: runs)")
-    command.add_argument("--output-dir", default="runs", metavar="DIR", help="the same")
+    command.add_argument("--output-dir", metavar="DIR", help="where runs are, as `train` calls it")
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,7 +21,9 @@ def run(options: argparse.Namespace) -> int:
 
     rows = [("run", "steps", "data", "seed", "scores", "last trained")]
     broken: list[UserError] = []
-    root = options.folder or options.output_dir
+    if options.folder and options.output_dir:
+        raise UserError(f"{options.folder} and {options.output_dir} are two folders", "name one of them")
+    root = options.folder or options.output_dir or "runs"
     for found in all_runs(root):
         if not isinstance(found, Summary):
             broken.append(found[1])

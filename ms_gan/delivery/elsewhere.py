@@ -246,9 +246,9 @@ def _at_server(address: str, name: str, spec: ModelSpec) -> ArrayFunction:
             ) from error
         except (OSError, HTTPException) as error:
             raise UserError(f"{url}: does not answer ({getattr(error, 'reason', error)})") from error
-        except UnicodeError as error:  # of the host's name
-            raise UserError(f"{url}: no such host") from error
         except (ValueError, KeyError, TypeError) as error:
-            raise UserError(f"{url}: answers something else than the Open Inference Protocol V2 says") from error
+            unasked = isinstance(error, UnicodeError) and not isinstance(error, UnicodeDecodeError)
+            told = "answers something else than the Open Inference Protocol V2 says"
+            raise UserError(f"{url}: {'is no address that can be asked' if unasked else told}") from error
 
     return run

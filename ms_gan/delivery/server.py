@@ -130,4 +130,9 @@ class Server(uvicorn.Server):
             for model in self.models.by_name.values():
                 model.abandon()
             self._ends.append(asyncio.ensure_future(self.remote.stop(ANSWERING)))
-            loop.call_later(ANSWERING, setattr, self, "force_exit", True)  # bodies that are still being read
+            loop.call_later(ANSWERING, self._cut_off)
+
+    def _cut_off(self) -> None:
+        """Answer those whose bodies are still being read."""
+        for task in list(self.server_state.tasks):
+            task.cancel()

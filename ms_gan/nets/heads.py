@@ -37,8 +37,8 @@ class Heads(nn.Cell):
     losses, where they can neither overflow nor saturate.
 
     With a label the logit is the projection w·h + b + e(label)·h (Miyato and Koyama 2018): how real the features are,
-    and how well they fit. e sums learned vectors: one for
-    each class, and of tags what `label` makes of them, for an `OneHotLabel` one for each tag at each of its places.
+    and how well they fit. e sums learned vectors: one for each class; of tags what `label` makes of them, for an
+    `OneHotLabel` one for each tag at each of its places.
 
     Args:
         features: how many there are.

@@ -20,9 +20,9 @@ IMAGES_IN_A_CLUSTER = 50  # at least, in the mean: of a few images D would know 
 def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
     """Return the recipe with `key=value` settings applied, such as `generator.widths=[16, 32]`; the last one wins.
 
-    `ROLE.network=NAME` puts another network in its place, which keeps the settings that it knows, where
-    it allows their values. Clusters give way to classes. Raises UserError for
-    a name that is no setting, with what was probably meant, and for a value that cannot be.
+    `ROLE.network=NAME` puts another network in its place, which keeps the settings that it knows and whose values it
+    allows. Clusters give way to classes. Raises UserError for a name that is no setting, with what was probably meant,
+    for a value that cannot be, and for a decay that would take effect at once.
     """
     changes: dict[str, str] = {}
     for assignment in assignments:
@@ -33,11 +33,30 @@ def override(recipe: Recipe, assignments: Iterable[str]) -> Recipe:
         if f"{role}.network" in changes:
             recipe = _with_network(recipe, role, changes)
     recipe = recipe.but({key: recipe.rule(key).read(text) for key, text in changes.items()})
+    _require_decay_steps(recipe, changes)
     if "data.classes" in changes and recipe.data.classes and recipe.data.clusters:
         if "data.clusters" in changes:
             raise _classes_and_clusters()
         return recipe.but({"data.clusters": 0})
     return recipe
+
+
+def _require_decay_steps(recipe: Recipe, changed: Iterable[str]) -> None:
+    """Raise UserError where a decay is asked for without the steps in which it falls, so that it does so at once.
+
+    Recorded settings are not refused: a gamma that falls at once has trained runs.
+    """
+    for key in changed:
+        section, _, name = key.rpartition(".")
+        if not name.endswith("decay_rate"):
+            continue
+        steps = f"{section}.{name[: -len('rate')]}steps"
+        rate = recipe.settings()[key]
+        if recipe.settings().get(steps) == 1 and not 0.999 <= rate <= 1.001:
+            raise UserError(
+                f"recipe {recipe.name}: {key} {rate} would take effect at each update, or at once, as {steps} is 1",
+                *("give more ", Setting(steps)),
+            )
 
 
 def _with_network(recipe: Recipe, role: str, changes: dict[str, str]) -> Recipe:

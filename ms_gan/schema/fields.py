@@ -166,14 +166,6 @@ class WrongSetting(UserError):
         self.name, self.fault = name, fault
 
 
-def require_decay_steps(prefix: str, rate: float, steps: int, what: str) -> None:
-    """Raise WrongSetting for PREFIXdecay_rate without PREFIXdecay_steps: it would multiply `what` too soon."""
-    if steps == 1 and not 0.999 <= rate <= 1.001:
-        fault = f"{rate} would multiply {what}, as {prefix}decay_steps is 1"
-        mend = f"set {prefix}decay_steps to the number of updates in which it changes so far"
-        raise WrongSetting(f"{prefix}decay_rate", fault, mend)
-
-
 def rules(kind: type) -> dict[str, Rule]:
     """Return the Rule of each setting of a dataclass, in their order; a field without one may be anything."""
     return {field.name: field.metadata.get("rule", Rule("any")) for field in dataclasses.fields(kind)}

@@ -10,19 +10,7 @@ from types import MappingProxyType
 from typing import Any
 
 from ms_gan.errors import UserError, shown
-from ms_gan.schema.fields import (
-    REQUIRED,
-    Rule,
-    Settings,
-    WrongSetting,
-    choice,
-    flag,
-    interval,
-    number,
-    require_decay_steps,
-    rules,
-    whole,
-)
+from ms_gan.schema.fields import REQUIRED, Rule, Settings, WrongSetting, choice, flag, interval, number, rules, whole
 from ms_gan.schema.hints import nearest, no_setting
 
 LARGEST = 2**31 - 1
@@ -96,7 +84,10 @@ class Adam(Settings):
     epsilon: float = number(1e-8, "added to the root in the denominator", above=0)
 
     def check(self) -> None:
-        require_decay_steps("", self.decay_rate, self.decay_steps, "the learning rate at each update")
+        """Refuse a decay_rate without decay_steps: after some hundred updates nothing would be learned."""
+        if self.decay_steps == 1 and self.decay_rate < 0.9:
+            fault = f"{self.decay_rate} would multiply the learning rate at each update, as decay_steps is 1"
+            raise WrongSetting("decay_rate", fault, "set decay_steps to the number of updates in which it falls so far")
 
 
 @dataclass(frozen=True)

@@ -7,17 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ms_gan.errors import Setting
-from ms_gan.schema.fields import (
-    Settings,
-    WrongSetting,
-    choice,
-    flag,
-    interval,
-    number,
-    require_decay_steps,
-    section,
-    whole,
-)
+from ms_gan.schema.fields import Settings, WrongSetting, choice, flag, interval, number, section, whole
 
 LN_2 = math.log(2)
 AT_ONCE = Setting("updates.discriminator_update", "sum")
@@ -62,7 +52,9 @@ class GANUpdates(Settings):
     generator_latents: str = choice("new", ("shared", "new"), "G's update takes the latents of D's, or new ones")
     loss: str = choice("non_saturating", LOSSES, "what D and G are trained on (ms_gan/losses.py has the formulas)")
     gradient_penalty: float = number(
-        0.0, "weight of WGAN-GP's gradient penalty beside the sum of D's losses; half of it beside their mean", least=0
+        0.0,
+        "weight of WGAN-GP's gradient penalty beside the sum of D's losses; beside their mean it is halved as they are",
+        least=0,
     )
     target_real: tuple[float, float] = interval(
         (1.0, 1.0), "D's targets for real images are drawn from this range", least=0, most=1
@@ -126,8 +118,9 @@ class GANUpdates(Settings):
         both = self.discriminator_update == "sum"
         ln_2, two_ln_2 = (LN_2, "ln 2"), (2 * LN_2, "2 ln 2")
         of_d = two_ln_2 if both else ln_2
-        if self.loss in CROSS_ENTROPIES and self.threshold:  # not 0, so D is not 1/2
-            middle = 1 / (1 + math.exp(-self.threshold))
+        logit = self.threshold or 0.0
+        if self.loss in CROSS_ENTROPIES and abs(logit) > 1e-9:  # D is not 1/2
+            middle = 1 / (1 + math.exp(-logit))
             of_real, of_fake = -math.log(middle), -math.log(1 - middle)
             entropy = (1 + both) * (middle * of_real + (1 - middle) * of_fake)
             of_g = of_real if self.loss == "non_saturating" else -of_fake
@@ -190,6 +183,3 @@ class RpGANUpdates(Settings):
     class_weight: float = number(0.02, "weight of naming classes in both losses", least=0)
     tag_weight: float = number(0.0, "weight of naming tags in both losses; at 0 D has no logits for them", least=0)
     augmentation: Augmentation = section(Augmentation, CHANGED)
-
-    def check(self) -> None:
-        require_decay_steps("gamma_", self.gamma_decay_rate, self.gamma_decay_steps, "gamma at once")

@@ -69,7 +69,7 @@ class Augmenter(nn.Cell):
         counts: how many images D sees at each time in a step that it sees any; 0 for a time that is left out.
     """
 
-    exact = True  # its products are never rounded
+    exact = True  # its products are not rounded on CPU
 
     def __init__(self, settings: Augmentation, counts: Sequence[int]):
         super().__init__()

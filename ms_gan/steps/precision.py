@@ -34,7 +34,7 @@ def rounded(numbers):
 def round_products(cell: nn.Cell) -> int:
     """Round the products of all layers within a Cell, before it is first called; return how many operators it has.
 
-    Not those of cells that are `exact`, such as one that moves images.
+    Not those of cells that are `exact`, such as one that moves images. (On Ascend the compiler decides for all alike.)
 
     Parameters stay float32, and keep their names.
     """

@@ -60,14 +60,16 @@ def of_new_run(session: Session, images: ImageData, test: ImageData | None) -> I
     if held < asked:
         yield f"note: {held:,} of {asked:,} validation images were kept out: the rest are the only ones of their class"
     yield from _of_every_run(session)
-    warm_up = warm_up_steps(recipe.ema.decay) if recipe.ema.decay else 0
+    warm_up = warm_up_steps(recipe.ema.decay) if recipe.ema.decay and not settings.warm_start else 0
     if (
         not recipe.schedule.steps_per_epoch
         and settings.steps == recipe.schedule.epochs * session.steps_per_epoch < warm_up
     ):
+        epochs = f"{recipe.schedule.epochs} epoch{'s' * (recipe.schedule.epochs > 1)}"
         yield (
-            f"note: {recipe.schedule.epochs} epochs of so few images are {settings.steps:,} steps, and the averaged "
-            f"weights (EMA), which draw, are at full length after {warm_up:,}; --steps {warm_up + 10} trains longer"
+            f"note: {epochs} of {len(session.images.images):,} images are {settings.steps:,} steps; the averaged "
+            f"weights (EMA), which draw, average over their full length only after {warm_up:,}; "
+            f"--steps {warm_up + 10} trains longer"
         )
     if test is not None and recipe.data.classes and test.labels is None:
         yield (
