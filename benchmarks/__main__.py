@@ -19,12 +19,14 @@ serves a bundle to thousands of clients at once; it needs what requirements-serv
 import argparse
 import importlib
 import json
+import signal
 import sys
 import time
 from importlib.util import find_spec
 from pathlib import Path
 
 from benchmarks import processes
+from ms_gan import signals
 
 RECIPES = ("mlp", "rpgan", "acgan", "dcgan", "cvae_early", "cvae_gan")
 TABLES = ("steps", "load", "inference", "start", "growth", "limit")
@@ -53,6 +55,7 @@ def parsed():
     parser.add_argument("--patience", type=float, default=0.0, help=patience)
     parser.add_argument("--data-path", type=Path, help="folder with MNIST (default: drawn digits)")
     parser.add_argument("--output", type=Path, default=processes.ROOT / "benchmarks" / "results")
+    parser.add_argument("--overwrite", action="store_true", help="replace tables that are in FOLDER")
     parser.add_argument("--quick", action="store_true", help="all of it small, in a few minutes")
     options = parser.parse_args()
     options.rounds = options.rounds or (1 if options.quick else 5)
@@ -64,6 +67,9 @@ def parsed():
     if options.data_path and not options.data_path.is_dir():
         parser.error(f"--data-path {options.data_path}: no such folder")
     checks = options.tables[:1] == ["check"]
+    there = [name for name in options.tables or TABLES if (options.output / f"{name}.json").exists()]
+    if there and not checks and not options.overwrite:
+        parser.error(f"{options.output}: holds {there[0]}.json; add --overwrite, or name another folder with --output")
     recipes = options.tables[1:] if checks else options.recipes or []
     for what, given, known in (("recipe", recipes, RECIPES), ("table", () if checks else options.tables, TABLES)):
         for name in set(given).difference(known):
@@ -72,6 +78,12 @@ def parsed():
 
 
 def main():
+    """Do what is asked; what a signal ends leaves no process and no temporary file."""
+    with signals.handled(signal.default_int_handler, (signal.SIGTERM, signal.SIGHUP)):
+        _main()
+
+
+def _main():
     if sys.argv[1:2] == ["clients"]:
         from benchmarks import clients
 

@@ -204,6 +204,8 @@ def main(arguments):
     parser.add_argument("--seconds", type=float, default=60.0)
     parser.add_argument("--max-queue", type=int, default=4096, help="as of serve")
     options = parser.parse_args(arguments)
+    if not set(options.protocols.split(",")) <= {"rest", "grpc"}:
+        parser.error(f"--protocols: takes rest, grpc or rest,grpc, not {options.protocols!r}")
     options.bundle = options.bundle.resolve()
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))

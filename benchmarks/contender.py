@@ -167,6 +167,8 @@ def main():
     parser.add_argument("--images", type=int, default=0, help="train on the first N (default: all)")
     parser.add_argument("--set", type=json.loads, default={}, help='changed settings, such as {"data.size": 32}')
     options = parser.parse_args()
+    if options.warm_up < 1:
+        parser.error("--warm-up: takes 1 or more")
     recipe = ms_gan.recipe(options.recipe).but(options.set)
     clock = Clock(options.seconds, options.warm_up)
     facts = CONTENDERS[options.contender](recipe, load_data(recipe, options.data_path, options.images), clock)

@@ -6,8 +6,8 @@
 "all" is the five changes of `updates.augmentation`; "turns" is `data.quarter_turns`, for what has no top, like pizzas.
 
 Every run is a training of the command line, in FOLDER/runs; its scores are in FOLDER/scores. The table is written to
-FOLDER as Markdown and as JSON. What has been trained or scored there is not done again, and a training that was
-interrupted goes on. Two of these commands may share FOLDER, if their seeds are different.
+FOLDER as Markdown and as JSON, of all runs there that are as long. What has been trained or scored there is not done
+again, and a training that was interrupted goes on. Two of these commands may share FOLDER, if their seeds differ.
 
 The seed chooses the images that are trained on; the others are held out. All that a run decays with is stretched over
 --steps. Scores are those of `benchmarks.few_images_scores`.
@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import re
 import shutil
 import signal
 import statistics
@@ -89,6 +90,10 @@ class Cell:
         """What its files are called."""
         return f"{self.dataset}-{self.count}-{self.augmentation}-{self.steps}-steps-seed-{self.seed}"
 
+    def scores(self, output: Path) -> Path:
+        """Return the file of its scores."""
+        return output / "scores" / f"{self.name}.json"
+
     def command(self, output: Path, data_path: Path | None) -> list[str]:
         """Return the command that trains it, or that goes on with it; nothing if its training has ended."""
         recipe, images = DATA_SETS[self.dataset]
@@ -124,9 +129,22 @@ def train_and_score(cell: Cell, output: Path, data_path: Path | None) -> None:
     if command:
         run(["-m", "ms_gan", *command])
     (folder,) = (output / "runs" / cell.name).glob("*/1")
-    kept = output / "scores" / f"{cell.name}.json"
+    kept = cell.scores(output)
     kept.parent.mkdir(exist_ok=True)
     run(["-m", "benchmarks.few_images_scores", str(folder), str(kept)])
+
+
+def scored(output: Path, steps: int) -> list[Cell]:
+    """Return the cells of this length whose scores are in a folder, by any command, in the order of the table."""
+    found = [
+        Cell(dataset, int(count), augmentation, int(seed), steps)
+        for file in (output / "scores").glob("*.json")
+        for dataset, count, augmentation, seed in re.findall(rf"^(\w+)-(\d+)-(.+)-{steps}-steps-seed-(\d+)$", file.stem)
+    ]
+    ranks = list(DATA_SETS), list(AUGMENTATIONS)
+    return sorted(
+        found, key=lambda cell: (ranks[0].index(cell.dataset), cell.count, ranks[1].index(cell.augmentation), cell.seed)
+    )
 
 
 def run(command: list[str]) -> None:
@@ -221,20 +239,20 @@ def main(arguments: Sequence[str]) -> None:
     options = parsed(arguments)
     output = options.output.resolve()
     output.mkdir(parents=True, exist_ok=True)
-    cells = [
+    wanted = [
         Cell(dataset, count, augmentation, seed, options.steps)
         for seed in options.seeds
         for count in options.counts
         for dataset in options.datasets
         for augmentation in options.augmentations
     ]
-    files = [output / "scores" / f"{cell.name}.json" for cell in cells]
-    missing = [cell for cell, file in zip(cells, files) if not file.exists()]
+    missing = [cell for cell in dict.fromkeys(wanted) if not cell.scores(output).exists()]
     progress = processes.Progress("few-images", len(missing))
     for cell in missing:
         progress.step(cell.name)
         train_and_score(cell, output, options.data_path and options.data_path.resolve())
-    scores = [json.loads(file.read_text(encoding="utf-8")) for file in files]
+    cells = scored(output, options.steps)
+    scores = [json.loads(cell.scores(output).read_text(encoding="utf-8")) for cell in cells]
     rows = rows_of(cells, scores)
     text = markdown(rows, options.steps)
     print(text, flush=True)

@@ -3,6 +3,7 @@
 FILE gets them as JSON: for each checkpoint at the end of an epoch, and for real images, held-out ones, in place of
 samples. fd_test, precision and recall: against test images. fd_held_out: against held-out images, to choose by. nearer:
 see `nearer`. far: the median distance of samples to the nearest image trained on, divided by that of test images.
+Images trained on count in each way that the run showed them, turned and mirrored; so do the held-out ones.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from ms_gan import files
 from ms_gan.evaluation import metrics
 from ms_gan.evaluation.judge import Judge
 from ms_gan.evaluation.judge_training import judge_for
+from ms_gan.evaluation.protocol import as_shown
 from ms_gan.randomness import random_stream
 from ms_gan.runs.checkpoints import checkpoint_name, checkpoint_steps
 from ms_gan.runs.run_folder import validation_split
@@ -35,7 +37,8 @@ class Reference:
     Args:
         judge: of the data.
         test, held_out: as many images of the test split, and of those that were held out.
-        trained_on, others: the images that the run was trained on, and as many that were held out.
+        trained_on, others: the images that the run was trained on, in each way that it showed them, and as many that
+            were held out, in the same ways.
     """
 
     def __init__(
@@ -87,7 +90,8 @@ def scores_of(run: Path) -> dict[str, Any]:
     judge = judge_for(train, test, lambda line: print(line, flush=True))
     test = test.only(random_stream(SEED, "few images, test").permutation(len(test.images))[:count])
     of_held_out = held_out.images
-    reference = Reference(judge, test.images, of_held_out[chosen], trained_on.images, of_held_out[others])
+    near = (np.concatenate(as_shown(some, model.recipe.data)) for some in (trained_on.images, of_held_out[others]))
+    reference = Reference(judge, test.images, of_held_out[chosen], *near)
     labels = test.labels if model.conditional else None
     looks = []
     folder = run / "checkpoints"

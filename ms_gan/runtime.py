@@ -271,6 +271,11 @@ def python() -> str:
     return quoted(below if not below.startswith("..") else sys.executable)
 
 
+def has_scripts() -> bool:
+    """Return whether this package is that of a clone, beside whose `scripts/` it lies."""
+    return (Path(__file__).resolve().parent.parent / "scripts" / "run_train.sh").is_file()
+
+
 def install_command(serving: bool = False) -> str:
     """Return how to install what this package needs, with `serving` also what `serve` needs, as it stands behind "; ".
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Check format, lint and types: bash scripts/run_checks.sh
 set -eu
-source "$(dirname "${BASH_SOURCE[0]}")/environment.sh"
-choose_python requirements-test.txt "${packages[@]}" pytest xdist hypothesis
+source "$(dirname "${BASH_SOURCE[0]}")/environment.sh" || exit
+choose_python requirements-test.txt "${packages[@]}" pytest xdist hypothesis ruff
 cd "$root"
 
 check() { # tool argument…

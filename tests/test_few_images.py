@@ -21,6 +21,7 @@ import ms_gan
 from benchmarks import few_images
 from benchmarks.few_images import Cell
 from ms_gan import recipes
+from ms_gan.evaluation.protocol import as_shown
 
 ROOT = Path(__file__).resolve().parent.parent
 LOOK = {"precision": 0.5, "recall": 0.25, "nearer": 0.75, "far": 1.0}
@@ -104,6 +105,9 @@ def test_what_has_scores_is_not_done_again(tmp_path, monkeypatch, capsys):
     text, kept = (tmp_path / "few-images.md").read_text(), json.loads((tmp_path / "few-images.json").read_text())
     assert "| digits | 100 | all | 2 | " in text and "200 steps of 32 images" in text
     assert len(kept["measured"]) == 4 and text.strip() in capsys.readouterr().out
+    few_images.main([*few, "--seeds", "3", "3", "--augmentations", "turns"])  # the table keeps what others wrote
+    assert len(done) == 10 and len(json.loads((tmp_path / "few-images.json").read_text())["measured"]) == 5
+    assert "| digits | 100 | all | 2 | " in (tmp_path / "few-images.md").read_text()
 
 
 # Ctrl-C comes to the whole group, a kill to one process.
@@ -181,6 +185,17 @@ def test_copies_and_new_images_are_told_apart(scoring):
     assert fresh["nearer"] == pytest.approx(0.5, abs=0.1) and fresh["far"] == pytest.approx(1, abs=0.1)
     assert of_test["fd_test"] == pytest.approx(0, abs=1e-9) and of_test["precision"] == of_test["recall"] == 1
     assert fresh["fd_test"] > 0.01 and reference.scores(held_out)["fd_held_out"] == pytest.approx(0, abs=1e-9)
+
+
+def test_copies_of_images_that_were_turned_are_told_however_they_lie(scoring):
+    test, held_out, trained_on, others = (random_images(400, seed) for seed in range(4))
+    shown = recipes.load("rpgan_residual").data
+    assert shown.quarter_turns
+    near = (np.concatenate(as_shown(some, shown)) for some in (trained_on, others))
+    reference = scoring.Reference(Pixels(), test, held_out, *near)
+    for copies in (np.rot90(trained_on, 1, (2, 3)), trained_on[..., ::-1]):
+        found = reference.scores(copies)
+        assert found["nearer"] == 1 and found["far"] == 0
 
 
 def test_as_near_counts_half(scoring):

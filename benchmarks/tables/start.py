@@ -27,11 +27,15 @@ def timed(command, until=None):
         process = subprocess.Popen(
             command, cwd=ROOT, stdin=nothing, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
         )
-    for line in process.stdout:
-        said.append(line)
-        if until and until in line and seconds is None:
-            seconds = time.monotonic() - started
-    _, status, used = os.wait4(process.pid, 0)
+    try:
+        for line in process.stdout:
+            said.append(line)
+            if until and until in line and seconds is None:
+                seconds = time.monotonic() - started
+        _, status, used = os.wait4(process.pid, 0)
+    except BaseException:
+        process.kill()
+        raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode or (until and seconds is None):
         sys.exit(f"error: {' '.join(command[4:])} failed:\n{''.join(said[-30:])}")

@@ -95,7 +95,8 @@ def run(options: argparse.Namespace) -> int:
     for line in filter(None, (note, unfinished)):
         print(f"note: {line}")
     print(f"next: {runtime.python()} -m ms_gan infer {quoted(folder)} --num 25 --output images.png")
-    print(f"      bash scripts/run_serve.sh {quoted(folder)}")
+    serving = "bash scripts/run_serve.sh" if runtime.has_scripts() else f"{runtime.python()} -m ms_gan serve"
+    print(f"      {serving} {quoted(folder)}")
     if options.page:
         print(f"      {runtime.python()} -m http.server --directory {quoted(folder)}, or any other host of files")
     return 0

@@ -96,7 +96,10 @@ def option(setting: Setting | Command) -> str:
     In place of a function of the Python API it is a command for copying.
     """
     if isinstance(setting, Command):
-        return COMMANDS[setting.name].format(path=quoted(setting.path), python=runtime.python())
+        typed = COMMANDS[setting.name]
+        if not runtime.has_scripts():
+            typed = re.sub(r"bash scripts/run_(\w+)\.sh", r"{python} -m ms_gan \1", typed)
+        return typed.format(path=quoted(setting.path), python=runtime.python())
     if "." in setting.name and setting.name not in OPTIONS_OF:
         return f"--set {setting}"
     name = OPTIONS_OF.get(setting.name, f"--{setting.name.replace('_', '-')}")
