@@ -354,7 +354,7 @@ def test_clusters_keep_their_shares(device, tmp_path):
 
 @pytest.mark.parametrize("classes, clusters", [(0, 20), (10, None)])
 def test_a_generator_that_takes_classes_has_no_clusters(classes, clusters):
-    recipe = recipe_of("rpgan", [f"data.classes={classes}"])
+    recipe = recipe_of("rpgan", []).but({"data.classes": classes})
     (latent, *_) = models_of(recipe, labels_of(recipe), with_encoder=False)["generator"].inputs
     assert recipe.data.clusters == 20 and latent.clusters == clusters
     assert ("the first number chooses one of 20 clusters" in latent.meaning) == bool(clusters)

@@ -108,8 +108,7 @@ def test_it_serves_as_another_user_with_nothing_but_the_images_environment(
         (check,) = texts(steps, "HEALTHCHECK")
         program, *check = json.loads(check[len("CMD ") :])
         assert program == "python"
-        check = [word.replace(":8080/", f":{http}/") for word in check]
-        assert subprocess.run([sys.executable, *check], timeout=HANGS).returncode == 0
+        assert subprocess.run([*bare, *check], timeout=HANGS).returncode == 0, "it asks the port that was chosen"
         with urllib.request.urlopen(f"http://127.0.0.1:{http}/contract.json", timeout=HANGS) as answer:
             assert json.load(answer)["server"]["format"] == "onnx"
         assert end(process) == 0, "as the first process of a container, too, it ends on SIGTERM"

@@ -214,7 +214,7 @@ def _read_latents(file: Path, size: int) -> np.ndarray:
     return latents
 
 
-def _drawn(bundle: Bundle, chunks: Iterable[Inputs], count: int, file: Path | None) -> Iterator[np.ndarray]:
+def _drawn(bundle: Bundle, chunks: Iterable[Inputs], count: int, file: Path | None = None) -> Iterator[np.ndarray]:
     """Yield the images some at a time, float32 in [0, 1], N×C×H×W, and say on stderr how many there are.
 
     `file` is the one that the latents are from, if they are from one.

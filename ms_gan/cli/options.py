@@ -23,7 +23,7 @@ def whole(least: int, most: int | None = None) -> Callable[[str], int]:
     """Return an argument's type: a whole number from `least` on, up to and with `most`."""
 
     def number(text: str) -> int:
-        if not text.isdecimal() or len(text) > 20 or int(text) < least or (most is not None and int(text) > most):
+        if not text.isdecimal() or len(text) > 1000 or int(text) < least or (most is not None and int(text) > most):
             limits = f"from {least}" if most is None else f"from {least} to {most}"
             raise argparse.ArgumentTypeError(f"must be a whole number {limits}, not {text!r}")
         return int(text)

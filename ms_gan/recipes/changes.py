@@ -52,7 +52,7 @@ def _require_decay_steps(recipe: Recipe, changed: Iterable[str]) -> None:
             continue
         steps = f"{section}.{name[: -len('rate')]}steps"
         rate = recipe.settings()[key]
-        if recipe.settings().get(steps) == 1 and not 0.999 <= rate <= 1.001:
+        if steps not in changed and recipe.settings().get(steps) == 1 and not 0.999 <= rate <= 1.001:
             raise UserError(
                 f"recipe {recipe.name}: {key} {rate} would take effect at each update, or at once, as {steps} is 1",
                 *("give more ", Setting(steps)),
