@@ -82,8 +82,8 @@ RECIPES = {  # what else has to go on where it stood
     "acgan": (  # labels, masks
         *ACGAN,
         "updates.shared_counters=True",
-        "optimizer_generator.decay_rate=0.9",
-        "optimizer_discriminator.decay_rate=0.9",
+        *("optimizer_generator.decay_rate=0.9", "optimizer_generator.decay_steps=2"),
+        *("optimizer_discriminator.decay_rate=0.9", "optimizer_discriminator.decay_steps=2"),
         "schedule.sampling=continuous",
         "ema.decay=0.9",
     ),
