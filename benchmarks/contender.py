@@ -133,7 +133,7 @@ CONTENDERS = {
 }
 
 
-def contenders_of(name, few=False):
+def contenders_of(name, few):
     """Return the names of a recipe's contenders, ms_gan first; with `few` only the nearest to it."""
     if name == "mlp":
         return ["ms_gan", "PyTorch", *([] if few else [UNFUSED, DATALOADER, TUTORIAL, STOCK])]

@@ -149,10 +149,8 @@ def scored(output: Path, steps: int) -> list[Cell]:
 
 def run(command: list[str]) -> None:
     """Run a Python command as the scripts do, which says itself how far it is. A failure, or a signal, ends all."""
-    environment = str(processes.ROOT / "scripts" / "environment.sh")
-    whole = ["bash", "-c", 'source "$0" && exec "$@"', environment, sys.executable, *command]
     go_on = "the same command as before goes on from there"
-    process = subprocess.Popen(whole, cwd=processes.ROOT)
+    process = subprocess.Popen(processes.as_the_scripts_do(command), cwd=processes.ROOT)
 
     def asked(number: int, _frame: object) -> None:
         process.send_signal(number)  # unlike Ctrl-C it comes to this process alone

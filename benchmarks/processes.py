@@ -32,14 +32,17 @@ class Progress:
         self.done += 1
 
 
+def as_the_scripts_do(command):
+    """Return the command that runs a Python command in the scripts' environment."""
+    return ["bash", "-c", 'source "$0" && exec "$@"', ROOT / "scripts" / "environment.sh", sys.executable, *command]
+
+
 def run(command):
     """Run a Python command as the scripts do; return what it printed. A failure ends all, with what it said."""
-    environment = str(ROOT / "scripts" / "environment.sh")
-    command = ["bash", "-c", 'source "$0" && exec "$@"', environment, sys.executable, *command]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    done = subprocess.run(as_the_scripts_do(command), cwd=ROOT, capture_output=True, text=True)
     if done.returncode:
         last = "".join(done.stderr.splitlines()[-1:])
-        whole = f"error: {' '.join(command[4:])} failed:\n{done.stderr[-3000:]}"
+        whole = f"error: {' '.join([sys.executable, *command])} failed:\n{done.stderr[-3000:]}"
         sys.exit(last if last.startswith("error: ") else whole)
     return done.stdout
 

@@ -16,15 +16,9 @@ import clone
 import numpy as np
 
 import ms_gan
+from ms_gan.evaluation.metrics import tag_indicators
 
 SEED, DRAWN = 1, 200
-
-
-def indicators(labels: np.ndarray, tags: int) -> np.ndarray:
-    """Return which tags each image has, float64 (N, tags), of labels int32 (N, max_tags)."""
-    has = np.zeros((len(labels), tags + 1))
-    np.put_along_axis(has, labels.astype(np.int64), 1.0, 1)
-    return has[:, 1:]
 
 
 def meanings(images: np.ndarray, has: np.ndarray) -> np.ndarray:
@@ -51,7 +45,7 @@ def main() -> None:
             raise ms_gan.UserError(f"{run}: {model.name} takes no tags", "name a model that does")
         names = model.label_names.names
         real = model.fitting(model.load("train", rotate_and_mirror=False))
-        has = indicators(real.labels, len(names))
+        has = tag_indicators(real.labels, len(names))
         meaning = meanings(np.float64(real.images) / 255, has)
         responses = np.empty(len(names))
         for tag, name in enumerate(names):

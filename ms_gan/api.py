@@ -45,11 +45,11 @@ def load(path: str | Path) -> Model | Bundle:
         from ms_gan.delivery.contract import read_contract
 
         if read_contract(path).held_format == "mindir":
-            runtime.set_up("auto", 0)
+            runtime.set_up()
         return Bundle(path)
     from ms_gan.runs.model import load_model
 
-    runtime.set_up("auto", 0)
+    runtime.set_up()
     return load_model(path)
 
 
@@ -128,6 +128,7 @@ def score(generated: np.ndarray, reference: np.ndarray, judge: str | Path | Judg
     """
     from ms_gan.data.arrays import as_images
     from ms_gan.evaluation import metrics
+    from ms_gan.evaluation.protocol import FEWEST
 
     images = [as_images(array, name) for array, name in ((generated, "generated"), (reference, "reference"))]
     count = min(map(len, images))
@@ -136,7 +137,7 @@ def score(generated: np.ndarray, reference: np.ndarray, judge: str | Path | Judg
             f"at least {FEWEST} generated and {FEWEST} reference images of one size are needed, not "
             f"{images[0].shape} and {images[1].shape}"
         )
-    runtime.set_up("auto", 0)
+    runtime.set_up()
     features_of = _judge(judge, images[0].shape[1:])
     features = [features_of(array[:count]) for array in images]
     moments = [metrics.moments(each) for each in features]
@@ -157,9 +158,6 @@ def compare(first: str | Path, second: str | Path) -> Comparison:
     from ms_gan.runs import summary
 
     return summary.compare(first, second)
-
-
-FEWEST = 100  # images: fewer say nothing of a distribution
 
 
 def _judge(judge: str | Path | Judge | None, shape: tuple[int, ...]) -> Any:
@@ -195,8 +193,7 @@ def _asked(
     from ms_gan.data.arrays import load_arrays
     from ms_gan.training.request import DataChoice, TrainRequest
 
-    source = None if isinstance(recipe, Recipe) else recipes.source_to_keep(recipe)
-    chosen = recipe if isinstance(recipe, Recipe) else recipes.load(recipe)
+    chosen, source = (recipe, None) if isinstance(recipe, Recipe) else recipes.load_with_source(recipe)
     recipes.check(chosen)
     place, data = DataChoice(), None
     if images is not None:

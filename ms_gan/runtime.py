@@ -40,14 +40,16 @@ _device: Device | None = None
 _precision = "float32"  # that Ascend was told
 
 
-def set_up(target: str = "auto", device_id: int = 0, together: bool = False, precision: str = "float32") -> Device:
+def set_up(
+    target: str | None = None, device_id: int | None = None, together: bool = False, precision: str = "float32"
+) -> Device:
     """Choose the device and static graph mode, before anything else of MindSpore runs.
 
     A process has one device: a second call can only confirm it.
 
     Args:
-        target: one of DEVICE_TARGETS; "auto" takes Ascend, else GPU, else CPU.
-        device_id: which of several devices, from 0.
+        target: one of DEVICE_TARGETS; "auto", or None, takes Ascend, else GPU, else CPU.
+        device_id: which of several devices, from 0; None is the first.
         together: whether this is one of several processes that train together, each on a device of its own.
         precision: of products, one of PRECISIONS. On a CPU it changes nothing here.
 
@@ -58,7 +60,8 @@ def set_up(target: str = "auto", device_id: int = 0, together: bool = False, pre
     import_mindspore()
     import mindspore as ms
 
-    target, count = _available(target)
+    target, count = _available(target or "auto")
+    device_id = device_id or 0
     if together:
         device_id = 0 if target == "CPU" else int(os.environ.get("DEVICE_ID") or max(rank(), 0))
     if not 0 <= device_id < count:

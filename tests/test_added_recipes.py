@@ -82,8 +82,8 @@ def test_a_file_is_a_recipe_wherever_it_lies(own, capsys, monkeypatch, tmp_path)
     (tmp_path / "printed.json").write_text(printed)
     here("recipes", tmp_path / "printed.json")
     assert capsys.readouterr().out == printed and recipes.load(own) == recipe == recipes.load("./printed.json")
-    assert recipes.source_to_keep(own) == Path(own)
-    assert recipes.source_to_keep("mlp") is recipes.source_to_keep(tmp_path / "printed.json") is None
+    assert recipes.load_with_source(own)[1] == Path(own)
+    assert all(recipes.load_with_source(name)[1] is None for name in ("mlp", tmp_path / "printed.json"))
 
 
 def test_a_file_that_changes_is_run_again(own):
@@ -357,7 +357,7 @@ def test_what_is_imported_late_is_that_of_the_recipes_own_folder_or_refused(tmp_
 def test_a_file_is_kept_with_a_run_wherever_the_process_is(own, tmp_path, monkeypatch):
     """Also where nobody has loaded it before; and of one that fails nothing stays."""
     monkeypatch.chdir(tmp_path)
-    source = recipes.source_to_keep("mine.py")
+    source = recipes.load_with_source("mine.py")[1]
     for folder in (tmp_path / "first", tmp_path / "second"):
         folder.mkdir()
         monkeypatch.chdir(folder)

@@ -140,6 +140,8 @@ def test_the_classes_are_the_numbers_that_occur(tmp_path):
         train, test = (load_arrays(split, tmp_path / "x.npz") for split in ("train", "test"))
         assert train.classes == test.classes == classes
         assert train.labels.tolist() == [0, 1, 2] * 10 and test.labels.tolist() == [0, 1]
+    np.savez(tmp_path / "bytes.npz", images=squares(2), labels=np.arange(2), label_names=[b"cat", "é".encode()])
+    assert ms_gan.data.load("arrays", "train", tmp_path / "bytes.npz").classes == ("cat", "é")
     np.savez(tmp_path / "x.npz", **file, label_names=list(map(str, range(30))))
     assert load_arrays("train", tmp_path / "x.npz").labels.tolist() == labels.tolist(), "names of all from 0"
 
@@ -171,6 +173,12 @@ def test_a_tenth_is_held_out_and_no_class_loses_its_last_image(tmp_path):
         ({"images": squares(5), "labels": np.zeros(5)}, "whole numbers"),
         ({"images": squares(5), "labels": np.arange(5), "label_names": np.array(["a", "b"])}, "label_names must be 5"),
         ({"images": squares(5), "labels": np.arange(5), "label_names": np.array(["a"] * 6)}, "different names"),
+        (
+            {"images": squares(2), "labels": np.arange(2), "label_names": np.array(["a,b", "c"])},
+            "'a,b' is empty, or hold",
+        ),
+        ({"images": squares(2), "labels": np.arange(2), "label_names": np.array(["a", " "])}, "' ' is empty, or hold"),
+        ({"images": squares(2), "labels": np.arange(2), "label_names": np.array([b"a", b"\xff"])}, "not UTF-8"),
         ({"images": squares(5), "test_images": squares(5, 6)}, "one size"),
         ({"images": squares(5), "labels": np.arange(5), "test_images": squares(5)}, "the test images have no labels"),
         (

@@ -16,11 +16,14 @@ import gaussians
 import numpy as np
 import pytest
 import tags
+from helpers.networks import noise_for
 
 import ms_gan
 from benchmarks import __main__ as command_line
 from benchmarks import check, contender, processes
 from benchmarks.tables import limit, load, steps
+from ms_gan import recipes
+from ms_gan.evaluation.metrics import tag_indicators
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -29,7 +32,7 @@ def test_what_a_tag_means_is_found_again():
     random = np.random.default_rng(0)
     of_tags, ground = random.random((3, 2, 2)), random.random((2, 2))
     labels = np.int32([[1, 3], [2, 0], [0, 0], [1, 2], [3, 0], [1, 0], [2, 3]])
-    has = tags.indicators(labels, 3)
+    has = tag_indicators(labels, 3)
     assert has.tolist() == [[1, 0, 1], [0, 1, 0], [0, 0, 0], [1, 1, 0], [0, 0, 1], [1, 0, 0], [0, 1, 1]]
     images = ground + np.einsum("nt,thw->nhw", has, of_tags)
     np.testing.assert_allclose(tags.meanings(images, has), of_tags.reshape(3, 4), atol=1e-12)
@@ -70,6 +73,21 @@ def test_the_programs_in_pytorch_compute_what_ms_gan_does(device, recipe):
     compared, _ = check.compare(recipe)
     assert check.too_far(recipe, compared) == {}
     assert any(what.startswith(check.WEIGHTS) for what in compared) and len(compared) > 4
+
+
+@pytest.mark.parametrize(
+    "name, dataloader", [("mlp", True), *((name, False) for name in ("mlp", "acgan", "cvae_early", "rpgan_residual"))]
+)
+def test_the_programs_in_pytorch_get_batches_of_their_recipe(name, dataloader):
+    torch = pytest.importorskip("torch", reason="PyTorch is not installed (requirements-bench.txt)")
+    from benchmarks.pytorch.data import batches
+
+    recipe = recipes.override(recipes.load(name), ["schedule.batch_size=8"])
+    data = noise_for(recipe, 32)
+    images, labels = batches(recipe, data, torch.contiguous_format, dataloader).next()
+    assert images.shape == (8, recipe.data.channels, recipe.data.size, recipe.data.size)
+    assert images.dtype == torch.float32 and recipe.data.pixel_range[0] <= images.min() < images.max() <= 1
+    assert (labels is None) == (not recipe.data.classes) or labels.dtype == torch.int64
 
 
 def test_what_is_too_far_is_named():

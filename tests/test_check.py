@@ -166,7 +166,7 @@ def test_openvino_that_rounds_is_told_to_compute_in_float32(conditional_folder, 
     module = types.ModuleType("openvino")
     module.Core, module.__spec__ = Core, importlib.util.spec_from_loader("openvino", None)
     monkeypatch.setitem(sys.modules, "openvino", module)
-    monkeypatch.setattr(elsewhere, "_version", lambda _: "0")
+    monkeypatch.setattr(elsewhere, "version", lambda _: "0")
     (line,) = lines(capsys, conditional_folder, "--with", "openvino", status=1)
     assert line.startswith("wrong: generator in openvino 0, as it is: differs by 0.001")
     assert re.search(r"; with EXECUTION_MODE_HINT=ACCURACY it differs by \S*e-\d\d$", line)

@@ -132,7 +132,7 @@ def with_packages(tmp_path):
             f"try:\n    {program}\n"
             "except Exception as error:\n"
             "    text = faults.told(error)\n"
-            "    faults.report(error, text, '--debug' in sys.argv) if text else print(text)"
+            "    faults.report(error, '--debug' in sys.argv) if text else print(text)"
         )
         return python("-c", told, *arguments, cwd=tmp_path, bare=True, PYTHONPATH=f"{tmp_path}{os.pathsep}{ROOT}")
 

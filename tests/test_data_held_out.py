@@ -243,9 +243,9 @@ def test_images_are_brought_to_whole_fractions_of_their_size():
             numbered().at_size(size)
 
 
-def test_a_recipes_section_and_a_mapping_of_it_make_the_same_request():
+def test_a_recipes_section_and_a_request_make_the_same_request():
     section = Data(dataset="folder", size=64, channels=3, classes=5, max_tags=2)
     expected = DataRequest(64, 3, 5, 2, verify_test=False)
-    for some in (section, vars(section), DataRequest(64, 3, 5, 2)):
+    for some in (section, DataRequest(64, 3, 5, 2)):
         assert DataRequest.of(some, verify_test=False) == expected
     assert DataRequest.of() == DataRequest()

@@ -210,6 +210,18 @@ def test_tags_in_one_split_and_classes_in_the_other(tmp_path):
     refusal(tmp_path, "val/labels.csv: line 1: lists tags", split="test", classes=2)
 
 
+@pytest.mark.parametrize("split, other", [("test", "train"), ("val", "train"), ("train", "test")])
+def test_classes_beside_a_split_of_them_are_not_swallowed(tmp_path, split, other):
+    fill(tmp_path, tree("cat", "dog", f"{split}/cat", f"{split}/dog", classes=("",)))
+    refusal(tmp_path, f"cat: lies beside {split}/, which has images of cat/, too", f"move them into {other}/")
+
+
+@pytest.mark.parametrize("name", ["images", "Photos_2", "data set"])
+def test_a_test_split_beside_nameless_images_is_not_swallowed(tmp_path, name):
+    fill(tmp_path, tree(name, "test", classes=("",)))
+    refusal(tmp_path, f"{name}: lies beside test/", "move the images to train on into train/")
+
+
 @pytest.mark.parametrize("split, other", [("train", "Validierung"), ("train", "unlabeled"), ("test", "learn")])
 def test_a_folder_with_the_classes_of_a_split_is_not_swallowed(tmp_path, split, other):
     fill(tmp_path, tree(split, other))

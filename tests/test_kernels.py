@@ -434,7 +434,7 @@ def test_a_process_that_is_forked_during_a_call_is_not_locked_out(own_kernels):
 
 
 MUTATIONS = {
-    "convolution.h": ("NEAR_SCALE = -81.0f / 130", "NEAR_SCALE = 81.0f / 130"),
+    "winograd.h": ("NEAR_SCALE = -81.0f / 130", "NEAR_SCALE = 81.0f / 130"),
     "channels.h": ("(b[2 * j] + b[2 * j + 1])) * factor", "(b[2 * j] + b[2 * j])) * factor"),
     "channels.h ": ("a[2 * j + 1] = x[from + j] * factor", "a[2 * j + 1] = x[from] * factor"),
 }

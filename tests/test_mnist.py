@@ -182,7 +182,7 @@ def silent():
 def test_a_good_mirror_fills_the_cache(cache, serve, published, closed_port, monkeypatch, capsys):
     mirror, asked = serve(published)
     monkeypatch.setattr(mnist, "MIRRORS", (closed_port, mirror))
-    data = ms_gan.data.load_default("mnist", "digits", "train", pytest.fail)
+    data = ms_gan.data.load_default("mnist", "digits", pytest.fail)
     assert (data.name, data.source, len(data.images)) == ("mnist", f"the cache {cache}", 12)
     assert_whole(cache, published)
     assert "train-images-idx3-ubyte.gz" in capsys.readouterr().err
@@ -255,7 +255,7 @@ def test_a_full_disk_is_no_dead_network(cache, serve, published, number, monkeyp
     monkeypatch.setattr(download, "download", fail)
     monkeypatch.setattr(mnist, "MIRRORS", (serve(published)[0],))
     with pytest.raises(UserError, match=f"cannot be written .{os.strerror(number)}.*MS_GAN_CACHE") as caught:
-        ms_gan.data.load_default("mnist", "digits", "train", pytest.fail)
+        ms_gan.data.load_default("mnist", "digits", pytest.fail)
     assert not isinstance(caught.value, NoMirror) and list(cache.iterdir()) == []
 
 
@@ -288,7 +288,7 @@ def test_only_a_dead_network_falls_back_and_says_so(closed_port, published, monk
     monkeypatch.setattr(mnist, "MIRRORS", (closed_port,))
     monkeypatch.setattr(digits, "COUNTS", {"train": 30, "test": 10})
     said = []
-    assert ms_gan.data.load_default("mnist", "digits", "train", said.append).name == "digits"
+    assert ms_gan.data.load_default("mnist", "digits", said.append).name == "digits"
     (line,) = said
     assert "digits" in line and "\n" not in line
     with pytest.raises(NoMirror):
@@ -298,7 +298,7 @@ def test_only_a_dead_network_falls_back_and_says_so(closed_port, published, monk
 def test_wrong_bytes_do_not_fall_back(cache, serve, published, monkeypatch):
     monkeypatch.setattr(mnist, "MIRRORS", (serve(dict.fromkeys(published, b"?"))[0],))
     with pytest.raises(UserError, match="SHA-256"):
-        ms_gan.data.load_default("mnist", "digits", "train", pytest.fail)
+        ms_gan.data.load_default("mnist", "digits", pytest.fail)
     assert list(cache.iterdir()) == []
 
 

@@ -556,7 +556,9 @@ def test_sub_folders_are_classes_and_tags(name, max_tags, kinds, tmp_path):
     assert settings["classes"] == ["calzone", "focaccia", "pizza"]
     assert (settings["recipe"]["data"]["classes"], settings["recipe"]["data"]["max_tags"]) == (3, max_tags)
     assert (tmp_path / name / "1" / "checkpoints" / "step_00000002" / "generator.ckpt").exists()
-    images = data.load("folder", "train", kinds, DataRequest.of(settings["recipe"]["data"], channels=3))
+    images = data.load(
+        "folder", "train", kinds, DataRequest.of(SimpleNamespace(**settings["recipe"]["data"]), channels=3)
+    )
     expected = [number_of(image / 255) % 3 for image in images.images]
     assert images.labels.tolist() == ([[1 + kind] + [0] * 8 for kind in expected] if max_tags else expected)
 

@@ -75,7 +75,7 @@ def test_modes_are_read_channel_by_channel(modes, readable):
         state["at"] += len(inputs[0])
         return np.float32(drawn[state["at"] - len(inputs[0]) : state["at"]]) / 255
 
-    add_modes(found, Subject(draw, Latent(2)), judge, readable, None, 1)
+    add_modes(found, Subject(draw, Latent(2)), judge, readable, 1)
     assert set(found.generated) == set(found.real) == {"modes_400", "kl_400"}
     assert found.real["modes_400"] == len(np.unique(readable.labels))
     if modes == "one":

@@ -134,7 +134,7 @@ def test_what_was_read_ahead_is_taken(tmp_path, name):
     fill(tmp_path, contents())
     expected = ms_gan.data.load(name, "train", tmp_path)
     before = set(threading.enumerate())
-    ms_gan.data.read_ahead(name, "train", tmp_path)
+    ms_gan.data.read_ahead(name, tmp_path)
     for thread in set(threading.enumerate()) - before:
         thread.join(60)
     for file in tmp_path.iterdir():
@@ -146,16 +146,16 @@ def test_what_was_read_ahead_is_taken(tmp_path, name):
 
 def test_the_checksum_is_computed_ahead_also_without_assertions(tmp_path):
     fill(tmp_path, contents())
-    program = "import sys; from ms_gan.data import mnist; mnist.read_ahead('train', sys.argv[1]); "
+    program = "import sys; from ms_gan.data import mnist; mnist.read_ahead(sys.argv[1]); "
     program += "print('sha256' in vars(mnist.load_mnist('train', sys.argv[1])))"
     done = commands.python("-O", "-c", program, tmp_path)
     assert done.stdout == "True\n", done.stderr
 
 
 def test_faults_are_told_when_the_data_are_loaded_and_not_before(tmp_path, own_cache, capfd):
-    ms_gan.data.read_ahead("mnist", "train", tmp_path)
-    ms_gan.data.read_ahead("mnist", "train", None)  # the cache of this test is empty
-    ms_gan.data.read_ahead("folder", "train", tmp_path)
+    ms_gan.data.read_ahead("mnist", tmp_path)
+    ms_gan.data.read_ahead("mnist", None)  # the cache of this test is empty
+    ms_gan.data.read_ahead("folder", tmp_path)
     assert "holds no MNIST" in refused(ms_gan.data.load, "mnist", "train", tmp_path)
     assert capfd.readouterr() == ("", "")
 
@@ -163,7 +163,7 @@ def test_faults_are_told_when_the_data_are_loaded_and_not_before(tmp_path, own_c
 def test_nothing_is_downloaded_ahead(own_cache, monkeypatch):
     downloading = []
     monkeypatch.setattr(mnist.download, "download_mnist", lambda *_: downloading.append(threading.current_thread()))
-    ms_gan.data.read_ahead("mnist", "train")
+    ms_gan.data.read_ahead("mnist")
     assert "does not exist" in refused(ms_gan.data.load, "mnist", "train")  # this mirror brought nothing
     assert downloading == [threading.main_thread()]
 
@@ -172,7 +172,7 @@ def test_signals_are_left_to_the_main_thread(tmp_path, monkeypatch):
     fill(tmp_path, contents())
     found = []
     monkeypatch.setattr(mnist, "read_idx", lambda path: found.append(signal.pthread_sigmask(0, ())) or read_idx(path))
-    ms_gan.data.read_ahead("mnist", "train", tmp_path)
+    ms_gan.data.read_ahead("mnist", tmp_path)
     ms_gan.data.load("mnist", "train", tmp_path)
     assert {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} <= found[0]
     assert not {signal.SIGINT, signal.SIGTERM, signal.SIGHUP} & signal.pthread_sigmask(signal.SIG_BLOCK, ())
@@ -198,8 +198,8 @@ def test_train_reads_while_mindspore_is_imported(tmp_path, monkeypatch):
     ):
         with pytest.raises(Enough):
             commands.here("train", *arguments)
-    there = [("mnist", "train", "/here"), ("digits", "train", None), ("mnist", "train", "/there")]
-    assert asked == [*there, ("mnist", "train", "/moved")]
+    there = [("mnist", "/here"), ("digits", None), ("mnist", "/there")]
+    assert asked == [*there, ("mnist", "/moved")]
 
 
 @pytest.mark.parametrize("content", [None, "{}", "no JSON", '{"data": null}', "[]"])
@@ -236,7 +236,7 @@ def test_a_new_run_on_the_recipes_data_is_read_ahead_from_the_cache(monkeypatch,
     asked = []
     monkeypatch.setattr(ms_gan.data, "read_ahead", lambda *what: asked.append(what))
     TrainRequest(small_recipe).read_ahead()
-    assert asked == [("mnist", "train", None)]
+    assert asked == [("mnist", None)]
 
 
 # Gzip files

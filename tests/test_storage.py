@@ -14,7 +14,7 @@ from helpers.networks import MLP, options
 from helpers.resuming import result
 from PIL import Image
 
-from ms_gan.data import storage
+from ms_gan.data import clusters, storage
 from ms_gan.data.changes import Fingerprint
 from ms_gan.data.clusters import find_clusters
 from ms_gan.data.description import ImageData
@@ -92,6 +92,16 @@ def test_what_was_read_of_a_file_is_no_memory_of_the_process(nothing_in_memory, 
     assert is_let_go(lambda: judge.outputs(network, images))
     assert is_let_go(lambda: nearest(np.zeros((2, 1, 32, 32), np.uint8), images))
     assert not is_let_go(lambda: images.sum()), "so it is seen"
+
+
+def test_clusters_are_found_a_block_at_a_time(nothing_in_memory, monkeypatch):
+    images = room_for((3 * clusters.BLOCK, 1, 4, 4))
+    images[:] = np.arange(len(images), dtype=np.uint32)[:, None, None, None] % 251
+    expected, seen = find_clusters(np.array(images), 2).of(images), []
+    features = clusters.features
+    monkeypatch.setattr(clusters, "features", lambda some: (seen.append(len(some)), features(some))[1])
+    assert (find_clusters(images, 2).of(images) == expected).all()
+    assert seen and max(seen) <= clusters.BLOCK, "no copy of all of them"
 
 
 def test_of_a_folder_too(nothing_in_memory, monkeypatch, tmp_path):

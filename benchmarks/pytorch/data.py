@@ -77,5 +77,6 @@ def batches(recipe, data, layout, dataloader=False):
         from ms_gan.data.clusters import find_clusters
 
         labels = find_clusters(data.images, recipe.data.clusters).of(data.images)
-    kind = Loaded if dataloader else Turned if recipe.data.turned else Gathered
+    turned = recipe.data.rotate_and_mirror or recipe.data.quarter_turns
+    kind = Loaded if dataloader else Turned if turned else Gathered
     return kind(recipe, data.images, labels, layout)

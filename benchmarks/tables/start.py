@@ -7,7 +7,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.processes import ROOT, Progress, spread
+from benchmarks.processes import ROOT, Progress, as_the_scripts_do, spread
 
 TITLE = "Starting"
 NOTE = """Seconds from the command to the line about its first step, or to its end, and the peak memory of its process:
@@ -20,8 +20,7 @@ FIRST_STEP = " steps/s"  # what a line about steps has
 
 def timed(command, until=None):
     """Return the seconds to a command's first line with `until`, or to its end, and its peak memory in MB."""
-    environment = str(ROOT / "scripts" / "environment.sh")
-    command = ["bash", "-c", 'source "$0" && exec "$@"', environment, sys.executable, "-m", "ms_gan", *command]
+    command = as_the_scripts_do(["-m", "ms_gan", *command])
     started, seconds, said = time.monotonic(), None, []
     with open(os.devnull) as nothing:
         process = subprocess.Popen(
@@ -38,7 +37,7 @@ def timed(command, until=None):
         raise
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode or (until and seconds is None):
-        sys.exit(f"error: {' '.join(command[4:])} failed:\n{''.join(said[-30:])}")
+        sys.exit(f"error: {' '.join(map(str, command[4:]))} failed:\n{''.join(said[-30:])}")
     return {"seconds": seconds or time.monotonic() - started, "peak_megabytes": used.ru_maxrss / 1024}
 
 

@@ -97,11 +97,10 @@ def main(arguments: list[str] | None = None) -> int:
         print(f"stopped by {'Ctrl-C' if number == signal.SIGINT else number.name}", file=sys.stderr)
         return 128 + number
     except Exception as error:
-        text = faults.told(error)
-        if text is None:
+        if faults.told(error) is None:
             raise
         with contextlib.suppress(OSError):  # stderr may be what is full
-            faults.report(error, text, options.debug)
+            faults.report(error, options.debug)
         _flush_output()
         return 2
 

@@ -73,7 +73,7 @@ def run(options: argparse.Namespace) -> int:
     if "mindspore" in chosen:  # it comes first: it needs the device before anything of it runs
         from ms_gan import runtime as machine
 
-        machine.set_up(options.device_target or "auto", options.device_id or 0)
+        machine.set_up(options.device_target, options.device_id)
     wrong, failed = 0, None
     for name in chosen:
         try:

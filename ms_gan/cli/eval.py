@@ -107,7 +107,7 @@ def run(options: argparse.Namespace) -> int:
     runtime.import_mindspore()
     from ms_gan.runs.model import load_model
 
-    runtime.set_up(options.device_target or "auto", options.device_id or 0)
+    runtime.set_up(options.device_target, options.device_id)
     model = load_model(options.checkpoint)
     options.metrics |= bool(options.cas or options.nearest_neighbour or options.against or options.judge)
     if model.maturity.note() and not options.metrics:  # the scores have the same note

@@ -65,7 +65,7 @@ def run(options: argparse.Namespace) -> int:
     if options.page and "onnx" not in options.formats:
         raise UserError("the page runs the ONNX", "leave out ", Setting("page"), ", or add onnx to ", Setting("format"))
     web_runtime = web_page.web_runtime() if options.page else None
-    device = runtime.set_up(options.device_target or "auto", options.device_id or 0)
+    device = runtime.set_up(options.device_target, options.device_id)
     model = load_model(options.checkpoint)
     folder = Path(options.output_dir) if options.output_dir else model.home / "export"
     own = WRITES if (folder / CONTRACT).is_file() else ()  # only a bundle is replaced

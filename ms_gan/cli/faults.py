@@ -106,11 +106,11 @@ def option(setting: Setting | Command) -> str:
     return f"{name} {setting.value}" if setting.value else name
 
 
-def report(error: BaseException, text: str, debug: bool) -> None:
-    """Print a mistake as one line on stderr, after its stack where that is wanted."""
+def report(error: BaseException, debug: bool) -> None:
+    """Print what `told` says of a mistake as one line on stderr, after its stack where that is wanted."""
     if debug:
         traceback.print_exception(type(error), error, error.__traceback__)
-    print(f"error: {one_line(text)}", file=sys.stderr)
+    print(f"error: {one_line(told(error) or str(error))}", file=sys.stderr)
 
 
 def one_line(text: str) -> str:

@@ -154,7 +154,7 @@ def run(options: argparse.Namespace) -> int:
     if file_format == "mindir":
         from ms_gan import runtime
 
-        device = str(runtime.set_up(options.device_target or "auto", options.device_id or 0))
+        device = str(runtime.set_up(options.device_target, options.device_id))
 
     clusters = contract.generator.inputs[0].clusters
 

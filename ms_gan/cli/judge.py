@@ -43,10 +43,11 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Train the judge and write its folder; return the exit status."""
     from ms_gan import runtime
+    from ms_gan.data.description import DataRequest
 
     folder = free_folder(Path(options.output_dir), (), overwrite=False)
-    runtime.set_up(options.device_target or "auto", options.device_id or 0)
-    request = {"size": options.size, "channels": options.channels, "classes": 2, "max_tags": options.max_tags or 0}
+    runtime.set_up(options.device_target, options.device_id)
+    request = DataRequest(options.size, options.channels, classes=2, max_tags=options.max_tags or 0)
     train, test = (data.load(options.dataset, split, options.data_path, request) for split in ("train", "test"))
 
     from ms_gan.evaluation.judge import save_judge

@@ -7,7 +7,7 @@ import json
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from ms_gan.cli.faults import report, told
+from ms_gan.cli.faults import report
 from ms_gan.errors import UserError
 
 if TYPE_CHECKING:
@@ -59,7 +59,7 @@ def run(options: argparse.Namespace) -> int:
         about = f"{recipe.data.dataset}, batch {schedule.batch_size}, {schedule.epochs} epochs{of}"
         print(f"{name:{width}}  {recipe.summary} ({about})")
     for each in broken:
-        report(each, told(each) or str(each), options.debug)
+        report(each, options.debug)
     return 2 if broken else 0
 
 

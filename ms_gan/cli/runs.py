@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import time
 
-from ms_gan.cli.faults import report, told
+from ms_gan.cli.faults import report
 from ms_gan.errors import Command, UserError
 
 
@@ -26,7 +26,7 @@ def run(options: argparse.Namespace) -> int:
     root = options.folder or options.output_dir or "runs"
     for found in all_runs(root):
         if not isinstance(found, Summary):
-            broken.append(found[1])
+            broken.append(found)
             continue
         settings = found.settings
         scores = ", ".join(f"{name} {value:.4g}" for name, value in list(found.scores.items())[:3])
@@ -44,5 +44,5 @@ def run(options: argparse.Namespace) -> int:
         raise UserError(f"no run below {root}/", "train one first: ", Command("train"))
     print(*aligned(rows), sep="\n")
     for error in broken:
-        report(error, str(told(error)), options.debug)
+        report(error, options.debug)
     return 2 if broken else 0

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ms_gan import runtime, signals
-from ms_gan.cli.faults import one_line
+from ms_gan.cli.faults import SERVING, one_line
 from ms_gan.cli.options import add_device, add_format, port, positive, whole
 from ms_gan.errors import UserError
 from ms_gan.runtime import DEVICE_TARGETS
@@ -20,16 +20,7 @@ from ms_gan.runtime import DEVICE_TARGETS
 if TYPE_CHECKING:
     from ms_gan.delivery.stopping import Stopping
 
-PACKAGES = (  # that only a server needs
-    "fastapi",
-    "grpc",
-    "grpc_health",
-    "grpc_reflection",
-    "orjson",
-    "prometheus_client",
-    "tritonclient",
-    "uvicorn",
-)
+PACKAGES = sorted(SERVING - {"mlserver"})  # a server of our own does without that
 ORIGIN = re.compile(r"\*|https?://[^/\s,*]+", re.I)
 VARIABLE = "MS_GAN_SERVE_"  # and an option's name in capitals
 
@@ -155,7 +146,7 @@ def _serve(options: argparse.Namespace, stopping: Stopping) -> None:
     said = "" if options.format else f": {why}"
     print(one_line(f"opening {folder} as {file_format}{said}"), file=sys.stderr, flush=True)
     if file_format == "mindir":  # MindSpore comes before tritonclient: it needs the protobuf that it chooses itself
-        runtime.set_up(options.device_target or "auto", options.device_id or 0)
+        runtime.set_up(options.device_target, options.device_id)
     from ms_gan.delivery.server import Listening, serve
 
     ports, limits = (options.http_port, options.grpc_port), (options.max_batch, options.max_queue)

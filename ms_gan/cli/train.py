@@ -189,9 +189,10 @@ def _request(options: argparse.Namespace) -> TrainRequest:
     changes = _changes(options)
     if options.epochs is not None:
         changes.append(f"schedule.epochs={options.epochs}")
+    recipe, source = recipes.load_with_source(name)
     return TrainRequest(
-        recipe=recipes.override(recipes.load(name), changes),
-        recipe_file=recipes.source_to_keep(name),
+        recipe=recipes.override(recipe, changes),
+        recipe_file=source,
         said=tuple(change.partition("=")[0] for change in changes),
         **_choices(options),
         seed=SEED if options.seed is None else options.seed,

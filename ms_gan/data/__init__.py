@@ -23,8 +23,8 @@ def load(
 ) -> ImageData:
     """Load the split "train" or "test" of the data set of that name; never anything else instead.
 
-    `path` is where a data set is that is read. `request` is a DataRequest, or what `DataRequest.of` takes, such as
-    a recipe's `data` section: where it has `max_tags`, classes become tags. `skip_unreadable` leaves out images that
+    `path` is where a data set is that is read. `request` is a DataRequest, or a recipe's `data`
+    section: where it has `max_tags`, classes become tags. `skip_unreadable` leaves out images that
     cannot be read. Raises UserError for an unknown name, and for data that are absent or bad.
     """
     from ms_gan.data.description import DataRequest
@@ -36,11 +36,11 @@ def load(
         raise UserError(f"the data set {dataset} is drawn, not read", *mend)
     request = DataRequest.of(request)
     images = _load(dataset, split, path, request, skip_unreadable)
-    return images.with_tags(request.max_tags) if request.max_tags else images
+    return images.with_tags(request.max_tags)
 
 
-def load_default(dataset: str, fallback: str, split: str, say: Callable[[str], None], request: Any = None) -> ImageData:
-    """Load `dataset`, or `fallback` when no mirror answers, after `say` got one line about it.
+def load_default(dataset: str, fallback: str, say: Callable[[str], None], request: Any = None) -> ImageData:
+    """Load the training images of `dataset`, or `fallback` when no mirror answers, after `say` got one line about it.
 
     The `name` of the result tells which of the two it is. Only for a run in which nothing was said about data; any
     other failure is raised.
@@ -48,18 +48,18 @@ def load_default(dataset: str, fallback: str, split: str, say: Callable[[str], N
     from ms_gan.data.mnist import NoMirror
 
     try:
-        return load(dataset, split, request=request)
+        return load(dataset, "train", request=request)
     except NoMirror as error:
         say(f"{error.problem}; using the data set {fallback} instead")
-        return load(fallback, split, request=request)
+        return load(fallback, "train", request=request)
 
 
-def read_ahead(dataset: str, split: str, path: DataPath = None) -> None:
-    """Begin to read what `load` will be asked for, beside an import of MindSpore, from IDX files; no fault is told."""
+def read_ahead(dataset: str, path: DataPath = None) -> None:
+    """Begin to read the training images that `load` will be asked for, from IDX files; no fault is told."""
     if dataset.replace(STACKED, "") in ("mnist", "idx"):
         from ms_gan.data import mnist
 
-        mnist.read_ahead(split, path)
+        mnist.read_ahead(path)
 
 
 def _load(dataset: str, split: str, path: DataPath, request: DataRequest, skip_unreadable: bool) -> ImageData:

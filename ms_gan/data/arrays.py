@@ -14,6 +14,7 @@ import numpy as np
 
 from ms_gan.data.description import ImageData, NoTestSplit
 from ms_gan.data.faults import DataFault, one_line
+from ms_gan.data.folder.tables import IN_NO_LABEL
 from ms_gan.errors import Setting
 from ms_gan.files import cache_folder, write_file
 
@@ -76,7 +77,7 @@ def keep_arrays(
     test: tuple[np.ndarray, np.ndarray | None] | None = None,
     label_names: Sequence[str] = (),
 ) -> Path:
-    """Write arrays as an `.npz` into the cache, once for the same bytes, and return the file.
+    """Write arrays as an `.npz` into the cache, where the same bytes have the same name, and return the file.
 
     A run records where its data are: kept like this, arrays can be loaded again to resume and to evaluate it.
     """
@@ -165,7 +166,13 @@ def _with_classes(
     stated = arrays.get("label_names", occur)
     if stated.ndim != 1:
         raise DataFault(f"{path}: label_names must be a row of names, not of shape {stated.shape}", "name each class")
+    if stated.dtype.kind == "S":
+        stated = np.char.decode(stated, "utf-8", "surrogateescape")
     names = tuple(map(str, stated.tolist()))
+    for name in names:
+        if not name.strip() or IN_NO_LABEL.search(name):
+            what = f"the label name {name!r} is empty, or holds a comma, a line break or what is not UTF-8"
+            raise DataFault(f"{path}: {what}", "rename it")
     numbers = occur if len(names) == len(occur) else np.arange(len(names))
     if len(numbers) <= np.searchsorted(numbers, occur[-1]) or len(set(names)) < len(names):
         found = f"{len(names)}, {len(set(names))} of them different"
@@ -175,7 +182,8 @@ def _with_classes(
 
 
 def _test_tenth(data: ImageData) -> np.ndarray:
-    """Return which images are test images: bool (N,). Equal images go together; no class loses its last one."""
+    """Return which images are test images: bool (N,). Equal images go together, but no class
+    loses its last image: those of a class that would are all for training."""
     tenth = np.array([zlib.crc32(image) % ONE_IN == 0 for image in data.images]) & (len(data.images) >= ONE_IN)
     for label in np.unique(data.labels) if data.labels is not None else ():
         if tenth[data.labels == label].all():

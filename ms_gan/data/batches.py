@@ -49,7 +49,6 @@ class EpochShuffle(BatchOrder):
     """Each epoch sees the images in a random order of its own; those left over wait for the next epoch's order."""
 
     def indices(self, step: int) -> np.ndarray:
-        """Return the indices, int32 (per_step,), of a step counted from 0 over all epochs."""
         epoch, position = divmod(step, self.steps_per_epoch)
         start = position * self._per_step
         return self._order(epoch)[start : start + self._per_step].copy()
@@ -59,7 +58,6 @@ class ContinuousShuffle(BatchOrder):
     """A queue of one random order of all images after the other: a batch may span two of them."""
 
     def indices(self, step: int) -> np.ndarray:
-        """Return the indices, int32 (per_step,), of a step counted from 0 over all epochs."""
         first, last = step * self._per_step, (step + 1) * self._per_step
         parts = []
         while first < last:
@@ -76,7 +74,6 @@ class WithReplacement(BatchOrder):
     repeats = True
 
     def indices(self, step: int) -> np.ndarray:
-        """Return the indices, int32 (per_step,), of a step counted from 0 over all epochs."""
         return (_raw(self._seed, step, self._per_step) % np.uint64(self._count)).astype(np.int32)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,7 @@ def find_clusters(images: np.ndarray, count: int) -> Clusters:
     again elsewhere. Other images, even one fewer, make other clusters. Identical images may make fewer than `count`.
     """
     stream = np.random.Generator(np.random.Philox(key=0))
-    some = features(images[np.sort(stream.permutation(len(images))[:FITTED])])
-    let_go(images)
+    some = np.concatenate(list(_features_of(images, np.sort(stream.permutation(len(images))[:FITTED]))))
     centres = some[stream.permutation(len(some))[: max(count, min(CELLS, len(some) // IMAGES_PER_CELL))]]
     cells = None
     for _ in range(ROUNDS):
@@ -56,6 +56,12 @@ def find_clusters(images: np.ndarray, count: int) -> Clusters:
         centres = _means(some, cells)
     centres = centres[np.unique(two_nearest(some, centres)[:, 0])]  # an empty cell has no affinity to any other
     return Clusters(centres, average_linkage(two_nearest(some, centres), count))
+
+
+def _features_of(images: np.ndarray, chosen: np.ndarray) -> Iterator[np.ndarray]:
+    for indices in parts_of(chosen, BLOCK):
+        yield features(images[indices])
+        let_go(images)
 
 
 def features(images: np.ndarray) -> np.ndarray:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
 from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from typing import Any
@@ -47,8 +46,8 @@ class DataRequest:
 
     @classmethod
     def of(cls, section: Any = None, **more: Any) -> DataRequest:
-        """Return the request of a recipe's `data` section, of a mapping, or of a request, with `more` settings."""
-        given = section if isinstance(section, Mapping) else vars(section) if section else {}
+        """Return the request of a recipe's `data` section, or of a request, with `more` settings."""
+        given = vars(section) if section else {}
         own = {field.name: given[field.name] for field in fields(cls) if field.name in given}
         return cls(**{**own, **more})
 
@@ -145,8 +144,8 @@ class ImageData:
         return replace(self, images=images)
 
     def with_tags(self, max_tags: int) -> ImageData:
-        """Return the data with each image's class as its only tag, for recipes of several tags an image."""
-        if self.labels is None or self.max_tags:
+        """Return the data with each image's class as its only tag of up to `max_tags`; as they are where that is 0."""
+        if self.labels is None or self.max_tags or not max_tags:
             return self
         labels = np.zeros((len(self.labels), max_tags), np.int32)
         labels[:, 0] = self.labels + 1

@@ -11,10 +11,9 @@ from ms_gan import runtime
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.delivery.contract import FORMATS, Contract, example_inputs
 from ms_gan.delivery.formats import runtime_of
-from ms_gan.delivery.parity import greatest_difference
+from ms_gan.delivery.parity import PARITY_BATCHES, greatest_difference
 
 ACCELERATORS = ("davinci*", "nvidia*", "dxg")  # the files below /dev without which there is none
-COMPARED = (1, 7, 64)  # images at a time, as an export is compared
 
 
 class Choice(NamedTuple):
@@ -73,7 +72,9 @@ def _difference(folder: Path, contract: Contract) -> float | None:
         onnx = Bundle(folder, "onnx")
         found = []
         for name, spec in contract.models.items():
-            batches = [example_inputs(spec, contract.label_names, size, seed) for seed, size in enumerate(COMPARED)]
+            batches = [
+                example_inputs(spec, contract.label_names, size, seed) for seed, size in enumerate(PARITY_BATCHES)
+            ]
             expected = [mindir.models[name](*batch) for batch in batches]
             found.append(greatest_difference(expected, onnx.models[name], batches))
         return max(found)

@@ -17,7 +17,7 @@ import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from http.client import HTTPException
-from importlib import metadata
+from importlib.metadata import version
 from pathlib import Path
 from typing import Callable
 
@@ -96,14 +96,14 @@ class Lite(Runtime):
 
 
 def _onnxruntime(file: Path, spec: ModelSpec) -> tuple[str, ArrayFunction]:
-    return f"onnxruntime {_version('onnxruntime')}", READERS["onnx"](file, spec)
+    return f"onnxruntime {version('onnxruntime')}", READERS["onnx"](file, spec)
 
 
 def _mindspore(file: Path, spec: ModelSpec) -> tuple[str, ArrayFunction]:
     model = READERS["mindir"](file, spec)
     from mindspore import get_context
 
-    return f"mindspore {_version('mindspore')} on {get_context('device_target')}", model
+    return f"mindspore {version('mindspore')} on {get_context('device_target')}", model
 
 
 def _openvino(file: Path, spec: ModelSpec, **config: str) -> tuple[str, ArrayFunction]:
@@ -116,7 +116,7 @@ def _openvino(file: Path, spec: ModelSpec, **config: str) -> tuple[str, ArrayFun
         return tuple(np.array(found[name]) for name in names)
 
     told = ", ".join(f"{key}={value}" for key, value in config.items()) or "as it is"
-    return f"openvino {_version('openvino')}, {told}", run
+    return f"openvino {version('openvino')}, {told}", run
 
 
 def _lite(file: Path, spec: ModelSpec) -> tuple[str, ArrayFunction]:
@@ -211,10 +211,6 @@ def _in_one_sentence(runtime: str, file: Path) -> Iterator[None]:
         raise
     except Exception as error:
         raise UserError(f"{runtime} does not run {file}: {str(error).strip()[:300]}") from error
-
-
-def _version(package: str) -> str:
-    return metadata.version(package)
 
 
 def _at_server(address: str, name: str, spec: ModelSpec) -> ArrayFunction:

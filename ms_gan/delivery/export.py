@@ -28,7 +28,7 @@ from ms_gan.delivery.contract import (
 )
 from ms_gan.delivery.formats import READERS, TOLERANCES, WRITERS, ArrayFunction, format_of, runtime_of, write_weights
 from ms_gan.delivery.golden import GOLDEN, write_golden
-from ms_gan.delivery.parity import ParityError, greatest_difference
+from ms_gan.delivery.parity import PARITY_BATCHES, ParityError, greatest_difference
 from ms_gan.delivery.rounding import round_weights
 from ms_gan.delivery.server_settings import MODEL_SETTINGS, README, SERVER_SETTINGS, TRITON_SETTINGS, write_server_files
 from ms_gan.evaluation.sheets import Sheets
@@ -43,7 +43,6 @@ from ms_gan.sampling import CHUNK, in_chunks, on_arrays, require_finite
 from ms_gan.schema.recipe import Recipe
 
 PROTOCOL = {"generated", "real", "seed", "split"}  # what a model card says of how a checkpoint was scored
-PARITY_BATCHES = (1, 7, 64)
 SAMPLES = "samples.png"
 PIXELS = "pixels of 8 bits, divided by 255"
 RESIZED = (

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from ms_gan.delivery.contract import Contract, ModelSpec, TensorSpec, example_inputs
+from ms_gan.delivery.contract import ANOTHER_COPY, Contract, ModelSpec, TensorSpec, example_inputs
 from ms_gan.delivery.formats import TOLERANCES, ArrayFunction
 from ms_gan.errors import Command, UserError
 from ms_gan.labels import LabelNames
@@ -70,7 +70,7 @@ def read_golden(folder: Path, contract: Contract) -> dict[str, Golden]:
             for name, spec in contract.models.items()
         }
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise UserError(f"{file}: damaged", "use another copy of the bundle") from error
+        raise UserError(f"{file}: damaged", ANOTHER_COPY) from error
 
 
 def _arrays(tensors: Mapping[str, Any], specs: Sequence[TensorSpec]) -> tuple[np.ndarray, ...]:

@@ -9,6 +9,8 @@ import numpy as np
 from ms_gan.delivery.formats import ArrayFunction
 from ms_gan.sampling import Inputs
 
+PARITY_BATCHES = (1, 7, 64)  # images at a time, for which an export is compared
+
 
 class ParityError(Exception):
     """The exported file does not compute what the checkpoint's network computes."""

@@ -49,11 +49,7 @@ def shortened(weights: np.ndarray, kind: str) -> Short:
     numbers of such a row are infinite or NaN.
     """
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        return {"float16": _nearest_float16, "int8": _nearest_int8}[kind](weights)
-
-
-def _nearest_float16(weights: np.ndarray) -> Short:
-    return Short(weights.astype(np.float16))
+        return Short(weights.astype(np.float16)) if kind == "float16" else _nearest_int8(weights)
 
 
 def _nearest_int8(weights: np.ndarray) -> Short:

@@ -35,8 +35,8 @@ from ms_gan.recipes.build import build_sampler, build_step
 from ms_gan.runtime import Device
 from ms_gan.steps.base import TrainingStep
 from ms_gan.steps.ema import with_ema
-from ms_gan.steps.graph import on_device
 from ms_gan.training.kernels import RECORD, as_chosen, choose_kernels
+from ms_gan.training.loop import run_cell
 
 GOLDEN = Path(__file__).with_name("golden.json")
 UPDATES = 3
@@ -77,8 +77,8 @@ class Trial:
         images = random_stream(1, "doctor images").integers(0, 256, shape, np.uint8)
         labels = np.arange(IMAGES, dtype=np.int32) % max(data.classes, 1)
         found = ImageData("mnist", "train", "noise", images, labels, tuple(map(str, range(data.classes))))
-        self.recipe = recipe
-        self.step: TrainingStep = build_step(recipe, found.with_tags(data.max_tags) if data.max_tags else found, seed=1)
+        self.recipe, self.device = recipe, device
+        self.step: TrainingStep = build_step(recipe, found.with_tags(data.max_tags), seed=1)
         self.batches = build_sampler(recipe, self.step.data.count, self.step.images_per_step, seed=1)[0]
         self.kernels = choose_kernels(self.step, device) if own_kernels else {}
         self.cell: nn.Cell = as_chosen(with_ema(self.step, self.step, 0), self.kernels)
@@ -89,8 +89,7 @@ class Trial:
 
     def update(self, number: int) -> np.ndarray:
         """Do an update; return its scalars."""
-        noise = on_device(self.step.draw_noise(random_stream(1, "doctor", number)))
-        return self.cell(on_device(self.step.data.inputs(self.batches.indices(number))), noise).asnumpy()
+        return run_cell(self.cell, self.step, self.batches, self.device, 1, "doctor", number).asnumpy()
 
     def run(self) -> tuple[np.ndarray, str]:
         """Do all updates from the start; return their scalars, (UPDATES, K), and a checksum of what they lead to."""
@@ -171,7 +170,6 @@ def export(device: Device) -> Finding:
     trial.run()
     recipe = trial.recipe
     drawing = UnitRangeGenerator(trial.step.drawing(), recipe.data.pixel_range)
-    drawing.set_train(False)
     names = LabelNames(tuple(map(str, range(recipe.data.classes))), recipe.data.max_tags)
     origin = {"step": UPDATES, "seed": 1, "dataset": "noise", "data_sha256": ""}
     try:

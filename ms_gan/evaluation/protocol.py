@@ -21,6 +21,7 @@ from typing import Callable, Optional
 import numpy as np
 
 from ms_gan.data.description import ImageData
+from ms_gan.data.storage import rows_of
 from ms_gan.errors import UserError
 from ms_gan.evaluation.metrics import of_count
 from ms_gan.randomness import random_stream
@@ -31,7 +32,7 @@ from ms_gan.schema.recipe import Data, Latent
 Discriminate = Callable[[np.ndarray, Optional[np.ndarray]], np.ndarray]
 
 MOST = 10_000  # images of each kind
-FEWEST = 100
+FEWEST = 100  # fewer say nothing of a distribution
 OF_TRAINING = 6  # the last sixth, in mixed order, is for the Parzen window's width: 50,000 to 60,000 of MNIST
 IN_MIXED_ORDER = ("mnist", "digits", "pizza")  # as published, or drawn; others may be sorted by class
 OF_THOSE_COMPARED_WITH = 4  # at most a quarter of the training images is taken as reference
@@ -100,7 +101,7 @@ class Real:
         alike = (labels_of(train)[order], labels_of(chosen)) if as_labelled else None
         draws, found_alike = disjoint_draws(order, count, alike)
         of_width = train.images[np.sort(mixed[kept:][:FOR_WIDTH])]
-        return cls(chosen, train, tuple(train.images[draw] for draw in draws), of_width, found_alike)
+        return cls(chosen, train, tuple(rows_of(train.images, draw) for draw in draws), of_width, found_alike)
 
     @property
     def count(self) -> int:
@@ -122,7 +123,8 @@ def enough(train: ImageData, reference: ImageData) -> tuple[int, int]:
     count = min(MOST, len(reference.images), kept)
     if count < FEWEST:
         least = (FEWEST * OF_TRAINING - 1) // (OF_TRAINING - 1)  # training images: some are for the window's width
-        counts = (("test", len(reference.images), FEWEST), ("training", len(train.images), least))
+        kind = "validation" if reference.split == "held_out" else "test"
+        counts = ((kind, len(reference.images), FEWEST), ("training", len(train.images), least))
         short = [
             f"{have:,} {kind} images, where scores need {wanted}" for kind, have, wanted in counts if have < wanted
         ]

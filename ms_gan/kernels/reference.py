@@ -130,11 +130,6 @@ def normalize_gradient(
     return centred * _by_channel(gamma * inverse, x), dgamma, dbeta
 
 
-def product_gradient(dy: np.ndarray, x: np.ndarray, weight: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the gradients of x @ weight.T with respect to x and to the weight."""
-    return dy @ weight, dy.T @ x
-
-
 @dataclass(frozen=True)
 class Stage:
     """A Dense layer, of weight, (outputs, inputs), and bias; or batch normalisation, of gamma and beta; then LeakyReLU.
@@ -185,8 +180,7 @@ class Stack:
                 dy, *found = normalize_gradient(dy, x, stage.first, stage.second, stage.epsilon, stage.slope)
             else:
                 dz, bias = activation_gradient(dy, y, stage.slope)
-                dy, weight = product_gradient(dz, x, stage.first.astype(np.float64))
-                of_z, found = [dz, *of_z], [weight, bias]
+                dy, of_z, found = dz @ stage.first.astype(np.float64), [dz, *of_z], [dz.T @ x, bias]
             of_parameters = [*found, *of_parameters]
         return of_z, of_parameters
 

@@ -33,12 +33,12 @@ __all__ = [
     "keep",
     "learn",
     "load",
+    "load_with_source",
     "names",
     "override",
     "register",
     "require_file",
     "share_of_batch",
-    "source_to_keep",
     "to_json",
 ]
 
@@ -59,18 +59,14 @@ def load(name: str | os.PathLike[str]) -> Recipe:
     `recipes NAME` prints, or a run's own record; what the run's recipe.py registers is known then. Raises UserError
     for an unknown name and for what is no recipe.
     """
-    return _found(name)[0]
+    return load_with_source(name)[0]
 
 
-def source_to_keep(name: str | os.PathLike[str]) -> Path | None:
-    """Return the file that a run of this recipe keeps a copy of, since it may register what the recipe needs.
+def load_with_source(name: str | os.PathLike[str]) -> tuple[Recipe, Path | None]:
+    """Return a recipe as `load`, and the file that a run of it keeps a copy of, since it may register what is needed.
 
-    It is FILE.py itself, or what a run's own record has beside it; None for all others. Raises UserError as `load`.
+    That is FILE.py itself, or what a run's own record has beside it; None for all others.
     """
-    return _found(name)[1]
-
-
-def _found(name: str | os.PathLike[str]) -> tuple[Recipe, Path | None]:
     path = Path(name)
     if path.suffix not in (".py", ".json") and len(path.parts) < 2:
         return _by_name(str(name)), None

@@ -124,11 +124,6 @@ class History:
         with open(self.path, "rb") as file:
             os.fsync(file.fileno())
 
-    def read(self) -> dict[str, list[float | None]]:
-        """Return every column as numbers, None for an empty cell."""
-        found = read_columns(self.path)
-        return {name: found.get(name, []) for name in self.columns}
-
     def _append(self, step: int, values: Sequence[str]) -> None:
         with open(self.path, "a", encoding="utf-8") as file:
             file.write(_csv([[step, f"{step / self.steps_per_epoch:.4f}", *values]]))

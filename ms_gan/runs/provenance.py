@@ -20,7 +20,7 @@ class DataSource:
     """Where a run's data are, and how they are read.
 
     Attributes:
-        path: the folder of the data; None if they are drawn, fetched or given as arrays.
+        path: the folder or file of the data; None if they are drawn or fetched.
         skip_unreadable: whether images that cannot be read are left out.
         source: a sentence fragment, such as "the folder X".
         instead_of: the data set that these data replace because it could not be fetched.

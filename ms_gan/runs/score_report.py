@@ -185,8 +185,7 @@ def score(model: Model, chosen: ScoredData, request: ScoreRequest, say: Say) -> 
     found = scores.measure(subject, chosen.other, chosen.reference, of_data, chosen.no_judge, request.options, say)
     if chosen.train.channels_from and judge is not None:
         say(f"drawing {STACKED:,} images, and counting the modes among them")
-        labels = chosen.reference.labels if model.conditional else None
-        add_modes(found, subject, judge, chosen.reference, labels, request.options.seed)
+        add_modes(found, subject, judge, chosen.reference, request.options.seed)
     return ScoreReport(found, model, chosen, judge)
 
 

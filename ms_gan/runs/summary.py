@@ -133,15 +133,15 @@ def compare(first: str | Path, second: str | Path) -> Comparison:
     return Comparison(runs, differing, [(name, *(run.scores.get(name) for run in runs)) for name in names])  # type: ignore[misc]
 
 
-def all_runs(root: str | Path = "runs") -> Iterator[Summary | tuple[Path, UserError]]:
-    """Give each run below a folder, oldest first; a damaged one as its path and what is wrong with it."""
+def all_runs(root: str | Path) -> Iterator[Summary | UserError]:
+    """Give each run below a folder, oldest first; in place of a damaged one what is wrong with it."""
     found = {file.parent for name in ("settings.json", "recipe.json") for file in Path(root).glob(f"*/*/{name}")}
     found = {path for path in found if not (path / "contract.json").is_file()}  # a bundle has a settings.json, too
     for path in sorted(found, key=lambda each: (each.stat().st_mtime, str(each))):
         try:
             yield Summary.read(path)
         except UserError as error:
-            yield path, error
+            yield error
 
 
 def aligned(rows: Sequence[Sequence[str]]) -> list[str]:

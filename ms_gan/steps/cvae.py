@@ -58,7 +58,6 @@ class CVAEStep(TrainingStep):
         self.set_train()
 
     def draw_noise(self, stream: np.random.Generator) -> CVAENoise:
-        """Return all that is random in one step."""
         return CVAENoise(draw_latents("normal", self.whole_batch, self.latent.size, stream))
 
     def remark(self, means: Mapping[str, float]) -> str | None:

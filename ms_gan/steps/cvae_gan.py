@@ -104,7 +104,6 @@ class CVAEGANStep(TrainingStep):
             raise UserError(problem, "use a lower layer, or a discriminator with more convolutions")
 
     def draw_noise(self, stream: np.random.Generator) -> CVAEGANNoise | AugmentedNoise:
-        """Return all that is random in one step."""
         epsilon, latents = (draw_latents("normal", self.whole_batch, self.latent.size, stream) for _ in range(2))
         return self.augmenter.with_changes(CVAEGANNoise(epsilon, latents), stream)
 

@@ -66,7 +66,6 @@ class GANStep(TrainingStep):
         return self.count * self.turns
 
     def draw_noise(self, stream: np.random.Generator) -> GANNoise | AugmentedNoise:
-        """Return all that is random in one step."""
         return self.augmenter.with_changes(self.draw_plain_noise(stream), stream)
 
     def draw_plain_noise(self, stream: np.random.Generator) -> GANNoise:

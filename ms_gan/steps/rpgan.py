@@ -87,7 +87,6 @@ class RpGANStep(TrainingStep):
         self.set_train()
 
     def draw_noise(self, stream: np.random.Generator) -> RpGANNoise | AugmentedNoise:
-        """Return all that is random in one step."""
         plain = RpGANNoise(draw_latents(self.latent.distribution, self.whole_batch, self.latent.size, stream))
         return self.augmenter.with_changes(plain, stream)
 

@@ -16,7 +16,7 @@ from ms_gan.evaluation import curves, plots
 from ms_gan.randomness import random_stream
 from ms_gan.recipes import Recipe
 from ms_gan.runs.checkpoints import save_checkpoint, thin_out
-from ms_gan.runs.history import History, diverged
+from ms_gan.runs.history import History, diverged, read_columns
 from ms_gan.runs.maturity import left_of, maturity
 from ms_gan.runs.run_folder import RunFolder
 from ms_gan.runs.state import State
@@ -306,7 +306,7 @@ class Pictures(Recording):
 
     def _draw_curves(self) -> None:
         self._drawn = time.monotonic()
-        history, title = self.record.history.read(), f"{self.recipe.name}: how the training went"
+        history, title = read_columns(self.record.history.path), f"{self.recipe.name}: how the training went"
         self.record.picture(self.record.folder.losses_png, curves.losses, history, title, self.session.step.equilibrium)
 
 

@@ -92,7 +92,7 @@ class TrainRequest:
 
     def read_ahead(self) -> None:
         """Begin to read the training images; see `data.read_ahead`."""
-        data.read_ahead(self.data.dataset or self.recipe.data.dataset, "train", self.data.path)
+        data.read_ahead(self.data.dataset or self.recipe.data.dataset, self.data.path)
 
     def load_images(self) -> tuple[ImageData, str | None]:
         """Load the training images, and say which data set they replace because it could not be fetched."""
@@ -102,7 +102,7 @@ class TrainRequest:
         if chosen.skip_unreadable and wanted != "folder":
             raise UserError("only images of a folder can be skipped", "leave out ", Setting("skip_unreadable"))
         if chosen.dataset is None and chosen.path is None:
-            images = data.load_default(wanted, section.fallback, "train", print, request)
+            images = data.load_default(wanted, section.fallback, print, request)
             return images, wanted if images.name != wanted else None
         return data.load(wanted, "train", chosen.path, request, chosen.skip_unreadable), None
 
@@ -117,9 +117,11 @@ class TrainRequest:
             known = RunFolder(find_checkpoint(self.warm_start)[1]).read_provenance().data
         except (OSError, UserError):  # a checkpoint alone; what is wrong with it is said when it is loaded
             return {}
-        if known.test_split_up_to is None or known.path is None or not os.path.exists(known.path):
+        if known.test_split_up_to is None or known.path is None:
             return {}
-        if not os.path.samefile(known.path, self.data.path):
+        if not all(map(os.path.exists, (known.path, self.data.path))) or not os.path.samefile(
+            known.path, self.data.path
+        ):
             return {}
         return {"test_split_up_to": known.test_split_up_to, "test_split_but": known.test_split_but}
 
@@ -171,7 +173,7 @@ class ResumeRequest:
         with contextlib.suppress(UserError, OSError, KeyError, TypeError, AttributeError):
             dataset = read_json(self.path / "settings.json")["dataset"]
             recorded = read_json(self.path / "provenance.json")["data"]["path"]
-            data.read_ahead(dataset, "train", self.data.path or recorded)
+            data.read_ahead(dataset, self.data.path or recorded)
 
     def applied_to(self, settings: RunSettings) -> RunSettings:
         """Return a run's settings with all that is asked for."""

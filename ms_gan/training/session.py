@@ -119,7 +119,7 @@ class Session:
         plots.sheet(run.real_png, shown, 5, "training images", images.called)
         session._write_to(run, scorer)
         as_fine = test
-        if test is not None and data.rotate_and_mirror and prints.files:  # copies are equal where they are of one size
+        if test is not None and images.images.shape[-1] > data.size and prints.files:  # copies are of one size
             as_fine = load_recorded(settings, session.provenance, "test")
         twice = notes.of_copies(*copies(prints.files or {}, images, as_fine))
         for line in [*notes.of_new_run(session, images, test), *twice, *warned]:

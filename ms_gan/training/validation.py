@@ -62,8 +62,11 @@ class ValidationScorer:
         self.why_none = why_no_judge(images.labelled())
         count = len(self.reference.images)
         if self.why_none is None and count < FEWEST:
-            name = f"{images.name}, {images.source}"
-            self.why_none = f"{name}, has too few images to compare {FEWEST} with as many others"
+            self.why_none = (
+                f"{images.name}, {images.source}, has too few images to compare {FEWEST} with as many others"
+            )
+            if held_out is not None:
+                self.why_none = f"{count} validation images are too few; scores.held_out must be 0 or at least {FEWEST}"
         if self.why_none is None:
             ratio = f"fd_{of_count(count)}_{'train' if held_out is None else 'held_out'}_ratio"
             of_labels = "average_precision" if self.reference.max_tags else "class_accuracy"

@@ -47,7 +47,7 @@ def noise_for(recipe: Recipe, count: int):
     images = np.random.default_rng(0).integers(0, 256, shape, np.uint8)
     labels = np.arange(count, dtype=np.int32) % max(data.classes, 1)
     noise = ImageData("mnist", "train", "noise", images, labels, tuple(map(str, range(data.classes))))
-    return noise.with_tags(data.max_tags) if data.max_tags else noise
+    return noise.with_tags(data.max_tags)
 
 
 def step_of(name: str, *settings: str, count: int = 16):

@@ -237,4 +237,4 @@ def _reason(path: Path, error: Exception) -> str:
         with open(path, "rb") as file:
             heic = file.read(12)[4:].startswith((b"ftyphe", b"ftypmif1", b"ftypmsf1"))  # phones and people rename them
         return f"it is {'HEIC, and not' if heic else 'damaged, or none of'} {', '.join(FORMATS)}"
-    return str(getattr(error, "strerror", None) or error or type(error).__name__)
+    return str(getattr(error, "strerror", None) or str(error) or type(error).__name__)

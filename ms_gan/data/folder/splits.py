@@ -28,6 +28,7 @@ AFFIXES = (
     "sets?|images?|imgs?|pics?|pictures?|photos?|data|datasets?|splits?|folder|dir|directory|files?|samples?"
     "|examples?|partition|subset|public|private|集|数据|图像|图片"
 )
+NAMELESS = re.compile(f"(?:{AFFIXES})+")  # such as images/: it names no class
 SPELLINGS = {kind: re.compile(f"(?:{AFFIXES})*(?:{words})(?:{AFFIXES})*") for kind, words in WORDS.items()}
 # Folders that systems and network drives add, with thumbnails or what was deleted; compared without regard to case
 NO_IMAGES = {"__macosx", "@eadir", "#recycle", "@recycle", "$recycle.bin", "system volume information", "lost+found"}
@@ -66,8 +67,11 @@ def find_splits(home: Path, names: Sequence[str]) -> Splits | None:
 
 def kind_of(name: str) -> str | None:
     """Return which split a folder of that name holds, "train", "test" or "val"; None for any other name."""
-    letters = re.sub(r"[\W\d_]+", "", unicodedata.normalize("NFKC", name).casefold())
-    return next((kind for kind, spelling in SPELLINGS.items() if spelling.fullmatch(letters)), None)
+    return next((kind for kind, spelling in SPELLINGS.items() if spelling.fullmatch(_letters(name))), None)
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W\d_]+", "", unicodedata.normalize("NFKC", name).casefold())
 
 
 def _check(home: Path, found: Splits, names: Sequence[str]) -> None:
@@ -100,7 +104,9 @@ def _refuse_doubtful(home: Path, kinds: Mapping[str, Sequence[str]], names: Sequ
     plain = {kind: [name for name in there if not re.search(r"\d", name)] for kind, there in kinds.items()}
     _refuse_same(home, plain.values())
     apart = plain["test"] + plain["val"]
-    beside = [*apart[1:], *(name for name in names if "/" not in name and not tables_in(home))]
+    tops = sorted({name.split("/")[0] for name in names if "/" in name})
+    nameless = [name for name in tops if NAMELESS.fullmatch(_letters(name))]
+    beside = [*apart[1:], *nameless, *(name for name in names if "/" not in name and not tables_in(home))]
     if apart and beside:
         what = f"lies beside {apart[0]}/, whose name says that it is not trained on, and there is no train/"
         mend = f"move the images to train on into train/, or rename {apart[0]}/"
@@ -109,6 +115,9 @@ def _refuse_doubtful(home: Path, kinds: Mapping[str, Sequence[str]], names: Sequ
     for top, inside, *_ in (name.split("/") for name in names if name.count("/") > 1):
         classes.setdefault(top, set()).add(inside)
     for split in sorted(classes.keys() & {*plain["train"], *apart}):
+        for top in sorted(classes[split] & set(tops)):
+            mend = f"move them into {'test' if split in plain['train'] else 'train'}/, or rename {split}/"
+            raise DataFault(f"{home / top}: lies beside {split}/, which has images of {top}/, too", mend)
         for other in sorted(classes.keys() - {split}):
             for shared in sorted(classes[split] & classes[other]):
                 mend = f"name it as the other split, such as train/ or test/, or move it out of {home}"

@@ -28,7 +28,7 @@ LABELS = {  # SHA-256 of MNIST's labels as bytes
     "train": "1feba77c54802fa5339a11837ea4b2866434b83314ec45192930f1df69120c13",
     "test": "ddeff807876a9661a1110d45c266c86239a3a1b7d37da0c3716a7a683c852ff5",
 }
-_ahead: dict[tuple[str, Path], Future[ImageData | None]] = {}  # by split and folder
+_ahead: dict[Path, Future[ImageData | None]] = {}  # training images, by folder
 
 
 def load_mnist(split: str, data_path: str | Path | None = None) -> ImageData:
@@ -40,15 +40,15 @@ def load_mnist(split: str, data_path: str | Path | None = None) -> ImageData:
     the cache is read, after a download of whatever it lacks; its files are used only if their SHA-256 is the published
     one. Raises UserError for data that are absent or bad, NoMirror for a dead network.
     """
-    ahead = _ahead.pop((split, _folder(data_path)), None)
+    ahead = _ahead.pop(_folder(data_path), None) if split == "train" else None
     images = None if ahead is None else ahead.result()
     if images is None and not _is_there(split, data_path):
         download.download_mnist(_folder(None), download.MIRRORS, download.FILES)
     return images or _read(split, data_path)
 
 
-def read_ahead(split: str, data_path: str | Path | None = None) -> None:
-    """Begin to read a split, and to compute its checksum, in a thread: beside an import of MindSpore it costs no time.
+def read_ahead(data_path: str | Path | None = None) -> None:
+    """Begin to read the training images, and their checksum, in a thread: beside an import of MindSpore it is free.
 
     `load_mnist` takes it up. What is absent or bad is left to it, too.
     """
@@ -57,7 +57,7 @@ def read_ahead(split: str, data_path: str | Path | None = None) -> None:
     def read() -> None:
         images = None
         with contextlib.suppress(Exception):
-            images = _read(split, data_path) if _is_there(split, data_path) else None
+            images = _read("train", data_path) if _is_there("train", data_path) else None
             _ = images and images.sha256  # this computes it, and the images keep it
         ahead.set_result(images)
 
@@ -66,7 +66,7 @@ def read_ahead(split: str, data_path: str | Path | None = None) -> None:
         threading.Thread(target=read, daemon=True).start()
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, waiting)
-    _ahead[split, _folder(data_path)] = ahead
+    _ahead[_folder(data_path)] = ahead
 
 
 def _folder(data_path: str | Path | None) -> Path:
@@ -89,9 +89,9 @@ def _read(split: str, data_path: str | Path | None) -> ImageData:
     for content in STEMS:
         if f"{split}-{content}" not in files.paths:
             expected = " or ".join(files.spellings(split, content))
-            problem = f"{files.home}: the {split} {content} are missing"
+            place = next(iter(files.paths.values())).parent if files.paths else files.home
             kind = NoTestSplit if split == "test" else DataFault
-            raise kind(problem, f"expected {expected}, there or in {split}/")
+            raise kind(f"{files.home}: the {split} {content} are missing", f"expected {expected}, in {place}")
     images_path, labels_path = (files.paths[f"{split}-{content}"] for content in STEMS)
     images, labels = read_idx(images_path), read_labels(labels_path)
     of_one = "x".join(map(str, images.shape[1:]))

@@ -38,7 +38,7 @@ class NoMirror(UserError):
     """The network is the reason: a mirror, or each of them, does not answer, or stopped."""
 
 
-def download_mnist(folder: str | Path, mirrors: Sequence[str] = MIRRORS, files: Mapping[str, str] = FILES) -> None:
+def download_mnist(folder: str | Path, mirrors: Sequence[str], files: Mapping[str, str]) -> None:
     """Fetch into `folder` each of `files` (name -> SHA-256) that is not there whole, from one mirror after the other.
 
     A file takes its name only after its SHA-256 is checked, so other processes may read or download at the same time.
