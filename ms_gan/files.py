@@ -9,7 +9,7 @@ import os
 import re
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
@@ -181,11 +181,14 @@ def stays_below(name: str) -> bool:
     return not path.is_absolute() and ".." not in path.parts
 
 
-def write_checksums(folder: Path) -> None:
-    """Write `SHA256SUMS`, which covers every other file below a folder."""
-    names = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
-    lines = [f"{sha256_of_file(folder / name)}  {name}\n" for name in sorted(names) if name != CHECKSUMS]
-    (folder / CHECKSUMS).write_text("".join(lines))
+def write_checksums(folder: Path, changed: Iterable[str] | None = None) -> None:
+    """Write `SHA256SUMS`, which covers every other file below a folder; with `changed` anew for these names alone."""
+    digests = {} if changed is None else read_checksums(folder)
+    if changed is None:
+        changed = [path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()]
+    digests.update({name: sha256_of_file(folder / name) for name in changed if name != CHECKSUMS})
+    lines = [f"{digests[name]}  {name}\n" for name in sorted(digests)]
+    write_file(folder / CHECKSUMS, "".join(lines).encode())
 
 
 def read_checksums(folder: Path) -> dict[str, str]:

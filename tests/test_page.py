@@ -175,7 +175,7 @@ def test_it_opens_with_images_of_the_first_label(page, bundle, server, tmp_path)
     assert "trained on noise; 100 numbers make a latent; drawn as onnx" in page.text("#about")
     names = [option.text for option in page.driver.find_elements("css selector", "#class option")]
     assert names == list("0123456789") and not page.find("#tags").is_displayed()
-    assert page.find("#images canvas").get_attribute("aria-label") == "image 1 of seed 1, 0"
+    assert page.find("#images canvas").get_attribute("aria-label") == "image 1 of seed 1, label 0"
     asked = page.driver.execute_script("return performance.getEntriesByType('resource').map(entry => entry.name)")
     assert asked and all(name.startswith(server.url) for name in asked), "nothing comes from elsewhere"
     page.driver.save_screenshot(str(tmp_path / "page.png"))
@@ -288,12 +288,12 @@ def test_a_server_that_is_gone_is_told_of(page, bundle):
         page.draw()
         page.says("#error", "The server does not answer: it has ended, or cannot be reached.")
         page.walk()
-        page.says("#error", "The server does not answer")
+        page.says("#walk-error", "The server does not answer")
     finally:
         page.driver.delete_network_conditions()
     page.draw()
     page.shows("#images canvas", images_of(bundle, 1, 16, 0))
-    assert page.text("#error") == ""
+    assert page.text("#error") == "" and "does not answer" in page.text("#walk-error"), "each of its own"
     assert all("ERR_INTERNET_DISCONNECTED" in complaint for complaint in page.complaints())
 
 
@@ -330,6 +330,34 @@ def test_a_late_answer_does_not_overtake_a_newer_one(status, page, bundle):
     page.shows("#images canvas", images_of(bundle, 6, 3, 0))
     time.sleep(2)
     page.shows("#images canvas", images_of(bundle, 6, 3, 0), seconds=0)
+    assert page.text("#error") == ""
+
+
+def test_while_it_draws_it_says_so_and_then_what_it_shows(page, bundle):
+    page.shows("#images canvas", images_of(bundle, 1, 16, 0))
+    assert page.text("#said") == "16 images of seed 1, label 0" and page.find("#images").get_attribute("aria-busy") == "false"
+    page.driver.execute_script(FETCH, {"milliseconds": 1500})
+    page.set(seed=7, num=3)
+    page.draw()
+    page.says("#said", "drawing…")
+    assert page.find("#images").get_attribute("aria-busy") == "true"
+    page.shows("#images canvas", images_of(bundle, 7, 3, 0))
+    page.says("#said", "3 images of seed 7, label 0")
+    assert page.find("#images").get_attribute("aria-busy") == "false"
+    page.walk()
+    page.says("#walk-said", "the walk from seed 1 to seed 2, label 0")
+
+
+def test_a_label_is_chosen_without_being_led_to_another_field(page, bundle):
+    page.shows("#images canvas", images_of(bundle, 1, 16, 0))
+    page.set(seed="")
+    page.driver.execute_script("document.getElementById('class').focus()")
+    page.set(**{"class": 4})
+    page.says("#error", "Nothing new is drawn: a number above is missing or wrong.")
+    assert page.driver.execute_script("return document.activeElement.id") == "class"
+    page.set(seed=1)
+    page.draw()
+    page.shows("#images canvas", images_of(bundle, 1, 16, 4))
     assert page.text("#error") == ""
 
 
@@ -448,10 +476,47 @@ def test_a_page_without_onnxruntime_web_says_how_to_get_it(driver, conditional_f
         wait_until(lambda: driver.find_element("id", "error").text, process, tmp_path / "log")
         said = driver.find_element("id", "error").text
         assert said == (
-            "onnxruntime-web is not beside this page: export the bundle again with --page. "
+            "onnxruntime-web is not beside this page. Add it: python -m ms_gan export BUNDLE --page. "
             "Reload this page to try again."
         )
         driver.get_log("browser")  # it complains of the file that is not there
+
+
+@pytest.fixture
+def site(driver, tmp_path):
+    """Open the page of a bundle behind a host of files that is changed first; return what it says is wrong."""
+
+    def wrong(change):
+        name, settings = SMALL["classes"]
+        folder = write_bundle(tmp_path / "site", name, *settings, web_runtime=Path(WEB))
+        change(folder)
+        (port,) = free_ports(1)
+        command = [sys.executable, "-m", "http.server", port, "--bind", "127.0.0.1", "--directory", folder]
+        with started(command, tmp_path / "log", PYTHONUNBUFFERED="1") as process:
+            wait_until(lambda: "Serving HTTP" in (tmp_path / "log").read_text(), process, tmp_path / "log")
+            driver.get(f"http://127.0.0.1:{port}/")
+            wait_until(lambda: driver.find_element("id", "error").text, process, tmp_path / "log")
+            driver.get_log("browser")  # it complains of what was changed
+            return driver.find_element("id", "error").text
+
+    return wrong
+
+
+class TestWhatIsWrongWithASite:
+    pytestmark = without_a_server
+
+    def test_a_damaged_model_is_not_drawn_of(self, site):
+        def damage(folder):
+            file = folder / "generator" / "1" / "generator.onnx"
+            content = bytearray(file.read_bytes())
+            content[len(content) // 2] ^= 1
+            file.write_bytes(content)
+
+        assert "generator.onnx is damaged, or of another bundle: its SHA-256" in site(damage)
+
+    def test_a_model_that_is_not_there_is_named(self, site):
+        said = site(lambda folder: (folder / "generator" / "1" / "generator.onnx").unlink())
+        assert said.startswith("generator/1/generator.onnx cannot be loaded, status 404. Copy the whole bundle.")
 
 
 def test_a_picture_of_the_images_can_be_downloaded(page, bundle, driver, tmp_path):
@@ -461,7 +526,7 @@ def test_a_picture_of_the_images_can_be_downloaded(page, bundle, driver, tmp_pat
     page.until(lambda: len(page.pixels("#images canvas")) == 7, HANGS, lambda: page.text("#error"))
     shown = page.pixels("#images canvas")
     page.find("#download").click()
-    file = tmp_path / f"{bundle.contract.recipe}_seed_5.png"
+    file = tmp_path / f"{bundle.contract.recipe}_0_seed_5.png"
     page.until(file.exists, HANGS, lambda: str(list(tmp_path.iterdir())))
     picture = np.asarray(Image.open(file).convert("RGBA")) / 255
     side = 28 * 3

@@ -14,10 +14,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.bundles import write_conditional
-from helpers.commands import HANGS, NEEDED, refused_here
+from helpers.commands import HANGS, NEEDED, here, refused_here
 
 from ms_gan.delivery import web_page
 from ms_gan.errors import UserError
+from ms_gan.files import read_checksums, sha256_of_file
 from ms_gan.labels import LabelNames
 from ms_gan.latents import DISTRIBUTIONS
 from ms_gan.sampling import seeded_inputs
@@ -102,13 +103,34 @@ def test_a_bundle_holds_the_page_and_what_it_runs_on(cache, device, tmp_path):
     for name in web_page.RUNTIME:
         (tmp_path / "package" / "dist" / name).write_text(name)
     folder = write_conditional(tmp_path / "bundle", formats=("onnx",), web_runtime=tmp_path / "package")
-    for name in web_page.RUNTIME:
-        assert (folder / name).read_text() == name
+    for name, beside in web_page.RUNTIME.items():
+        assert (folder / beside).read_text() == name
+    assert not list(folder.glob("*.mjs")), "many hosts do not know what that is"
     assert (folder / "index.html").read_bytes() == web_page.PAGE.read_bytes(), "the page of the server"
     folders = {path.name for path in folder.iterdir() if path.is_dir()}
     assert folders == {"generator"}, "Triton takes every folder for a model"
     listed = (folder / "SHA256SUMS").read_text()
     assert all(f"  {name}\n" in listed for name in web_page.WRITES)
+
+
+def test_a_bundle_that_is_there_gets_what_its_page_runs_on(cache, device, tmp_path, monkeypatch, capsys):
+    folder = write_conditional(tmp_path / "bundle", formats=("onnx",))
+    before = read_checksums(folder)
+    (tmp_path / "package" / "dist").mkdir(parents=True)
+    for name in web_page.RUNTIME:
+        (tmp_path / "package" / "dist" / name).write_text(name)
+    monkeypatch.setenv(web_page.VARIABLE, str(tmp_path / "package"))
+    assert "leave out --output-dir" in refused_here(capsys, "export", folder, "--page", "--output-dir", tmp_path / "x")
+    here("export", folder, "--page")
+    assert f"{folder}: its page draws without a server now" in capsys.readouterr().out
+    after = read_checksums(folder)
+    assert after == {**before, **{name: sha256_of_file(folder / name) for name in web_page.WRITES}}
+    assert len(after) == len(before) + len(web_page.RUNTIME)
+    (folder / "golden.json").write_text("{}")
+    here("export", folder, "--page")
+    assert read_checksums(folder) == after, "damage gets no new checksum"
+    mindir = write_conditional(tmp_path / "mindir", formats=("mindir",))
+    assert "holds no ONNX, which the page runs" in refused_here(capsys, "export", mindir, "--page")
 
 
 def test_a_page_needs_the_onnx(cache, capsys):

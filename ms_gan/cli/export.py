@@ -34,7 +34,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         "--page",
         action="store_true",
         help="let the bundle's page draw in the browser, without a server: adds onnxruntime-web, 15 MB, which npm "
-        "fetches once, or which lies in the folder that MS_GAN_ORT_WEB names",
+        "fetches once, or which lies in the folder that MS_GAN_ORT_WEB names. A bundle that is there already can "
+        "be named, too: its models stay",
     )
     command.add_argument("--overwrite", action="store_true", help="replace an earlier bundle there")
     add_device(command)
@@ -53,10 +54,15 @@ def formats(text: str) -> tuple[str, ...]:
 def run(options: argparse.Namespace) -> int:
     """Write the bundle; return the exit status."""
     from ms_gan import runtime
+    from ms_gan.delivery.contract import CONTRACT
 
+    bundle = Path(options.checkpoint) if options.page and options.checkpoint else None
+    if bundle and (bundle / CONTRACT).is_file():
+        if options.output_dir:
+            raise UserError(f"{bundle}: is a bundle, and keeps its place", "leave out ", Setting("output_dir"))
+        return _add_page(bundle)
     runtime.import_mindspore()
     from ms_gan.delivery import web_page
-    from ms_gan.delivery.contract import CONTRACT
     from ms_gan.delivery.export import WRITES, Exported, ParityError, export_bundle, recorded_scores
     from ms_gan.delivery.formats import require_packages
     from ms_gan.runs.model import load_model
@@ -98,5 +104,20 @@ def run(options: argparse.Namespace) -> int:
     serving = "bash scripts/run_serve.sh" if runtime.has_scripts() else f"{runtime.python()} -m ms_gan serve"
     print(f"      {serving} {quoted(folder)}")
     if options.page:
-        print(f"      {runtime.python()} -m http.server --directory {quoted(folder)}, or any other host of files")
+        print(f"      {_hosting(folder)}")
+    return 0
+
+
+def _hosting(folder: Path) -> str:
+    from ms_gan import runtime
+
+    return f"{runtime.python()} -m http.server --directory {quoted(folder)}, or any other host of files"
+
+
+def _add_page(folder: Path) -> int:
+    from ms_gan.delivery.web_page import add_page
+
+    add_page(folder)
+    print(f"{folder}: its page draws without a server now")
+    print(f"next: {_hosting(folder)}")
     return 0

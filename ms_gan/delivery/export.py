@@ -98,6 +98,7 @@ WRITES = {  # every file of a bundle, in whatever formats it is
     SERVER_SETTINGS,
     README,
     *web_page.WRITES,
+    *web_page.RUNTIME,  # so they were called in 0.1.0
     *(f"{name}.{WEIGHTS_ALONE}" for name in MODELS),
     *(file_of(name, form) for name in MODELS for form in FORMATS),
     *(f"{name}/{settings}" for name in MODELS for settings in (MODEL_SETTINGS, TRITON_SETTINGS)),

@@ -100,22 +100,48 @@ export function labelsOf(names, known, places) {
   return rows;
 }
 
+const RUNTIME = "ort.wasm.min.js", MODULE = "ort-wasm-simd-threaded.js", PROGRAM = "ort-wasm-simd-threaded.wasm";
+const beside = name => new URL(name, document.baseURI).href;
+const answerOf = name => fetch(beside(name)).catch(() => { throw new Error(`${name} cannot be loaded: no answer.`); });
+
+async function runtime() {
+  try { return await import(beside(RUNTIME)); } catch {
+    const {status} = await answerOf(RUNTIME);
+    throw new Error(status === 404 ? "onnxruntime-web is not beside this page. Add it: python -m ms_gan export BUNDLE --page."
+                                   : `${RUNTIME} cannot be loaded, status ${status}.`);
+  }
+}
+
+// The bytes of a file of the bundle. Whether they are those of the contract can be told over https and on this machine.
+async function bytesOf(name, {sha256}) {
+  const answer = await answerOf(name);
+  if (!answer.ok) throw new Error(`${name} cannot be loaded, status ${answer.status}. Copy the whole bundle.`);
+  const bytes = await answer.arrayBuffer();
+  const hex = digest => Array.from(new Uint8Array(digest), byte => byte.toString(16).padStart(2, "0")).join("");
+  if (crypto.subtle && hex(await crypto.subtle.digest("SHA-256", bytes)) !== sha256) {
+    throw new Error(`${name} is damaged, or of another bundle: its SHA-256 is not the contract's. Copy the whole bundle again.`);
+  }
+  return new Uint8Array(bytes);
+}
+
 // A function that answers as the server's `infer` does: of inputs as the protocol has them, the outputs by their names.
+// It draws one at a time, and leaves out what is no longer wanted when its turn comes.
 export async function opened(contract) {
   const file = contract.models.generator.files.onnx;
   if (!file) throw new Error("This bundle holds no ONNX, so a browser cannot draw of it. Serve it with ms_gan.");
-  let ort;
-  try { ort = await import("./ort.wasm.min.mjs"); } catch {
-    throw new Error("onnxruntime-web is not beside this page: export the bundle again with --page.");
-  }
+  const ort = await runtime(), model = await bytesOf(file, contract.files[file]);
   ort.env.wasm.numThreads = 1;  // more need headers that a plain host does not send
-  ort.env.wasm.wasmPaths = new URL(".", document.baseURI).href;
-  const session = await ort.InferenceSession.create(new URL(file, document.baseURI).href);
+  ort.env.wasm.wasmPaths = {mjs: beside(MODULE), wasm: beside(PROGRAM)};
+  const session = await ort.InferenceSession.create(model).catch(error => {
+    throw new Error(`onnxruntime-web does not start with ${file} (${error.message.split("\n")[0]}).`);
+  });
   const [latent, label] = contract.models.generator.inputs, size = latent.shape[1];
   const places = label?.shape[1];
-  let last = Promise.resolve();  // one at a time
+  let last = Promise.resolve();
 
-  async function run(inputs, outputs) {
+  async function run(inputs, outputs, wanted) {
+    await new Promise(done => setTimeout(done, 20));  // drawing holds the page up: let it show first that it draws
+    if (!wanted()) throw new Error("something else is wanted");
     const given = Object.fromEntries(inputs.map(input => [input.name, input]));
     const count = given.latent ? given.latent.shape[0] : given.num.data[0];
     const latents = given.latent ? Float32Array.from(given.latent.data)
@@ -131,8 +157,9 @@ export async function opened(contract) {
     return {...found, image: {shape: [...image.dims], data: Array.from(image.data)}};
   }
 
-  return (inputs, outputs) => {
-    last = last.then(() => run(inputs, outputs), () => run(inputs, outputs));
+  return (inputs, outputs, wanted) => {
+    const next = () => run(inputs, outputs, wanted);
+    last = last.then(next, next);
     return last;
   };
 }

@@ -9,14 +9,20 @@ import tarfile
 import tempfile
 from pathlib import Path
 
+from ms_gan.delivery.contract import read_contract
 from ms_gan.errors import UserError
-from ms_gan.files import cache_folder, new_folder
+from ms_gan.files import cache_folder, new_folder, read_checksums, write_checksums
 
 PAGE, IN_BROWSER = Path(__file__).with_name("page.html"), Path(__file__).with_name("in_browser.js")
 INDEX = "index.html"
 PACKAGE = "onnxruntime-web@1.30.0"
-RUNTIME = ("ort.wasm.min.mjs", "ort-wasm-simd-threaded.mjs", "ort-wasm-simd-threaded.wasm")  # of its folder dist/
-WRITES = (INDEX, IN_BROWSER.name, *RUNTIME)  # in a folder of its own Triton would take them for a model
+RUNTIME = {  # files of its folder dist/, and their names beside the page: many hosts do not know what an .mjs is
+    "ort.wasm.min.mjs": "ort.wasm.min.js",
+    "ort-wasm-simd-threaded.mjs": "ort-wasm-simd-threaded.js",
+    "ort-wasm-simd-threaded.wasm": "ort-wasm-simd-threaded.wasm",
+}
+# In a folder of its own Triton would take them for a model.
+WRITES = (INDEX, IN_BROWSER.name, *RUNTIME.values())
 VARIABLE = "MS_GAN_ORT_WEB"  # names the folder of the package, where npm is not to fetch it
 
 
@@ -25,8 +31,21 @@ def write_page(folder: Path, runtime: Path | None) -> None:
     shutil.copyfile(PAGE, folder / INDEX)
     shutil.copyfile(IN_BROWSER, folder / IN_BROWSER.name)
     if runtime is not None:
-        for name in RUNTIME:
-            shutil.copyfile(runtime / "dist" / name, folder / name)
+        for name, beside in RUNTIME.items():
+            shutil.copyfile(runtime / "dist" / name, folder / beside)
+
+
+def add_page(folder: Path) -> None:
+    """Let the page of a bundle that is there already draw without a server.
+
+    Raises UserError for a folder that is no bundle, or holds no ONNX, and as `web_runtime` does.
+    """
+    contract = read_contract(folder)
+    if "onnx" not in contract.generator.files:
+        raise UserError(f"{folder}: holds no ONNX, which the page runs", "export its run again")
+    read_checksums(folder)
+    write_page(folder, web_runtime())
+    write_checksums(folder, WRITES)
 
 
 def web_runtime() -> Path:
