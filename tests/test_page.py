@@ -335,7 +335,10 @@ def test_a_late_answer_does_not_overtake_a_newer_one(status, page, bundle):
 
 def test_while_it_draws_it_says_so_and_then_what_it_shows(page, bundle):
     page.shows("#images canvas", images_of(bundle, 1, 16, 0))
-    assert page.text("#said") == "16 images of seed 1, label 0" and page.find("#images").get_attribute("aria-busy") == "false"
+    assert (
+        page.text("#said") == "16 images of seed 1, label 0"
+        and page.find("#images").get_attribute("aria-busy") == "false"
+    )
     page.driver.execute_script(FETCH, {"milliseconds": 1500})
     page.set(seed=7, num=3)
     page.draw()

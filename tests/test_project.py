@@ -13,7 +13,9 @@ from helpers.commands import ROOT
 
 from ms_gan import cli, recipes
 
-PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), ROOT / "ckpt" / "README.md"])
+PAGES = sorted(
+    [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md"), *(ROOT / name / "README.md" for name in ("ckpt", "findings"))]
+)
 each_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.relative_to(ROOT).as_posix())
 
 
@@ -28,6 +30,11 @@ def test_every_package_is_installed(project):
     """A room that the list in pyproject.toml forgets is missing after `pip install`."""
     packages = {".".join(file.parent.relative_to(ROOT).parts) for file in (ROOT / "ms_gan").rglob("__init__.py")}
     assert set(project["tool"]["setuptools"]["packages"]) - {"ms_gan.judges.mnist"} == packages
+
+
+def test_each_finding_is_listed():
+    listed = re.findall(r"^\| \[(\w+)\]\(\1\.sh\)", (ROOT / "findings/README.md").read_text(encoding="utf-8"), re.M)
+    assert listed == sorted(file.stem for file in (ROOT / "findings").glob("*.sh"))
 
 
 @pytest.mark.parametrize("extra", ["", "serve", "test", "bench"])
