@@ -4,9 +4,9 @@
 # Guess, written down before: rate * exp(-decay_rate * step / decay_steps), and with is_stair the quotient rounded down:
 # its documentation's formula, and TensorFlow's.
 # Seen: rate * exp(-decay_rate * step); with is_stair rate * exp(-decay_rate * decay_steps * floor(step / decay_steps)).
-# After ten steps, with a decay_rate of 0.5 and ten decay_steps, 0.1 has become 0.00067 in place of 0.061. Of its
-# neighbours, ExponentialDecayLR and InverseDecayLR do divide.
-# Seen beside this script: the same in 2.10.0.
+# After ten steps, with a decay_rate of 0.5 and ten decay_steps, 0.1 has become 0.00067 in place of 0.061. Its
+# neighbour ExponentialDecayLR does divide.
+# Seen beside this script: the same in 2.10.0; InverseDecayLR divides, too.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT

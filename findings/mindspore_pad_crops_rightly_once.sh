@@ -4,7 +4,7 @@
 #
 # Guess, written down before: values and gradients are PyTorch's, so equal calls give equal answers.
 # Seen: with the padding (-1, 1) and the value 0.5, the rows 1, 2, 3, 4 and 5, 6, 7, 8 become 2, 3, 4, 0.5 and 6, 7, 8, 0.5.
-# The second call gives 2, 3, 0.5, 5 and 6, 0.5, 0.5, 0.5, the third has one number left in its first row. A compiled
+# The second call gives 2, 3, 0.5, 5 and 6, 0.5, 0.5, 0.5, the third 2, 0.5, 4, 0.5 and no number more. A compiled
 # function does the same, so a training crops rightly in its first step only. The input is left as it was, and
 # paddings without a negative number always agree.
 # Seen beside this script: the same in 2.10.0, for the value 0, for tensors of four axes, and where the padding only crops.

@@ -174,8 +174,8 @@ def test_a_tenth_is_held_out_and_no_class_loses_its_last_image(tmp_path):
         ({"images": squares(5), "labels": np.arange(5), "label_names": np.array(["a", "b"])}, "label_names must be 5"),
         ({"images": squares(5), "labels": np.arange(5), "label_names": np.array(["a"] * 6)}, "different names"),
         (
-            {"images": squares(2), "labels": np.arange(2), "label_names": np.array(["a,b", "c"])},
-            "'a,b' is empty, or hold",
+            {"images": squares(2), "labels": np.arange(2), "label_names": np.array(["a\nb", "c"])},
+            "is empty, or holds a line break",
         ),
         ({"images": squares(2), "labels": np.arange(2), "label_names": np.array(["a", " "])}, "' ' is empty, or hold"),
         ({"images": squares(2), "labels": np.arange(2), "label_names": np.array([b"a", b"\xff"])}, "not UTF-8"),

@@ -220,6 +220,28 @@ def test_classes_beside_a_split_of_them_are_not_swallowed(tmp_path, split, other
 def test_a_test_split_beside_nameless_images_is_not_swallowed(tmp_path, name):
     fill(tmp_path, tree(name, "test", classes=("",)))
     refusal(tmp_path, f"{name}: lies beside test/", "move the images to train on into train/")
+    fill(tmp_path, tree("public", "private", classes=("",)))
+    refusal(tmp_path, "lies beside test/", "move the images to train on into train/")
+    fill(tmp_path, tree("bus", classes=("",)))
+    assert len(load(tmp_path).classes) == 0 and len(load(tmp_path, classes=5).classes) == 5, "these are kinds"
+
+
+@pytest.mark.parametrize("name", ["train", "test"])
+def test_a_split_in_a_folder_of_its_own_name_is_taken_for_that(tmp_path, name):
+    fill(tmp_path, tree(f"{name}/{name}"))
+    refusal(tmp_path, f"{name}: holds all images", "name that folder itself")
+
+
+def test_a_table_over_folders_in_folders_of_their_name(tmp_path):
+    names = [f"train/train/{number}.png" for number in range(40)]
+    fill(tmp_path, names, {"labels.csv": "file,label\n" + "".join(f"{name},cat\n" for name in names)})
+    assert len(load(tmp_path).names) + len(load(tmp_path, "test").names) == 40
+
+
+def test_a_run_goes_on_with_images_that_are_refused_since(tmp_path):
+    fill(tmp_path, tree("images", "test", classes=("",)))
+    refusal(tmp_path, "lies beside test/")
+    assert load(tmp_path, test_split_up_to="0" * 64).names
 
 
 @pytest.mark.parametrize("split, other", [("train", "Validierung"), ("train", "unlabeled"), ("test", "learn")])

@@ -67,6 +67,19 @@ def test_only_the_split_asked_for_has_to_be_there(tmp_path):
         load_mnist("test", tmp_path)
 
 
+@pytest.mark.parametrize("place, named", [("MNIST/raw", "{}/MNIST/raw"), ("train", "{0} or its test/"), ("", "{}")])
+def test_what_is_missing_is_wanted_where_it_would_be_found(tmp_path, place, named):
+    files = contents()
+    fill(tmp_path, {f"{place}/{name}".lstrip("/"): each for name, each in files.items() if name.startswith("train")})
+    assert refusal(tmp_path, "test").endswith(f", in {named.format(tmp_path)}")
+    home = tmp_path / "test" if place == "train" else tmp_path / place
+    home.mkdir(exist_ok=True)
+    for name, each in files.items():
+        if name.startswith("t10k"):
+            (home / name).write_bytes(each)
+    assert [len(load_mnist(split, tmp_path).images) for split in ("train", "test")] == [12, 5]
+
+
 @pytest.mark.parametrize(
     "name, array, complaint",
     [

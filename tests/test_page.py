@@ -351,6 +351,20 @@ def test_while_it_draws_it_says_so_and_then_what_it_shows(page, bundle):
     page.says("#walk-said", "the walk from seed 1 to seed 2, label 0")
 
 
+def test_what_is_under_way_does_not_answer_for_a_label_that_cannot_be_drawn(page, bundle):
+    page.shows("#images canvas", images_of(bundle, 1, 16, 0))
+    page.driver.execute_script(FETCH, {"milliseconds": 1500})
+    page.set(num=3)
+    page.draw()
+    page.set(seed="")
+    page.set(**{"class": 4})
+    page.says("#error", "Nothing new is drawn")
+    time.sleep(2)
+    page.says("#error", "Nothing new is drawn")
+    page.shows("#images canvas", images_of(bundle, 1, 16, 0), seconds=0)
+    assert page.find("#images").get_attribute("aria-busy") == "false"
+
+
 def test_a_label_is_chosen_without_being_led_to_another_field(page, bundle):
     page.shows("#images canvas", images_of(bundle, 1, 16, 0))
     page.set(seed="")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 
+import numpy as np
 import pytest
 from helpers import tagged
 from helpers.commands import SMALL, here, write_mnist
@@ -138,6 +139,14 @@ def test_data_that_cannot_score_are_told_once_and_trained_on(tmp_path, capsys):
     assert capsys.readouterr().out.count("note: no scores on the way: idx") == 1
     header = (run / "history.csv").read_text().splitlines()[0]
     assert header == "step,epoch,loss_d,loss_g,fool_rate,accuracy_real,accuracy_fake"
+
+
+@pytest.mark.parametrize("train, held, told", [(300, 50, "50 validation images are too few"), (50, 150, "to compare")])
+def test_it_is_said_which_images_are_too_few(folder, train, held, told):
+    images = data.load("mnist", "train", str(folder), recipes.load("mlp").data)
+    recipe = recipes.override(recipes.load("mlp"), ["scores.every_epochs=1", "scores.images=100"])
+    parts = images.only(np.arange(train) % 200), images.only(np.arange(held) % 200)
+    assert told in ValidationScorer(recipe, *parts, 1, 10).why_none
 
 
 def test_scores_keep_a_distance_of_steps(folder, monkeypatch):

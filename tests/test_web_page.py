@@ -120,7 +120,8 @@ def test_a_bundle_that_is_there_gets_what_its_page_runs_on(cache, device, tmp_pa
     for name in web_page.RUNTIME:
         (tmp_path / "package" / "dist" / name).write_text(name)
     monkeypatch.setenv(web_page.VARIABLE, str(tmp_path / "package"))
-    assert "leave out --output-dir" in refused_here(capsys, "export", folder, "--page", "--output-dir", tmp_path / "x")
+    for option in (("--output-dir", tmp_path / "x"), ("--weights", "int8"), ("--overwrite",)):
+        assert f"leave out {option[0]}" in refused_here(capsys, "export", folder, "--page", *option)
     here("export", folder, "--page")
     assert f"{folder}: its page draws without a server now" in capsys.readouterr().out
     after = read_checksums(folder)

@@ -58,8 +58,9 @@ def run(options: argparse.Namespace) -> int:
 
     bundle = Path(options.checkpoint) if options.page and options.checkpoint else None
     if bundle and (bundle / CONTRACT).is_file():
-        if options.output_dir:
-            raise UserError(f"{bundle}: is a bundle, and keeps its place", "leave out ", Setting("output_dir"))
+        for name, left_out in (("output_dir", None), ("weights", "float32"), ("overwrite", False)):
+            if getattr(options, name) != left_out:
+                raise UserError(f"{bundle}: is a bundle, and stays as it is", "leave out ", Setting(name))
         return _add_page(bundle)
     runtime.import_mindspore()
     from ms_gan.delivery import web_page

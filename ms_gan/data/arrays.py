@@ -170,8 +170,8 @@ def _with_classes(
         stated = np.char.decode(stated, "utf-8", "surrogateescape")
     names = tuple(map(str, stated.tolist()))
     for name in names:
-        if not name.strip() or IN_NO_LABEL.search(name):
-            what = f"the label name {name!r} is empty, or holds a comma, a line break or what is not UTF-8"
+        if not name.strip() or IN_NO_LABEL.search(name.replace(",", "")):
+            what = f"the label name {name!r} is empty, or holds a line break or what is not UTF-8"
             raise DataFault(f"{path}: {what}", "rename it")
     numbers = occur if len(names) == len(occur) else np.arange(len(names))
     if len(numbers) <= np.searchsorted(numbers, occur[-1]) or len(set(names)) < len(names):

@@ -65,8 +65,9 @@ class ValidationScorer:
             self.why_none = (
                 f"{images.name}, {images.source}, has too few images to compare {FEWEST} with as many others"
             )
-            if held_out is not None:
-                self.why_none = f"{count} validation images are too few; scores.held_out must be 0 or at least {FEWEST}"
+            if held_out is not None and len(held_out.images) < FEWEST:
+                few = f"{len(held_out.images)} validation images are too few to compare with; at least {FEWEST} are not"
+                self.why_none = f"{few} (scores.held_out; with 0 training images are held out for each score)"
         if self.why_none is None:
             ratio = f"fd_{of_count(count)}_{'train' if held_out is None else 'held_out'}_ratio"
             of_labels = "average_precision" if self.reference.max_tags else "class_accuracy"

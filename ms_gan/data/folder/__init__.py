@@ -55,7 +55,7 @@ def load_folder(split: str, path: str | Path | None, request: DataRequest, skip_
     notes: list[str] = []
     names = image_names(top, notes)
     labels = FolderLabels(top, request)
-    splits = find_splits(top, names)
+    splits = find_splits(top, names, trained=request.test_split_up_to is not None)
     if splits:
         chosen = _from_folders(split, top, names, notes, labels, splits)
     else:

@@ -44,11 +44,12 @@ class Splits(NamedTuple):
     left_out: str | None
 
 
-def find_splits(home: Path, names: Sequence[str]) -> Splits | None:
+def find_splits(home: Path, names: Sequence[str], trained: bool = False) -> Splits | None:
     """Return which sub-folders of a folder are its splits, by their names, or None where there are none.
 
     `names` are the relative paths of the folder's images. Raises DataFault for splits that cannot be taken: images
-    beside them, one of them alone, two of a kind, or all of them within another folder.
+    beside them, one of them alone, two of a kind, or all of them within another folder. What merely may be splits is
+    not refused where a run has `trained` on the folder as it is.
     """
     folders = sorted({name.split("/")[0] for name in names if "/" in name})
     kinds = {kind: [name for name in folders if kind_of(name) == kind] for kind in WORDS}
@@ -59,8 +60,9 @@ def find_splits(home: Path, names: Sequence[str]) -> Splits | None:
         found = Splits(kinds["train"][0], apart[0][0], apart[1][0] if len(apart) > 1 else None)
         _check(home, found, names)
     else:
-        _refuse_doubtful(home, kinds, names)
         _refuse_one_alone(home, names)
+        if not trained:
+            _refuse_doubtful(home, kinds, names)
     _refuse_deeper(home, names, found)
     return found
 
@@ -104,9 +106,11 @@ def _refuse_doubtful(home: Path, kinds: Mapping[str, Sequence[str]], names: Sequ
     plain = {kind: [name for name in there if not re.search(r"\d", name)] for kind, there in kinds.items()}
     _refuse_same(home, plain.values())
     apart = plain["test"] + plain["val"]
-    tops = sorted({name.split("/")[0] for name in names if "/" in name})
-    nameless = [name for name in tops if NAMELESS.fullmatch(_letters(name))]
-    beside = [*apart[1:], *nameless, *(name for name in names if "/" not in name and not tables_in(home))]
+    tops = {name.split("/")[0] for name in names if "/" in name}
+    nameless = sorted(name for name in tops if NAMELESS.fullmatch(_letters(name)))
+    loose = [name for name in names if "/" not in name]
+    unlabelled = [] if tables_in(home) else [*(nameless if tops <= {*nameless, *apart} else []), *loose]
+    beside = [*apart[1:], *unlabelled]
     if apart and beside:
         what = f"lies beside {apart[0]}/, whose name says that it is not trained on, and there is no train/"
         mend = f"move the images to train on into train/, or rename {apart[0]}/"
@@ -115,7 +119,7 @@ def _refuse_doubtful(home: Path, kinds: Mapping[str, Sequence[str]], names: Sequ
     for top, inside, *_ in (name.split("/") for name in names if name.count("/") > 1):
         classes.setdefault(top, set()).add(inside)
     for split in sorted(classes.keys() & {*plain["train"], *apart}):
-        for top in sorted(classes[split] & set(tops)):
+        for top in sorted(classes[split] & tops - {split}):
             mend = f"move them into {'test' if split in plain['train'] else 'train'}/, or rename {split}/"
             raise DataFault(f"{home / top}: lies beside {split}/, which has images of {top}/, too", mend)
         for other in sorted(classes.keys() - {split}):

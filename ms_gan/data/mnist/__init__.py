@@ -89,7 +89,8 @@ def _read(split: str, data_path: str | Path | None) -> ImageData:
     for content in STEMS:
         if f"{split}-{content}" not in files.paths:
             expected = " or ".join(files.spellings(split, content))
-            place = next(iter(files.paths.values())).parent if files.paths else files.home
+            home = next((file.parent for file in files.paths.values()), files.home)
+            place = f"{files.home} or its {split}/" if home.name in ("train", "test") else home
             kind = NoTestSplit if split == "test" else DataFault
             raise kind(f"{files.home}: the {split} {content} are missing", f"expected {expected}, in {place}")
     images_path, labels_path = (files.paths[f"{split}-{content}"] for content in STEMS)
