@@ -128,27 +128,24 @@ def run(options: argparse.Namespace) -> int:
     folder = Path(options.bundle)
     contract = read_contract(folder)
     labels = chosen_labels(options.labels, contract.label_names)
-    latent = contract.generator.inputs[0].latent
-    given = _read_latents(Path(options.latents), latent.size) if options.latents else None
+    latent, image = contract.generator.inputs[0].latent, contract.generator.outputs[0].shape
+    file = Path(options.latents) if options.latents else None
+    given = _read_latents(file, latent.size) if file else None
     count, truncation = options.num if given is None else len(given), options.truncation or 1.0
-    if kind not in FILMS:
-        require_one_each(len(options.labels or ()), count)
     if truncation != 1 and latent.distribution == "sphere":
         raise UserError("latents of this generator lie on a sphere", "leave out ", Setting("truncation"))
-    columns = max(1, round(count**0.5))
-    if labels is not None and len(labels) > 1:
-        columns = min(count, len(labels), 10)
     if kind in FILMS:
         from ms_gan.evaluation.films import closed_walk
 
         columns, steps = 1 if labels is None else len(labels), options.steps or STEPS
-        _require_short(output, kind, contract.generator.outputs[0].shape, columns, count, steps)
+        _require_short(output, kind, image, columns, count, steps)
         stops = seeded_inputs(latent, count, seed)[0] if given is None else given
         given = closed_walk(latent.distribution, stops, steps).repeat(columns, axis=0)
         count = len(given)
-    shape = (count, *contract.generator.outputs[0].shape)
-    if kind not in FILMS:
-        _require_room(output, shape, kind, columns, captioned=labels is not None)
+    else:
+        require_one_each(len(options.labels or ()), count)
+        columns = max(1, round(count**0.5)) if labels is None or len(labels) == 1 else min(count, len(labels), 10)
+        _require_room(output, (count, *image), kind, columns, captioned=labels is not None)
     file_format, why = choose_format(folder, contract, options.format, options.device_target, options.device_id)
     device = "CPU"
     if file_format == "mindir":
@@ -166,10 +163,9 @@ def run(options: argparse.Namespace) -> int:
         for latents, *more in chunks:
             yield (truncated(latents, truncation, clusters), *more)
 
-    given_by = Path(options.latents) if options.latents else None
-    images = _drawn(Bundle(folder, file_format), inputs(), count, given_by)
+    images = _drawn(Bundle(folder, file_format), inputs(), count, file)
     if kind == ".npy":
-        _write_array(output, shape, images)
+        _write_array(output, (count, *image), images)
     elif kind == "/":
         _write_folder(output, images, count)
     elif kind in FILMS:
@@ -177,7 +173,7 @@ def run(options: argparse.Namespace) -> int:
 
         write_film(output, np.concatenate([np.rint(some * 255).astype(np.uint8) for some in images]), columns)
     else:
-        start = f"seed {seed}" if given is None else f"latents of {Path(options.latents).name}"
+        start = f"latents of {file.name}" if file else f"seed {seed}"
         start += f" · truncation {truncation:g}" if truncation != 1 else ""
         about = f"{contract.recipe} · step {contract.origin['step']:,} · {start}"
         _write_sheet(output, images, columns, about, contract.label_names, labels)
@@ -298,7 +294,7 @@ def _write_sheet(
 
     pixels = np.concatenate([np.rint(some * 255).astype(np.uint8) for some in images])
     names, about = sheets.legible(label_names, about)
-    if names is None or labels is None:
+    if labels is None:
         plots.sheet(output, pixels, columns, "generated samples", about)
     else:
         texts = names.texts(labels[np.arange(len(pixels)) % len(labels)])
