@@ -199,6 +199,10 @@ def test_scores_tell_like_from_unlike(device):
     assert set(near) == {"fd_200", "fd_100_real", "precision", "recall", "density", "coverage"}
     assert near["fd_200"] < far["fd_200"] and near["coverage"] > far["coverage"] == 0
     assert ms_gan.score(reference, reference, judge="mnist")["fd_200"] == pytest.approx(0, abs=1e-6)
+    halves = ms_gan.score(reference[:100], reference[100:], judge="mnist")
+    assert near["fd_100_real"] == pytest.approx(halves["fd_100"], rel=1e-5) and near["fd_100_real"] > 0
+    few_kinds = ms_gan.score(np.tile(reference[:10], (20, 1, 1)), reference, judge="mnist")
+    assert few_kinds["precision"] == 1 and few_kinds["recall"] < 0.5, "all of them are real ones, but ten"
 
 
 @pytest.mark.parametrize(

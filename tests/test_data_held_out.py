@@ -233,6 +233,17 @@ def test_each_label_keeps_a_training_image(max_tags):
     assert len(split_validation(data, 38, 1, keep_labels=False)[1].images) == 38
 
 
+def test_a_place_without_a_tag_is_no_tag_that_training_lacks():
+    images = np.repeat(np.arange(40, dtype=np.uint8), 16).reshape(40, 1, 4, 4)
+    tags = np.stack([np.arange(40) % 9 + 1, np.full(40, 10)], 1).astype(np.int32)
+    for seed in range(1, 9):
+        first = split_validation(replace(numbered(tags, 2), images=images), 5, seed, keep_labels=False)[1].images[0]
+        lacking = tags.copy()
+        lacking[first[0, 0, 0], 1] = 0
+        held = split_validation(replace(numbered(lacking, 2), images=images), 5, seed, keep_labels=True)[1]
+        assert len(held.images) == 5 and (held.labels == 0).any(), "training has all ten tags"
+
+
 # Sizes
 
 

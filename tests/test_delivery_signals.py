@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 from helpers.commands import HANGS
@@ -83,6 +85,30 @@ def test_who_does_not_want_to_wait_signals_again(number, conditional_folder, tmp
         asking.join()
         assert asking.answer[0] == 200 or asking.answer == (503, {"error": "the server ends"}), "200 where it was done"
         assert "Traceback" not in server.log.read_text() and "terminate" not in server.log.read_text()
+
+
+def test_a_second_signal_gives_up_what_is_under_way_but_not_at_once(monkeypatch):
+    from ms_gan.delivery import server as http_server  # after MindSpore, which tells protobuf how to be
+
+    given_up, stops = [], []
+
+    async def stop(seconds):
+        stops.append(seconds)
+
+    async def two_signals(patience):
+        monkeypatch.setattr(http_server, "PATIENCE", patience)
+        model = SimpleNamespace(abandon=lambda: given_up.append(patience))
+        ending = http_server.Server.__new__(http_server.Server)
+        ending.remote, ending.models = SimpleNamespace(stop=stop), SimpleNamespace(by_name={"generator": model})
+        ending._ends, ending._patient_until = [], 0.0
+        ending.end()
+        ending.end()
+        await asyncio.gather(*ending._ends)
+
+    asyncio.run(two_signals(60))
+    assert not given_up and len(stops) == 1, "Ctrl-C sends a signal twice"
+    asyncio.run(two_signals(0))
+    assert given_up == [0] and stops[-1] < stops[-2]
 
 
 # while it opens the bundle

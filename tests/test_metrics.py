@@ -166,6 +166,7 @@ def test_copies_are_found():
     assert indices.tolist() == [2900, 5] and distances.max() < 0.02
     copies = metrics.memorisation(np.concatenate((distances, [4, 5])))
     assert copies["share_below_1"] == 0.5 and copies["percentile_1"] < 0.02
+    assert metrics.memorisation(np.array([0.99, 1.0, 1.5, 3]))["share_below_1"] == 0.25
 
 
 def test_the_parzen_window_of_a_known_density_rises_towards_it_from_below():
@@ -223,6 +224,8 @@ def test_a_dead_discriminator_is_told_from_one_at_equilibrium():
     by_threshold = metrics.equilibrium(*pair, threshold=-0.7)
     assert (by_threshold["accuracy_real"], by_threshold["accuracy_generated"]) == (1.0, 0.5)
     assert metrics.equilibrium(*pair)["accuracy_real"] == 0.75
+    at_it = metrics.equilibrium(np.array([0.5, 1]), np.array([0.5, 0]), threshold=0.5)
+    assert (at_it["accuracy_real"], at_it["accuracy_generated"]) == (0.5, 0.5), "the threshold itself is neither"
 
 
 def test_counts_in_names():

@@ -320,10 +320,14 @@ def test_what_diverged_is_neither_saved_nor_called_done(settings, told, left, da
 
 
 def test_a_fault_before_the_first_step_is_told(data, tmp_path, monkeypatch, capsys, device):
-    monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda _: SimpleNamespace(free=0))
+    sizes, room = [], checkpoints._require_room
+    monkeypatch.setattr(checkpoints, "_require_room", lambda folder, size: (sizes.append(size), room(folder, size)))
+    monkeypatch.setattr(checkpoints.shutil, "disk_usage", lambda _: SimpleNamespace(free=sum(sizes[:1]) - 1))
     assert "MB are free" in refused_here(capsys, *arguments(data, "short", tmp_path, steps=7))
     monkeypatch.undo()
     here("train", "--resume", tmp_path / "mlp" / "1")
+    checkpoint = max((tmp_path / "mlp/1/checkpoints").iterdir())
+    assert sum(file.stat().st_size for file in checkpoint.glob("*.ckpt")) == pytest.approx(sizes[0], rel=0.05)
 
 
 def test_a_warm_start_takes_the_networks_and_not_the_optimizers(data, tmp_path, device):

@@ -78,6 +78,15 @@ def test_only_what_was_trained_on_can_be_memorised(train, test):
     assert found.generated["memorisation_200_share_below_1"] == 1, "these are the images of which it makes its own"
 
 
+def test_d_is_measured_by_the_threshold_of_its_family(train, test):
+    logits = np.linspace(-1, 1, 200)
+    for threshold, share in ((0.0, 0.5), (-0.7, 0.85), (0.5, 0.25)):
+        subject = Subject(perfect(test), LATENT, True, lambda images, labels: logits[: len(images)], "", threshold)
+        found = measure(subject, train, test, None, "no labels", Options(1), quiet).generated
+        assert found["discriminator_accuracy_real_test"] == pytest.approx(share, abs=0.01)
+        assert found["discriminator_accuracy_generated"] == pytest.approx(1 - share, abs=0.01)
+
+
 def test_names_say_the_protocol_and_perfect_samples_stand_beside(train, test, judge):
     found = scored(train, test, judge, discriminate=lambda images, labels: images.mean((1, 2, 3))[:, None] - 30)
     of_features = [f"{name}_200_test" for name in ("precision", "recall", "density", "coverage")]
