@@ -55,7 +55,7 @@ def interpolate(distribution: str, start: np.ndarray, end: np.ndarray, count: in
     cosine = np.dot(start, end) / (np.linalg.norm(start) * np.linalg.norm(end))
     angle = np.arccos(np.clip(cosine, -1.0, 1.0))
     along = np.linspace(0.0, 1.0, count)[:, None]
-    if distribution == "uniform" or not 1e-6 < angle < np.pi - 1e-6:  # no great circle, or every one, leads there
+    if distribution == "uniform" or not 1e-3 < angle < np.pi - 1e-3:  # no great circle, or every one, leads there
         walk = (1 - along) * start + along * end
     else:
         walk = (np.sin((1 - along) * angle) * start + np.sin(along * angle) * end) / np.sin(angle)

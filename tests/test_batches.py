@@ -74,6 +74,7 @@ def test_the_stream_is_the_same_for_ever(sampling, expected):
     [
         (EpochShuffle, 10, 11, "give a smaller schedule.batch_size"),
         (EpochShuffle, 3, 4, "have at least 4"),
+        (EpochShuffle, 4, 5, "give a smaller schedule.batch_size"),
         (ContinuousShuffle, 0, 1, "have at least 4"),
         (WithReplacement, 0, 4, "have at least 4"),
     ],

@@ -205,6 +205,7 @@ def test_a_short_run_keeps_every_epoch():
     assert kept_steps([], 10) == set()
     assert kept_steps([0], 10) == {0}
     assert kept_steps(list(range(0, 100, 10)), 10) == set(range(0, 100, 10))
+    assert kept_steps(list(range(0, 110, 10)), 10) == {0, 20, 40, 60, 80, 90, 100}
     assert kept_steps([0, 4, 8, 10, 14, 18], 10) == {0, 10, 14, 18}
 
 

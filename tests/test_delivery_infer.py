@@ -292,6 +292,22 @@ def frames_of(file):
     return np.stack(found), film.get(cv2.CAP_PROP_FPS)
 
 
+def test_films_keep_colours_and_have_even_frames(tmp_path):
+    import cv2
+
+    from ms_gan.evaluation.films import frame_size, write_film
+
+    assert frame_size((1, 9, 9), 1) == (270, 270)
+    red = np.zeros((2, 3, 32, 32), np.uint8)
+    red[:, 0] = 255
+    write_film(tmp_path / "red.mp4", red, 1)
+    found, frame = cv2.VideoCapture(str(tmp_path / "red.mp4")).read()
+    assert found and frame[..., 2].mean() > 200 > 50 > frame[..., 0].mean(), "OpenCV reads blue first"
+    write_film(tmp_path / "red.gif", red, 1)
+    with Image.open(tmp_path / "red.gif") as film:
+        assert film.convert("RGB").getpixel((9, 9)) == (255, 0, 0)
+
+
 @pytest.mark.parametrize("suffix", ["gif", "mp4"])
 def test_a_film_walks_from_latent_to_latent_with_the_labels_side_by_side(suffix, labelled, tmp_path):
     file = tmp_path / f"100% a walk.{suffix}"

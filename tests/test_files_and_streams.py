@@ -335,6 +335,14 @@ def test_a_walk_in_one_direction_is_a_straight_line(distribution, factor):
     np.testing.assert_allclose(walk, np.linspace(1, factor, 5)[:, None] * start, rtol=1e-5)
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_a_walk_to_the_opposite_goes_straight_since_every_circle_leads_there(seed):
+    start = draw_latents("normal", 1, 100, random_stream(seed, "sample"))[0]
+    np.testing.assert_allclose(
+        interpolate("normal", start, -start, 5), np.linspace(1, -1, 5)[:, None] * start, atol=1e-6
+    )
+
+
 # images
 
 

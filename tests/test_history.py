@@ -119,6 +119,17 @@ def test_a_row_of_scores_that_is_missing_is_found(path, every, whole):
             history.start(23, PENDING[:3], every)
 
 
+def test_a_row_of_scores_that_is_missing_at_the_last_step_is_found(path):
+    path.write_text("step,epoch,loss_d,loss_g,fd_ratio\n10,1.2500,5.5,0.5,\n10,1.2500,,,3.5\n20,2.5000,5.5,0.5,\n")
+    with pytest.raises(UserError, match="history.csv: damaged"):
+        History(path, SCALARS, 8, ["fd_ratio"]).start(20, [], 10)
+
+
+def test_a_short_row_takes_no_column_from_the_others(path):
+    path.write_text(HEADER + "10,1.25,5.5,0.5\n20,2.5\n")
+    assert read_columns(path) == {"step": [10], "epoch": [1.25], "loss_d": [5.5], "loss_g": [0.5]}
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 def test_a_value_that_is_not_finite_ends_the_run(path, value):
     history = started(path)

@@ -36,7 +36,8 @@ def test_with_the_warm_up_little_is_left_of_the_untrained_weights_after_some_ste
 def test_an_average_is_noted_while_it_is_mostly_initial_and_until_its_warm_up_is_over():
     found = maturity(recipe_with(0.999), 200, 0.82)
     assert found.mostly_initial and "82%" in found.note()
-    assert "so far over about 20 steps" in maturity(recipe_with(0.999), 200, 1e-12).note()
+    note = maturity(recipe_with(0.999), 200, 1e-12).note()
+    assert "so far over about 20 steps" in note and "grows to about 1,000 at step 8,990" in note
     assert maturity(recipe_with(0.999), warm_up_steps(0.999), 0.0).note() is None
     assert "step 0" in maturity(recipes.load("mlp"), 0, 1.0).note()
 

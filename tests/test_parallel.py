@@ -166,6 +166,11 @@ def test_what_cannot_be_shared_is_refused(recipe, settings, wanted):
         share_of_batch(recipes.load(recipe).but(settings), 2)
 
 
+def test_four_images_a_device_are_enough_and_penalties_are_at_most_at_a_batch():
+    assert share_of_batch(recipes.load("mlp").but({"schedule.batch_size": 8}), 2) == 4
+    assert share_of_batch(recipes.load("rpgan").but({"schedule.batch_size": 30, "updates.penalised": 100}), 3) == 10
+
+
 def test_penalties_that_are_not_measured_need_not_be_shared():
     recipe = recipes.load("rpgan").but({"schedule.batch_size": 30, "updates.penalised": 5, "updates.gamma": 0.0})
     assert share_of_batch(recipe, 3) == 10

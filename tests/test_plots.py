@@ -250,6 +250,31 @@ def test_each_row_of_an_interpolation_is_a_walk_within_one_class(tmp_path, shown
         assert draw.inputs[1].tolist() == np.repeat(labels, 11).tolist() and draw.inputs[1].dtype == np.int32
 
 
+def test_transfer_decodes_each_image_with_its_own_label_and_with_those_shown_on_top(tmp_path, monkeypatch):
+    names = LabelNames(tuple("abcdefghijkl"))
+    images = np.zeros((12, 1, 4, 4), np.uint8) + np.arange(12, dtype=np.uint8)[:, None, None, None] * 20
+    real = ImageData("mnist", "test", "made here", images, np.arange(12, dtype=np.int32), names.names)
+    asked, shown = [], {}
+
+    def draw(inputs):
+        asked.append(inputs[1].tolist())
+        return np.zeros((len(inputs[0]), 1, 4, 4), np.float32)
+
+    def sheet(path, cells, columns, *more, **others):
+        shown["top"] = cells[2:columns]
+
+    monkeypatch.setattr(plots, "sheet", sheet)
+    monkeypatch.setattr(plots, "captioned", sheet)
+    encode = lambda inputs: np.rint(np.asarray(inputs[0])[:, 0, 0, :1])  # noqa: E731
+    Sheets(draw, LATENT, 7, "about", names, encode).transfer(tmp_path / "transfer.png", real)
+    own, *others = asked
+    assert len(own) == 6 and [set(label) for label in others] == [{label[0]} for label in others]
+    donors = [label[0] for label in others]
+    assert len(donors) == 6 and not set(donors) & set(own)
+    top = np.asarray(shown["top"], np.float32)[:, 0, 0, 0]
+    assert np.rint(top * 255 / 20 if top.max() <= 1 else top / 20).astype(int).tolist() == donors
+
+
 @pytest.mark.parametrize("count, expected", [(100, 64), (10, 10)])
 @pytest.mark.parametrize("conditional", [False, True])
 def test_generated_images_stand_beside_real_ones_of_the_same_class(tmp_path, shown, count, expected, conditional):
