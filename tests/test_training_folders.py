@@ -221,6 +221,25 @@ def test_a_warm_start_keeps_the_test_split_of_a_folder_that_has_grown(count, tmp
     assert tested[0] == set(by_digest[: count // 10])
 
 
+def test_a_warm_start_on_a_folder_that_is_not_there_says_so_as_any_start_does(tmp_path, capsys):
+    write_images(tmp_path / "data", 10, ".")
+    first, _ = train(
+        tmp_path / "data", tmp_path / "one", "--steps", "1", "--set", "scores.every_epochs=0", "--batch-size", "8"
+    )
+    wrong = (
+        "--recipe",
+        "mlp",
+        "--dataset",
+        "folder",
+        "--data-path",
+        tmp_path / "dat",
+        "--output-dir",
+        tmp_path / "two",
+    )
+    said = [refused_here(capsys, "train", *wrong, *more) for more in ((), ("--warm-start", first))]
+    assert said[0] == said[1] and "dat: does not exist (did you mean" in said[0]
+
+
 @pytest.mark.parametrize("changed", ["data.rotate_and_mirror", "data.quarter_turns"])
 def test_a_test_image_that_is_trained_on_is_told_of_however_images_are_shown(changed, tmp_path):
     write_images(tmp_path / "data", 40, ".")

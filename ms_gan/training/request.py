@@ -119,9 +119,8 @@ class TrainRequest:
             return {}
         if known.test_split_up_to is None or known.path is None:
             return {}
-        if not all(map(os.path.exists, (known.path, self.data.path))) or not os.path.samefile(
-            known.path, self.data.path
-        ):
+        places = known.path, self.data.path
+        if not all(map(os.path.exists, places)) or not os.path.samefile(*places):
             return {}
         return {"test_split_up_to": known.test_split_up_to, "test_split_but": known.test_split_but}
 
