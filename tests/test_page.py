@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 import os
 import shutil
 import sys
@@ -340,12 +342,12 @@ def test_while_it_draws_it_says_so_and_then_what_it_shows(page, bundle):
         and page.find("#images").get_attribute("aria-busy") == "false"
     )
     page.driver.execute_script(FETCH, {"milliseconds": 1500})
-    page.set(seed=7, num=3)
+    page.set(seed=7, num=1)
     page.draw()
     page.says("#said", "drawing…")
     assert page.find("#images").get_attribute("aria-busy") == "true"
-    page.shows("#images canvas", images_of(bundle, 7, 3, 0))
-    page.says("#said", "3 images of seed 7, label 0")
+    page.shows("#images canvas", images_of(bundle, 7, 1, 0))
+    page.says("#said", "1 image of seed 7, label 0")
     assert page.find("#images").get_attribute("aria-busy") == "false"
     page.walk()
     page.says("#walk-said", "the walk from seed 1 to seed 2, label 0")
@@ -468,6 +470,8 @@ class TestWithoutAServer:
             found = page.driver.execute_script(DRAWN)
             difference = np.abs(np.reshape(np.float32(found["data"]), found["shape"]) - due).max()
             assert difference <= 1e-5, "as an export is proved"
+        targets = page.driver.execute_cdp_cmd("Target.getTargets", {})["targetInfos"]
+        assert "worker" in {target["type"] for target in targets}, "drawing does not hold the page up"
 
     def test_it_walks_and_shows_where_the_slider_is(self, hosted):
         page, bundle = hosted
@@ -534,6 +538,17 @@ class TestWhatIsWrongWithASite:
     def test_a_model_that_is_not_there_is_named(self, site):
         said = site(lambda folder: (folder / "generator" / "1" / "generator.onnx").unlink())
         assert said.startswith("generator/1/generator.onnx cannot be loaded, status 404. Copy the whole bundle.")
+
+    def test_what_the_runtime_says_of_a_model_is_passed_on(self, site):
+        def replace(folder):
+            (folder / "generator" / "1" / "generator.onnx").write_bytes(b"no ONNX")
+            contract = json.loads((folder / "contract.json").read_text())
+            contract["files"]["generator/1/generator.onnx"]["sha256"] = hashlib.sha256(b"no ONNX").hexdigest()
+            (folder / "contract.json").write_text(json.dumps(contract))
+
+        said = site(replace)
+        assert said.startswith("onnxruntime-web does not start with generator/1/generator.onnx (")
+        assert "undefined" not in said
 
 
 def test_a_picture_of_the_images_can_be_downloaded(page, bundle, driver, tmp_path):

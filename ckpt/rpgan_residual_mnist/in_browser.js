@@ -130,6 +130,7 @@ export async function opened(contract) {
   const file = contract.models.generator.files.onnx;
   if (!file) throw new Error("This bundle holds no ONNX, so a browser cannot draw of it. Serve it with ms_gan.");
   const ort = await runtime(), model = await bytesOf(file, contract.files[file]);
+  ort.env.wasm.proxy = true;    // draws in a worker, so that the page goes on meanwhile
   ort.env.wasm.numThreads = 1;  // more need headers that a plain host does not send
   ort.env.wasm.wasmPaths = {mjs: beside(MODULE), wasm: beside(PROGRAM)};
   const session = await ort.InferenceSession.create(model).catch(error => {
@@ -140,7 +141,6 @@ export async function opened(contract) {
   let last = Promise.resolve();
 
   async function run(inputs, outputs, wanted) {
-    await new Promise(done => setTimeout(done, 20));  // drawing holds the page up: let it show first that it draws
     if (!wanted()) throw new Error("something else is wanted");
     const given = Object.fromEntries(inputs.map(input => [input.name, input]));
     const count = given.latent ? given.latent.shape[0] : given.num.data[0];
