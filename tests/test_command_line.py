@@ -61,6 +61,8 @@ WRONG = [
     (("infer", "data", "--num", "1", "--output", "x.jpg"), "does not end in .png, .npy"),
     (("infer", "data", "--num", "1", "--output", "absent/x.png"), "no such folder"),
     (("infer", "data", "--num", "1"), "--output"),
+    (("compare", "data", "data", "--output", "empty", "--overwrite"), "empty: is a folder"),
+    (("eval", "data", "--grid", "101x1"), "each from 1 to 100"),
     (("export", "data", "--format", "tflite"), "mindir, onnx or both"),
     (("export", "data", "--format", "onnx,onnx"), "mindir, onnx or both"),
     (("serve",), "BUNDLE"),
@@ -115,6 +117,7 @@ def test_recipes_are_listed_and_shown(capsys):
     listed = printed(capsys, "recipes").splitlines()
     assert [line.split()[0] for line in listed] == recipes.names()
     assert all(recipes.load(line.split()[0]).summary in line for line in listed)
+    assert any("epochs of 1000 steps" in line for line in listed)
     for name in recipes.names():
         assert recipes.from_json(json.loads(printed(capsys, "recipes", name))) == recipes.load(name)
 

@@ -51,6 +51,19 @@ def drawn(monkeypatch):
     return panels
 
 
+@pytest.fixture
+def axes_of(monkeypatch):
+    """The axes of what is drawn, one for each panel; a table of scores is one, too."""
+    panels = []
+    monkeypatch.setattr("matplotlib.figure.Figure.savefig", lambda figure, *_, **__: panels.extend(figure.axes))
+    return panels
+
+
+def curves_of(axes):
+    """What is drawn in a panel: the points of each curve by its legend."""
+    return {line.get_label(): line.get_xydata().tolist() for line in axes.get_lines()}
+
+
 def all_scalars():
     """The names of the scalars of every step of the project."""
     for module in pkgutil.iter_modules(steps.__path__):
@@ -148,6 +161,44 @@ def test_losses_are_drawn_in_the_colours_of_the_players(tmp_path):
     assert is_coloured(tmp_path / "losses.png", "0072B2") and is_coloured(tmp_path / "losses.png", "E69F00")
 
 
+def test_curves_go_through_their_values_over_the_epochs(tmp_path, axes_of):
+    columns = {"loss_d": [1.0, 0.0, 2.0], "accuracy_real": [0.0, None, 1.0], "fd_1k": [None, None, 4.0]}
+    losses(tmp_path / "losses.png", {"step": [5, 10, 20], "epoch": [0.5, 1.0, 2.0], **columns}, "title")
+    loss, share, distance = axes_of
+    assert curves_of(loss) == {"loss d": [[0.5, 1], [1, 0], [2, 2]]}
+    assert curves_of(share)["accuracy real"] == [[0.5, 0], [2, 1]] and share.get_ylim() == (-0.03, 1.03)
+    assert curves_of(distance) == {"fd 1k": [[2, 4]]} and distance.get_xlabel() == "epoch"
+    assert [axes.get_lines()[0].get_marker() for axes in axes_of] == ["None", "None", "."], "one value is a dot"
+
+
+def test_steps_that_share_an_epoch_are_drawn_over_the_steps(tmp_path, axes_of):
+    losses(tmp_path / "losses.png", {"step": [5, 10], "epoch": [0.5, 0.5], "loss_d": [1.0, 3.0]}, "title")
+    (axes,) = axes_of
+    assert curves_of(axes) == {"loss d": [[5, 1], [10, 3]]} and axes.get_xlabel() == "step"
+
+
+def test_of_a_long_curve_the_mean_of_a_fiftieth_stands_out(tmp_path, axes_of):
+    jagged = [0.0, 1.0] * 250  # a mean of ten is a half
+    losses(tmp_path / "losses.png", history(500, loss_d=jagged), "title")
+    pale, mean = axes_of[0].get_lines()
+    assert pale.get_ydata().tolist() == jagged and np.allclose(mean.get_ydata()[10:-10], 0.5)
+    ramp = [float(row >= 250) for row in range(500)]
+    axes_of.clear()
+    losses(tmp_path / "losses.png", history(500, loss_d=ramp), "title")
+    values = axes_of[0].get_lines()[1].get_ydata()
+    assert values[244] == 0 and 0 < values[248] < 1 and values[255] == 1
+
+
+def test_two_players_of_one_equilibrium_share_a_grey_line(tmp_path, axes_of):
+    losses(tmp_path / "losses.png", players(3), "title", {"loss_d": (0.693, "ln 2"), "loss_g": (0.693, "ln 2")})
+    (line,) = [line for line in axes_of[0].get_lines() if "equilibrium" in line.get_label()]
+    assert line.get_label() == "loss d and loss g at equilibrium,\nln 2 = 0.693" and line.get_color() == "#777777"
+    axes_of.clear()
+    losses(tmp_path / "losses.png", players(3), "title", {"loss_g": (0.693, "ln 2")})
+    (line,) = [line for line in axes_of[0].get_lines() if "equilibrium" in line.get_label()]
+    assert line.get_color() == "#E69F00"
+
+
 @pytest.mark.parametrize(
     "rows",
     [
@@ -227,6 +278,22 @@ def test_runs_are_compared_column_by_column(tmp_path, drawn):
         ("fd 2k train ratio", ["mlp/1"], "log"),
         ("gamma", ["rpgan/2"], "linear"),
     ]
+
+
+def test_compared_runs_are_drawn_over_their_own_steps_and_below_their_scores(tmp_path, axes_of):
+    first = Compared("mlp/1", {"loss_d": ([10, 20], [1.0, 2.0])}, {})
+    second = Compared("mlp/2", {"loss_d": ([5, 40], [3.0, 4.0])}, {f"score_{number}": 1.0 for number in range(9)})
+    assert picture(tmp_path / "a.png", [first, second], "one of them was scored")
+    scores, axes = axes_of
+    assert curves_of(axes) == {"mlp/1": [[10, 1], [20, 2]], "mlp/2": [[5, 3], [40, 4]]}
+    assert axes.get_xlabel() == "step"
+    told = "\n".join(text.get_text() for text in scores.texts)
+    assert "mlp/1" in told and "score_8" in told
+    few = Compared("mlp/2", second.curves, {"score_0": 1.0})
+    axes_of.clear()
+    assert picture(tmp_path / "b.png", [first, few], "one score")
+    heights = [axes.figure.get_size_inches()[1] for axes in (scores, axes_of[0])]
+    assert heights[0] > heights[1] + 1, "each score has a line"
 
 
 def test_the_picture_of_two_runs_has_both_colours_and_the_same_bytes_again(tmp_path):

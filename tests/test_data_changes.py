@@ -134,6 +134,11 @@ def test_what_changed_in_other_data_sets(now, said):
     assert what_changed(recorded(some()), now) == said
 
 
+def test_labels_that_were_not_there_before_are_new():
+    before = recorded(replace(some(), labels=None, classes=()))
+    assert what_changed(before, some()) == "the images are the same, the labels new"
+
+
 @pytest.mark.parametrize("before", [{}, {"count": 50}, {"files": {}}, {"name": None, "later": 1}])
 def test_a_record_that_lacks_something_says_how_many_images_there_are(before):
     assert what_changed(Fingerprint.from_json(before), some()) == "50 images, whose pixels or labels differ"

@@ -249,9 +249,20 @@ def test_a_place_without_a_tag_is_no_tag_that_training_lacks():
 
 def test_images_are_brought_to_whole_fractions_of_their_size():
     assert numbered().at_size(2).images.shape == (40, 1, 2, 2)
+    square = np.array([[[[0, 1], [1, 1]]]], np.uint8)
+    assert replace(numbered(), images=square).at_size(1).images.tolist() == [[[[1]]]], "rounded, not cut off"
     for size in (3, 8):
         with pytest.raises(ValueError, match=f"4x4 cannot be brought to {size}x{size}"):
             numbered().at_size(size)
+
+
+@pytest.mark.parametrize("count", [10, 11])
+def test_up_to_ten_classes_are_named_where_they_are_too_many(count):
+    images = replace(numbered(np.zeros(40, np.int32)), classes=tuple("abcdefghijk"[:count]))
+    with pytest.raises(UserError, match=f"has {count} classes") as caught:
+        images.require(4, 1, 3)
+    assert ("(a, b, c, d, e, f, g, h, i, j)" in str(caught.value)) == (count == 10)
+    assert ("i, j, …)" in str(caught.value)) == (count == 11)
 
 
 def test_a_recipes_section_and_a_request_make_the_same_request():
@@ -259,4 +270,4 @@ def test_a_recipes_section_and_a_request_make_the_same_request():
     expected = DataRequest(64, 3, 5, 2, verify_test=False)
     for some in (section, DataRequest(64, 3, 5, 2)):
         assert DataRequest.of(some, verify_test=False) == expected
-    assert DataRequest.of() == DataRequest()
+    assert DataRequest.of() == DataRequest() and DataRequest().verify_test

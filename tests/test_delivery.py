@@ -114,16 +114,20 @@ def test_an_export_is_replaced_when_asked(trained, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "stranger", ["generator/1/notes.txt", "generator/2/generator.onnx", "thesis.txt", ".hidden", "generator/empty/"]
+    "stranger",
+    ["generator/1/notes.txt", "generator/2/generator.onnx", "thesis.txt", ".hidden", "generator/empty/", "link@"],
 )
 def test_what_an_export_did_not_write_it_does_not_replace(stranger, trained, bundle, tmp_path, capsys):
     shutil.copytree(bundle, tmp_path / "bundle")
-    mine = tmp_path / "bundle" / stranger
+    mine = tmp_path / "bundle" / stranger.rstrip("@")
     mine.parent.mkdir(parents=True, exist_ok=True)
-    mine.mkdir() if stranger.endswith("/") else mine.write_text("mine")
+    if stranger.endswith("@"):
+        mine.symlink_to(trained)
+    else:
+        mine.mkdir() if stranger.endswith("/") else mine.write_text("mine")
     before = sorted(tmp_path.rglob("*"))
     refused = refused_here(capsys, "export", trained, "--output-dir", tmp_path / "bundle", "--overwrite")
-    assert f"holds {stranger.rstrip('/')}, which this command did not write" in refused
+    assert f"holds {stranger.rstrip('/@')}, which this command did not write" in refused
     assert sorted(tmp_path.rglob("*")) == before
 
 

@@ -100,6 +100,38 @@ def test_an_onnx_that_is_not_equal_here_does_not_draw(copy, capsys):
     assert np.array_equal(images, expected(copy, "mindir"))
 
 
+DIFFERENT = {"runtime": "onnxruntime 1.0.0, CPU"}
+
+
+@pytest.mark.parametrize(
+    "changes, by, why",
+    [
+        (DIFFERENT, BY_ONNX, ", compared here"),
+        ({**DIFFERENT, "tolerance": 0.0, "greatest_difference": 0.0}, BY_MINDSPORE, "the ONNX differs from it by "),
+        ({"greatest_difference": 9e-6}, BY_ONNX, "equal to the checkpoint's network to 9e-06, as the contract says"),
+    ],
+)
+def test_of_two_models_the_worse_one_decides(changes, by, why, autoencoder_folder, tmp_path, capsys):
+    folder = shutil.copytree(autoencoder_folder, tmp_path / "copy")
+    (folder / CHECKSUMS).unlink()
+    change(folder, lambda contract: contract["parity"]["encoder/1/encoder.onnx"].update(changes))
+    _, line = drawn(folder, capsys)
+    assert line.startswith(by) and why in line
+
+
+def test_of_two_models_the_one_that_differs_more_here_decides(autoencoder_folder, monkeypatch):
+    found = iter([0.25, 0.125])
+    monkeypatch.setattr(choice, "greatest_difference", lambda *_: next(found))
+    assert choice._difference(autoencoder_folder, Bundle(autoencoder_folder, "onnx").contract) == 0.25
+    found = iter([0.125, 0.25])
+    assert choice._difference(autoencoder_folder, Bundle(autoencoder_folder, "onnx").contract) == 0.25
+
+
+def test_rounded_weights_are_told_with_the_difference(copy, capsys):
+    change(copy, lambda contract: contract.update(weights="float16"))
+    assert "equal to the checkpoint's network with rounded weights to " in drawn(copy, capsys)[1]
+
+
 def fails(error):
     raise error
 

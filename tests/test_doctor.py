@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import itertools
 import json
+from argparse import Namespace
 
 import mindspore as ms
 import numpy as np
@@ -28,6 +30,21 @@ def test_this_machine_computes_what_it_should(tmp_path, capsys):
     assert "nothing is wrong" in lines and file.read_text().splitlines() == lines[:-1]
     assert str(tmp_path) not in file.read_text(), "it tells no paths"
     assert "exists" in refused_here(capsys, "doctor", "--output", file)
+
+
+def test_what_is_wrong_is_counted_written_and_an_exit_status(tmp_path, monkeypatch):
+    def look(target, device_id):
+        return iter([("wrong", "a"), ("ok", "b"), ("wrong", f"{target} {device_id}"), ("ok", "c")])
+
+    file = tmp_path / "report.txt"
+    file.write_text("an older report")
+    monkeypatch.setattr(doctor, "look", look)
+    options = Namespace(output=str(file), overwrite=True, device_target="Ascend", device_id=3)
+    assert doctor.run(options) == 1
+    expected = ["wrong  a", "ok     b", "wrong  Ascend 3", "ok     c", "2 things are wrong"]
+    assert file.read_text().splitlines() == expected
+    monkeypatch.setattr(doctor, "look", lambda *_: iter([("note", "a")]))
+    assert doctor.run(options) == 0 and file.read_text().splitlines()[-1] == "nothing is wrong"
 
 
 def test_the_trials_are_of_all_families_and_their_golden_numbers_of_all_scalars():
@@ -122,6 +139,26 @@ def test_an_ascend_that_does_not_answer_is_reported(ascend, script, said, monkey
     if script:
         ascend(f"PATH=/usr/bin:/bin\n{script}")
     assert said in dict(machine.ascend())["npu-smi"]
+
+
+def test_an_ascend_that_cannot_be_asked_is_reported(ascend, tmp_path):
+    ascend("echo devices")
+    (tmp_path / "npu-smi").write_text("#!/nonexistent/shell\n")
+    assert "gave no answer (FileNotFoundError)" in dict(machine.ascend())["npu-smi"]
+
+
+def test_an_ascend_is_known_by_its_tool_or_by_its_variables(ascend, monkeypatch):
+    assert machine.has_ascend(), "by the variables"
+    for name in ("ASCEND_DRIVER_PATH", "ASCEND_HOME_PATH"):
+        monkeypatch.delenv(name)
+    found = machine.has_ascend()
+    ascend("echo devices")
+    assert (found, machine.has_ascend()) == (False, True), "by its tool"
+
+
+def test_memory_is_told_in_gibibytes(monkeypatch):
+    monkeypatch.setattr(machine.os, "sysconf", {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 2**22}.get)
+    assert dict(machine.software())["memory"] == "16 GiB"
 
 
 def test_what_is_not_installed_is_said(monkeypatch, tmp_path):
@@ -228,3 +265,64 @@ def test_a_step_that_does_not_run_is_reported_and_the_others_go_on():
     lines = done.stdout.splitlines()
     assert "wrong family gan (mlp): does not run: RuntimeError: no kernel for this" in lines, done.stderr
     assert [line.split()[0] for line in lines if "cvae_late" in line] == ["ok", "ok"]
+
+
+@pytest.fixture
+def one_trial(monkeypatch):
+    """That of the smallest network alone."""
+    monkeypatch.setattr(trials, "TRIALS", {"mlp": trials.TRIALS["mlp"]})
+    return trials.Trial(trials.small("mlp"), runtime.set_up("CPU"), own_kernels=False)
+
+
+def test_other_bytes_a_second_time_are_wrong(one_trial, monkeypatch):
+    answer, number = trials.Trial.run, itertools.count()
+    monkeypatch.setattr(trials.Trial, "run", lambda self: (answer(self)[0], str(next(number))))
+    *_, numbers, twice = trials.families(runtime.set_up("CPU"))
+    assert numbers.verdict == "ok" and twice == trials.Finding("wrong", "family gan (mlp): other bytes a second time")
+
+
+def test_weights_that_the_last_update_left_otherwise_are_other_bytes(one_trial, monkeypatch):
+    _, digest = one_trial.run()
+    update, change = one_trial.update, []
+
+    def updated(number):
+        scalars = update(number)
+        if number == trials.UPDATES - 1 and change:
+            parameter = one_trial.step.generator.trainable_params()[0]
+            parameter.set_data(parameter + 1e-6)
+        return scalars
+
+    monkeypatch.setattr(one_trial, "update", updated)
+    assert one_trial.run()[1] == digest
+    change.append(True)
+    assert one_trial.run()[1] != digest
+
+
+def test_an_export_is_of_a_trained_network_and_judged(monkeypatch):
+    seen = []
+
+    def exported(folder, what, formats):
+        parameters = what.generator.get_parameters()
+        seen.append((sum(float(abs(each.asnumpy()).sum()) for each in parameters), formats))
+        raise trials.ParityError("it draws otherwise")
+
+    def absent(packages):
+        raise trials.UserError("onnx is not installed", "install it")
+
+    monkeypatch.setattr(trials, "export_bundle", exported)
+    device = runtime.set_up("CPU")
+    assert trials.export(device) == trials.Finding("wrong", "export: it draws otherwise")
+    monkeypatch.setattr(trials.Trial, "run", lambda self: None)
+    trials.export(device)
+    (trained, formats), (untrained, _) = seen
+    assert trained != untrained and formats == ("mindir", "onnx")
+    monkeypatch.undo()
+    monkeypatch.setattr(trials, "require_packages", absent)
+    finding = trials.export(device)
+    assert finding.verdict == "note" and finding.line.endswith("the ONNX was not tried: onnx is not installed")
+
+
+def test_the_time_of_a_step_is_told_in_milliseconds(monkeypatch):
+    monkeypatch.setattr(trials.Trial, "update", lambda self, number: None)
+    monkeypatch.setattr(trials.time, "perf_counter", itertools.count(0, 0.25).__next__)
+    assert trials.speed(runtime.set_up("CPU")).line.endswith("250 ms (250 to 250)")

@@ -141,6 +141,16 @@ def test_a_ground_is_dark_if_most_of_the_border_is(lit, dark):
     assert has_dark_ground(image) == dark
 
 
+@pytest.mark.parametrize("side", range(4))
+def test_each_side_of_the_border_counts(side):
+    image = np.zeros((1, 1, 8, 8), np.uint8)
+    np.rot90(image[0, 0], side)[0] = 255
+    assert not has_dark_ground(image), "8 of 28 pixels are lit"
+    image = np.zeros((1, 1, 8, 8), np.uint8)
+    np.rot90(image[0, 0], side)[0, 1:-1] = 255
+    assert has_dark_ground(image), "6 of 28"
+
+
 def data(split, images):
     return ImageData("pictures", split, "pictures of a test", images, None, CLASSES)
 

@@ -506,6 +506,7 @@ ROWS = "file,label\na.png,x\nb.png,y\n"
         (ROWS, ["no row for sub/c.png (1 image(s) in all)"]),
         (ROWS + 'sub/c.png,"x,y"\n', ["line 4", "'x,y'", "comma"]),
         (ROWS + 'sub/c.png,"x\ny"\n', ["line 5", "line break"]),
+        *((ROWS + f"sub/c.png,x{other}y\n", ["line 4", "line break"]) for other in "\x85\u2028\u2029"),
         (ROWS + "/etc/passwd,x\n", ["line 4", "no image"]),
         (ROWS + 'sub/c.png,"x\n', ["line 4", "no CSV"]),
         (ROWS + 'sub/c.png,"x"y\n', ["line 4", "no CSV"]),

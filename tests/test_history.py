@@ -146,3 +146,13 @@ def test_as_many_scalars_as_names_are_taken(path, values):
         UserError, match=f"returns {len(values)} scalars and names 2: loss_d, loss_g; let its `scalars`"
     ):
         started(path).add(1, values)
+
+
+def test_rows_are_put_on_the_disk_where_a_checkpoint_asks_for_it(path, monkeypatch):
+    synced = []
+    monkeypatch.setattr("os.fsync", synced.append)
+    history = started(path)
+    add(history, 1, 25)
+    before = len(synced)
+    history.sync()
+    assert len(synced) == before + 1

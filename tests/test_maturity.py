@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from helpers.commands import SMALL, here, write_mnist
 
 from ms_gan import cli, recipes
 from ms_gan.runs.checkpoints import read_state
-from ms_gan.runs.maturity import left_of, maturity
+from ms_gan.runs.maturity import Maturity, left_of, maturity
 from ms_gan.steps.ema import rate_of, warm_up_steps
 
 
@@ -48,6 +50,26 @@ def test_after_a_warm_start_nothing_is_initial():
     warm = maturity(recipe, 20, 0.0, warm_start=True)
     assert warm.statistics == warm.weights == 0 and "so far over about 2 steps" in warm.note()
     assert not warm.mostly_initial and maturity(recipe, 20, 0.0).mostly_initial
+
+
+def test_of_several_batch_norms_the_slowest_counts_and_of_none_none():
+    places = {"generator.batch_norm.place": "before", "encoder.batch_norm.place": "after"}
+    momenta = {"generator.batch_norm.momentum": 0.99, "encoder.batch_norm.momentum": 0.9}
+    two = SimpleNamespace(ema=SimpleNamespace(decay=0.0), settings=lambda: {**places, **momenta})
+    assert maturity(two, 20, 0.0).statistics == pytest.approx(0.99**20)
+    plain = recipes.load("mlp").but({"generator.batch_norm.place": "none"})
+    assert maturity(plain, 20, 0.0).statistics == 0
+
+
+@pytest.mark.parametrize("share, told", [(0.05, False), (0.2, True)])
+def test_a_share_above_a_tenth_is_worth_a_note(share, told):
+    for found in (Maturity(50, share, 0, 0), Maturity(50, 0, share, 0)):
+        assert bool(found.note()) == told
+
+
+def test_an_average_over_a_few_steps_is_told_in_whole_ones():
+    assert "so far over about 1 step;" in Maturity(5, 0, 0, 100).note()
+    assert "so far over about 2 steps;" in Maturity(20, 0, 0, 100).note()
 
 
 @pytest.mark.parametrize("decay", [0.0, 0.999])

@@ -473,9 +473,9 @@ def test_settings_that_do_not_go_together_are_refused(changes, message):
 
 
 class Normed(Quadratic):
-    def __init__(self):
+    def __init__(self, norm=nn.BatchNorm2d):
         super().__init__()
-        self.norm = nn.BatchNorm2d(1)
+        self.norm = norm(1)
 
 
 @pytest.mark.parametrize(
@@ -493,6 +493,12 @@ def test_a_discriminator_that_a_loss_cannot_be_computed_with_is_refused(given, c
         setattr(discriminator, name, value)
     with pytest.raises(UserError, match=message):
         make_step("mlp", discriminator=discriminator, **changes)
+
+
+@pytest.mark.parametrize("norm", [nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d])
+def test_a_penalty_is_refused_with_batch_norm_of_any_kind(norm):
+    with pytest.raises(UserError, match="without BatchNorm"):
+        make_step("mlp", discriminator=Normed(norm), gradient_penalty=1.0)
 
 
 @pytest.mark.parametrize(

@@ -73,3 +73,24 @@ def test_where_the_first_look_is_the_last_it_is_told_what_is_known(shown, clock,
     clock.now += 20
     shown.show(205, [0.5], speak=True)
     assert "step 205 of 205: loss_d 0.500, 10.0 steps/s, 00:00 left" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    "name, value, said",
+    [
+        ("loss_d", 1.254, "d 1.25"),
+        ("loss", 0.5, "loss 0.50"),
+        ("accuracy_real", 0.64, "real 64%"),
+        ("fool_rate", 0.3, "fool 30%"),
+        ("penalty_real", 0.012, "penalty_real 0.012"),
+    ],
+)
+def test_a_bar_names_scalars_in_few_letters(name, value, said):
+    assert progress._short(name, value) == said
+
+
+def test_pretraining_is_told_by_its_steps(shown, clock, capsys):
+    shown.show(6, None)
+    clock.now += 2
+    shown.show(7, None, speak=True)
+    assert capsys.readouterr().out.splitlines()[-1].startswith("pretraining, step 7 of 205: ")

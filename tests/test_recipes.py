@@ -19,6 +19,7 @@ from ms_gan.cli.faults import option
 from ms_gan.data.batches import SAMPLINGS
 from ms_gan.errors import Setting
 from ms_gan.randomness import random_stream
+from ms_gan.recipes import registry
 from ms_gan.recipes.build import build_generator, build_sampler, build_step
 from ms_gan.schema.hints import ARGUMENTS
 from ms_gan.schema.networks import ConvDiscriminator, ConvGenerator
@@ -259,7 +260,11 @@ def test_each_setting_is_explained_with_its_value_and_what_it_may_be(name, capsy
     for key, value in recipe.settings().items():
         rule = recipe.rule(key)
         assert said.pop(f"{key} = {value}") == f"    {rule.fault(object())}: {rule.help}"
-    assert {line.split(" = ")[0] for line in said} == {f"{role}.network" for role in recipe.networks}
+    networks = {f"{role}.network = {registry.network_of(role, own).name}" for role, own in recipe.networks.items()}
+    assert said.keys() == networks
+    for line, wanted in said.items():
+        role, name = line.split(".network = ")
+        assert wanted.startswith("    one of ") and name in wanted and role in recipe.networks
 
 
 def test_a_recipe_is_printed_as_it_would_run(capsys):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sys
 import threading
@@ -13,6 +14,7 @@ from types import SimpleNamespace
 
 import numpy as np
 import pytest
+from helpers.commands import HANGS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -131,9 +133,16 @@ def test_tags_are_numbers_in_rising_order_or_names():
         (Tensor("INT64", [2, 3], [1, 4, 0, 0, 0, 0]), [[1, 4, 0], [0, 0, 0]]),
         (names("yak,cat", ""), [[1, 4, 0], [0, 0, 0]]),
         (names(" dog , owl,owl "), [[2, 3, 0]]),
+        (Tensor("BYTES", [2, 1], [b"yak,cat", b""]), [[1, 4, 0], [0, 0, 0]]),
     ):
         labels = generator({"seed": whole(1), "label": label}, "tags")[1]
         assert labels.tolist() == expected and labels.dtype == np.int32
+
+
+def test_where_an_image_has_one_tag_its_numbers_stand_below_each_other():
+    spec = ModelSpec("", (LATENT, TensorSpec("label", (1,), "int32", range=(0, 2))), (), {})
+    asked = [("seed", whole(1)), ("label", Tensor("INT32", [2, 1], [1, 2]))]
+    assert model_inputs(asked, spec, LabelNames(("cat", "dog"), 1), MOST)[1].tolist() == [[1], [2]]
 
 
 def test_without_a_label_each_name_has_its_turn():
@@ -220,6 +229,7 @@ REFUSED = {  # the model, what is sent, the labels, and what the sentence names
     "a latent for an encoder": (encoder, {"latent": floats(1, 5)}, "plain", "no input 'latent'"),
     "an image of another size": (encoder, {"image": floats(1, 1, 3, 2)}, "plain", "not [1, 1, 3, 2]"),
     "pixels too bright": (encoder, {"image": Tensor("FP32", [1, 1, 2, 3], [255.0] * 6)}, "plain", "outside 0 to 1"),
+    "pixels too dark": (encoder, {"image": Tensor("FP32", [1, 1, 2, 3], [-1.0] * 6)}, "plain", "outside 0 to 1"),
     "fewer labels than images": (encoder, {"image": floats(2, 1, 2, 3), "label": whole(1)}, "classes", "has 2 rows"),
 }
 
@@ -399,6 +409,24 @@ def test_a_full_queue_refuses_at_once_and_takes_again_what_then_fits():
     assert sum(model.rows) == 2 * MOST + 5, "what was refused is not computed"
 
 
+def test_a_request_that_would_fill_the_queue_more_than_it_may_is_refused():
+    model = Recording(opened=False)
+
+    async def ask():
+        batcher = batcher_of(model, most_waiting=5)
+        (first,) = await asked(batcher, rows_of(1, 1))
+        await model.busy()
+        waiting = await asked(batcher, rows_of(2, 3))
+        with pytest.raises(RequestError, match="3 images wait already"):
+            await asyncio.wait_for(batcher.submit(rows_of(9, 3)), HANGS)
+        waiting += await asked(batcher, rows_of(3, 2))
+        model.held.set()
+        await asyncio.gather(first, *waiting)
+
+    asyncio.run(ask())
+    assert model.rows == [1, 5]
+
+
 def test_requests_that_nobody_waits_for_leave_the_queue_at_once():
     model, metrics = Recording(), Metrics()
 
@@ -494,6 +522,30 @@ def test_a_cancelled_request_is_skipped(staying):
     asyncio.run(ask())
 
 
+@pytest.mark.parametrize("fails", [False, True])
+def test_a_client_that_leaves_while_its_rows_are_computed_harms_no_other(fails):
+    async def ask():
+        model, turns = Recording(), threading.Semaphore(0)
+        model.held = SimpleNamespace(wait=lambda _: turns.acquire())  # a batch at a time
+        batcher = batcher_of(model)
+        (first,) = await asked(batcher, rows_of(0, 1))
+        await model.busy()
+        leaves, stays = await asked(batcher, WRONG if fails else rows_of(1, 2), rows_of(2, 2))
+        turns.release()
+        await first
+        await model.busy(2)
+        leaves.cancel()
+        turns.release(2)
+        (answer,) = await asyncio.wait_for(asyncio.gather(stays, return_exceptions=True), HANGS)
+        if fails:
+            assert isinstance(answer, ArithmeticError)
+        else:
+            check(rows_of(2, 2), answer)
+        check(rows_of(3, 1), await asyncio.wait_for(batcher.submit(rows_of(3, 1)), HANGS))
+
+    asyncio.run(ask())
+
+
 def test_abandoned_requests_are_answered_at_once_also_while_the_rows_are_computed():
     async def ask():
         model = Recording(opened=False)
@@ -555,3 +607,37 @@ def test_a_model_is_opened_in_the_thread_that_runs_it_and_what_it_raises_is_rais
         return {opened_in}
 
     assert asyncio.run(ask()) == model.threads
+
+
+# what is counted
+
+
+@pytest.mark.parametrize(
+    "error, status",
+    [
+        (None, 200),
+        (RequestError("the server is busy", 503), 503),
+        (ArithmeticError("a row that cannot be"), 500),
+        (asyncio.CancelledError(), 499),
+    ],
+)
+def test_a_request_is_counted_by_how_it_ended_and_its_seconds(error, status):
+    metrics, begun = Metrics(), time.perf_counter()
+    with contextlib.suppress(Exception, asyncio.CancelledError), metrics.request("rest") as seen:
+        seen.model, seen.images = "generator", 3
+        time.sleep(0.01)
+        if error:
+            raise error
+    most = time.perf_counter() - begun
+    found = dict(line.rsplit(" ", 1) for line in metrics.text("")[0].decode().splitlines() if not line.startswith("#"))
+    of = 'model="generator",protocol="rest"'
+    assert found[f'ms_gan_requests_total{{{of},status="{status}"}}'] == "1.0"
+    assert 0.01 <= float(found[f"ms_gan_request_duration_seconds_sum{{{of}}}"]) <= most
+    assert found.get(f"ms_gan_images_total{{{of}}}") == ("3.0" if status == 200 else None)
+
+
+def test_figures_come_as_the_header_accept_asks():
+    text, kind = Metrics().text("application/openmetrics-text; version=1.0.0")
+    assert text.endswith(b"# EOF\n") and kind.startswith("application/openmetrics-text")
+    text, kind = Metrics().text("")
+    assert not text.endswith(b"# EOF\n") and kind.startswith("text/plain")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
+import re
 import shutil
+import time
 from pathlib import Path
 
 import pytest
@@ -11,7 +14,8 @@ from helpers.commands import here, refused_here
 
 import ms_gan
 from ms_gan import cli
-from ms_gan.runs.summary import Summary
+from ms_gan.runs.checkpoints import checkpoint_name
+from ms_gan.runs.summary import Summary, all_runs
 
 KEPT = Path(__file__).parent / "kept_runs"
 
@@ -38,6 +42,61 @@ def test_a_line_tells_of_each_run(root, capsys):
     by_name = {line.split()[0]: line for line in lines}
     assert "24 of 24" in by_name[str(root / "mlp" / "1")]
     assert "fd_100_train_ratio 3.5, fd_10k_test 1.25" in by_name[str(root / "rpgan" / "1")]
+
+
+def trained(run, year, step=None, settings=None):
+    """Let a run be trained last in a year, up to a step, of as many steps as `settings` says."""
+    if settings:
+        (file,) = [run / name for name in ("settings.json", "recipe.json") if (run / name).exists()]
+        file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
+    if step:
+        (run / "checkpoints" / checkpoint_name(step)).mkdir()
+    then = time.mktime((year, 7, 1, 12, 30, 0, 0, 0, -1))
+    for file in (run, *run.rglob("*")):
+        os.utime(file, (then, then))
+
+
+def test_a_line_tells_how_far_a_run_is_its_seed_its_latest_scores_and_when_it_was_trained(root, capsys):
+    trained(root / "mlp" / "1", 2020, step=12, settings={"steps": 40, "seed": 3})
+    history = root / "rpgan" / "1" / "history.csv"
+    header, *rows = history.read_text().splitlines()
+    later = [f"{rows[-1]},0.5,6.5", f"30,1.5{',' * (header.count(',') - 2)},1.23456,7.5"]
+    history.write_text("\n".join([f"{header},class_accuracy", *(f"{row}," for row in rows), *later, ""]))
+    trained(root / "rpgan" / "1", 2019)
+    here("runs", root)
+    _, older, newer = (line.split("  ") for line in capsys.readouterr().out.splitlines())
+    words = [[word.strip() for word in line if word.strip()] for line in (older, newer)]
+    assert words[0][0] == str(root / "rpgan" / "1") and words[0][-1] == "2019-07-01 12:30"
+    assert words[0][-2] == "fd_100_train_ratio 1.235, class_accuracy 7.5, fd_10k_test 1.25"
+    assert words[1] == [str(root / "mlp" / "1"), "24 of 40", "mnist", "3", "–", "2020-07-01 12:30"]
+    compared = str(ms_gan.compare(root / "mlp" / "1", root / "rpgan" / "1"))
+    assert re.search(r"steps trained +24 +24\n", compared) and "1.235" in compared
+
+
+def test_what_eval_writes_does_not_make_a_run_younger(root):
+    trained(root / "mlp" / "1", 2019)
+    trained(root / "rpgan" / "1", 2020)
+    before = [(run.path, run.trained_at) for run in all_runs(root)]
+    (root / "mlp" / "1" / "eval").mkdir()
+    assert [(run.path, run.trained_at) for run in all_runs(root)] == before
+    assert [path.parent.name for path, _ in before] == ["mlp", "rpgan"]
+    os.utime(root / "mlp" / "1" / "history.csv")
+    assert [run.path.parent.name for run in all_runs(root)] == ["rpgan", "mlp"]
+
+
+def test_without_a_folder_it_is_runs_and_bundles_are_no_runs(root, capsys, monkeypatch):
+    shutil.copytree(KEPT / "bundle", root / "exported" / "bundle")
+    monkeypatch.chdir(root.parent)
+    here("runs")
+    assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == ["run", "runs/mlp/1", "runs/rpgan/1"]
+    monkeypatch.chdir(root / "mlp" / "1")
+    assert Summary.read(".").name == "mlp/1"
+
+
+def test_damaged_scores_hide_no_run(root, capsys):
+    (root / "rpgan" / "1" / "eval" / "metrics.json").write_text("{")
+    here("runs", root)
+    assert "fd_100_train_ratio 3.5" in capsys.readouterr().out
 
 
 def test_the_folder_is_named_as_other_commands_name_theirs(root, capsys):
@@ -72,6 +131,20 @@ def test_a_comparison_tells_what_differs_and_nothing_else(root, tmp_path, capsys
     assert "--overwrite" in refused
 
 
+def test_it_says_where_nothing_differs_and_that_there_is_nothing_to_draw(root, tmp_path, capsys):
+    run, picture = root / "mlp" / "1", tmp_path / "both.png"
+    here("compare", run, shutil.copytree(run, root / "mlp" / "2"), "--output", picture)
+    assert "no setting differs" in (said := capsys.readouterr().out) and f"curves: {picture}" in said
+    picture.unlink()
+    for number in "12":
+        (root / "mlp" / number / "history.csv").unlink()
+    here("compare", run, root / "mlp" / "2", "--output", picture)
+    assert "so there is no picture" in (said := capsys.readouterr().out) and "curves:" not in said
+    assert not picture.exists()
+    here("compare", run, root / "rpgan" / "1", "--output", picture)
+    assert "no setting differs" not in capsys.readouterr().out
+
+
 def test_a_run_does_not_differ_from_itself(root):
     other = shutil.copytree(root / "mlp", root.parent / "others" / "mlp") / "1"
     comparison = ms_gan.compare(root / "mlp" / "1", other)
@@ -99,6 +172,9 @@ def test_code_of_recipes_that_differs_is_told_in_one_row(root):
     assert row[0] == "recipe.py" and row[1] != row[2]
     (second / "recipe.py").write_text("# one")
     assert ms_gan.compare(first, second).settings == []
+    (second / "recipe_modules" / "parts").mkdir(parents=True)
+    (second / "recipe_modules" / "parts" / "layers.py").write_text("# what the recipe imports")
+    assert [name for name, *_ in ms_gan.compare(first, second).settings] == ["recipe.py"]
 
 
 @pytest.mark.parametrize(

@@ -14,10 +14,13 @@ from helpers.refusals import refused
 from ms_gan import data
 from ms_gan.data.description import ImageData
 from ms_gan.data.synthetic import stacked
-from ms_gan.evaluation import judge, scores
+from ms_gan.evaluation import judge, modes, scores
 from ms_gan.evaluation.modes import add_modes
 from ms_gan.evaluation.protocol import Subject
+from ms_gan.labels import LabelNames
 from ms_gan.schema.recipe import Latent
+
+COUNTS = dict(stacked.COUNTS)  # before they are made fewer
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -53,6 +56,30 @@ def test_it_is_always_the_same_and_its_splits_are_not(tmp_path):
     assert not np.array_equal(first.labels[:400], test.labels)
     first.require(28, 3, 0)
     assert "channels are read" in judge.why_no_judge(first)
+
+
+def test_there_are_as_many_as_published_protocols_have():
+    assert COUNTS == {"train": 128_000, "test": 26_000} and modes.STACKED == 26_000
+
+
+def test_drawn_digits_are_not_taken_for_mnist(readable):
+    labels = np.arange(20, dtype=np.int32) % 10
+    images = np.zeros((20, 1, 4, 4), np.uint8)
+    made = stacked.stack(ImageData("digits", "test", "a test", images, labels, tuple("0123456789")))
+    assert (made.name, made.channels_from) == ("stacked_digits", "digits")
+
+
+def test_a_conditional_generator_is_asked_for_the_modes_of_the_reference_images(readable):
+    judge = SimpleNamespace(classes=range(10), read=lambda images: images[:, 0, 0, 0].astype(int) // 20)
+    image_of = dict(zip(readable.labels.tolist(), readable.images))
+    found = scores.Scores()
+
+    def draw(inputs):
+        latents, labels = inputs
+        return np.float32(np.stack([image_of[int(label)] for label in labels])) / 255
+
+    add_modes(found, Subject(draw, Latent(2), LabelNames(readable.classes)), judge, readable, 1)
+    assert found.generated == found.real
 
 
 def test_other_data_than_digits_are_stacked_of_ten_classes_only(tmp_path):

@@ -13,6 +13,8 @@ from helpers.commands import SMALL, here, refused_here, write_mnist
 from helpers.idx_files import contents, fill
 from PIL import Image
 
+from ms_gan.evaluation import plots
+
 pytestmark = pytest.mark.usefixtures("device", "short_judges")
 SIZES = ("--set", "data.size=12", "--batch-size", "20")
 SCORED = ("--epochs", "2", "--set", "scores.every_epochs=1", "--set", "scores.images=100")
@@ -147,9 +149,18 @@ def test_a_cache_that_cannot_be_written_does_not_end_a_run(tmp_path, monkeypatch
     assert "cannot be kept" in log and len(SCORED_LINE.findall(log)) == 2 and "done: " in log
 
 
-def test_changed_data_are_told_by_what_changed(tmp_path, capsys):
+def test_changed_data_are_told_by_what_changed(tmp_path, capsys, monkeypatch):
+    shown, draw = [], plots.sheet
+
+    def sheet(path, images, *more):
+        shown.append((path, images))
+        draw(path, images, *more)
+
+    monkeypatch.setattr(plots, "sheet", sheet)
     write_images(tmp_path / "data", 60, "{}")
     run, _ = train(tmp_path / "data", tmp_path, *HOUSE, "--epochs", "1")
+    (real,) = [images for path, images in shown if path.name == "real.png"]
+    assert len({image.mean() > 127 for image in real}) == 2, "of both classes, though the files of one come first"
     shutil.copy(tmp_path / "data/dark/0000.png", tmp_path / "data/dark/new.png")
     learned = json.loads((run / "data.json").read_text())["files"]
     gone = sorted(name for name in learned if name.startswith("light/"))[0]

@@ -167,3 +167,27 @@ def test_tags_have_a_column_if_they_are_asked_for_and_can_be_told_apart():
         assert ValidationScorer(recipe, images, None, 1, 10).columns == expected
         alike = ValidationScorer(recipe, images.only([0] * 300), None, 1, 10)
         assert alike.columns == () and "on all of its images or on none" in alike.why_none
+
+
+class PlayedScorer:
+    has_ratio = True
+
+    def __init__(self, judge, real, others):
+        pass
+
+    def __call__(self, images, labels):
+        return {"fd_ratio": 1.5}
+
+
+@pytest.mark.parametrize("draws, told", [(1, True), (2, False)])
+def test_a_ratio_by_one_draw_of_real_images_is_noted(draws, told, folder, monkeypatch):
+    images = data.load("mnist", "train", str(folder), recipes.load("mlp").data)
+    scores = ValidationScorer(recipes.load("mlp"), images, None, 1, 10)
+    monkeypatch.setattr(validation, "judge_for", lambda *_: None)
+    monkeypatch.setattr(validation, "QuickScorer", PlayedScorer)
+    scores.prepare(images, images)
+    scores._draws = scores._draws[:1] * draws
+    said = []
+    assert scores(lambda inputs: np.zeros((len(inputs[0]), 1, 28, 28), np.float32), said.append) == [1.5]
+    note = f"note: {scores.columns[0]} is divided by the distance of one draw"
+    assert [line.startswith(note) for line in said] == [True] * told

@@ -68,8 +68,7 @@ class Summary:
     @property
     def trained_at(self) -> float:
         """When it was trained last, in seconds since 1970."""
-        run = RunFolder(self.path)
-        return max(file.stat().st_mtime for file in (run.path, run.checkpoints, run.history_file) if file.exists())
+        return _trained_at(self.path)
 
     def flat(self) -> dict[str, Any]:
         """Return every setting of the run by a dotted name, and a checksum of the code that came with its recipe."""
@@ -137,7 +136,7 @@ def all_runs(root: str | Path) -> Iterator[Summary | UserError]:
     """Give each run below a folder, oldest first; in place of a damaged one what is wrong with it."""
     found = {file.parent for name in ("settings.json", "recipe.json") for file in Path(root).glob(f"*/*/{name}")}
     found = {path for path in found if not (path / "contract.json").is_file()}  # a bundle has a settings.json, too
-    for path in sorted(found, key=lambda each: (each.stat().st_mtime, str(each))):
+    for path in sorted(found, key=lambda each: (_trained_at(each), str(each))):
         try:
             yield Summary.read(path)
         except UserError as error:
@@ -148,6 +147,13 @@ def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Return the rows of a table as lines of text with straight columns."""
     widths = [max(map(len, column)) for column in zip(*rows)]
     return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip() for row in rows]
+
+
+def _trained_at(path: Path) -> float:
+    """Return when a run was trained last: not when its folder changed, since `eval` and others write there, too."""
+    run = RunFolder(path)
+    written = [file for file in (run.checkpoints, run.history_file) if file.exists()]
+    return max(file.stat().st_mtime for file in written or [path])
 
 
 def _curves(file: Path) -> dict[str, tuple[list[int], list[float]]]:
