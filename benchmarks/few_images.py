@@ -3,7 +3,8 @@
     python -m benchmarks few-images [--datasets pizza mnist] [--counts 100 500 2000] [--seeds 1 2 3] [--steps 6000]
         [--augmentations none all] [--quick] [--data-path DIR] [--output FOLDER]
 
-"all" is the five changes of `updates.augmentation`; "turns" is `data.quarter_turns`, for what has no top, like pizzas.
+"all" is the five changes of `updates.augmentation`; "turns" is `data.quarter_turns`, for what has no top, like pizzas;
+"held" is no augmentation, but gamma that stays as it is.
 
 Every run is a training of the command line, in FOLDER/runs; its scores are in FOLDER/scores. The table is written to
 FOLDER as Markdown and as JSON, of all runs there that are as long. What has been trained or scored there is not done
@@ -38,7 +39,15 @@ LOOKS = 8  # checkpoints of a run that are scored
 PAPER = {"brightness": 0.5, "saturation": 1, "contrast": 0.5, "translation": 0.125, "cutout": 0.5}
 ALL = {f"updates.augmentation.{name}": value for name, value in PAPER.items()}
 TURNS = {"data.quarter_turns": True}
-AUGMENTATIONS = {"none": {}, "all": ALL, "turns": TURNS, "turns+all": {**TURNS, **ALL}}
+HELD = {"updates.gamma_decay_rate": 1}
+AUGMENTATIONS = {
+    "none": {},
+    "all": ALL,
+    "turns": TURNS,
+    "turns+all": {**TURNS, **ALL},
+    "held": HELD,
+    "turns+all+held": {**TURNS, **ALL, **HELD},
+}
 TITLE = "Few images"
 NOTE = """Scores of each run's last checkpoint, medians of the seeds (lowest to highest): 1,500 samples against 1,500
 test images, which neither the run nor the judge saw. "nearer": the share of samples whose nearest image, among those

@@ -41,11 +41,14 @@ def test_a_run_holds_out_all_other_images_and_only_augmentation_differs(dataset,
     assert plain.scores.held_out == images - 500 and plain.schedule.steps_per_epoch == 100
     assert plain.optimizers["discriminator"].decay_steps == plain.updates.gamma_decay_steps == 800
     assert plain.clusters == (10 if name == "rpgan" else 0)  # one for 50 images
-    all_five, turns, both = augmented
+    all_five, turns, both, held, both_held = augmented
     assert not plain.data.quarter_turns and not plain.updates.augmentation.cutout
     assert all_five == plain.but({f"updates.augmentation.{key}": value for key, value in few_images.PAPER.items()})
     assert turns == plain.but({"data.quarter_turns": True}) and turns.updates == plain.updates
     assert both == all_five.but({"data.quarter_turns": True})
+    assert held == plain.but({"updates.gamma_decay_rate": 1.0})
+    assert (held == plain) == (name == "rpgan"), "which holds it anyway"
+    assert both_held == both.but({"updates.gamma_decay_rate": 1.0})
 
 
 def test_an_interrupted_training_goes_on_and_an_ended_one_is_left_alone(tmp_path):
