@@ -4,7 +4,7 @@
         [--augmentations none all] [--quick] [--data-path DIR] [--output FOLDER]
 
 "all" is the five changes of `updates.augmentation`; "turns" is `data.quarter_turns`, for what has no top, like pizzas;
-"held" is no augmentation, but gamma that stays as it is.
+"held" is gamma that does not fall, as that of digits never does; names joined by "+" go together.
 
 Every run is a training of the command line, in FOLDER/runs; its scores are in FOLDER/scores. The table is written to
 FOLDER as Markdown and as JSON, of all runs there that are as long. What has been trained or scored there is not done

@@ -2,9 +2,9 @@
 # MindSpore 2.8.0: after mindspore.set_seed, a loop that asks a dataset for an iterator in each epoch sees the images of
 # the first epoch again and again, in the same order and with the same random flips.
 #
-# Guess, written down before: each new iterator shuffles anew, also with a seed; its documents say that shuffle "will
-# reshuffle every iteration", and say nothing of a seed there. (Another seed gives other orders, the same seed the same
-# run.)
+# Guess, written down before: a dataset that is iterated twice has a fresh order the second time. (The same seed gives the
+# same run, not the same epochs.) MindSpore's page on what differs from TensorFlow's shuffle names the seed, and says in
+# the same sentence that each iteration is shuffled anew.
 # Seen: each of create_dict_iterator(num_epochs=1), create_dict_iterator() and "for batch in dataset" begins with the
 # seed again. One iterator over all epochs, and a run without a seed, shuffle anew. So a training that is made
 # repeatable by a seed, and has a loop over epochs as above, trains on one order and on images that are never flipped

@@ -1,13 +1,12 @@
 #!/usr/bin/env bash
-# MLServer 1.7.1: where it batches requests (max_batch_size), all of a batch are computed with the parameters of the last
-# one, and read as the datatype of the first one.
+# MLServer 1.7.1: where it batches requests (max_batch_size), all of a batch are computed with the parameters of all of
+# them, of one name the last value, and read as the datatype of the first one.
 #
 # Guess, written down before: requests with other parameters or other datatypes are batched apart, or refused; each client
 # gets what it asked for.
-# Seen: a client without parameters gets the scale of another's. A client that sends 2.5 as FP32 gets the answer to 2,
-# because another's INT32 came first. Status 200, no warning. So a truncation or a guidance scale sent as a parameter holds
-# for strangers, too; a model that batches has to take it as an input of one row an image. (Parameters of an input, not of
-# the request, reach the model as a list since MLServer's pull request 916.)
+# Seen: a client without parameters gets the scale of another's, whichever comes first. A client that sends 2.5 as FP32
+# gets the answer to 2, because another's INT32 came first. Status 200, no warning. So a truncation or a guidance scale
+# sent as a parameter holds for strangers, too; a model that batches has to take it as an input of one row an image.
 set -eu
 folder=$(mktemp -d)
 trap 'rm -rf "$folder"' EXIT
@@ -89,13 +88,17 @@ try:
         except OSError:
             time.sleep(0.5)
     parameters = together(("FP32", 2.5, None), ("FP32", 2.5, {"scale": 100}))
+    parameters += together(("FP32", 2.5, {"scale": 100}), ("FP32", 2.5, None))
     datatypes = together(("INT32", 2, None), ("FP32", 2.5, None))
 finally:
     server.send_signal(signal.SIGTERM)
-    server.wait(30)
+    try:
+        server.wait(30)
+    except subprocess.TimeoutExpired:
+        server.kill()
 print("MLServer", version("mlserver"))
-print("2.5 without a scale, beside 2.5 with a scale of 100:", parameters)
+print("2.5 without a scale, then 2.5 with a scale of 100; the other way round:", parameters)
 print("2 as INT32, beside 2.5 as FP32:", datatypes)
-raise SystemExit(parameters != [(200, 250.0), (200, 250.0)] or datatypes != [(200, 2.0), (200, 2.0)])
+raise SystemExit(parameters != [(200, 250.0)] * 4 or datatypes != [(200, 2.0), (200, 2.0)])
 PYTHON
 "$folder/venv/bin/python" "$folder/look.py" "$folder/models"

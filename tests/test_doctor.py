@@ -147,7 +147,9 @@ def test_an_ascend_that_cannot_be_asked_is_reported(ascend, tmp_path):
     assert "gave no answer (FileNotFoundError)" in dict(machine.ascend())["npu-smi"]
 
 
-def test_an_ascend_is_known_by_its_tool_or_by_its_variables(ascend, monkeypatch):
+def test_an_ascend_is_known_by_its_tool_or_by_its_variables(ascend, monkeypatch, tmp_path):
+    absent = tuple((name, variable, str(tmp_path / "absent"), files) for name, variable, _, files in machine.INSTALLED)
+    monkeypatch.setattr(machine, "INSTALLED", absent)
     assert machine.has_ascend(), "by the variables"
     for name in ("ASCEND_DRIVER_PATH", "ASCEND_HOME_PATH"):
         monkeypatch.delenv(name)

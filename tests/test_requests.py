@@ -526,7 +526,7 @@ def test_a_cancelled_request_is_skipped(staying):
 def test_a_client_that_leaves_while_its_rows_are_computed_harms_no_other(fails):
     async def ask():
         model, turns = Recording(), threading.Semaphore(0)
-        model.held = SimpleNamespace(wait=lambda _: turns.acquire())  # a batch at a time
+        model.held = SimpleNamespace(wait=lambda seconds: turns.acquire(timeout=seconds))  # a batch at a time
         batcher = batcher_of(model)
         (first,) = await asked(batcher, rows_of(0, 1))
         await model.busy()

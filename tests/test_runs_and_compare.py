@@ -45,7 +45,7 @@ def test_a_line_tells_of_each_run(root, capsys):
 
 
 def trained(run, year, step=None, settings=None):
-    """Let a run be trained last in a year, up to a step, of as many steps as `settings` says."""
+    """Let a run be trained last in a year, with other settings, and a further checkpoint of this step."""
     if settings:
         (file,) = [run / name for name in ("settings.json", "recipe.json") if (run / name).exists()]
         file.write_text(json.dumps({**json.loads(file.read_text()), **settings}))
