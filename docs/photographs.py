@@ -1,7 +1,7 @@
 """Render pictures like photographs of mugs, to try the walkthrough of docs/photographs.md without a camera.
 
     python docs/photographs.py render FOLDER [--count 60] [--seed 1]
-    python docs/photographs.py nearest RUN FILE.png [--count 10]
+    python docs/photographs.py nearest RUN FILE.png [--count 10] [--overwrite]
 
 `render` writes JPEG files of 640×480 and 480×640 pixels. They are computed, not photographed: a mug is a shape of
 known distance to each point, and a ray from each pixel is followed until it meets it. The same seed gives the same
@@ -301,10 +301,11 @@ def render(folder: Path, count: int, seed: int) -> None:
         random = np.random.default_rng([seed, number])
         quality = [cv2.IMWRITE_JPEG_QUALITY, int(random.integers(82, 96))]
         cv2.imwrite(str(folder / f"mug_{number + 1:03d}.jpg"), picture(random), quality)
+    print(f"{count} pictures are in {folder}")
 
 
-def nearest(run: str, file: Path, count: int) -> None:
-    """Draw samples of a run above the training images nearest to them, and say how near they are.
+def nearest(run: str, file: Path, count: int, overwrite: bool) -> None:
+    """Draw samples of a run, of seed 1, above the training images nearest to them, and say how near they are.
 
     A distance is the root of the sum of squared differences over all numbers of an image, which are from 0 to 1.
     """
@@ -312,8 +313,8 @@ def nearest(run: str, file: Path, count: int) -> None:
     from ms_gan.evaluation import metrics, plots
     from ms_gan.runs.run_folder import validation_split
 
-    if file.exists():
-        raise ms_gan.UserError(f"{file}: is there already", "name another file, or remove it")
+    if file.exists() and not overwrite:
+        raise ms_gan.UserError(f"{file}: is there already", "add --overwrite, or name another file")
     model = ms_gan.load(run)
     if not hasattr(model, "settings"):
         raise ms_gan.UserError(f"{run}: is a bundle, which has no training images", "name the run that it came from")
@@ -344,6 +345,7 @@ def main() -> None:
     comparing.add_argument("run")
     comparing.add_argument("file", type=Path)
     comparing.add_argument("--count", type=int, default=10)
+    comparing.add_argument("--overwrite", action="store_true", help="replace the file")
     options = parser.parse_args()
     sys.path.insert(0, str(Path(__file__).resolve().parent.parent))  # from a clone
     import ms_gan
@@ -352,7 +354,7 @@ def main() -> None:
         if options.command == "render":
             render(options.folder, options.count, options.seed)
         else:
-            nearest(options.run, options.file, options.count)
+            nearest(options.run, options.file, options.count, options.overwrite)
     except (ms_gan.UserError, OSError) as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(2)

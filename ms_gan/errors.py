@@ -35,7 +35,7 @@ class Command:
         path: what to call it with, if anything.
     """
 
-    TYPED = ("export", "judge")
+    TYPED = ("eval", "export", "judge")
 
     name: str
     path: Path | None = None

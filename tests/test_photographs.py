@@ -592,8 +592,10 @@ NO_CLASS = "has no labels (no image of the folder is in a class's folder"
 )
 def test_one_photograph_is_too_little_for_some(name, place, more, named, tmp_path, capsys):
     one_of(tmp_path / "one" / place)
-    assert named in refused_here(capsys, *training(name, tmp_path / "one", tmp_path / "runs", *more))
-    assert not (tmp_path / "runs").exists()
+    (tmp_path / "one" / place / "another.heic").write_bytes(b"")
+    refused = refused_here(capsys, *training(name, tmp_path / "one", tmp_path / "runs", *more))
+    assert named in refused and not (tmp_path / "runs").exists()
+    assert ("left out 1 HEIC file(s)" in refused) == ("cannot fill" in named), "which is why they are too few"
 
 
 def test_a_recipe_of_one_class_an_image_takes_no_tags(photographs, tmp_path, capsys):

@@ -196,6 +196,7 @@ def test_a_warm_start_is_not_pretrained_once_more(data, tmp_path, capsys, device
     here(*pretrained, "--steps", 1, "--output-dir", tmp_path, "--warm-start", first)
     said = capsys.readouterr().out
     assert "no pretraining: the networks begin as those of keras_mlp at step 1" in said
+    assert "1 steps, beginning with the networks of keras_mlp at step 1; all in" in said
     assert "steps of pretraining" not in said and "nothing is trained" not in said and "initial" not in said
     names = [
         f"{folder}/checkpoints/{step}/discriminator.ckpt"
@@ -303,7 +304,9 @@ def test_a_run_goes_on_when_nobody_reads_what_it_prints(data, undisturbed, tmp_p
     process.stdout.close()
     assert process.wait(HANGS) == 0
     assert result(tmp_path / "mlp" / "1") == result(undisturbed("short"))
-    assert "done: 250 steps" in (tmp_path / "mlp" / "1" / "train.log").read_text()
+    *_, done, after = (tmp_path / "mlp" / "1" / "train.log").read_text().splitlines()
+    assert "done: 250 steps" in done and " next: " in after
+    assert f"run_eval.sh {tmp_path}/mlp/1 " in after and f"run_export.sh {tmp_path}/mlp/1 " in after
 
 
 @pytest.mark.parametrize(

@@ -394,10 +394,10 @@ def test_copies_of_two_pictures_have_no_ratio_and_a_sentence_why(train, test, ju
 
 
 def test_too_few_images_are_refused(train, test):
-    with pytest.raises(UserError, match="99 test images, where scores need 100"):
+    with pytest.raises(UserError, match="has only 99 of 100 test images that scores need"):
         Real.choose(train, test.only(np.arange(99)), 1)
     assert Real.choose(train.only(np.arange(119)), test, 1).count == 100
-    with pytest.raises(UserError, match="118 training images, where scores need 119"):
+    with pytest.raises(UserError, match="has only 118 of 119 training images that"):
         Real.choose(train.only(np.arange(118)), test, 1)
 
 
@@ -582,7 +582,7 @@ def test_another_judge_of_the_same_data_may_be_named(place, tmp_path, capsys):
 @pytest.mark.parametrize(
     "arguments, named",
     [
-        (("runs/mlp/3", "--metrics"), "where scores need 100"),
+        (("runs/mlp/3", "--metrics"), "of 100 test images"),
         (("runs/mlp/1", "--cas"), "CAS needs a generator"),
         (("runs/mlp/1", "--nearest-neighbour"), "the nearest-neighbour error needs a generator"),
         (("runs/mlp/1", "--metrics", "--data-path", "other"), "not the images that the run was trained on"),

@@ -72,6 +72,7 @@ COMMANDS = {
     "train": "bash scripts/run_train.sh",
     "resume": "bash scripts/run_train.sh --resume {path}",
     "load": "{python} -m ms_gan infer {path} --num 25 --output images.png",
+    "eval": "bash scripts/run_eval.sh {path}",
     "export": "bash scripts/run_export.sh {path}",
     "judge": "{python} -m ms_gan judge --output-dir {path}",
 }

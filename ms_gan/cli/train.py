@@ -149,6 +149,11 @@ def run(options: argparse.Namespace) -> int:
         together = f" --hosts {quoted(options.hosts)}, on all machines" if options.hosts else ""
         session.say(f"to go on: {option(Command('resume', session.run.path))}{together}")
         return 128 + interruption.number
+    if session.device.rank == 0:
+        path = session.run.path
+        session.say(
+            f"next: {option(Command('eval', path))} draws samples; {option(Command('export', path))} writes a bundle"
+        )
     return 0
 
 

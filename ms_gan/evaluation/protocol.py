@@ -125,10 +125,8 @@ def enough(train: ImageData, reference: ImageData) -> tuple[int, int]:
         least = (FEWEST * OF_TRAINING - 1) // (OF_TRAINING - 1)  # training images: some are for the window's width
         kind = "validation" if reference.split == "held_out" else "test"
         counts = ((kind, len(reference.images), FEWEST), ("training", len(train.images), least))
-        short = [
-            f"{have:,} {kind} images, where scores need {wanted}" for kind, have, wanted in counts if have < wanted
-        ]
-        raise UserError(f"{reference.called}: too few: {' and '.join(short)}", "have more of them")
+        short = [f"{have:,} of {wanted} {kind} images" for kind, have, wanted in counts if have < wanted]
+        raise UserError(f"{reference.called}: has only {' and '.join(short)} that scores need", "have more of them")
     return count, kept
 
 

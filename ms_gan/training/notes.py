@@ -41,9 +41,10 @@ def of_new_run(session: Session, images: ImageData, test: ImageData | None) -> I
     recipe = settings.recipe
     turned = f", {recipe.data.changed} at random" if recipe.data.changed else ""
     clusters = f", in {recipe.clusters} clusters of similar images" if recipe.clusters else ""
+    begun = f", beginning with the networks of {settings.warm_start}" if settings.warm_start else ""
     yield (
         f"recipe {recipe.name}, seed {settings.seed}, {session.device}, {len(session.images.images):,} images from "
-        f"{images.source}{turned}{clusters}, {settings.steps:,} steps; all in {session.run.path}"
+        f"{images.source}{turned}{clusters}, {settings.steps:,} steps{begun}; all in {session.run.path}"
     )
     yield from images.notes
     known = images.labelled()

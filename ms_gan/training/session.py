@@ -79,7 +79,11 @@ class Session:
         self.step = build_step(recipe, self.images, seed, device.count)
         self.kernels = choose_kernels(self.step, device, provenance.starts, settings.precision)
         images_per_step = self.step.images_per_step * device.count
-        self.batches, self.steps_per_epoch = build_sampler(recipe, self.step.data.count, images_per_step, seed)
+        try:
+            self.batches, self.steps_per_epoch = build_sampler(recipe, self.step.data.count, images_per_step, seed)
+        except UserError as error:  # what was left out may be why the images are too few
+            noted = f" ({'; '.join(images.notes)})" if images.notes else ""
+            raise UserError(error.problem + noted, *error.mend) from error
         self.settings = settings.lasting(self.steps_per_epoch)
         self.look_every = spaced(self.steps_per_epoch, STEPS_BETWEEN_LOOKS)
         self.sampler = UnitRangeGenerator(self.step.drawing(), recipe.data.pixel_range)

@@ -44,7 +44,7 @@ def image_names(folder: Path, notes: list[str]) -> list[str]:
     names = sorted(name for name in files if name.lower().endswith(SUFFIXES))
     conversions = _conversions(files)
     if not names:
-        first = "".join(f"{way}, or " for way in conversions)
+        first = "".join(f"make images of the {what}: {command}, or " for what, command in conversions)
         idx = any(name.removesuffix(".gz").endswith("-ubyte") for name in files)
         other = ("add ", Setting("dataset", "idx"), " for files in MNIST's format, or ") if idx else ()
         mend = (*other, f"{first}name a folder with images ({', '.join(FORMATS)}) with ", Setting("data_path"))
@@ -53,7 +53,7 @@ def image_names(folder: Path, notes: list[str]) -> list[str]:
     if others:
         endings = ", ".join(SUFFIXES)
         notes.append(f"left out {len(others)} file(s), such as {others[0]}: the name of an image ends in {endings}")
-    notes.extend(f"left out what is no image yet: {way}" for way in conversions)
+    notes.extend(f"left out {what}; to make images of them: {command}" for what, command in conversions)
     return names
 
 
@@ -63,10 +63,10 @@ def _is_told_of_or_expected(name: str) -> bool:
     )
 
 
-def _conversions(files: Sequence[str]) -> list[str]:
-    """Return how images are made of the files that are HEIC, or videos, if there are some."""
+def _conversions(files: Sequence[str]) -> list[tuple[str, str]]:
+    """Return how many files are HEIC, or videos, if there are some, each with the command that makes images of them."""
     counts = [(kind, sum(name.lower().endswith(kind.suffixes) for name in files)) for kind in FOREIGN]
-    return [f"make images of the {count} {kind.called} file(s): {kind.command}" for kind, count in counts if count]
+    return [(f"{count} {kind.called} file(s)", kind.command) for kind, count in counts if count]
 
 
 def _files(folder: Path, prefix: str = "", above: tuple[str, ...] = ()) -> Iterator[str]:
