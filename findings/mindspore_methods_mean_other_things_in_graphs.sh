@@ -4,10 +4,10 @@
 #
 # Guess, written down before: a method with the same arguments gives the same in graph mode as in PyNative mode. The
 # documents say of argmax, "If None, compute all elements in the tensor. Default None".
-# Seen: of a matrix, transpose(0, 1) is transposed in PyNative mode, as in PyTorch; in graph mode it is the matrix as it was
-# (the axes 0 and 1 in this order). argmax() is the index among all elements, a scalar, in PyNative mode; in graph mode an index for each row.
-# max(1) and min(1) are values and indices in PyNative mode; in graph mode the values alone. So max(1)[0], which is each
-# row's maximum in PyNative mode, is the first row's in a graph. No error, no warning. x.T,
+# Seen: of a matrix, transpose(0, 1) is transposed in PyNative mode, as in PyTorch; in graph mode it is the matrix as it
+# was (the axes 0 and 1 in this order). argmax() is the index among all elements, a scalar, in PyNative mode; in graph
+# mode an index for each row. max(1) and min(1) are values and indices in PyNative mode; in graph mode the values alone.
+# So max(1)[0], which is each row's maximum in PyNative mode, is the first row's in a graph. No error, no warning. x.T,
 # argmax(None), argmin(), ops.argmax(x) and ops.max(x, 1) are the same in both modes.
 # Seen beside this script: the same in 2.10.0.
 set -eu
