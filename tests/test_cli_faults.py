@@ -116,7 +116,10 @@ def test_mistakes_of_typing_are_one_line_too(capsys):
     with pytest.raises(SystemExit) as ended:
         cli.main(["recipes", "mlp", "two\nlines"])
     assert ended.value.code == 2
-    assert re.fullmatch(r"error: unrecognized arguments: two lines; put quotes around a name with spaces \(see [^\n]+\)\n", capsys.readouterr().err)
+    assert re.fullmatch(
+        r"error: unrecognized arguments: two lines; put quotes around a name with spaces \(see [^\n]+\)\n",
+        capsys.readouterr().err,
+    )
 
 
 @pytest.fixture
