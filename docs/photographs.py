@@ -304,7 +304,7 @@ def render(folder: Path, count: int, seed: int) -> None:
     print(f"{count} pictures are in {folder}")
 
 
-def nearest(run: str, file: Path, count: int, overwrite: bool) -> None:
+def nearest(run: str, file: Path, count: int, overwrite: bool = False) -> None:
     """Draw samples of a run, of seed 1, above the training images nearest to them, and say how near they are.
 
     A distance is the root of the sum of squared differences over all numbers of an image, which are from 0 to 1.

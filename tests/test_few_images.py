@@ -301,6 +301,11 @@ def test_what_nearest_cannot_do_is_said_in_one_line(rendering, tmp_path, monkeyp
             rendering.main()
         assert re.match(f"error: .*{wanted}", capsys.readouterr().err)
     assert (tmp_path / "there.png").read_bytes() == b"mine"
+    again = ["photographs.py", "nearest", str(tmp_path / "no_run"), str(tmp_path / "there.png"), "--overwrite"]
+    monkeypatch.setattr(sys, "argv", again)
+    with pytest.raises(SystemExit, match="^2$"):
+        rendering.main()
+    assert "no such run" in capsys.readouterr().err, "the file would be replaced"
     monkeypatch.setattr(ms_gan, "load", lambda bundle: SimpleNamespace())
     with pytest.raises(ms_gan.UserError, match="is a bundle"):
         rendering.nearest("bundle", tmp_path / "new.png", 2)
