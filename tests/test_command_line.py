@@ -189,6 +189,7 @@ def test_a_full_disk_loses_nothing(home, tmp_path):
         (("train", "--step", "2"), "unrecognized arguments: --step 2; did you mean --steps?"),
         (("train", "x", "--data-pth", "y"), "did you mean --data-path?"),
         (("train", "--zzzz"), "unrecognized arguments: --zzzz (see"),
+        (("train", "-steps", "2"), "unrecognized arguments: -steps 2; did you mean --steps?"),
         (("train", "--data-path", "my", "mugs"), "unrecognized arguments: mugs; put quotes around a name with spaces"),
         (("train", "--set", "data.sise=64"), "did you mean data.size?"),
     ],

@@ -76,7 +76,7 @@ def main(arguments: list[str] | None = None) -> int:
     options, unknown = parser.parse_known_args(arguments)
     if unknown:
         parser.prog = f"{parser.prog} {options.command}"  # whose help has the right ones
-        wrong = next((each for each in unknown if each.startswith("--")), "")
+        wrong = next((each for each in unknown if each.startswith("-")), "")
         meant = commands[options.command].meant(wrong) if wrong else "; put quotes around a name with spaces"
         parser.error(f"unrecognized arguments: {' '.join(unknown)}{meant}")
     options.arguments = sys.argv[1:] if arguments is None else arguments
