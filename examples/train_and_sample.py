@@ -2,7 +2,8 @@
 
 In a clone: `PYTHONPATH=. python examples/train_and_sample.py`; where ms_gan is installed, without PYTHONPATH.
 
-It takes about a minute on two cores of a CPU, and writes its runs below `runs/`, the pictures beside them.
+It takes about a minute on two cores of a CPU, and writes one run, with its pictures, below `runs/`. The rings that it
+draws at the end are only counted.
 """
 
 from __future__ import annotations

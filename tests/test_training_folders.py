@@ -80,7 +80,7 @@ def test_classes_that_are_not_used_are_told_of_and_others_than_there_are_are_ref
     assert "has 2 classes (dark, light), but the recipe asks for 3 classes; give --set data.classes=2" in error
     once = ("--steps", "1", "--batch-size", "4")
     _, unused = train(tmp_path / "data", tmp_path / "unused", "--recipe", "rpgan", "--set", "data.clusters=0", *once)
-    assert "note: the images have 2 classes, which are not used; with --set data.classes=2 you can ask" in unused
+    assert "note: the images have 2 classes, which are not used; with the setting data.classes=2 you can ask" in unused
     for name, options in (("used", HOUSE), ("taken by none", ("--recipe", "mlp"))):
         _, log = train(tmp_path / "data", tmp_path / name, *options, *once)
         assert "which are not used" not in log, name

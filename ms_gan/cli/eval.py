@@ -54,7 +54,7 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
         pictures.add_argument(f"--{option.replace('_', '-')}", action="store_true", help=f"draw {file}: {shows}")
     _add_scores(command)
     command.add_argument(
-        "--data-path", metavar="DIR", help="where the run's data set is now (default: as the run recorded)"
+        "--data-path", metavar="PATH", help="where the run's data set is now (default: as the run recorded)"
     )
     command.add_argument(
         "--skip-unreadable",

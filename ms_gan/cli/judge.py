@@ -14,7 +14,9 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--dataset", choices=tuple(data.DATASETS), default="mnist", help="images with labels (default: mnist)"
     )
-    command.add_argument("--data-path", metavar="DIR", help="the folder that holds them (default: mnist is fetched)")
+    command.add_argument(
+        "--data-path", metavar="PATH", help="the folder, or the .npz file, that holds them (default: mnist is fetched)"
+    )
     command.add_argument(
         "--size",
         type=positive,

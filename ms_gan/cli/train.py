@@ -104,9 +104,9 @@ def _add_data(command: argparse.ArgumentParser) -> None:
     )
     command.add_argument(
         "--data-path",
-        metavar="DIR",
-        help="folder of the data set, such as MNIST's four IDX files, gzipped or not (default: the cache, else a "
-        "download)",
+        metavar="PATH",
+        help="folder of the data set, such as MNIST's four IDX files, gzipped or not; with --dataset arrays an .npz "
+        "file (default: the cache, else a download)",
     )
     command.add_argument(
         "--skip-unreadable",

@@ -52,8 +52,8 @@ def of_new_run(session: Session, images: ImageData, test: ImageData | None) -> I
     if settings.dataset in OF_ONES_OWN and len(known.classes) > 1 and takes_labels and not recipe.data.classes:
         count = len(known.classes)
         yield (
-            f"note: the images have {count} classes, which are not used; with --set data.classes={count} you can ask "
-            f"for one"
+            f"note: the images have {count} classes, which are not used; with the setting data.classes={count} you can "
+            f"ask for one"
         )
     if source.instead_of:
         yield f"note: the data set is {images.name}, because {source.instead_of} could not be fetched"
@@ -70,7 +70,7 @@ def of_new_run(session: Session, images: ImageData, test: ImageData | None) -> I
         yield (
             f"note: {epochs} of {len(session.images.images):,} images are {settings.steps:,} steps; the averaged "
             f"weights (EMA), which draw, average over their full length only after {warm_up:,}; "
-            f"--steps {warm_up + 10} trains longer"
+            f"{warm_up + 10:,} steps would do"
         )
     if test is not None and recipe.data.classes and test.labels is None:
         yield (
