@@ -244,9 +244,15 @@ def with_a_layer_twice():
     return nn.SequentialCell(nn.Dense(4, 4), activation, nn.Dense(4, 4), activation, BatchNorm1d(4), nn.Dense(4, 2))
 
 
+def with_an_activation_twice():
+    activation = LeakyReLU(0.2)
+    return Chain([activation, nn.Dense(4, 5), activation, nn.Dense(5, 3), activation])
+
+
 USERS = {
     "looked into": (Features, 3),
     "a layer twice": (with_a_layer_twice, 4),
+    "an activation twice": (with_an_activation_twice, 4),
     "a slice": (lambda: nn.SequentialCell(nn.ReLU(), nn.Dense(4, 3), LeakyReLU(0.1), nn.Dense(3, 2))[1:], 2),
     "a further child": (lambda: WithEnd(nn.Dense(4, 3), nn.Dense(3, 2)), 2),
 }
@@ -259,6 +265,21 @@ def test_networks_of_users_stay_what_they_are(make, count):
     assert use_own(layer) == count
     assert [parameter.name for parameter in layer.get_parameters()] == names
     close(both(lambda: make().set_train(), Gradients, (6, 4)), 1e-3)  # of which rounding in small gradients is a part
+
+
+def test_what_the_functions_cannot_compute_is_left_to_mindspore():
+    half = nn.BatchNorm2d(2, dtype=ms.float16)
+    assert use_own(nn.SequentialCell(half, nn.BatchNorm2d(2))) == 1
+    dense, convolution = nn.SequentialCell(nn.Dense(5, 4)), nn.SequentialCell(nn.Conv2d(1, 2, 3))
+    assert use_own(dense) == use_own(convolution) == 1
+    assert dense(Tensor(np.zeros((0, 5), np.float32))).shape == (0, 4)
+    assert convolution(Tensor(np.zeros((0, 1, 5, 5), np.float32))).shape == (0, 2, 5, 5)
+
+
+@pytest.mark.parametrize("slope", [-0.5, 1.5])
+def test_a_slope_that_the_gradients_would_not_follow_is_refused(slope):
+    with pytest.raises(ValueError, match=f"from 0 to 1, not {slope}"):
+        LeakyReLU(slope)
 
 
 def test_batch_normalisation_can_be_frozen_before_and_after():

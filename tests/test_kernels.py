@@ -8,6 +8,7 @@ import queue
 import shutil
 import subprocess
 import threading
+from concurrent import futures
 from dataclasses import replace
 from pathlib import Path
 
@@ -394,6 +395,25 @@ def test_bytes_do_not_depend_on_threads(own_kernels):
     assert len(set(by_way)) == 2 and {len(digest.strip()) for digest in by_way} == {64}
 
 
+THREADS = """
+import os, sys
+from ms_gan.kernels.check import check
+before = len(os.listdir("/proc/self/task"))
+check(sys.argv[1])
+print(len(os.listdir("/proc/self/task")) - before)
+"""
+
+
+def test_threads_that_are_no_number_are_as_many_as_the_cores(own_kernels):
+    def started(**variables):
+        return int(python("-c", THREADS, own_kernels, OPENBLAS_NUM_THREADS="1", **variables).stdout)
+
+    assert [started(MS_GAN_KERNELS_THREADS=count) for count in ("1", "4")] == [0, 3]
+    assert (
+        started(MS_GAN_KERNELS_THREADS="") == started(MS_GAN_KERNELS_THREADS="many") == len(os.sched_getaffinity(0)) - 1
+    )
+
+
 def _in_child(path, results):
     x, weight, y = tensors(np.random.default_rng(5), (40, 8, 9, 9), (8, 8, 3, 3), (40, 8, 9, 9))
     results.put(Functions(path)(NAMES[0], (x, weight, Geometry(1, 1, 1, 1).array()), y.shape).sum())
@@ -465,6 +485,30 @@ def test_max_pooling_keeps_what_is_not_a_number(at, height, functions):
     assert np.isnan(functions("max_pool", (x[None, None],), (1, 1, 1, 1))).all()
 
 
+@pytest.mark.parametrize("height, to", [(1, 1), (2, 3)])
+def test_the_gradient_of_what_is_not_a_number_goes_to_the_last_pixel(height, to, functions):
+    x = np.full((1, 1, height, 2), np.nan, np.float32)
+    found = functions("max_pool_gradient", (np.ones((1, 1, 1, 1), np.float32), x, x[..., :1, :1]), x.shape)
+    assert found.ravel().tolist() == [float(place == to) for place in range(x.size)]
+
+
+def test_many_equal_numbers_are_added_up_to_what_they_are(functions):
+    dy = np.full((1, 2, 400, 700), 0.1, np.float32)  # in one float32 their sum is wrong by 1e-3
+    assert functions("bias_gradient", (dy,), (2,)) == pytest.approx(28_000, rel=1e-5)
+
+
+def test_threads_may_call_at_the_same_time(functions):
+    x, weight, y = tensors(np.random.default_rng(5), (32, 8, 12, 12), (8, 8, 3, 3), (32, 8, 12, 12))
+    inputs = (x, weight, Geometry(1, 1, 1, 1).array())
+    right = functions(NAMES[0], inputs, y.shape)
+
+    def equal(_):
+        return np.array_equal(functions(NAMES[0], inputs, y.shape), right)
+
+    with futures.ThreadPoolExecutor(4) as threads:
+        assert all(threads.map(equal, range(600)))
+
+
 def test_other_types_and_shapes_are_refused(functions):
     x, weight, y = tensors(np.random.default_rng(6), (1, 1, 3, 3), (1, 1, 3, 3), (1, 1, 3, 3))
     with pytest.raises(RuntimeError, match="returned 1"):
@@ -478,8 +522,10 @@ def test_other_types_and_shapes_are_refused(functions):
 
 
 def small_cases():
-    """One call of each of the functions for stacks, updates and what squashes."""
+    """One call of each of the functions, with each number of inputs."""
     stream = np.random.default_rng(18)
+    others = [case for case in check.every_case(stream) if not case.name.startswith(("stack", "adam", "follow"))]
+    yield from {(case.name, len(case.inputs)): case for case in others}.values()
     parameters = tensors(stream, (4, 3), (4,), (4,), (4,), (5, 4), (5,))
     stages = [reference.Stage(i == 1, *parameters[2 * i : 2 * i + 2], 0.2, 0.1, 0.1) for i in range(3)]
     arrays = tensors(stream, (6, 3), (6, 5), (6, 4))
@@ -489,8 +535,16 @@ def small_cases():
     arrays = [tensors(stream, (2, 3), (5,)) for _ in range(4)]
     yield check.adam_case(reference.Adam(0.1, 0.5, 0.9, 1e-8), 1, *arrays)
     yield check.follow_case(0.1, *arrays[:2])
-    yield check.Case("squash", (arrays[0][0], np.ones(1, np.float32)), (arrays[0][0],))
-    yield check.Case("squash_gradient", (*arrays[0][:1], *arrays[1][:1], np.ones(1, np.float32)), (arrays[0][0],))
+
+
+def axes(case, array):
+    """Axes along which an input or a result of another size is one too many.
+
+    A convolution takes images of any size: it is not told how much is padded after them.
+    """
+    if case.name.startswith("convolution") and array.ndim == 4:
+        return 0, 1
+    return (1,) if case.name == "bias_gradient" and array.ndim > 1 else range(array.ndim)
 
 
 @pytest.mark.parametrize("case", small_cases(), ids=lambda case: case.name)
@@ -499,6 +553,8 @@ def test_each_input_and_result_is_looked_at(functions, case):
 
     But statistics: their sizes are known only from what is to change.
     """
+    inputs = [array if array.dtype in (np.int32, np.float32) else array.astype(np.float32) for array in case.inputs]
+    case = case._replace(inputs=tuple(inputs))
     shapes, kept = [right.shape for right in case.results], [array.copy() for array in case.inputs]
 
     def refused(inputs, shapes):
@@ -510,16 +566,27 @@ def test_each_input_and_result_is_looked_at(functions, case):
     for place in used:
         given = case.inputs[place]
         others = [given.astype(np.float16), given[..., :0], np.stack([given, given])]
+        along = axes(case, given)
+        if case.name != "stack_statistics" or place in (1, 2):
+            others += [given.take(range(given.shape[axis] - 1), axis) for axis in along]
         if case.name != "stack_statistics" or place == 2:  # which goes by the sizes that it is given
-            others.append(np.concatenate([given, given], -1))
+            others += [np.concatenate([given, given], axis) for axis in along]
         for other in others:
             refused((*case.inputs[:place], other, *case.inputs[place + 1 :]), shapes)
-    for place, shape in enumerate(shapes):
-        for other in ((*shape[:-1], shape[-1] + 1), (*shape, 1)):
+    for place, right in enumerate(case.results):
+        larger = [tuple(np.add(right.shape, np.eye(right.ndim, dtype=int)[axis])) for axis in axes(case, right)]
+        for other in (*larger, (*right.shape, 1)):
             refused(case.inputs, [*shapes[:place], other, *shapes[place + 1 :]])
     refused((*case.inputs, np.ones(1, np.float32)), shapes)
     refused(case.inputs[:-1], shapes)
     assert case.name == "stack_statistics" or all(map(np.array_equal, case.inputs, kept))
+
+
+def test_statistics_beyond_those_of_a_stack_are_refused(functions):
+    case = next(case for case in small_cases() if case.name == "stack_statistics")
+    moving = sum(array.size for array in case.inputs[3:] if array is not check.NOTHING)
+    with pytest.raises(RuntimeError, match="returned 1"):
+        functions(case.name, (case.inputs[0][: moving - 1], *case.inputs[1:]), (1,))
 
 
 WITHOUT_ZIG = 'import sys; sys.modules["ziglang"] = None'

@@ -233,7 +233,7 @@ void max_pool(const Pool2x2 &sizes, const float *x, float *y) {
   });
 }
 
-// Each gradient goes to the first of its pixels that is the largest.
+// Each gradient goes to the first of its pixels that is the largest; of NaN, to the last.
 void max_pool_gradient(const Pool2x2 &sizes, const float *dy, const float *x, const float *y, float *dx) {
   sizes.for_rows([&](Index top, Index bottom, Index result) {
     const float *a = x + top, *b = x + bottom, *largest = y + result, *from = dy + result;
@@ -242,7 +242,7 @@ void max_pool_gradient(const Pool2x2 &sizes, const float *dy, const float *x, co
     const Index pairs = sizes.width / 2;
     for (Index j = 0; j < pairs; j++) {
       const float gradient = from[j], m = largest[j];
-      const bool first = a[2 * j] == m, second = !first && a[2 * j + 1] == m;
+      const bool first = a[2 * j] == m, second = !first && (!two || a[2 * j + 1] == m);
       to_a[2 * j] = first ? gradient : 0.0f;
       to_a[2 * j + 1] = second ? gradient : 0.0f;
     }

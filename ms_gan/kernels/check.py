@@ -58,9 +58,7 @@ def check(library: str) -> None:
     functions, stream = Functions(library), np.random.default_rng(0)
     for way in ("d", "w"):  # directly, and Winograd's, which else is taken only where there is more to compute
         with _forced(way):
-            _require_right(functions, _convolutions(stream))
-    for cases in (_products, _channels, _resampling, _stacks, _updates, _squashes):
-        _require_right(functions, cases(stream))
+            _require_right(functions, every_case(stream))
 
 
 def _require_right(functions: Functions, cases: Iterable[Case]) -> None:
@@ -92,6 +90,12 @@ def compared(functions: Functions, case: Case) -> Iterator[tuple[np.ndarray, np.
     found = results if len(case.results) > 1 else [results]
     yield from ((one, right) for one, right in zip(found, case.results) if right is not NOTHING)
     yield from ((case.inputs[place], right) for place, right in case.changed)
+
+
+def every_case(stream: np.random.Generator) -> Iterator[Case]:
+    """Give what is checked, of random numbers."""
+    for cases in (_convolutions, _products, _channels, _resampling, _stacks, _updates, _squashes):
+        yield from cases(stream)
 
 
 def _drawn(stream: np.random.Generator, *shapes: tuple[int, ...]) -> list[np.ndarray]:

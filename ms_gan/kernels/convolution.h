@@ -183,7 +183,9 @@ constexpr Costs CORRELATION = {260, 4000, 0.9}, WEIGHT_GRADIENT = {450, 9000, 1.
 // Return R where Winograd's way is the faster, else 0.
 int winograd_reach(const Convolution &c, const Correlation &what, Costs costs, double lanes_used) {
   if (what.reach_h != what.reach_w || what.reach_h < 2 || what.reach_h > 5) return 0;
-  if (const char *forced = std::getenv("MS_GAN_KERNELS_WAY")) return *forced == 'w' ? what.reach_h : 0;  // for tests
+  const char *forced = std::getenv("MS_GAN_KERNELS_WAY");  // for tests
+  if (forced != nullptr && std::strcmp(forced, "w") == 0) return what.reach_h;
+  if (forced != nullptr && std::strcmp(forced, "d") == 0) return 0;
   const int step = POINTS + 1 - what.reach_h;
   const double tiles = double(c.images) * ceil_div(what.out_h, step) * ceil_div(what.out_w, step);
   const double pairs = double(what.channels) * what.rows;

@@ -34,8 +34,8 @@ BATCH_NORMS = (BatchNorm1d, nn.BatchNorm2d)
 
 
 def _computable(x: Any) -> bool:
-    """Return whether a layer's input is float32, of a size that is known: MindSpore tells own operators no other."""
-    return F.isconstant(ops.shape(x)) and x.dtype == mstype.float32
+    """Return whether an input is float32, not empty, and of a size that is known: own operators are told no other."""
+    return F.isconstant(ops.shape(x)) and x.dtype == mstype.float32 and 0 not in ops.shape(x)
 
 
 class Own(nn.Cell):
@@ -269,8 +269,8 @@ def _put_into(owner: nn.Cell, path: str) -> int:
         following = [child for _, child in children[index + 1 : index + 3]] if isinstance(owner, Chain) else []
         own, taken = _own_layer(cell, following, path)
         if own is not None:
-            for (other, old), new in zip(children[index:], [own] + [nn.Identity() for _ in range(taken)]):
-                _put(owner, other, old, new)
+            for (other, _), new in zip(children[index:], [own] + [nn.Identity() for _ in range(taken)]):
+                _put(owner, other, new)
             count, done = count + 1 + taken, index + 1 + taken
     if isinstance(owner, Chain):
         _join(owner, path)
@@ -297,8 +297,8 @@ def _join(chain: Chain, path: str) -> None:
     for run in runs:
         layers = [layer for _, layer in run]
         if _is_dense(layers[0]) and sum(map(_stages, layers)) > 1:
-            for (name, cell), new in zip(run, [OwnStack(layers, path), *(nn.Identity() for _ in layers[1:])]):
-                _put(chain, name, cell, new)
+            for (name, _), new in zip(run, [OwnStack(layers, path), *(nn.Identity() for _ in layers[1:])]):
+                _put(chain, name, new)
 
 
 def _continues(run: list[nn.Cell], cell: nn.Cell) -> bool:
@@ -316,11 +316,11 @@ def _stages(layer: Any) -> int:
     return 1 if isinstance(layer, OwnBatchNorm) else 1 + (layer.norm is not None)
 
 
-def _put(owner: nn.Cell, name: str, old: nn.Cell, new: nn.Cell) -> None:
+def _put(owner: nn.Cell, name: str, new: nn.Cell) -> None:
     """Put a Cell in another's place. A SequentialCell holds its Cells twice, by name and in order."""
     if isinstance(owner, nn.SequentialCell):
         order = tuple(owner.cell_list)
-        place = next(place for place, cell in enumerate(order) if cell is old)
+        place = list(owner._cells).index(name)  # the same Cell may stand at several
         owner._cells[name] = new
         owner.cell_list = (*order[:place], new, *order[place + 1 :])
     elif isinstance(owner, nn.CellList):
@@ -335,7 +335,7 @@ def _own_layer(stock: nn.Cell, following: list[nn.Cell], path: str) -> tuple[nn.
         return None, 0
     first, second = (*following, None, None)[:2]
     after = first if type(first) is LeakyReLU else None
-    if type(stock) in BATCH_NORMS and stock.use_batch_statistics is None:
+    if type(stock) in BATCH_NORMS and stock.use_batch_statistics is None and _are_float32(stock.get_parameters()):
         return OwnBatchNorm(stock, path, after), int(after is not None)
     if type(stock) in (Downsample, Upsample):
         return OwnResampling(stock, path), 0

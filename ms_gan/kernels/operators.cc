@@ -57,8 +57,11 @@ struct Call {
     return is(i, type, 1, 1) && shapes[i][0] == length;
   }
   Index size(int i) const { return std::accumulate(shapes[i], shapes[i] + dimensions[i], Index{1}, std::multiplies<>()); }
+  // Whether what follows the third input of a convolution is nothing, the result's shape, or a bias and a slope.
+  bool has_ending_or_shape(int last) const { return last == 3 || (last == 4 && alike(3, last)) || last == 5; }
   bool alike(int i, int j) const {
-    return dimensions[i] == dimensions[j] && std::equal(shapes[i], shapes[i] + dimensions[i], shapes[j]);
+    return dimensions[i] == dimensions[j] && std::equal(shapes[i], shapes[i] + dimensions[i], shapes[j]) &&
+           (types == nullptr || std::strcmp(types[i], types[j]) == 0);
   }
 };
 
@@ -87,7 +90,7 @@ int guarded(const Call &call, bool (*compute)(const Call &)) {
 // that follows, or else nothing, or something that has the result's shape, for MindSpore to know it by.
 static bool correlation(const Call &call, bool backward) {
   const int last = call.count - 1, x = backward ? last : 0, y = backward ? 0 : last;
-  if (last < 3 || !call.is_row(2, 4, "int32")) return false;
+  if (!call.has_ending_or_shape(last) || !call.is_row(2, 4, "int32")) return false;
   for (int i : {0, 1, last})
     if (!call.is_tensor(i, 4)) return false;
   if (!fit(call.shapes[x], call.shapes[1], call.shapes[y], call.data[2])) return false;
@@ -107,7 +110,7 @@ OPERATOR(convolution_to_input) { return correlation(call, true); }  // dy, weigh
 
 OPERATOR(convolution_to_weight) {  // x, dy, ... -> dw
   const int last = call.count - 1;
-  if (last < 3 || !call.is_row(2, 4, "int32")) return false;
+  if (last == 5 || !call.has_ending_or_shape(last) || !call.is_row(2, 4, "int32")) return false;
   for (int i : {0, 1, last})
     if (!call.is_tensor(i, 4)) return false;
   if (!fit(call.shapes[0], call.shapes[last], call.shapes[1], call.data[2])) return false;
@@ -304,7 +307,7 @@ OPERATOR(stack_twice) {  // a change of dz, dy, y, x, numbers, hidden, rest, par
 // hidden, numbers, {images}, then the moving mean and variance of each stage that normalises, which change in place -> 0
 OPERATOR(stack_statistics) {
   if (call.count != MOST + 1 || !call.is(0, "float32", 1, 1) || !call.is(1, "float32", 1, 1) || !call.is_row(2, 1) ||
-      !call.is_row(MOST, 1))
+      !call.is_row(MOST, 1) || call.size(1) % 4 != 0)
     return false;
   const double images = *call.numbers(2);
   const float unbiased = static_cast<float>(images / std::max(images - 1.0, 1.0));

@@ -158,7 +158,7 @@ class Convolutions:
 
 def _require_size(found: tuple[int, ...], given: tuple[int, ...]) -> tuple[int, ...]:
     """Return the shape that was found for a given one. Raises ValueError where nothing is left; -1 is not known yet."""
-    if any(size <= 0 <= least for size, least in zip(found, given)):
+    if any(size <= 0 <= least for size, least in zip(found[2:], given[2:])):
         raise ValueError(f"nothing is left of maps of {given[2]}x{given[3]}: the kernel is larger")
     return found
 

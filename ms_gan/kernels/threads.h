@@ -123,7 +123,9 @@ class Pool {
 };
 
 int usable_cores() {
-  if (const char *wanted = std::getenv("MS_GAN_KERNELS_THREADS")) return std::max(1, std::atoi(wanted));
+  const char *wanted = std::getenv("MS_GAN_KERNELS_THREADS");
+  const long threads = wanted == nullptr ? 0 : std::strtol(wanted, nullptr, 10);
+  if (threads > 0 && threads <= CPU_SETSIZE) return static_cast<int>(threads);  // else it is empty, or no such number
   cpu_set_t cores;
   if (sched_getaffinity(0, sizeof cores, &cores) == 0) return std::max(1, CPU_COUNT(&cores));
   return std::max(1u, std::thread::hardware_concurrency());

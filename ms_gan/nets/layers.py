@@ -92,6 +92,8 @@ class LeakyReLU(nn.Cell):
 
     def __init__(self, slope: float):
         super().__init__()
+        if not 0 <= slope <= 1:
+            raise ValueError(f"the slope of a LeakyReLU must be from 0 to 1, not {slope}")
         self.slope = slope
         self.rest = 1.0 - slope
 
