@@ -62,6 +62,7 @@ def train(
     label_names: Sequence[str] = (),
     settings: Mapping[str, Any] | None = None,
     steps: int | None = None,
+    epochs: int | None = None,
     seed: int = 1,
     output_dir: str | Path = "runs",
     device_target: str = "auto",
@@ -77,7 +78,7 @@ def train(
         test: images, or images and labels, that are only compared with; None holds a tenth of the images out.
         label_names: the names of the classes; their numbers where there are none.
         settings: settings of the recipe to change, by dotted names, such as {"generator.widths": (64, 128)}.
-        steps: how long; None is the recipe's epochs.
+        steps, epochs: how long, by one of them; without either, the recipe's epochs.
         seed: what all that is random follows from, from 0 to 2³² − 1.
         output_dir: the run is made in output_dir/<recipe>/<number>.
         device_target: "Ascend", "GPU", "CPU", or "auto", the first that there is.
@@ -89,6 +90,10 @@ def train(
     from ms_gan.training.request import DeviceChoice
     from ms_gan.training.session import Session
 
+    if epochs is not None:
+        if steps is not None:
+            raise UserError("steps and epochs both say how long the training is", "give one of them")
+        settings = {**(settings or {}), "schedule.epochs": epochs}
     request, data = _asked(recipe, settings, images, labels, test, label_names)
     device = DeviceChoice(device_target)
     request = replace(request, device=device, seed=seed, steps=steps, output_dir=Path(output_dir))
@@ -97,15 +102,18 @@ def train(
     return load(session.run.path)  # type: ignore[return-value]
 
 
-def resume(path: str | Path, *, steps: int | None = None, epochs: int | None = None) -> Model:
+def resume(run: str | Path | Model, *, steps: int | None = None, epochs: int | None = None) -> Model:
     """Go on with a run, to the end of its schedule or to a longer one, as if it had never stopped.
+
+    `run` is its folder, or a model of it.
 
     Raises UserError for a folder that is no run, a damaged one, and data that are not the run's.
     """
     from ms_gan.training.request import ResumeRequest
     from ms_gan.training.session import Session
 
-    session = Session.open(ResumeRequest(path=Path(path), steps=steps, epochs=epochs, command=("ms_gan.resume",)))
+    path = _folder(run)
+    session = Session.open(ResumeRequest(path=path, steps=steps, epochs=epochs, command=("ms_gan.resume",)))
     session.train()
     return load(path)  # type: ignore[return-value]
 
@@ -150,14 +158,19 @@ def score(generated: np.ndarray, reference: np.ndarray, judge: str | Path | Judg
     }
 
 
-def compare(first: str | Path, second: str | Path) -> Comparison:
+def compare(first: str | Path | Model, second: str | Path | Model) -> Comparison:
     """Return what differs between two runs: their settings, their scores, and `.draw(file)` for both runs' curves.
 
+    Both are runs' folders, or models of runs.
     Raises UserError for a folder that is no run.
     """
     from ms_gan.runs import summary
 
-    return summary.compare(first, second)
+    return summary.compare(_folder(first), _folder(second))
+
+
+def _folder(run: str | Path | Model) -> Path:
+    return Path(run) if isinstance(run, (str, Path)) else run.home
 
 
 def _judge(judge: str | Path | Judge | None, shape: tuple[int, ...]) -> Any:

@@ -18,6 +18,32 @@ from ms_gan.data.arrays import keep_arrays, load_arrays
 SMALL = {"generator.widths": (16,), "discriminator.widths": (16,), "scores.every_epochs": 0, "schedule.batch_size": 16}
 
 
+def test_mistakes_that_newcomers_make_are_told(tmp_path):
+    images = np.zeros((20, 8, 8), np.uint8)
+    uneven = [images[0], images[0, :4, :4]]
+    assert "not all of one shape; scale or crop" in refused(ms_gan.train, "mlp", uneven, output_dir=tmp_path)
+    both = {"steps": 3, "epochs": 1}
+    assert "steps and epochs both say" in refused(ms_gan.train, "mlp", images, output_dir=tmp_path, **both)
+    nested = {"generator": {"widths": (8,)}}
+    said = refused(ms_gan.train, "mlp", images, output_dir=tmp_path, settings=nested)
+    assert said.endswith("'generator'; it is a section: name its settings with dots, such as generator.widths")
+    said = refused(ms_gan.recipe("mlp").but, {"generator.network": "conv_generator"})
+    assert "networks={**recipe.networks, 'generator': …}" in said
+    scored = np.zeros((100, 28, 28), np.uint8)
+    said = refused(ms_gan.score, scored, scored, str(tmp_path / "absent"))
+    assert said.endswith("absent: no such folder, so no judge; `ms_gan judge` trains one")
+
+
+def test_epochs_and_models_are_taken_as_steps_and_folders_are(tmp_path, monkeypatch):
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
+    images = np.random.default_rng(0).integers(0, 256, (40, 8, 8), np.uint8)
+    model = ms_gan.train("mlp", images, epochs=2, settings=SMALL, output_dir=tmp_path)
+    assert model.step == 2 * (36 // 16)
+    longer = ms_gan.resume(model, epochs=3)
+    assert longer.step == 3 * (36 // 16)
+    assert not ms_gan.compare(model, longer).settings
+
+
 def execute(code, tmp_path):
     """Run Python code in a process of its own, in a folder of its own."""
     (tmp_path / "code.py").write_text(code, encoding="utf-8")

@@ -152,7 +152,9 @@ MEANT = {  # what is said to somebody who types one of these keys for the recipe
     "did you mean seed?": "seed schedule.seed random_seed",
     "did you mean data_path?": "data_path data.path data_dir root",
     "did you mean steps?": "steps max_steps iterations",
-    ALL: "weight_decay alpha workers generator optimizer_generator batch_norm x name family zzzzzz ",
+    "it is a section: name its settings with dots, such as generator.widths": "generator",
+    "it is a section: name its settings with dots, such as optimizer_generator.learning_rate": "optimizer_generator",
+    ALL: "weight_decay alpha workers batch_norm x name family zzzzzz ",
 }
 
 

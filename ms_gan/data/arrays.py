@@ -31,7 +31,10 @@ def as_images(array: np.ndarray, where: str = "images") -> np.ndarray:
 
     Raises DataFault for another shape or type; `where` names the array.
     """
-    array = np.asarray(array)
+    try:
+        array = np.asarray(array)
+    except ValueError as error:  # a list of arrays
+        raise DataFault(f"{where}: not all of one shape", "scale or crop them to one size") from error
     shape = array.shape
     if array.dtype != np.uint8:
         raise DataFault(

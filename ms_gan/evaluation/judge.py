@@ -237,7 +237,9 @@ def read_record(folder: Path) -> JudgeRecord:
 
 
 def load_judge(folder: Path) -> Judge:
-    """Load a judge after checking every byte. Raises UserError if it is damaged or of another version."""
+    """Load a judge after checking every byte. Raises UserError if it is missing, damaged or of another version."""
+    if not folder.is_dir():
+        raise UserError(f"{folder}: no such folder, so no judge", "`ms_gan judge` trains one")
     verify_checksums(folder)
     record = read_record(folder)
     tagged = record.of_each_tag is not None

@@ -45,6 +45,12 @@ OTHER_NAMES = {
 def no_setting(recipe: str, key: object, known: Iterable[str]) -> UserError:
     """Return the error for a name that is none of the `known` settings of a recipe, with what was probably meant."""
     section, _, last = str(key).rpartition(".")
+    within = [name for name in known if name.startswith(f"{section or key}.")]
+    if within and last == "network":
+        instead = (
+            f"give a recipe that has it, as dataclasses.replace(recipe, networks={{**recipe.networks, {section!r}: …}})"
+        )
+        return UserError(f"{shown(key)} puts another network in its place, and is no setting", instead)
     typed, ends = _plain(last), {name: _plain(name.rpartition(".")[2]) for name in (*known, *ARGUMENTS)}
     others = tuple(f".{name}" for name, words in OTHER_NAMES.items() if typed in words.split())
     found = [name for name, end in ends.items() if end == typed or _plain(name) == _plain(str(key))]
@@ -56,7 +62,12 @@ def no_setting(recipe: str, key: object, known: Iterable[str]) -> UserError:
     mend: list[str | Setting] = []
     for name in found:
         mend += [" or " if mend else "did you mean ", Setting(name) if name in ARGUMENTS else name]
-    mend += ["?" if found else "`recipes`, with its name or file, prints all of its settings"]
+    if found:
+        mend.append("?")
+    elif within and not section:
+        mend.append(f"it is a section: name its settings with dots, such as {within[0]}")
+    else:
+        mend.append("`recipes`, with its name or file, prints all of its settings")
     return UserError(f"recipe {recipe} has no setting {shown(key)}", *mend)
 
 
