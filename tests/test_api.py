@@ -29,6 +29,7 @@ def test_mistakes_that_newcomers_make_are_told(tmp_path):
     assert said.endswith("'generator'; it is a section: name its settings with dots, such as generator.widths")
     said = refused(ms_gan.recipe("mlp").but, {"generator.network": "conv_generator"})
     assert "networks={**recipe.networks, 'generator': …}" in said
+    assert "has no setting 'updates.network'" in refused(ms_gan.recipe("mlp").but, {"updates.network": "x"})
     scored = np.zeros((100, 28, 28), np.uint8)
     said = refused(ms_gan.score, scored, scored, str(tmp_path / "absent"))
     assert said.endswith("absent: no such folder, so no judge; `ms_gan judge` trains one")

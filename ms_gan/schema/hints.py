@@ -46,7 +46,7 @@ def no_setting(recipe: str, key: object, known: Iterable[str]) -> UserError:
     """Return the error for a name that is none of the `known` settings of a recipe, with what was probably meant."""
     section, _, last = str(key).rpartition(".")
     within = [name for name in known if name.startswith(f"{section or key}.")]
-    if within and last == "network":
+    if last == "network" and any(name.startswith(f"optimizer_{section}.") for name in known):
         instead = (
             f"give a recipe that has it, as dataclasses.replace(recipe, networks={{**recipe.networks, {section!r}: …}})"
         )
