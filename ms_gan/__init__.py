@@ -1,6 +1,7 @@
 """Generative adversarial networks on MindSpore, from training to a MindIR that servers can trust.
 
-`ms_gan.train`, `load`, `resume`, `score`, `compare`, `recipe` and `Recipe` are the Python API; docs/api.md shows it.
+`ms_gan.train`, `load`, `resume`, `save_grid`, `score`, `compare`, `recipe` and `Recipe` are the Python API;
+docs/api.md shows it.
 """
 
 from __future__ import annotations
@@ -13,13 +14,14 @@ if TYPE_CHECKING:
     from ms_gan.api import load as load
     from ms_gan.api import recipe as recipe
     from ms_gan.api import resume as resume
+    from ms_gan.api import save_grid as save_grid
     from ms_gan.api import score as score
     from ms_gan.api import train as train
     from ms_gan.errors import UserError as UserError
     from ms_gan.schema.recipe import Recipe as Recipe
 
 __version__ = "0.2.0"
-__all__ = ["Recipe", "UserError", "compare", "load", "recipe", "resume", "score", "train"]
+__all__ = ["Recipe", "UserError", "compare", "load", "recipe", "resume", "save_grid", "score", "train"]
 
 # MindSpore reads its log level once, when it is imported: errors only, unless the user asked for more.
 os.environ.setdefault("GLOG_v", "3")

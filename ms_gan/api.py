@@ -7,6 +7,7 @@ scores = ms_gan.score(samples, test_images, judge="mnist")
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -167,6 +168,30 @@ def compare(first: str | Path | Model, second: str | Path | Model) -> Comparison
     from ms_gan.runs import summary
 
     return summary.compare(_folder(first), _folder(second))
+
+
+def save_grid(images: np.ndarray, path: str | Path, *, columns: int | None = None, overwrite: bool = False) -> Path:
+    """Write images side by side, row by row, as a PNG, and return its path.
+
+    Args:
+        images: uint8, N×H×W, N×C×H×W or N×H×W×C, such as a model's samples.
+        path: the file.
+        columns: how many stand in a row; so many that the grid is about square, if left out.
+        overwrite: replace a file that is there.
+
+    Raises:
+        UserError: for other arrays, and a file that is there or cannot be written.
+    """
+    from ms_gan.data.arrays import as_images
+    from ms_gan.evaluation import plots
+    from ms_gan.files import require_free
+
+    path, pixels = Path(path), as_images(images)
+    if columns is not None and columns < 1:
+        raise UserError(f"a grid of {columns} columns", "give 1 or more with ", Setting("columns"))
+    require_free(path, overwrite)
+    plots.plain(path, pixels, min(columns or math.ceil(len(pixels) ** 0.5), len(pixels)))
+    return path
 
 
 def _folder(run: str | Path | Model) -> Path:

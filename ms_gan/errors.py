@@ -35,14 +35,14 @@ class Command:
         path: what to call it with, if anything.
     """
 
-    TYPED = ("eval", "export", "judge")
+    TYPED = ("eval", "export", "judge", "runs")
 
     name: str
     path: Path | None = None
 
     def __str__(self) -> str:
         if self.name in self.TYPED:
-            return f"python -m ms_gan {self.name} {quoted(self.path)}"
+            return f"python -m ms_gan {self.name}{'' if self.path is None else f' {quoted(self.path)}'}"
         return f"ms_gan.{self.name}({'' if self.path is None else repr(str(self.path))})"
 
 

@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from ms_gan.errors import UserError
+from ms_gan.errors import Setting, UserError
 
 CHECKSUMS = "SHA256SUMS"  # the format of sha256sum: `sha256sum -c SHA256SUMS` checks it
 LINE = re.compile(r"(?P<digest>[0-9a-f]{64}) [ *](\./)?(?P<name>.+)")  # also of `find .`, and of -b
@@ -41,6 +41,16 @@ def cache_folder() -> Path:
         return (Path(shared) if shared else Path.home() / ".cache") / "ms_gan"
     except RuntimeError as error:
         raise UserError("this user has no home folder to keep a cache in", "set MS_GAN_CACHE to a folder") from error
+
+
+def require_free(file: Path, overwrite: bool) -> None:
+    """Raise UserError if a file cannot be written, or is there already."""
+    if file.is_dir():
+        raise UserError(f"{file}: is a folder", "name a file")
+    if file.exists() and not overwrite:
+        raise UserError(f"{file}: is there already", "add ", Setting("overwrite"), ", or name another file")
+    if not file.parent.is_dir():
+        raise UserError(f"{file.parent}: no such folder to write to")
 
 
 def write_file(path: Path, content: bytes) -> None:

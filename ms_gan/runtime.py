@@ -274,9 +274,18 @@ def python() -> str:
     return quoted(below if not below.startswith("..") else sys.executable)
 
 
-def has_scripts() -> bool:
-    """Return whether this package is that of a clone, beside whose `scripts/` it lies."""
-    return (Path(__file__).resolve().parent.parent / "scripts" / "run_train.sh").is_file()
+def typed(command: str) -> str:
+    """Return how a command of this package is typed here, for copying.
+
+    It is the clone's script in the clone, and where a script started this; else a call of the module.
+    """
+    clone = Path(__file__).resolve().parent.parent
+    script = Path("scripts", f"run_{command}.sh")
+    at_home, by_path = clone == Path.cwd(), str(clone) in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    if (at_home or by_path) and (clone / script).is_file():
+        return f"bash {script if at_home else quoted(clone / script)}"
+    found = f"PYTHONPATH={quoted(clone)} " if by_path and not at_home else ""
+    return f"{found}{python()} -m ms_gan {command}"
 
 
 def install_command(serving: bool = False) -> str:

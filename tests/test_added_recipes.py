@@ -12,13 +12,15 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
 
+import mindspore as ms
 import numpy as np
 import pytest
-from helpers.commands import here, refused_here, run, write_mnist
-from helpers.networks import noise_for, takes_a_step
+from helpers.commands import ROOT, here, refused_here, run, write_mnist
+from helpers.networks import noise_for, step_on_noise, takes_a_step
 from helpers.refusals import refused
 
 from ms_gan import recipes
+from ms_gan.randomness import random_stream
 from ms_gan.recipes import FAMILIES, Family, Network
 from ms_gan.recipes.build import build_discriminator, build_step
 from ms_gan.schema.fields import Settings, whole
@@ -441,6 +443,28 @@ def test_hidden_layers_of_a_convolutional_discriminator_may_have_batch_norm(firs
     assert isinstance(layers[1][1], nn.BatchNorm2d), "before the activation"
     assert takes_a_step(recipe.but({"updates.discriminator_update": "separate"}))
     assert "BatchNorm" in refused(takes_a_step, recipe.but({"updates.gradient_penalty": 1}))
+
+
+def test_in_the_example_of_a_family_g_learns_from_the_new_d(device):
+    recipe = recipes.load(ROOT / "examples" / "feature_matching.py")
+    assert takes_a_step(recipe) and recipe.updates.threshold == 0
+    step, indices = step_on_noise(recipe.but({"schedule.batch_size": 8}))
+    (latent,) = noise = on_device(step.draw_noise(random_stream(1, "step")))
+    batch = step.data.inputs(indices)
+    real = step.data(*map(ms.Tensor, batch))
+
+    def loss_g():
+        means = [step.discriminator.features(some).asnumpy().mean(0) for some in (step.generator(latent), real)]
+        return ((means[0] - means[1]) ** 2).sum()
+
+    old = {weight.name: weight.asnumpy().copy() for weight in step.generator.trainable_params()}
+    with_old_d = loss_g()
+    told = step(on_device(batch), noise).asnumpy()[1]
+    assert any((weight.asnumpy() != old[weight.name]).any() for weight in step.generator.trainable_params())
+    for weight in step.generator.trainable_params():
+        weight.set_data(ms.Tensor(old[weight.name]))
+    np.testing.assert_allclose(told, loss_g(), rtol=1e-4)
+    assert abs(told - with_old_d) > 1e-3 * told
 
 
 @pytest.mark.parametrize("name, threshold", [("lsgan", 0.5), ("wgan_gp", None), ("one_layer", 0.0), ("gmmn", None)])

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from helpers.commands import HANGS, ROOT, environment, python, run
 from helpers.refusals import refused
+from PIL import Image
 
 import ms_gan
 from ms_gan.data.arrays import keep_arrays, load_arrays
@@ -43,6 +44,34 @@ def test_epochs_and_models_are_taken_as_steps_and_folders_are(tmp_path, monkeypa
     longer = ms_gan.resume(model, epochs=3)
     assert longer.step == 3 * (36 // 16)
     assert not ms_gan.compare(model, longer).settings
+
+
+def test_a_grid_is_written_and_none_is_lost(tmp_path):
+    images = squares(5, 8)
+    place = tmp_path / "grid.png"
+    assert ms_gan.save_grid(images, place) == place
+    with Image.open(place) as picture:
+        pixels = np.asarray(picture)
+    scale = 16  # a pixel of so small an image becomes the largest square
+    assert pixels.shape == (2 * 8 * scale + 3, 3 * 8 * scale + 2 * 3, 3), "two rows of three"
+    cell = pixels[8 * scale + 3 :, 8 * scale + 3 : 2 * 8 * scale + 3 : scale]
+    assert (cell[::scale, :, 0] == images[4]).all()
+    assert (pixels[8 * scale + 3 :, -8 * scale :] == 255).all(), "there is no sixth image"
+    assert "grid.png: is there already; add overwrite" in refused(ms_gan.save_grid, images, place)
+    ms_gan.save_grid(images[:, None].repeat(3, 1), place, columns=1, overwrite=True)
+    with Image.open(place) as picture:
+        assert picture.width == 8 * scale
+    assert "no such folder" in refused(ms_gan.save_grid, images, tmp_path / "absent" / "x.png")
+    assert "must be uint8" in refused(ms_gan.save_grid, images / 255, place, overwrite=True)
+    assert "a grid of 0 columns; give 1 or more" in refused(ms_gan.save_grid, images, place, columns=0, overwrite=True)
+
+
+def test_arrays_are_not_called_by_their_file_in_the_cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path))
+    same = squares(6)
+    said = refused(ms_gan.train, "mlp", same, np.arange(6), label_names=["a", "b"], output_dir=tmp_path / "runs")
+    assert said.startswith("the arrays given: label_names must be 6 different names")
+    assert load_arrays("train", keep_arrays(same)).called == f"the arrays given, kept in {keep_arrays(same)}"
 
 
 def execute(code, tmp_path):

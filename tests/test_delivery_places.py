@@ -13,10 +13,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 from helpers.bundles import write_bundle
-from helpers.commands import SMALL, environment, refused_here, run, write_mnist
+from helpers.commands import ROOT, SMALL, environment, refused_here, run, write_mnist
 from helpers.servers import serving, tensor
 
-from ms_gan import cli
+from ms_gan import cli, runtime
 from ms_gan.delivery.bundle import Bundle
 from ms_gan.errors import UserError
 from ms_gan.sampling import seeded_inputs
@@ -131,9 +131,10 @@ def drive(tmp_path_factory):
 def test_the_commands_that_export_offers_can_be_copied(drive, tmp_path):
     folder, said = drive
     infer, serve = (line.partition(": " if "next" in line else "      ")[2] for line in said.splitlines()[-2:])
-    assert shlex.split(infer)[:4] == ["python", "-m", "ms_gan", "infer"]
-    assert shlex.split(serve) == ["bash", "scripts/run_serve.sh", str(folder / "e=1")]
-    command = infer.replace("python", shlex.quote(sys.executable), 1)
+    assert shlex.split(infer)[-8:-4] == ["-m", "ms_gan", "infer", str(folder / "e=1")]
+    script = Path(shlex.split(serve)[1])
+    assert shlex.split(serve) == ["bash", str(script), str(folder / "e=1")] and (ROOT / script).is_file()
+    command = infer.replace(" python ", f" {shlex.quote(sys.executable)} ", 1)
     captured = {"env": environment(), "capture_output": True, "text": True}
     done = subprocess.run(["bash", "-c", command], cwd=tmp_path, **captured)
     assert done.returncode == 0, done.stderr
@@ -180,7 +181,7 @@ def places(tiny, tmp_path_factory):
     return home
 
 
-EXPORT, STEP = "export it first: bash scripts/run_export.sh", "checkpoints/step_00000010"
+EXPORT, STEP = f"export it first: {runtime.typed('export')}", "checkpoints/step_00000010"
 ASTRAY = {  # path, and what the line says behind it; {} is the folder of all
     "nowhere at all": ": there is no such file or folder",
     "1": f", but a run; {EXPORT} '{{}}/1'",

@@ -65,6 +65,12 @@ def test_an_unknown_recipe_is_refused_with_the_names_and_the_nearest(name):
     assert message.startswith(f"unknown recipe {name!r}; {meant}there are: {', '.join(recipes.names())}; or ")
 
 
+def test_a_file_of_that_name_is_what_was_meant(tmp_path, monkeypatch):
+    (tmp_path / "own.py").touch()
+    monkeypatch.chdir(tmp_path)
+    assert refused(recipes.load, "own").startswith("unknown recipe 'own'; did you mean own.py? there are: ")
+
+
 @pytest.mark.parametrize(
     "name, assignment, expected",
     [

@@ -129,6 +129,8 @@ def test_a_comparison_tells_what_differs_and_nothing_else(root, tmp_path, capsys
     assert picture.read_bytes().startswith(b"\x89PNG")
     refused = refused_here(capsys, "compare", root / "mlp" / "1", root / "rpgan" / "1", "--output", picture)
     assert "--overwrite" in refused
+    with pytest.raises(ms_gan.UserError, match="is there already; add overwrite"):
+        ms_gan.compare(root / "mlp" / "1", root / "rpgan" / "1").draw(picture)
 
 
 def test_it_says_where_nothing_differs_and_that_there_is_nothing_to_draw(root, tmp_path, capsys):
@@ -143,6 +145,24 @@ def test_it_says_where_nothing_differs_and_that_there_is_nothing_to_draw(root, t
     assert not picture.exists()
     here("compare", run, root / "rpgan" / "1", "--output", picture)
     assert "no setting differs" not in capsys.readouterr().out
+
+
+def test_of_a_checksum_the_beginning_is_told(root, capsys):
+    for name, digit in (("mlp", "0"), ("rpgan", "1")):
+        file = root / name / "1" / "recipe.json"
+        file.write_text(json.dumps({**json.loads(file.read_text()), "data_sha256": digit * 64}))
+    comparison = ms_gan.compare(root / "mlp" / "1", root / "rpgan" / "1")
+    assert ("data_sha256", "0" * 64, "1" * 64) in comparison.settings
+    assert re.search(r"^data_sha256 +0{12} +1{12}$", str(comparison), re.M)
+
+
+def test_in_place_of_a_recipes_folder_its_newest_run_is_offered(root, capsys):
+    for number in ("9", "10"):
+        shutil.copytree(root / "mlp" / "1", root / "mlp" / number)
+    for command in (("train", "--resume"), ("eval",), ("export",)):
+        assert refused_here(capsys, *command, root / "mlp").endswith(
+            f"; name a run in it, such as {root / 'mlp' / '10'}\n"
+        )
 
 
 def test_a_run_does_not_differ_from_itself(root):

@@ -159,7 +159,9 @@ def test_a_loss_without_targets_says_how_to_set_them_and_then_goes(loss):
 )
 def test_every_convolution_needs_a_stride(change, count):
     role = next(iter(change)).partition(".")[0]
-    wanted = f"recipe dcgan: {role}.strides must have one number for each of the {count} layers"
+    more = " and one for the layer that makes pixels" if role == "generator" else ""
+    widths = count - len(more[:1])
+    wanted = f"recipe dcgan: {role}.strides must have one number for each of the {widths} widths{more}, so {count}, not"
     assert wanted in refused(RECIPES["dcgan"].but, change)
 
 

@@ -148,6 +148,11 @@ def test_an_interpreter_too_old_or_too_new_is_refused(tmp_path):
     assert not (copy / ".venv").exists()
 
 
+def test_help_with_the_tests_installs_nothing(tmp_path, path_with):
+    done = bash(ROOT / "scripts" / "run_tests.sh", "--help", cwd=tmp_path, PATH=path_with("exit 3"))
+    assert done.stdout.startswith("usage: bash scripts/run_tests.sh") and "-k resume" in done.stdout
+
+
 def test_the_scripts_parse():
     for file in (ROOT / "scripts").glob("*.sh"):
         subprocess.run(["bash", "-n", str(file)], check=True)

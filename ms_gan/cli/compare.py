@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from ms_gan.cli.options import require_free
+from ms_gan.files import require_free
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -29,7 +29,7 @@ def run(options: argparse.Namespace) -> int:
     print(comparison)
     if not comparison.settings:
         print("no setting differs")
-    if comparison.draw(options.output):
+    if comparison.draw(options.output, options.overwrite):
         print(f"curves: {options.output}")
     else:
         print("neither run has curves or scores yet, so there is no picture")

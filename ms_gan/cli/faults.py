@@ -69,12 +69,13 @@ OPTIONS_OF = {
 }
 # What to type in place of a function of the Python API.
 COMMANDS = {
-    "train": "bash scripts/run_train.sh",
-    "resume": "bash scripts/run_train.sh --resume {path}",
-    "load": "{python} -m ms_gan infer {path} --num 25 --output images.png",
-    "eval": "bash scripts/run_eval.sh {path}",
-    "export": "bash scripts/run_export.sh {path}",
-    "judge": "{python} -m ms_gan judge --output-dir {path}",
+    "train": "train",
+    "resume": "train --resume {path}",
+    "load": "infer {path} --num 25 --output images.png",
+    "eval": "eval {path}",
+    "export": "export {path}",
+    "judge": "judge --output-dir {path}",
+    "runs": "runs",
 }
 WITH_CACHE = ("train", "eval", "judge")  # commands that keep data in it
 
@@ -97,10 +98,8 @@ def option(setting: Setting | Command) -> str:
     In place of a function of the Python API it is a command for copying.
     """
     if isinstance(setting, Command):
-        typed = COMMANDS[setting.name]
-        if not runtime.has_scripts():
-            typed = re.sub(r"bash scripts/run_(\w+)\.sh", r"{python} -m ms_gan \1", typed)
-        return typed.format(path=quoted(setting.path), python=runtime.python())
+        command, gap, rest = COMMANDS[setting.name].partition(" ")
+        return runtime.typed(command) + gap + rest.format(path="" if setting.path is None else quoted(setting.path))
     if "." in setting.name and setting.name not in OPTIONS_OF:
         return f"--set {setting}"
     name = OPTIONS_OF.get(setting.name, f"--{setting.name.replace('_', '-')}")

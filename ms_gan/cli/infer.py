@@ -10,17 +10,9 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from ms_gan.cli.options import (
-    add_device,
-    add_format,
-    add_label,
-    add_seed,
-    chosen_labels,
-    free_folder,
-    positive,
-    require_free,
-)
+from ms_gan.cli.options import add_device, add_format, add_label, add_seed, chosen_labels, free_folder, positive
 from ms_gan.errors import Setting, UserError
+from ms_gan.files import require_free
 
 if TYPE_CHECKING:
     import numpy as np

@@ -104,16 +104,6 @@ def chosen_labels(wanted: Sequence[str] | None, names: LabelNames | None) -> np.
     return names.chosen(wanted or ())
 
 
-def require_free(file: Path, overwrite: bool) -> None:
-    """Raise UserError if a file cannot be written, or is there already."""
-    if file.is_dir():
-        raise UserError(f"{file}: is a folder", "name a file")
-    if file.exists() and not overwrite:
-        raise UserError(f"{file}: is there already", "add ", Setting("overwrite"), ", or name another file")
-    if not file.parent.is_dir():
-        raise UserError(f"{file.parent}: no such folder to write to")
-
-
 def free_folder(path: Path, own: Collection[str], overwrite: bool, setting: str = "output_dir") -> Path:
     """Return `path` when it can take new files: absent or empty, or, with `overwrite`, holding only `own` ones.
 

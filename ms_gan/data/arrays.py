@@ -23,6 +23,7 @@ KEYS = {
     "train": (("images", "labels"), ("x_train", "y_train"), ("train_images", "train_labels")),
     "test": (("test_images", "test_labels"), ("x_test", "y_test")),
 }
+GIVEN = "the arrays given"  # in place of a file that is only in the cache
 ONE_IN = 10  # images is a test image where a file has none
 
 
@@ -95,10 +96,14 @@ def keep_arrays(
         arrays["label_names"] = np.array(list(map(str, label_names)))
     content = io.BytesIO()
     np.savez_compressed(content, **{name: array for name, array in arrays.items() if array is not None})
-    path = cache_folder() / "arrays" / f"{hashlib.sha256(content.getvalue()).hexdigest()[:16]}.npz"
+    path = _kept_folder() / f"{hashlib.sha256(content.getvalue()).hexdigest()[:16]}.npz"
     path.parent.mkdir(parents=True, exist_ok=True)
     write_file(path, content.getvalue())
     return path
+
+
+def _kept_folder() -> Path:
+    return cache_folder() / "arrays"
 
 
 def load_arrays(split: str, path: str | Path | None) -> ImageData:
@@ -114,6 +119,7 @@ def load_arrays(split: str, path: str | Path | None) -> ImageData:
     if path is None:
         raise DataFault("arrays are read from a file", "name an .npz file with ", Setting("data_path"))
     path = Path(path)
+    where = GIVEN if path.parent == _kept_folder() else str(path)
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}
@@ -121,42 +127,43 @@ def load_arrays(split: str, path: str | Path | None) -> ImageData:
         raise DataFault(f"{path}: cannot be read ({error.strerror or error})", "name an .npz file") from error
     except (ValueError, EOFError, TypeError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
         raise DataFault(f"{path}: no .npz file of plain arrays ({error})", "write one with np.savez") from error
-    train, test = (_split(arrays, each, path) for each in KEYS)
+    train, test = (_split(arrays, each, where, path) for each in KEYS)
     if train is None:
-        problem = f"{path}: has no array `images`, only {', '.join(arrays) or 'nothing'}"
+        problem = f"{where}: has no array `images`, only {', '.join(arrays) or 'nothing'}"
         raise DataFault(problem, "write one with np.savez(FILE, images=…, labels=…, test_images=…, test_labels=…)")
     if test is None:
         tenth = _test_tenth(train)
         train, test = train.only(np.flatnonzero(~tenth)), replace(train.only(np.flatnonzero(tenth)), split="test")
         if split == "test" and not len(test.images):
-            problem = f"{path}: has no test images, and too few images to take some of them"
+            problem = f"{where}: has no test images, and too few images to take some of them"
             raise NoTestSplit(problem, "add an array `test_images`")
-    _require_alike(train, test, path)
-    return _with_classes(test if split == "test" else train, arrays, (train, test), path)
+    _require_alike(train, test, where)
+    return _with_classes(test if split == "test" else train, arrays, (train, test), where)
 
 
-def _split(arrays: Mapping[str, np.ndarray], split: str, path: Path) -> ImageData | None:
+def _split(arrays: Mapping[str, np.ndarray], split: str, where: str, path: Path) -> ImageData | None:
     """Return the images and labels of a split, without the names of the classes; None where there are no images."""
     for images, labels in KEYS[split]:
         if images in arrays:
-            found = as_images(arrays[images], f"{path}: {images}")
-            numbers = as_labels(arrays.get(labels), len(found), f"{path}: {labels}")
-            return ImageData("arrays", split, one_line(f"the file {path}"), found, numbers, ())
+            found = as_images(arrays[images], f"{where}: {images}")
+            source = f"{GIVEN}, kept in {path}" if where == GIVEN else f"the file {path}"
+            numbers = as_labels(arrays.get(labels), len(found), f"{where}: {labels}")
+            return ImageData("arrays", split, one_line(source), found, numbers, ())
     return None
 
 
-def _require_alike(train: ImageData, test: ImageData, path: Path) -> None:
+def _require_alike(train: ImageData, test: ImageData, where: str) -> None:
     """Raise a fault for test images that no model of the training images could be compared with."""
     if train.images.shape[1:] != test.images.shape[1:]:
-        problem = f"{path}: training images are {train.images.shape[1:]} and test images {test.images.shape[1:]}"
+        problem = f"{where}: training images are {train.images.shape[1:]} and test images {test.images.shape[1:]}"
         raise DataFault(problem, "bring them to one size and as many channels")
     if (train.labels is None) != (test.labels is None):
         which = "training" if train.labels is None else "test"
-        raise DataFault(f"{path}: the {which} images have no labels, and the others have", "label both, or none")
+        raise DataFault(f"{where}: the {which} images have no labels, and the others have", "label both, or none")
 
 
 def _with_classes(
-    data: ImageData, arrays: Mapping[str, np.ndarray], splits: Sequence[ImageData], path: Path
+    data: ImageData, arrays: Mapping[str, np.ndarray], splits: Sequence[ImageData], where: str
 ) -> ImageData:
     """Return one of both splits with its classes, which are called by their numbers where there are no `label_names`.
 
@@ -168,18 +175,18 @@ def _with_classes(
     occur = np.unique(np.concatenate(labels))
     stated = arrays.get("label_names", occur)
     if stated.ndim != 1:
-        raise DataFault(f"{path}: label_names must be a row of names, not of shape {stated.shape}", "name each class")
+        raise DataFault(f"{where}: label_names must be a row of names, not of shape {stated.shape}", "name each class")
     if stated.dtype.kind == "S":
         stated = np.char.decode(stated, "utf-8", "surrogateescape")
     names = tuple(map(str, stated.tolist()))
     for name in names:
         if not name.strip() or IN_NO_LABEL.search(name.replace(",", "")):
             what = f"the label name {name!r} is empty, or holds a line break or what is not UTF-8"
-            raise DataFault(f"{path}: {what}", "rename it")
+            raise DataFault(f"{where}: {what}", "rename it")
     numbers = occur if len(names) == len(occur) else np.arange(len(names))
     if len(numbers) <= np.searchsorted(numbers, occur[-1]) or len(set(names)) < len(names):
         found = f"{len(names)}, {len(set(names))} of them different"
-        problem = f"{path}: label_names must be {len(occur)} different names, not {found}"
+        problem = f"{where}: label_names must be {len(occur)} different names, not {found}"
         raise DataFault(problem, "name each class once")
     return replace(data, labels=np.searchsorted(numbers, data.labels).astype(np.int32), classes=names)
 

@@ -50,6 +50,11 @@ def compose_grid(images: np.ndarray, columns: int, width: int | None = None) -> 
     return grid
 
 
+def plain(path: Path, images: np.ndarray, columns: int) -> None:
+    """Write a PNG of the images alone, row by row. Raises what `compose_grid` raises."""
+    _write(path, Image.fromarray(compose_grid(images, columns)))
+
+
 def sheet(
     path: Path,
     images: np.ndarray,
@@ -167,8 +172,12 @@ def gif(path: Path, frames: Sequence[Path]) -> None:
 def _write_page(path: Path, panel: Image.Image, title: str, caption: str | None) -> None:
     width = max(panel.width, 450)
     blocks = [text_block(title, 20, width, bold=True), panel] + ([text_block(caption, 14, width)] if caption else [])
+    _write(path, _stack(blocks, SPACING, MARGIN))
+
+
+def _write(path: Path, picture: Image.Image) -> None:
     content = io.BytesIO()
-    _stack(blocks, SPACING, MARGIN).save(content, "PNG")
+    picture.save(content, "PNG")
     write_file(path, content.getvalue())
 
 

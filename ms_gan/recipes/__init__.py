@@ -87,7 +87,8 @@ def load_with_source(name: str | os.PathLike[str]) -> tuple[Recipe, Path | None]
 def _by_name(name: str) -> Recipe:
     known = _published()
     if name not in known:
-        meant = nearest(name, known)
+        beside = [file for file in (f"{name}.py", f"{name}.json") if Path(file).is_file()]
+        meant = beside[0] if beside else nearest(name, known)
         there = f"there are: {', '.join(sorted(known))}; or name a file that ends in .py or .json"
         raise UserError(f"unknown recipe {shown(name)}", f"did you mean {meant}? " if meant else "", there)
     module = files.run(lambda: importlib.import_module(f"{published.__name__}.{name}"), known[name])

@@ -91,7 +91,7 @@ class RunFolder:
         _refuse_bundle(run.path)  # it holds a settings.json, too
         if not run._or_old(run.settings_file, "recipe.json").is_file():
             why = f"no {run.settings_file.name} in it" if run.path.is_dir() else "there is no such folder"
-            raise UserError(f"{path}: not a run folder ({why})")
+            raise UserError(f"{path}: not a run folder ({why})", *_other_than(run.path))
         return run
 
     def lock(self) -> None:
@@ -247,12 +247,21 @@ def find_checkpoint(place: str | Path | None) -> tuple[Path, Path]:
         above = path.resolve().parent
         return path, (above.parent if above.name == "checkpoints" else above)
     if not path.is_dir():
-        mend = ["it comes with the first scores of a run"] if path.name == "best" else []
+        mend = ["it comes with the first scores of a run"] if path.name == "best" else _other_than(path)
         raise UserError(f"{path}: no such run or checkpoint folder", *mend)
     checkpoint = newest_checkpoint(RunFolder.open(path).checkpoints)
     if checkpoint is None:
         raise UserError(f"{path}: no checkpoint in it yet", "go on with it first: ", Command("resume", path))
     return checkpoint, path
+
+
+def _other_than(path: Path) -> list[str | Command]:
+    """Return what to name in place of a folder that is no run: the newest run in it, or what lists them."""
+    records = [*path.glob("*/settings.json"), *path.glob("*/recipe.json")]
+    runs = [file.parent for file in records if file.parent.name.isdecimal()]
+    if runs:
+        return [f"name a run in it, such as {max(runs, key=lambda run: int(run.name))}"]
+    return ["list what there is: ", Command("runs")]
 
 
 def _refuse_bundle(path: Path) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 from ms_gan import recipes
 from ms_gan.errors import UserError
 from ms_gan.evaluation.comparison import Compared, picture
+from ms_gan.files import require_free
 from ms_gan.runs.checkpoints import checkpoint_steps
 from ms_gan.runs.history import read_columns
 from ms_gan.runs.run_folder import RunFolder
@@ -21,6 +22,7 @@ from ms_gan.runs.settings import RunSettings
 ON_THE_WAY = re.compile(
     r"fd_\w*ratio|class_accuracy|average_precision"
 )  # the scores that a run records while it trains
+CHECKSUM = re.compile("[0-9a-f]{64}")
 METRICS = Path("eval") / "metrics.json"  # what `eval --metrics` writes
 NOT_ALIKE = {
     "judge": "by different judges, so their distances do not compare",
@@ -108,8 +110,12 @@ class Comparison:
         first, second = self.runs
         return (first.name, second.name) if first.name != second.name else (str(first.path), str(second.path))
 
-    def draw(self, path: str | Path) -> bool:
-        """Write a PNG with the scores and the curves of both runs; return whether there was anything to draw."""
+    def draw(self, path: str | Path, overwrite: bool = False) -> bool:
+        """Write a PNG with the scores and the curves of both runs; return whether there was anything to draw.
+
+        Raises UserError for a file that is there already, unless it may be overwritten.
+        """
+        require_free(Path(path), overwrite)
         runs = [Compared(name, run.curves, run.scores) for name, run in zip(self.names, self.runs)]
         return picture(Path(path), runs, " and ".join(self.names))
 
@@ -189,4 +195,5 @@ def _metrics(path: Path) -> tuple[dict[str, float], dict[str, str]]:
 def _said(value: Any) -> str:
     if value is None:
         return "–"
-    return f"{value:.4g}" if isinstance(value, float) else str(value)
+    text = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return text[:12] if CHECKSUM.fullmatch(text) else text

@@ -76,7 +76,9 @@ class Strided(Layered):
         super().check()
         layers = len(self.widths) + self.more_strides
         if len(self.strides) != layers:
-            raise WrongSetting("strides", f"must have one number for each of the {layers} layers, not {self.strides}")
+            more = " and one for the layer that makes pixels" if self.more_strides else ""
+            wanted = f"must have one number for each of the {len(self.widths)} widths{more}, so {layers}"
+            raise WrongSetting("strides", f"{wanted}, not {len(self.strides)}: {self.strides}")
 
 
 @dataclass(frozen=True)
