@@ -163,15 +163,15 @@ def _pixels(image: Image.Image) -> Pixels:
 def _transparent_colour(image: Image.Image) -> int | tuple[int, ...] | None:
     """Return the number, or colour, that stands for transparency in a PNG that is not loaded yet, as its pixels are.
 
-    Pillow brings pixels of 1, 2 and 4 bits, and colours of 16, to 8 bits, and leaves this number as the file has it.
-    None for files that say it otherwise, or not at all.
+    Pillow brings pixels of 1, 2 and 4 bits, and colours of 16, to 8 bits, and leaves this number as the file has it;
+    from 12.1 on that of 1 bit is 255, as its pixels are. None for files that say it otherwise, or not at all.
     """
     key = image.info.get("transparency")
     if key is None or image.format != "PNG":
         return None
     raw = image.tile[0][3]  # type: ignore[attr-defined]  # how its pixels are encoded
     if raw in FACTORS and isinstance(key, int):
-        return key * FACTORS[raw]
+        return min(key * FACTORS[raw], 255)
     if raw == "RGB;16B" and isinstance(key, tuple):
         return tuple(number >> 8 for number in key)
     return key if raw == "I;16B" else None
