@@ -14,17 +14,17 @@ from ms_gan import recipes
 
 ROOT = Path(ms_gan.__file__).parent
 FLOORS = {
-    -2: {"ms_gan", "errors"},
-    -1: {"files", "labels", "randomness", "schema", "signals"},
-    0: {"runtime", "latents", "nets", "losses", "data", "weights"},
-    1: {"sampling", "kernels"},
-    2: {"steps", "evaluation"},
-    3: {"recipes"},
-    4: {"runs"},
-    5: {"training", "delivery"},
-    6: {"api", "doctor"},
-    7: {"cli"},
-    8: {"__main__"},
+    -1: {"ms_gan", "errors"},
+    0: {"files", "labels", "randomness", "schema", "signals"},
+    1: {"runtime", "latents", "nets", "losses", "data", "weights"},
+    2: {"sampling", "kernels"},
+    3: {"steps", "evaluation"},
+    4: {"recipes"},
+    5: {"runs"},
+    6: {"training", "delivery"},
+    7: {"api", "doctor"},
+    8: {"cli"},
+    9: {"__main__"},
 }
 FLOOR = {room: floor for floor, rooms in FLOORS.items() for room in rooms}
 
