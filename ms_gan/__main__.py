@@ -24,7 +24,7 @@ def run() -> None:
 
 
 def _end_after(launcher: int) -> None:
-    """End this process some time after the launcher, whom nothing may be left of. Until then the first one saves."""
+    """End this process SECONDS_TO_SAVE after its launcher has ended. Until then the process of rank 0 can save."""
     while os.getppid() == launcher:
         time.sleep(1)
     time.sleep(SECONDS_TO_SAVE)
@@ -32,10 +32,10 @@ def _end_after(launcher: int) -> None:
 
 
 def _leave(status: int, launcher: int) -> None:
-    """End one of several processes that train together, without MindSpore's taking down of its cluster.
+    """End one of several processes that train together, and skip the code by which MindSpore shuts its cluster down.
 
-    That brought a process down by SIGSEGV after all was done (seen once, with 2.8.0 on CPU). MindSpore ends the others
-    a minute after one has left, so all but the first wait until the launcher ends them.
+    That code crashed a process with SIGSEGV after all work was done (seen once, with 2.8.0 on CPU). MindSpore ends the
+    other processes a minute after one has left, so all but rank 0 wait here until the launcher ends them.
     """
     for stream in (sys.stdout, sys.stderr):
         stream.flush()

@@ -38,7 +38,10 @@ def recipe(name: str) -> Recipe:
 def load(path: str | Path) -> Model | Bundle:
     """Load a run (its newest checkpoint), a checkpoint or an exported bundle, to sample from.
 
-    Both kinds have `sample(count, seed, labels)`. Raises UserError for any other folder, and for a damaged one.
+    Both kinds have `sample(count, seed, labels)`. They draw on the device that this process already uses, or else on
+    the first that there is (an ONNX always on the CPU).
+
+    Raises UserError for any other folder, for a damaged one, and for one that this version cannot read.
     """
     path = Path(path)
     if (path / "contract.json").is_file():
@@ -75,25 +78,25 @@ def train(
         images: uint8, N×H×W, N×C×H×W or N×H×W×C, square; or an `.npz` file of them. None: the recipe's own data set.
             The recipe is brought to their size and channels. They are kept in the cache, so that the run can be
             resumed, and evaluated, as any other.
-        labels: whole numbers from 0, (N,). With them a recipe that can be conditional is.
-        test: images, or images and labels, that are only compared with; None holds a tenth of the images out.
+        labels: whole numbers from 0, (N,) or (N, 1). With labels, a recipe that can be conditional becomes so.
+        test: images, or a tuple (images, labels), for scores alone; None takes a tenth of `images` for that.
         label_names: the names of the classes; their numbers where there are none.
         settings: settings of the recipe to change, by dotted names, such as {"generator.widths": (64, 128)}.
         steps, epochs: how long, by one of them; without either, the recipe's epochs.
-        seed: what all that is random follows from, from 0 to 2³² − 1.
+        seed: of all random numbers of the run, from 0 to 2³² − 1.
         output_dir: the run is made in output_dir/<recipe>/<number>.
         device_target: "Ascend", "GPU", "CPU", or "auto", the first that there is.
 
     Raises:
-        UserError: for data or settings that do not go together.
-        Interrupted: where a signal stopped it; the run is saved, and `resume` goes on with it.
+        UserError: for data or settings that do not go together, and where the training diverges.
+        OSError: where the run cannot be written.
+        ms_gan.training.stop_signals.Interrupted: where a signal stopped it; the run is saved, `resume` goes on with it.
     """
-    from ms_gan.training.request import DeviceChoice
+    from ms_gan.training.request import DeviceChoice, require_one_length
     from ms_gan.training.session import Session
 
     if epochs is not None:
-        if steps is not None:
-            raise UserError("steps and epochs both say how long the training is", "give one of them")
+        require_one_length(steps, epochs)
         settings = {**(settings or {}), "schedule.epochs": epochs}
     request, data = _asked(recipe, settings, images, labels, test, label_names)
     device = DeviceChoice(device_target)
@@ -108,7 +111,7 @@ def resume(run: str | Path | Model, *, steps: int | None = None, epochs: int | N
 
     `run` is its folder, or a model of it.
 
-    Raises UserError for a folder that is no run, a damaged one, and data that are not the run's.
+    Raises UserError for a folder that is no run, a damaged one, data that are not the run's, and as `train` does.
     """
     from ms_gan.training.request import ResumeRequest
     from ms_gan.training.session import Session
@@ -124,8 +127,8 @@ def score(generated: np.ndarray, reference: np.ndarray, judge: str | Path | Judg
 
     Args:
         generated, reference: uint8, N×H×W, N×C×H×W or N×H×W×C, of one size. Of the longer one the first images count.
-        judge: a folder that `ms_gan judge` wrote, of data like these. "mnist": the one that ms_gan comes with, for
-            handwritten digits, grey, 28×28. Its features mean little of other images.
+        judge: a folder that `ms_gan judge` wrote, of data like these, or a loaded `Judge`. "mnist": the one that ms_gan
+            comes with, for handwritten digits, grey, 28×28. Its features mean little of other images.
 
     Returns:
         fd_<N>, the Fréchet distance of N features each, such as fd_10k; fd_<N/2>_real, that of the two halves of the
@@ -180,7 +183,8 @@ def save_grid(images: np.ndarray, path: str | Path, *, columns: int | None = Non
         overwrite: replace a file that is there.
 
     Raises:
-        UserError: for other arrays, and a file that is there or cannot be written.
+        UserError: for other arrays, a file that is there, and a folder that is not there.
+        OSError: where the file cannot be written.
     """
     from ms_gan.data.arrays import as_images
     from ms_gan.evaluation import plots
@@ -238,8 +242,8 @@ def _asked(
         path = _kept(images, labels, test, label_names)
         place, data = DataChoice("arrays", str(path)), load_arrays("train", path)
         chosen = _brought_to(chosen, data)
-    elif labels is not None or test is not None:
-        raise UserError("labels and test images go with images", "give ", Setting("images"), ", too")
+    elif labels is not None or test is not None or len(label_names):
+        raise UserError("labels, their names and test images go with images", "give ", Setting("images"), ", too")
     said = tuple(settings or ())
     return TrainRequest(chosen.but(settings), source, said, place, command=("ms_gan.train",)), data
 
@@ -249,7 +253,7 @@ def _kept(images: Images, labels: np.ndarray | None, test: Any, label_names: Seq
     from ms_gan.data.arrays import keep_arrays
 
     if isinstance(images, (str, Path)):
-        if labels is not None or test is not None or label_names:
+        if labels is not None or test is not None or len(label_names):
             raise UserError("an .npz file holds its own labels, test images and label_names", "put them into the file")
         return Path(images)
     pair = test if isinstance(test, tuple) or test is None else (test, None)

@@ -44,7 +44,10 @@ def cache_folder() -> Path:
 
 
 def require_free(file: Path, overwrite: bool) -> None:
-    """Raise UserError if a file cannot be written, or is there already."""
+    """Raise UserError if a file is a folder, is there already without `overwrite`, or has no folder to lie in.
+
+    Whether the folder can be written to is not checked.
+    """
     if file.is_dir():
         raise UserError(f"{file}: is a folder", "name a file")
     if file.exists() and not overwrite:
@@ -216,10 +219,10 @@ def read_checksums(folder: Path) -> dict[str, str]:
 
 
 def verify_checksums(folder: Path) -> dict[str, str]:
-    """Check every file of a folder against its `SHA256SUMS`.
+    """Check every file of a folder without sub-folders against its `SHA256SUMS`.
 
-    Returns file name → SHA-256. Raises UserError that names the first file that is
-    missing, differs or is not listed (hidden files aside), or a list that cannot be read.
+    Returns file name → SHA-256. Raises UserError that names the first entry that is missing, differs or is not listed
+    (hidden ones aside), or a list that cannot be read. A sub-folder counts as not listed.
     """
     folder = Path(folder)
     expected, another = read_checksums(folder), f"use another copy of {folder}"

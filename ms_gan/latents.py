@@ -45,7 +45,7 @@ def thresholds(distribution: str, shares: np.ndarray) -> np.ndarray:
 
 
 def interpolate(distribution: str, start: np.ndarray, end: np.ndarray, count: int) -> np.ndarray:
-    """Walk from one latent to another: float32, shape (count, size); both ends included.
+    """Walk from one latent to another, float32 (size,) each: float32, (count, size); both ends included.
 
     The straight line between two normal latents passes through vectors far shorter
     than any that the generator was trained on; the great circle keeps their length

@@ -48,7 +48,8 @@ def set_up(
     A process has one device: a second call can only confirm it.
 
     Args:
-        target: one of DEVICE_TARGETS; "auto", or None, takes Ascend, else GPU, else CPU.
+        target: one of DEVICE_TARGETS; "auto" takes Ascend, else GPU, else CPU. None is the device that this process
+            has, or else "auto".
         device_id: which of several devices, from 0; None is the first.
         together: whether this is one of several processes that train together, each on a device of its own.
         precision: of products, one of PRECISIONS. On a CPU it changes nothing here.
@@ -57,6 +58,8 @@ def set_up(
         UserError: for a device that this machine, or this installation of MindSpore, does not have.
     """
     global _device, _precision
+    if _device is not None and target is None and device_id is None:
+        return _device
     import_mindspore()
     import mindspore as ms
 
@@ -195,6 +198,8 @@ def rank() -> int:
     """Return which of several processes that train together this is, from 0; 0 for one alone, -1 for the scheduler."""
     if os.environ.get("MS_ROLE") == "MS_SCHED":
         return -1
+    if not launched():  # a cluster may set RANK_ID for single processes, too
+        return 0
     return int(os.environ.get("RANK_ID") or os.environ.get("MS_NODE_ID") or "0")
 
 

@@ -15,7 +15,7 @@ from ms_gan.schema.fields import Rule
 from ms_gan.schema.recipe import Latent
 
 CHUNK = 16  # always one shape: so an image has the same bits, however many are drawn with it
-LARGE = 128  # rows at once, for models that are found to give each the bits that it has among CHUNK
+LARGE = 128  # rows at once, for models that give a row the same bits among LARGE rows as among CHUNK
 DRAWN_AT_ONCE = 1024  # images, by draw_bytes
 COUNTS, SEEDS = Rule("whole", least=1, most=2**31 - 1), Rule("whole", least=0, most=2**32 - 1)
 
@@ -59,9 +59,10 @@ def with_labels(chunks: Iterable[np.ndarray], labels: np.ndarray | None) -> Iter
 
 
 def truncated(latents: np.ndarray, share: float, clusters: int | None = None) -> np.ndarray:
-    """Return latents that are `share` times as far from the middle, as "truncation" in BigGAN and StyleGAN brings them.
+    """Return latents, float32 (N, size), scaled by `share`, in (0, 1]: images become more typical, and more alike.
 
-    Where the first number chooses one of several clusters of images, it stays, so that these keep their shares.
+    It is StyleGAN's truncation (Karras et al. 2019), applied to z, whose mean is 0. BigGAN's is another: it draws the
+    numbers beyond a threshold anew. With `clusters` the first number, which chooses a cluster, stays as it is.
     """
     if share == 1:
         return latents
@@ -122,7 +123,7 @@ class Sampler(Protocol):
     def draw(self, inputs: Inputs) -> np.ndarray:
         """Return the images of the generator's inputs, float32 in [0, 1], N×C×H×W."""
 
-    def sample(self, count: int, seed: int = 1, labels: str | Sequence[object] | None = None) -> np.ndarray:
+    def sample(self, count: int, seed: int = 1, labels: str | int | Sequence[object] | None = None) -> np.ndarray:
         """Return `count` images, uint8, N×H×W if grey, else N×C×H×W. They do not depend on what else is drawn.
 
         Args:
@@ -138,7 +139,9 @@ class Sampler(Protocol):
             fault = rule.fault(value)
             if fault:
                 raise UserError(f"{name} must be {fault}, not {shown(value)}")
-        asked = [labels] if isinstance(labels, str) else list(labels if labels is not None else ())
+        if isinstance(labels, (str, int, np.integer)):  # classes without names are called by their numbers
+            labels = [labels]
+        asked = list(() if labels is None else labels)
         numbers = None
         if self.label_names is not None:
             numbers = self.label_names.chosen([str(label) for label in asked])

@@ -14,7 +14,7 @@ ASKING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 def handled(handler: Callable[[int, Any], object], numbers: Sequence[int] = ASKING) -> Iterator[None]:
     """Let `handler(number, frame)` take these signals in this context, but for those that are ignored.
 
-    Only the main thread can do so.
+    Raises ValueError outside the main thread.
     """
     before = {
         number: signal.signal(number, handler) for number in numbers if signal.getsignal(number) is not signal.SIG_IGN

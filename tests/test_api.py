@@ -6,6 +6,7 @@ import json
 import re
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,6 +15,7 @@ from helpers.refusals import refused
 from PIL import Image
 
 import ms_gan
+from ms_gan import runtime
 from ms_gan.data.arrays import keep_arrays, load_arrays
 
 SMALL = {"generator.widths": (16,), "discriminator.widths": (16,), "scores.every_epochs": 0, "schedule.batch_size": 16}
@@ -64,6 +66,28 @@ def test_a_grid_is_written_and_none_is_lost(tmp_path):
     assert "no such folder" in refused(ms_gan.save_grid, images, tmp_path / "absent" / "x.png")
     assert "must be uint8" in refused(ms_gan.save_grid, images / 255, place, overwrite=True)
     assert "a grid of 0 columns; give 1 or more" in refused(ms_gan.save_grid, images, place, columns=0, overwrite=True)
+
+
+def test_names_come_as_arrays_and_a_test_alone_may_be_a_tuple_of_two(tmp_path, monkeypatch):
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path))
+    kept = keep_arrays(squares(4), np.arange(4) % 2, label_names=np.array(["a", "b"]))
+    assert load_arrays("train", kept).classes == ("a", "b")
+    assert "test: a tuple of 1; give images alone, or" in refused(ms_gan.train, "mlp", squares(20), test=(squares(4),))
+    assert "go with images; give images" in refused(ms_gan.train, "mlp", label_names=np.array(["a", "b"]))
+
+
+def test_a_thread_trains_too_and_on_the_device_that_the_process_has(tmp_path, monkeypatch, device):
+    monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(runtime, "devices", lambda: {"Ascend": 8, "CPU": 1})
+    made = {"settings": SMALL, "steps": 3, "device_target": "CPU"}
+    with ThreadPoolExecutor() as pool:
+        models = [
+            pool.submit(ms_gan.train, "mlp", squares(40), output_dir=tmp_path / "a", **made).result(),
+            ms_gan.train("mlp", squares(40), output_dir=tmp_path / "b", **made),
+        ]
+    assert np.array_equal(*(model.sample(4) for model in models))
+    assert ms_gan.resume(models[0], steps=5).step == 5
+    assert "already runs on" in refused(runtime.set_up, "auto"), "Ascend is what auto takes here"
 
 
 def test_arrays_are_not_called_by_their_file_in_the_cache(tmp_path, monkeypatch):
@@ -320,6 +344,9 @@ def test_labels_are_texts_or_what_reads_as_their_names(device):
     assert np.array_equal(sevens, bundle.sample(3, labels=["7"])) and np.array_equal(
         sevens, bundle.sample(3, labels=[7])
     )
+    assert np.array_equal(sevens, bundle.sample(3, labels=7)) and np.array_equal(
+        sevens, bundle.sample(3, labels=np.array([7, 7]))
+    )
     assert sevens.dtype == np.uint8 and sevens.shape == (3, 28, 28)
 
 
@@ -332,4 +359,5 @@ def test_a_length_or_a_seed_that_cannot_be_is_refused_before_anything_is_read(wr
     if "steps" in wrong:
         with pytest.raises(ms_gan.UserError, match="^steps must be"):
             ms_gan.resume(tmp_path, **wrong)
+        assert "steps and epochs both say" in refused(ms_gan.resume, tmp_path, steps=5, epochs=2)
     assert not list(tmp_path.iterdir())

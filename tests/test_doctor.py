@@ -29,7 +29,7 @@ def test_this_machine_computes_what_it_should(tmp_path, capsys):
     assert verdicts == ["ok"] * (2 * len(trials.TRIALS) + 2), done.stdout
     assert "nothing is wrong" in lines and file.read_text().splitlines() == lines[:-1]
     assert str(tmp_path) not in file.read_text(), "it tells no paths"
-    assert "exists" in refused_here(capsys, "doctor", "--output", file)
+    assert "is there already" in refused_here(capsys, "doctor", "--output", file)
 
 
 def test_what_is_wrong_is_counted_written_and_an_exit_status(tmp_path, monkeypatch):

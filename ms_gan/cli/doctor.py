@@ -9,7 +9,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ms_gan.cli.options import add_device
-from ms_gan.errors import Setting, UserError
+from ms_gan.errors import UserError
+from ms_gan.files import require_free
 
 
 def add_arguments(command: argparse.ArgumentParser) -> None:
@@ -26,8 +27,8 @@ def add_arguments(command: argparse.ArgumentParser) -> None:
 def run(options: argparse.Namespace) -> int:
     """Look at the machine, line by line; return the exit status."""
     file = Path(options.output) if options.output else None
-    if file is not None and file.exists() and not options.overwrite:
-        raise UserError(f"{file} exists", "give another --output, or ", Setting("overwrite"))
+    if file is not None:
+        require_free(file, options.overwrite)
     wrong = 0
     with contextlib.ExitStack() as open_files:
         report = open_files.enter_context(file.open("w", encoding="utf-8")) if file is not None else None

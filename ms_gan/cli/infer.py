@@ -162,8 +162,9 @@ def run(options: argparse.Namespace) -> int:
         _write_folder(output, images, count)
     elif kind in FILMS:
         from ms_gan.evaluation.films import write_film
+        from ms_gan.sampling import as_bytes
 
-        write_film(output, np.concatenate([np.rint(some * 255).astype(np.uint8) for some in images]), columns)
+        write_film(output, np.concatenate(list(map(as_bytes, images))), columns)
     else:
         start = f"latents of {file.name}" if file else f"seed {seed}"
         start += f" · truncation {truncation:g}" if truncation != 1 else ""
@@ -283,8 +284,9 @@ def _write_sheet(
     import numpy as np
 
     from ms_gan.evaluation import plots, sheets
+    from ms_gan.sampling import as_bytes
 
-    pixels = np.concatenate([np.rint(some * 255).astype(np.uint8) for some in images])
+    pixels = np.concatenate(list(map(as_bytes, images)))
     names, about = sheets.legible(label_names, about)
     if labels is None:
         plots.sheet(output, pixels, columns, "generated samples", about)
@@ -295,15 +297,15 @@ def _write_sheet(
 
 def _write_folder(output: Path, images: Iterator[np.ndarray], count: int) -> None:
     """Write each image as a PNG, named by its number from 0 on, in a folder that appears when all are there."""
-    import numpy as np
     from PIL import Image
 
     from ms_gan.files import new_folder
+    from ms_gan.sampling import as_bytes
 
     number, digits = 0, max(6, len(str(count - 1)))
     with new_folder(output) as hidden:
         for some in images:
-            for pixels in np.rint(some * 255).astype(np.uint8).transpose(0, 2, 3, 1):
+            for pixels in as_bytes(some).transpose(0, 2, 3, 1):
                 Image.fromarray(pixels[:, :, 0] if pixels.shape[2] == 1 else pixels).save(
                     hidden / f"{number:0{digits}}.png"
                 )

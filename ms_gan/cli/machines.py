@@ -97,7 +97,7 @@ def _address(host: str) -> str:
 
 
 def _is_here(address: str) -> bool:
-    """Return whether an address is one of this machine's: one speaks to oneself from the same address."""
+    """Return whether an address is this machine's: the system would send to it from that very address."""
     if ipaddress.ip_address(address).is_loopback:
         return True
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as trial:
@@ -141,7 +141,10 @@ class Link:
         self._push()
 
     def received(self) -> list[dict[str, Any]]:
-        """Return what has arrived, and say that we are there, when it is time to. Raises Lost when nothing came."""
+        """Return the messages that have arrived; send a sign of life if none was sent for BETWEEN_BEATS seconds.
+
+        Raises Lost where the other launcher has ended, or has been silent for SILENCE seconds.
+        """
         if time.monotonic() - self._spoke > BETWEEN_BEATS:
             self.send()
         self._push()

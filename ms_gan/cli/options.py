@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import os
 from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -119,6 +120,9 @@ def free_folder(path: Path, own: Collection[str], overwrite: bool, setting: str 
     if held and not overwrite:
         replace = ("add ", Setting("overwrite"), ", which replaces what is written anew, or ") if own else ()
         raise UserError(f"{path}: already holds {held[0]}", *replace, *another)
+    there = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
+    if not os.access(there, os.W_OK | os.X_OK):
+        raise UserError(f"{there}: cannot be written to", *another)
     strangers = [name for name in _leaves(path) if name not in own]
     if strangers:
         raise UserError(f"{path}: holds {strangers[0]}, which this command did not write", *another)

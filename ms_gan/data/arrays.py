@@ -85,12 +85,14 @@ def keep_arrays(
 
     A run records where its data are: kept like this, arrays can be loaded again to resume and to evaluate it.
     """
+    if test is not None and len(test) != 2:
+        raise DataFault(f"test: a tuple of {len(test)}", "give images alone, or a tuple of images and labels")
     test_images, test_labels = test or (None, None)
     arrays = {"images": as_images(images), "labels": as_labels(labels, len(images))}
     if test_images is not None:
         arrays["test_images"] = as_images(test_images, "test images")
         arrays["test_labels"] = as_labels(test_labels, len(test_images), "test labels")
-    if label_names:
+    if len(label_names):
         if labels is None:
             raise DataFault("label_names are for labels, and there are none", "give labels, too")
         arrays["label_names"] = np.array(list(map(str, label_names)))

@@ -23,10 +23,10 @@ ROWS = 4096  # that are copied at a time
 
 
 def room_for(shape: Sequence[int]) -> np.ndarray:
-    """Return an array for images, uint8, N×C×H×W, with any numbers in it.
+    """Return an uninitialised array for images, uint8, N×C×H×W.
 
-    One that is larger than memory should hold lies in a file of the cache folder. The file has no name, so it is gone
-    with the process. Raises UserError for a wrong MS_GAN_IMAGES_IN_MEMORY, and where the disk has no room.
+    An array of more than `most_in_memory()` bytes lies in a file of the cache folder. The file has no name, so it is
+    gone with the process. Raises UserError for a wrong MS_GAN_IMAGES_IN_MEMORY, and where the disk has no room.
     """
     size = math.prod(shape)
     if size <= most_in_memory():

@@ -15,6 +15,7 @@ from ms_gan.delivery.contract import (
     FORMATS,
     MODELS,
     SCHEMA,
+    WEIGHTS,
     WEIGHTS_ALONE,
     Contract,
     ModelFile,
@@ -31,6 +32,7 @@ from ms_gan.delivery.golden import GOLDEN, write_golden
 from ms_gan.delivery.parity import PARITY_BATCHES, ParityError, greatest_difference
 from ms_gan.delivery.rounding import round_weights
 from ms_gan.delivery.server_settings import MODEL_SETTINGS, README, SERVER_SETTINGS, TRITON_SETTINGS, write_server_files
+from ms_gan.errors import UserError, shown
 from ms_gan.evaluation.sheets import Sheets
 from ms_gan.files import CHECKSUMS, new_folder, sha256_of_file, write_checksums
 from ms_gan.labels import LabelNames
@@ -153,8 +155,10 @@ def export_bundle(
 
     Raises ParityError, and leaves all files as they were, if a file's outputs differ from its network's: those of a
     MindIR at all, those of an ONNX by more than its tolerance. Raises UserError for a network that gives numbers that
-    are not finite.
+    are not finite, and for other weights.
     """
+    if weights not in WEIGHTS:
+        raise UserError(f"unknown weights {shown(weights)}", f"choose one of {', '.join(WEIGHTS)}")
     runnable = [form for form in FORMATS if form in formats]
     models = models_of(exported.recipe, exported.label_names, exported.encoder is not None, runnable)
     with new_folder(folder, overwrite) as hidden:

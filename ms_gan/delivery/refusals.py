@@ -1,6 +1,6 @@
-"""Why MLServer's own command could not load a model, as its last words.
+"""Prints, when MLServer's own command ends, why it could not load a model.
 
-A module of its own, since MLServer imports the runtime anew for each model.
+It is a module of its own, since MLServer imports the runtime anew for each model, and `reasons` must be one dictionary.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from ms_gan.delivery.contract import read_contract
 from ms_gan.errors import UserError
-from ms_gan.files import cache_folder, new_folder, read_checksums, write_checksums
+from ms_gan.files import cache_folder, new_folder, read_checksums, write_checksums, write_file
 
 PAGE, IN_BROWSER = Path(__file__).with_name("page.html"), Path(__file__).with_name("in_browser.js")
 INDEX = "index.html"
@@ -28,11 +28,11 @@ VARIABLE = "MS_GAN_ORT_WEB"  # names the folder of the package, where npm is not
 
 def write_page(folder: Path, runtime: Path | None) -> None:
     """Write the page into a bundle's folder, and with `runtime`, the folder of the package, also what it runs on."""
-    shutil.copyfile(PAGE, folder / INDEX)
-    shutil.copyfile(IN_BROWSER, folder / IN_BROWSER.name)
+    files = {INDEX: PAGE, IN_BROWSER.name: IN_BROWSER}
     if runtime is not None:
-        for name, beside in RUNTIME.items():
-            shutil.copyfile(runtime / "dist" / name, folder / beside)
+        files.update({beside: runtime / "dist" / name for name, beside in RUNTIME.items()})
+    for name, source in files.items():
+        write_file(folder / name, source.read_bytes())
 
 
 def add_page(folder: Path) -> None:

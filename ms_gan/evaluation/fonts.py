@@ -38,8 +38,8 @@ def dejavu(bold: bool = False) -> str:
 def written(text: str, bold: bool = False) -> tuple[str, str]:
     """Return a text as it can be written, and the path of the font to write it in.
 
-    Characters that the font does not have, as no font of the machine has all, are written as escapes, such as \\u732b;
-    other spaces than the usual one as this, and what has no look of its own not at all.
+    Characters that the font does not have, as no font of the machine has all, become escapes, such as \\u732b. Other
+    spaces become plain ones, and characters that nothing shows, such as controls, are left out.
     """
     path = _font_of(text, bold) or dejavu(bold)
     strange = {one for one in text if not one.isascii() and not _has(path, {ord(one)})}

@@ -203,9 +203,9 @@ def mode_coverage(read: np.ndarray, modes: int) -> dict[str, float]:
 
 
 def nearest(queries: np.ndarray, references: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return each query image's Euclidean distance to its nearest reference image, float32 (N,), and that one's index.
+    """Return each query image's Euclidean distance to its nearest reference, float32 (N,), and its index, int64 (N,).
 
-    Pixels in [0, 1], images of any equal shape. Between equally near ones, float32 rounding decides.
+    Pixels are compared in [0, 1], images of any equal shape. Between equally near ones, float32 rounding decides.
     """
     least = np.full(len(queries), np.inf, np.float32)
     index = np.zeros(len(queries), np.int64)

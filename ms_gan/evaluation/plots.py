@@ -29,8 +29,9 @@ LAST_FRAME_MILLISECONDS = 2000
 def compose_grid(images: np.ndarray, columns: int, width: int | None = None) -> np.ndarray:
     """Return the images row by row, on white, as one array: uint8, (height, width, 3).
 
-    Every pixel of an image becomes a square, 1 to 16 pixels wide, so that the grid is about `width` wide, by default
-    600, or 900 with eight columns or more. Raises ValueError for images of another form than the module says.
+    Every pixel of an image becomes a square, 1 to 16 pixels wide, so that the grid is at most about `width` wide, by
+    default 600, or 900 with eight columns or more, and 1,400 high. Raises ValueError for images of another form than
+    the module says.
     """
     if images.ndim != 4 or images.shape[1] not in (1, 3) or images.dtype not in (np.float32, np.uint8):
         raise ValueError(f"images must be N×C×H×W, C 1 or 3, float32 or uint8, not {images.shape} of {images.dtype}")

@@ -127,7 +127,7 @@ class Sheets:
 
 
 def legible(names: LabelNames | None, about: str) -> tuple[LabelNames, str]:
-    """Return the names as they can be written on a sheet, none for None, and the caption.
+    """Return the names as they can be written on a sheet, empty ones for None, and the caption.
 
     A name that no font of this machine can write becomes its number in the vocabulary, from #1; the caption says so.
     """

@@ -1,1 +1,1 @@
-"""Convolutions for training on CPU, in C++ that is compiled on this machine when it is first needed."""
+"""Layers, their gradients and Adam for training on CPU, in C++ that is compiled here when it is first needed."""

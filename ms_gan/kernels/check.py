@@ -251,7 +251,7 @@ def adam_case(
     second: Sequence[np.ndarray],
     gradients: Sequence[np.ndarray],
 ) -> Case:
-    """Return the update of such a number, counted from 1, of arrays whose second moments are these squared."""
+    """Return update number `updates`, counted from 1; the second moments before it are the squares of `second`."""
     second = [np.square(array) for array in second]
     before = [np.array([beta ** (updates - 1)], np.float32) for beta in (adam.beta1, adam.beta2)]
     numbers = [np.array([value], np.float32) for value in (adam.rate, adam.beta1, adam.beta2, adam.epsilon)]

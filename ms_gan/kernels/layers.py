@@ -39,7 +39,7 @@ def _computable(x: Any) -> bool:
 
 
 class Own(nn.Cell):
-    """What stands in place of one of MindSpore's layers, or of its operator, and calls that for all that it cannot do.
+    """A replacement for one of MindSpore's layers or operators; it calls the original for inputs that it cannot take.
 
     `after` is the LeakyReLU that is computed along, if any.
     """

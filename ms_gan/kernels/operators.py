@@ -77,7 +77,7 @@ class Ending:
 
 @dataclass(frozen=True)
 class Padding:
-    """Sizes of a convolution's result, and of a transposed one's, along one side."""
+    """Kernel size, stride and padding along one axis, and the sizes of the results that follow from them."""
 
     kernel_size: int
     stride: int

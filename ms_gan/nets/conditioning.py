@@ -8,11 +8,11 @@ from mindspore import dtype as mstype
 
 
 def one_hot(label, numbers):
-    """Return which of the numbers, int32, (K,), each of M labels, int32, of any shape, is: 1 there and 0 elsewhere.
+    """Return the one-hot code of M labels, int32, of any shape, over the values `numbers`, int32, (K,).
 
-    The answer is float32, (M, K); a label that is none of the numbers gives a row of zeros. It is a comparison: of what
-    reads ONNX, MindSpore Lite 2.0 and onnx2torch 1.5 refuse the operator OneHot. Labels are reshaped, since
-    `expand_dims` holds the size of the batch in ONNX.
+    It is float32, (M, K). A label that is none of the values gives a row of zeros. It is computed by comparison,
+    since MindSpore Lite 2.0 and onnx2torch 1.5 refuse the ONNX operator OneHot. Labels are reshaped, since
+    `expand_dims` would write the size of the batch into the ONNX.
     """
     return (label.reshape((-1, 1)) == numbers).astype(mstype.float32)
 

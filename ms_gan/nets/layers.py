@@ -163,7 +163,7 @@ class Dropout(nn.Cell):
 class Chain(nn.SequentialCell):
     """Layers that are only ever run together, one after the other.
 
-    So that neighbours may be computed as one, each of them may stand for its neighbour, too, after `use_own`.
+    `kernels.layers.use_own` may merge neighbours: the first then computes them all, and the others pass its result on.
     """
 
 

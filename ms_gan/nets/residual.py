@@ -32,7 +32,7 @@ def convolution(before: int, after: int, kernel_size: int, gain: float = 1.0) ->
 
 
 class Block(nn.Cell):
-    """x and what a convolution, LeakyReLU(slope) and another convolution make of it, N×channels×H×W.
+    """A residual block: x plus what a convolution, LeakyReLU(slope) and a convolution make of it, N×channels×H×W.
 
     `depth` is how many blocks a network has: the more, the smaller the weights of each at the start.
     """

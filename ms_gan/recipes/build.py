@@ -55,7 +55,7 @@ def build_generator(recipe: Recipe) -> nn.Cell:
 
 
 def leaving(recipe: Recipe, network: str) -> str:
-    """Return the name of what draws, and leaves, of a network: its EMA, where the recipe keeps one."""
+    """Return the name in a checkpoint of the weights that draw and are exported: the EMA's, or else the network's."""
     return ema_of(network) if recipe.ema.decay else network
 
 
@@ -85,7 +85,8 @@ def build_discriminator(recipe: Recipe) -> UnitRangeDiscriminator:
 def build_step(recipe: Recipe, images: ImageData, seed: int, devices: int = 1) -> TrainingStep:
     """Return the recipe's training step on the given images, weights drawn from `seed`.
 
-    Of several `devices` each takes an equal share of a batch; gradients are averaged.
+    Of several `devices` each takes an equal share of a batch; gradients are averaged. Raises UserError for settings,
+    networks or images that do not go together, and for a batch that the devices cannot share.
 
     Every parameter in it has a prefix: the name of its network, such as `generator.`, that of its optimizer,
     such as `optimizer_generator.`, or `data.`.
@@ -147,7 +148,10 @@ def _thresholds(found: np.ndarray, recipe: Recipe) -> np.ndarray:
 
 
 def build_sampler(recipe: Recipe, count: int, images_per_step: int, seed: int) -> tuple[Any, int]:
-    """Return which of `count` images each step takes, and how many steps make an epoch."""
+    """Return which of `count` images each step takes, a `BatchOrder`, and how many steps make an epoch.
+
+    Raises UserError where the images cannot fill a batch.
+    """
     sampler = SAMPLINGS[recipe.schedule.sampling](count, images_per_step, seed)
     return sampler, recipe.schedule.steps_per_epoch or sampler.steps_per_epoch
 

@@ -127,7 +127,8 @@ def load_cells(path: Path, cells: Mapping[str, nn.Cell]) -> None:
 def thin_out(folder: Path, steps_per_epoch: int, best: int | None) -> None:
     """Remove all checkpoints except that of step `best` and those of `kept_steps`, and what a killed process left.
 
-    What was saved in the pretraining is removed as well, since there is a checkpoint now.
+    `steps_per_epoch` is the number of steps between two looks of the run, a multiple of an epoch. What was saved in the
+    pretraining is removed as well, since there is a checkpoint now.
     """
     steps = checkpoint_steps(folder)
     doomed = sorted(set(steps) - kept_steps(steps, steps_per_epoch) - {best})
@@ -137,8 +138,8 @@ def thin_out(folder: Path, steps_per_epoch: int, best: int | None) -> None:
 def kept_steps(steps: Sequence[int], steps_per_epoch: int) -> set[int]:
     """Return which of the ascending `steps` are kept: the newest three, and at most ten spread over the run.
 
-    The ten are the ends of every epoch, then of every second, fourth, … epoch as the run grows. A step that is removed
-    would not be kept later either.
+    The ten are the multiples of `steps_per_epoch`; as the run grows, of twice, four times, … as many steps. A step that
+    is removed would not be kept later either.
     """
     if not steps:
         return set()

@@ -57,7 +57,7 @@ class Maturity:
 
 
 def left_of(share: float, decay: float, start: int, end: int) -> float:
-    """Return what is left at step `end` of a share of the EMA at step `start`; 0 without an EMA."""
+    """Return the share of initial weights in the EMA at step `end`, if it was `share` at `start`; 0 without an EMA."""
     for number in range(start, end):
         share *= 1.0 - rate_of(decay, number)
         if share < 1e-9:

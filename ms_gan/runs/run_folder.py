@@ -225,7 +225,7 @@ def validation_split(settings: RunSettings, images: ImageData) -> tuple[ImageDat
 
 
 def find_checkpoint(place: str | Path | None) -> tuple[Path, Path]:
-    """Return the checkpoint that is meant, and the folder that what is made of it belongs to.
+    """Return the checkpoint that is meant, and the folder of its run, into which pictures and bundles of it go.
 
     Args:
         place: a run (its newest checkpoint), a checkpoint, or None (the run below runs/ whose checkpoints are newest).

@@ -118,7 +118,7 @@ class Schedule(Settings):
 
 @dataclass(frozen=True)
 class Sheet(Settings):
-    """The grid of samples that a run draws after each epoch."""
+    """The grid of samples that a run draws at ends of epochs, at least 100 steps apart."""
 
     rows: int = whole(5, "rows of samples", least=1, most=100)
     columns: int = whole(5, "columns of samples", least=1, most=100)

@@ -161,7 +161,7 @@ class Augmenter(nn.Cell):
 
 
 def chosen(table, places):
-    """Return rows of a table of K of them: for each place, float32, (N,), in [0, 1), that so far on in it."""
+    """Return N rows of a table of K rows: for each place p, float32, (N,), in [0, 1), row ⌊p·K⌋."""
     return ops.gather(table, (places * table.shape[0]).astype(mstype.int32), 0)
 
 
@@ -182,9 +182,9 @@ def shifts(size: int, part: float) -> Tensor:
 
 @constexpr
 def holes(size: int, part: float) -> Tensor:
-    """Return rows of pixels, float32, (K, size), 1 where a part is cut out, whose middle is at each of K places.
+    """Return K masks of a row of pixels, float32, (K, size): 1 within a hole whose middle moves pixel by pixel.
 
-    A part of an even number of pixels has its middle between two of them, or at either end of the row.
+    A hole of an even number of pixels has its middle between two pixels, or at an end of the row.
     """
     length = pixels_of(size, part)
     starts = np.arange(size + 1 - length % 2).reshape((-1, 1)) - length // 2

@@ -49,10 +49,10 @@ class StepParts:
 
 
 class TrainingStep(CompiledOnce):
-    """A Cell whose `construct(batch, noise)` does one update of everything it trains. It is whole once it is built.
+    """A Cell whose `construct(batch, noise)` does one update of everything it trains.
 
-    Called again with the same batch and noise, on the same weights, a step does the same. A family subclasses it, and
-    is built as `Family(parts, updates)`, `updates` being the family's settings.
+    With the same batch, noise and weights it does the same each time. A family is a subclass, built by
+    `Family(parts, updates)`; `updates` are the family's settings. After `__init__` nothing has to be set on it.
 
     Attributes:
         networks: names of those that it trains; each is an attribute, and its optimizer is `optimizer_<name>`.
@@ -134,7 +134,7 @@ class TrainingStep(CompiledOnce):
         return {**cells, "step": OwnState(own)} if own else cells
 
     def drawing(self) -> nn.Cell:
-        """Return the generator that draws, and leaves a run: the EMA, where there is one."""
+        """Return the generator that draws samples and is exported: its EMA where there is one, else itself."""
         return self.ema.get("generator", self.generator)
 
     def pretraining(self) -> nn.Cell:
@@ -182,10 +182,11 @@ def ema_of(network: str) -> str:
 
 
 def dealt(arrays: Any, device: int, devices: int) -> Any:
-    """Return what one of several devices gets of an array, or of tuples of them: their rows are dealt out in turn.
+    """Return one device's shard of an array, or of tuples of arrays: rows `device`, `device + devices`, and so on.
 
-    Where rows are of several kinds one after the other, as many of each as the devices can share, each device gets its
-    share of each kind, in the same order. So the first rows of all devices together are the first rows of the whole.
+    Rows may be of several kinds, one kind after the other, such as real and then fake. If the devices can share each
+    kind equally, each gets its share of each kind, in the same order. Raises UserError for an array without rows, or
+    with a number of rows that is no multiple of `devices`.
     """
     if isinstance(arrays, tuple):
         return tuple(dealt(array, device, devices) for array in arrays)

@@ -18,8 +18,8 @@ SECONDS_BETWEEN_LOOKS = 0.5
 class Progress:
     """Shows steps, scalars, speed and time left; every line also goes into the log file.
 
-    On a terminal there is a tqdm bar, too. A line comes at each epoch's end and every 30 seconds. Call `begin` before
-    anything but `say` and `end`.
+    On a terminal there is a tqdm bar, too. A line comes at each look of the run, and otherwise every 30 seconds. Call
+    `begin` before anything but `say` and `end`.
 
     Attributes:
         seconds_a_step: how long a step took in the mean since the first look, before which the step is compiled, with

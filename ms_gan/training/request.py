@@ -137,9 +137,9 @@ class TrainRequest:
 
 @dataclass(frozen=True)
 class ResumeRequest:
-    """More of a run that exists. None, or nothing, is as the run has it.
+    """A request to go on with a run. What is None or empty stays as the run has it.
 
-    Only its length may be another, and how many devices train it.
+    Only its length may change, and how many devices train it.
 
     Attributes:
         path: the run's folder.
@@ -166,6 +166,7 @@ class ResumeRequest:
     def __post_init__(self) -> None:
         _require("steps", self.steps, COUNTS)
         _require("epochs", self.epochs, COUNTS)
+        require_one_length(self.steps, self.epochs)
 
     def read_ahead(self) -> None:
         """Begin to read the run's training images; see `data.read_ahead`. A damaged run is told of later."""
@@ -187,6 +188,12 @@ class ResumeRequest:
             dataset=asked or settings.dataset,
             precision=self.device.precision or settings.precision,
         )
+
+
+def require_one_length(steps: int | None, epochs: int | None) -> None:
+    """Raise UserError where both are given: they may contradict each other."""
+    if steps is not None and epochs is not None:
+        raise UserError("steps and epochs both say how long the training is", "give one of them")
 
 
 def _require(name: str, value: object, rule: Rule) -> None:

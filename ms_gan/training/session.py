@@ -345,7 +345,7 @@ class Session:
 
 @contextlib.contextmanager
 def _nothing_left_out() -> Iterator[None]:
-    """Advise to put images back, where that is to leave them out: a resumed run keeps its data."""
+    """Turn the advice to leave unreadable images out into one to put them back: a resumed run keeps its data."""
     try:
         yield
     except UserError as error:

@@ -49,7 +49,13 @@ class StopSignals:
 
     @contextlib.contextmanager
     def listening(self) -> Iterator[None]:
-        """Note and answer the signals that come in this context, but for those that are ignored."""
+        """Note and answer the signals that come in this context, but for those that are ignored.
+
+        Python hands signals to the main thread alone: elsewhere none is noted.
+        """
+        if threading.current_thread() is not threading.main_thread():
+            yield
+            return
         read, write = os.pipe()
         os.set_blocking(write, False)
         listener = threading.Thread(target=self._listen, args=(read,), daemon=True)
@@ -69,7 +75,7 @@ class StopSignals:
         return self.number is not None
 
     def know(self, kept: str, seconds: float | None) -> None:
-        """Take what answers say: what is left of a run that is ended at once, and how long a step and a save take.
+        """Set what answers to signals say: what is kept of a run that ends at once, and how long step and save take.
 
         `seconds` is None if that is unknown.
         """
@@ -79,8 +85,10 @@ class StopSignals:
     def busy(self, doing: str) -> Iterator[None]:
         """Say in answers that this is under way, in place of a step."""
         self._doing, before = doing, self._doing
-        yield
-        self._doing = before
+        try:
+            yield
+        finally:
+            self._doing = before
 
     def _note(self, number: int, _frame: Any) -> None:
         self.number = self.number or number

@@ -22,7 +22,7 @@ STEPS_BETWEEN_LOOKS = 100  # at least, between scores, and between sheets, lines
 
 
 def spaced(steps: int, least: int) -> int:
-    """Return the smallest multiple of so many steps that is at least `least`."""
+    """Return the smallest multiple of `steps` that is at least `least`."""
     return -(-least // steps) * steps
 
 

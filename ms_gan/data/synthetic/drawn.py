@@ -20,6 +20,7 @@ def draw_once(things: str, name: str, draw: Callable[[], Arrays]) -> Arrays:
     """Return the images and labels that the cache keeps as `name`; where there are none, keep the result of `draw()`.
 
     A damaged cache is drawn again. A cache that cannot be written costs a warning; `things` says in it what is drawn.
+    Raises UserError where this user has no home folder, and no variable names a cache.
     `name` must differ for everything that `draw` depends on.
     """
     folder = cache_folder() / name
