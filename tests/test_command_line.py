@@ -7,6 +7,7 @@ import os
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 from helpers.commands import here, refused_here, run, write_mnist
@@ -219,3 +220,10 @@ def test_few_images_get_advice_that_can_be_followed(count, said, tmp_path, capsy
         tmp_path / "runs",
     )
     assert said in refused_here(capsys, *arguments, "--batch-size", 32)
+
+
+def test_a_place_that_cannot_be_written_to_is_told_before_a_judge_is_trained(tmp_path, capsys, monkeypatch):
+    judge = ("judge", "--dataset", "digits", "--output-dir", tmp_path / "new" / "judge")
+    monkeypatch.setattr(os, "access", lambda place, mode: Path(place) != tmp_path)  # root may write anywhere
+    said = f"error: {tmp_path}: cannot be written to; name another folder with --output-dir\n"
+    assert refused_here(capsys, *judge) == said

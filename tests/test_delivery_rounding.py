@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from helpers.bundles import AUTOENCODER, CONVOLUTIONS, TAGS, networks_of, recipe_of, write_bundle
 from helpers.commands import SMALL, here, write_mnist
+from helpers.refusals import refused
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,6 +123,12 @@ def test_only_matrices_and_kernels_are_rounded(kind, device):
 def test_float16_is_the_nearest():
     weights = np.float32([[1 + 2**-12, -3.14159274], [65504, 2**-25]])
     np.testing.assert_array_equal(shortened(weights, "float16").weights(), [[1, -3.140625], [65504, 0]])
+
+
+def test_other_weights_are_refused_before_anything_is_written(tmp_path, device):
+    said = refused(write_bundle, tmp_path / "bundle", "mlp", "generator.widths=[4]", weights="int4")
+    assert said == "unknown weights 'int4'; choose one of float32, float16, int8"
+    assert not (tmp_path / "bundle").exists()
 
 
 def test_int8_is_the_nearest_whole_number_of_scales():

@@ -128,6 +128,14 @@ class PlayedAscend:
         return call
 
 
+def test_a_rank_without_others_is_none(monkeypatch):
+    monkeypatch.delenv("MS_ROLE", raising=False)
+    monkeypatch.setenv("RANK_ID", "3")  # as some clusters set it for every process
+    assert runtime.rank() == 0 and not runtime.launched()
+    monkeypatch.setenv("MS_ROLE", "MS_WORKER")
+    assert runtime.rank() == 3
+
+
 @pytest.mark.parametrize(
     ("environment", "rank", "number"),
     [

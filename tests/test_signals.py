@@ -52,6 +52,13 @@ def test_no_time_is_promised_that_is_not_known(stop, capfd):
         assert capfd.readouterr().err.strip() == "stopping: the scoring ends, then all is saved; please wait"
 
 
+def test_what_fails_is_no_longer_under_way(stop, capfd):
+    with pytest.raises(OSError), stop.busy("the scoring"):
+        raise OSError
+    send(signal.SIGINT)
+    assert "the step under way ends" in capfd.readouterr().err
+
+
 def test_many_signals_at_once_change_nothing(stop, capfd):
     send(signal.SIGINT, signal.SIGINT, signal.SIGTERM, signal.SIGINT, signal.SIGINT)
     assert stop.number == signal.SIGINT and capfd.readouterr().err.count("still stopping") == 4
