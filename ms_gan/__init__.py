@@ -17,11 +17,12 @@ if TYPE_CHECKING:
     from ms_gan.api import save_grid as save_grid
     from ms_gan.api import score as score
     from ms_gan.api import train as train
+    from ms_gan.errors import Interrupted as Interrupted
     from ms_gan.errors import UserError as UserError
     from ms_gan.schema.recipe import Recipe as Recipe
 
 __version__ = "0.2.0"
-__all__ = ["Recipe", "UserError", "compare", "load", "recipe", "resume", "save_grid", "score", "train"]
+__all__ = ["Interrupted", "Recipe", "UserError", "compare", "load", "recipe", "resume", "save_grid", "score", "train"]
 
 # MindSpore reads its log level once, when it is imported: errors only, unless the user asked for more.
 os.environ.setdefault("GLOG_v", "3")
@@ -35,7 +36,6 @@ def __getattr__(name: str) -> Any:
     """Import the API when it is first asked for: the command line answers at once without it."""
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from ms_gan import api
-    from ms_gan.errors import UserError
+    from ms_gan import api, errors
 
-    return UserError if name == "UserError" else getattr(api, name)
+    return getattr(errors if hasattr(errors, name) else api, name)

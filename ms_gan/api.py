@@ -90,7 +90,7 @@ def train(
     Raises:
         UserError: for data or settings that do not go together, and where the training diverges.
         OSError: where the run cannot be written.
-        ms_gan.training.stop_signals.Interrupted: where a signal stopped it; the run is saved, `resume` goes on with it.
+        Interrupted: where Ctrl-C or another signal stopped it; the run is saved, and `resume` goes on with it.
     """
     from ms_gan.training.request import DeviceChoice, require_one_length
     from ms_gan.training.session import Session

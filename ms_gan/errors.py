@@ -1,8 +1,9 @@
-"""The one exception that is meant for the person at the keyboard."""
+"""The exceptions that are meant for the person at the keyboard."""
 
 from __future__ import annotations
 
 import shlex
+import signal
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,6 +45,19 @@ class Command:
         if self.name in self.TYPED:
             return f"python -m ms_gan {self.name}{'' if self.path is None else f' {quoted(self.path)}'}"
         return f"ms_gan.{self.name}({'' if self.path is None else repr(str(self.path))})"
+
+
+class Interrupted(Exception):
+    """A signal asked a training to stop, and all is saved.
+
+    Attributes:
+        number: of the signal.
+        run: the run's folder; `ms_gan.resume` goes on with it.
+    """
+
+    def __init__(self, number: int, run: Path):
+        super().__init__(f"{signal.Signals(number).name}; all is saved; to go on: {Command('resume', run)}")
+        self.number, self.run = number, run
 
 
 class UserError(Exception):

@@ -90,6 +90,25 @@ def test_a_thread_trains_too_and_on_the_device_that_the_process_has(tmp_path, mo
     assert "already runs on" in refused(runtime.set_up, "auto"), "Ascend is what auto takes here"
 
 
+def test_ctrl_c_saves_and_names_the_run_to_go_on_with(tmp_path):
+    code = f"""{images_of(300, 8, 8)}
+import os, pathlib, signal, threading, time
+
+def press():
+    while not list(pathlib.Path("runs/mlp/1/checkpoints").glob("step_*")):
+        time.sleep(0.05)
+    os.kill(os.getpid(), signal.SIGINT)
+
+threading.Thread(target=press, daemon=True).start()
+try:
+    ms_gan.train("mlp", images, steps=10_000_000, settings=settings)
+except ms_gan.Interrupted as stopped:
+    step = ms_gan.load(stopped.run).step
+    print(stopped.run, ms_gan.resume(stopped.run, steps=step + 2).step - step)
+"""
+    assert execute(code, tmp_path).splitlines()[-1] == "runs/mlp/1 2"
+
+
 def test_arrays_are_not_called_by_their_file_in_the_cache(tmp_path, monkeypatch):
     monkeypatch.setenv("MS_GAN_CACHE", str(tmp_path))
     same = squares(6)

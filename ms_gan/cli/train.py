@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from ms_gan import data
 from ms_gan.cli.faults import option
 from ms_gan.cli.options import add_device, positive, seed, whole
-from ms_gan.errors import Command, Setting, UserError, quoted
+from ms_gan.errors import Command, Interrupted, Setting, UserError, quoted
 from ms_gan.runtime import PRECISIONS
 
 if TYPE_CHECKING:
@@ -140,7 +140,6 @@ def run(options: argparse.Namespace) -> int:
     request.read_ahead()
     runtime.import_mindspore()  # from here on it takes seconds
     from ms_gan.training.session import Session
-    from ms_gan.training.stop_signals import Interrupted
 
     session = Session.new(request) if isinstance(request, TrainRequest) else Session.open(request)
     try:

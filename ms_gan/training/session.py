@@ -11,7 +11,7 @@ import numpy as np
 from ms_gan import runtime, signals
 from ms_gan.data.changes import Fingerprint, copies
 from ms_gan.data.description import ImageData, NoTestSplit
-from ms_gan.errors import Setting, UserError
+from ms_gan.errors import Interrupted, Setting, UserError
 from ms_gan.evaluation import plots
 from ms_gan.nets.unit_range import UnitRangeGenerator
 from ms_gan.randomness import random_stream
@@ -30,7 +30,7 @@ from ms_gan.training.loop import Loop, Observer, across_devices, require_same_ru
 from ms_gan.training.observers import PretrainingProgress, Record, observers_of
 from ms_gan.training.progress import Progress
 from ms_gan.training.request import ResumeRequest, TrainRequest
-from ms_gan.training.stop_signals import Interrupted, StopSignals
+from ms_gan.training.stop_signals import StopSignals
 from ms_gan.training.validation import STEPS_BETWEEN_LOOKS, ValidationScorer, spaced
 
 REAL_SHOWN = 25

@@ -8,22 +8,12 @@ import signal
 import threading
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
-from ms_gan.errors import Command
 from ms_gan.signals import ASKING, handled
 
 STEP = "the step under way"
 PATIENCE = 5.0  # seconds after the first signal in which more of them are taken for impatience
-
-
-class Interrupted(Exception):
-    """A signal, of this `number`, asked the run to stop, and all is saved."""
-
-    def __init__(self, number: int, run: Path):
-        super().__init__(f"{signal.Signals(number).name}; all is saved; to go on: {Command('resume', run)}")
-        self.number = number
 
 
 class StopSignals:
