@@ -13,6 +13,7 @@ import signal
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TextIO
 
 from ms_gan.errors import Setting, UserError, quoted
 from ms_gan.signals import ASKING
@@ -277,6 +278,13 @@ def python() -> str:
         return "python"
     below = os.path.relpath(sys.executable)
     return quoted(below if not below.startswith("..") else sys.executable)
+
+
+def silence(stream: TextIO) -> None:
+    """Let all that is printed to a stream vanish: nobody reads it any more, and Python's end would fail at it."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, stream.fileno())
+    os.close(nowhere)
 
 
 def typed(command: str) -> str:

@@ -54,8 +54,13 @@ def with_labels(chunks: Iterable[np.ndarray], labels: np.ndarray | None) -> Iter
         if labels is None:
             yield (latents,)
         else:
-            yield latents, np.asarray(labels, np.int32)[np.arange(start, start + len(latents)) % len(labels)]
+            yield latents, in_turn(np.asarray(labels, np.int32), len(latents), start)
         start += len(latents)
+
+
+def in_turn(labels: np.ndarray, count: int, start: int = 0) -> np.ndarray:
+    """Return `count` labels, (count,) or (count, max_tags): the given ones over and over, from number `start` on."""
+    return labels[np.arange(start, start + count) % len(labels)]
 
 
 def truncated(latents: np.ndarray, share: float, clusters: int | None = None) -> np.ndarray:

@@ -15,6 +15,7 @@ from typing import Any
 
 from ms_gan import __version__
 from ms_gan.cli import faults
+from ms_gan.runtime import silence
 
 COMMANDS = {
     "train": "train a recipe, or go on with a run",
@@ -132,4 +133,4 @@ def _flush_output() -> None:
     try:
         sys.stdout.flush()
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(sys.stdout)

@@ -284,14 +284,14 @@ def _write_sheet(
     import numpy as np
 
     from ms_gan.evaluation import plots, sheets
-    from ms_gan.sampling import as_bytes
+    from ms_gan.sampling import as_bytes, in_turn
 
     pixels = np.concatenate(list(map(as_bytes, images)))
     names, about = sheets.legible(label_names, about)
     if labels is None:
         plots.sheet(output, pixels, columns, "generated samples", about)
     else:
-        texts = names.texts(labels[np.arange(len(pixels)) % len(labels)])
+        texts = names.texts(in_turn(labels, len(pixels)))
         plots.captioned(output, pixels, columns, texts, "generated samples", about)
 
 

@@ -12,7 +12,7 @@ import numpy as np
 from ms_gan.delivery.contract import Contract, ModelSpec, TensorSpec
 from ms_gan.errors import Setting, UserError, shown
 from ms_gan.labels import LabelNames
-from ms_gan.sampling import Inputs, seeded_inputs
+from ms_gan.sampling import Inputs, in_turn, seeded_inputs
 
 WHOLE = ("INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64")
 PROTOCOL_TYPES = {"float32": "FP32", "int32": "INT32"}  # of the Open Inference Protocol
@@ -125,7 +125,7 @@ def _seeded(
         raise RequestError(f"label has {len(labels)} rows, and num asks for {count} images; send at most one for each")
     if label_names is not None:
         labels = label_names.each() if labels is None else labels
-        labels = labels[np.arange(count) % len(labels)]
+        labels = in_turn(labels, count)
     return seeded_inputs(spec.latent, count, seed, labels)
 
 

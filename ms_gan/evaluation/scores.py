@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Any, Callable
+from typing import Any
 
 import numpy as np
 
@@ -13,7 +13,7 @@ from ms_gan.errors import Setting, UserError
 from ms_gan.evaluation import metrics
 from ms_gan.evaluation.flecks import Faulty, faulty, has_dark_ground
 from ms_gan.evaluation.judge import Judge
-from ms_gan.evaluation.judge_training import accuracy, train_network
+from ms_gan.evaluation.judge_training import Say, accuracy, train_network
 from ms_gan.evaluation.metrics import distance_ratio, frechet_distance, moments, of_count, tag_indicators
 from ms_gan.evaluation.protocol import (
     OF_EACH_TAG,
@@ -26,8 +26,6 @@ from ms_gan.evaluation.protocol import (
 )
 from ms_gan.evaluation.table import table
 from ms_gan.randomness import random_stream
-
-Say = Callable[[str], None]
 
 LABELLED = 5  # times as many samples for CAS and 1-NN: 50,000
 RECOGNISED = 0.8  # of the images with a tag alone: so often it has to be read

@@ -12,7 +12,7 @@ from ms_gan.evaluation import fonts, plots
 from ms_gan.labels import LabelNames
 from ms_gan.latents import interpolate
 from ms_gan.randomness import random_stream
-from ms_gan.sampling import Draw, Inputs, seeded_inputs
+from ms_gan.sampling import Draw, Inputs, in_turn, seeded_inputs
 from ms_gan.schema.recipe import Latent
 
 INTERPOLATION_ROWS = 6
@@ -45,7 +45,7 @@ class Sheets:
     def samples(self, path: Path, rows: int, columns: int, labels: np.ndarray | None = None) -> None:
         """Draw rows × columns samples. Each row shows one of `labels`, int32 (n,) or (n, max_tags), in turn."""
         names, about = legible(self.names, self.about)
-        of_rows = None if labels is None else labels[np.arange(rows) % len(labels)]
+        of_rows = None if labels is None else in_turn(labels, rows)
         of_each = None if of_rows is None else np.repeat(of_rows, columns, 0)
         images = self.draw(seeded_inputs(self.latent, rows * columns, self.seed, of_each))
         texts = () if of_rows is None else names.texts(of_rows)
@@ -54,7 +54,7 @@ class Sheets:
     def one_of_each(self, path: Path, count: int, columns: int, labels: np.ndarray) -> None:
         """Draw `count` samples, each of the next of `labels`, which is written below it."""
         names, about = legible(self.names, self.about)
-        labels = labels[np.arange(count) % len(labels)]
+        labels = in_turn(labels, count)
         images = self.draw(seeded_inputs(self.latent, len(labels), self.seed, labels))
         plots.captioned(path, images, columns, names.texts(labels), "generated samples, one for each label", about)
 

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 
 from tqdm import tqdm
+
+from ms_gan.runtime import silence
 
 SECONDS_BETWEEN_LINES = 30.0
 SECONDS_TO_FIRST_LINE = 10.0  # after the step was compiled
@@ -44,7 +45,7 @@ class Progress:
             tqdm.write(line, file=sys.stdout)  # above a bar, if there is one
             sys.stdout.flush()
         except OSError:  # nobody reads it any more, as after `| head` or a closed terminal: the log goes on
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            silence(sys.stdout)
 
     def begin(self, done: int, total: int) -> None:
         """Start to count at step `done` of `total`."""
