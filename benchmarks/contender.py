@@ -79,7 +79,7 @@ def train_ms_gan(recipe, data, clock, own_kernels=True):
     from ms_gan import runtime
 
     device = runtime.set_up("CPU")
-    from ms_gan.recipes.build import build_sampler, build_step
+    from ms_gan.recipes.build import build_batches, build_step
     from ms_gan.steps.ema import with_ema
     from ms_gan.training.loop import Loop, Observer
 
@@ -91,7 +91,7 @@ def train_ms_gan(recipe, data, clock, own_kernels=True):
     os.environ["MS_GAN_KERNELS"] = str(int(own_kernels))
     step = build_step(recipe, data, seed=1)
     kernels = take_kernels(step, device)
-    batches, _ = build_sampler(recipe, step.data.count, step.images_per_step, seed=1)
+    batches, _ = build_batches(recipe, step.data.count, step.images_per_step, seed=1)
     step.set_train(True)
     Loop(step, batches, device, 1, clock.stopped).run(with_ema(step, step, 0), "step", 0, 10**9, [Watch()])
     return {"kernels": kernels}

@@ -287,7 +287,7 @@ def silence(stream: TextIO) -> None:
     os.close(nowhere)
 
 
-def typed(command: str) -> str:
+def command_line(command: str) -> str:
     """Return how a command of this package is typed here, for copying.
 
     It is the clone's script in the clone, and where a script started this; else a call of the module.

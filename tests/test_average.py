@@ -9,7 +9,7 @@ from helpers.networks import CVAE_GAN, MLP, options
 from mindspore import load_checkpoint
 
 from ms_gan import recipes
-from ms_gan.recipes.build import build_sampler, build_step
+from ms_gan.recipes.build import build_batches, build_step
 from ms_gan.runs.model import load_model
 from ms_gan.runtime import Device
 from ms_gan.sampling import seeded_inputs
@@ -29,7 +29,7 @@ def numbers(network):
 def averaged(device, small_recipe, random_data):
     recipe = recipes.override(small_recipe, [f"ema.decay={DECAY}"])
     step = build_step(recipe, random_data, seed=1)
-    batches, _ = build_sampler(recipe, step.data.count, step.images_per_step, seed=1)
+    batches, _ = build_batches(recipe, step.data.count, step.images_per_step, seed=1)
     return step, with_ema(step, step, 0), batches
 
 

@@ -78,13 +78,13 @@ def test_the_command_that_installs_can_be_copied(tmp_path, monkeypatch):
 def test_a_command_that_is_offered_can_be_typed_where_it_is_read(tmp_path, monkeypatch):
     monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.chdir(ROOT)
-    assert runtime.typed("eval") == "bash scripts/run_eval.sh"
-    assert runtime.typed("infer") == f"{runtime.python()} -m ms_gan infer"
+    assert runtime.command_line("eval") == "bash scripts/run_eval.sh"
+    assert runtime.command_line("infer") == f"{runtime.python()} -m ms_gan infer"
     monkeypatch.chdir(tmp_path)
-    assert runtime.typed("eval") == f"{runtime.python()} -m ms_gan eval", "a package that was installed from its clone"
+    assert runtime.command_line("eval") == f"{runtime.python()} -m ms_gan eval", "installed from its clone"
     monkeypatch.setenv("PYTHONPATH", f"elsewhere{os.pathsep}{ROOT}")  # as the scripts set it
-    assert runtime.typed("eval") == f"bash {quoted(ROOT / 'scripts' / 'run_eval.sh')}"
-    assert runtime.typed("infer") == f"PYTHONPATH={quoted(ROOT)} {runtime.python()} -m ms_gan infer"
+    assert runtime.command_line("eval") == f"bash {quoted(ROOT / 'scripts' / 'run_eval.sh')}"
+    assert runtime.command_line("infer") == f"PYTHONPATH={quoted(ROOT)} {runtime.python()} -m ms_gan infer"
 
 
 def test_an_installed_package_names_what_it_needs_and_no_file_of_a_clone(tmp_path, installed):

@@ -20,7 +20,7 @@ from ms_gan import recipes
 from ms_gan.data import clusters
 from ms_gan.data.mnist import load_mnist
 from ms_gan.latents import draw_latents, thresholds
-from ms_gan.recipes.build import build_discriminator, build_sampler, build_step
+from ms_gan.recipes.build import build_batches, build_discriminator, build_step
 from ms_gan.runs.checkpoints import load_cells
 from ms_gan.runs.model import load_model
 from ms_gan.runtime import Device
@@ -193,7 +193,7 @@ def test_the_step_is_that_of_labelled_images(built, random_data):
             assert parameter.name.replace("network.", "") == same.name
             same.set_data(parameter.value())
     built.draw_noise = lambda stream: (np.insert(conditional.draw_noise(stream)[0], 0, 9.0, axis=1),)
-    batches, _ = build_sampler(recipe, 64, 8, seed=1)
+    batches, _ = build_batches(recipe, 64, 8, seed=1)
     for number in range(3):
         reported = [
             run_cell(step, step, batches, Device("CPU", 0), 1, "step", number).asnumpy()

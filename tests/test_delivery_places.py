@@ -181,7 +181,7 @@ def places(tiny, tmp_path_factory):
     return home
 
 
-EXPORT, STEP = f"export it first: {runtime.typed('export')}", "checkpoints/step_00000010"
+EXPORT, STEP = f"export it first: {runtime.command_line('export')}", "checkpoints/step_00000010"
 ASTRAY = {  # path, and what the line says behind it; {} is the folder of all
     "nowhere at all": ": there is no such file or folder",
     "1": f", but a run; {EXPORT} '{{}}/1'",

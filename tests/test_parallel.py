@@ -22,7 +22,7 @@ from ms_gan.randomness import random_stream
 from ms_gan.recipes import share_of_batch
 from ms_gan.runs.checkpoints import newest_saved
 from ms_gan.runs.records import read_json
-from ms_gan.steps.base import dealt
+from ms_gan.steps.base import shard
 
 HERE = Path(__file__).resolve().parent
 NO_BATCH_NORM = "generator.batch_norm.place=none"
@@ -179,12 +179,12 @@ def test_penalties_that_are_not_measured_need_not_be_shared():
 def test_noise_that_is_not_for_the_whole_batch_is_refused():
     for array in (np.zeros(7), np.float32(1)):
         with pytest.raises(UserError, match="cannot be dealt out to 2 devices"):
-            dealt((np.zeros(4), (array,)), 0, 2)
+            shard((np.zeros(4), (array,)), 0, 2)
 
 
 def test_rows_are_dealt_so_that_the_first_of_all_devices_are_the_first_of_the_whole():
     real_then_fake, noise = np.arange(24).reshape(12, 2), (np.arange(6), ())
-    shares = [dealt((real_then_fake, noise), device, 3) for device in range(3)]
+    shares = [shard((real_then_fake, noise), device, 3) for device in range(3)]
     assert [share[1][0].tolist() for share in shares] == [[0, 3], [1, 4], [2, 5]]
     for count in (1, 2):  # of the first kind, then of the second, on each device
         firsts = np.concatenate([share[0][:count] for share in shares])

@@ -334,7 +334,7 @@ def test_every_loss_is_that_of_its_paper(loss, penalty, k, changes):
                 expected["loss_d"] = 0.5 * (of_d(logits[0], constant[1]) + rest)
             else:
                 if penalty:
-                    between = flat(of_turn.between[0])
+                    between = flat(of_turn.epsilon[0])
                     at = between * real + (1 - between) * fake
 
                 def price(n):

@@ -20,7 +20,7 @@ from ms_gan.data.batches import SAMPLINGS
 from ms_gan.errors import Setting
 from ms_gan.randomness import random_stream
 from ms_gan.recipes import registry
-from ms_gan.recipes.build import build_generator, build_sampler, build_step
+from ms_gan.recipes.build import build_batches, build_generator, build_step
 from ms_gan.schema.hints import ARGUMENTS
 from ms_gan.schema.networks import ConvDiscriminator, ConvGenerator
 from ms_gan.schema.recipe import flat
@@ -366,7 +366,7 @@ def test_pixels_that_the_generator_cannot_draw_are_refused(change, mlp, device):
 @pytest.mark.parametrize("name, steps_per_epoch", [("mlp", 10), ("slim_mlp", 470), ("keras_mlp", 200)])
 def test_an_epoch_is_what_the_recipe_says_or_a_pass_over_the_images(name, steps_per_epoch, device):
     recipe = recipes.load(name)
-    sampler, found = build_sampler(recipe, 649, 64, seed=3)
+    sampler, found = build_batches(recipe, 649, 64, seed=3)
     assert found == steps_per_epoch
     expected = SAMPLINGS[recipe.schedule.sampling](649, 64, 3)
     assert type(sampler) is type(expected) and np.array_equal(sampler.indices(20), expected.indices(20))
@@ -425,4 +425,4 @@ def test_every_choice_can_be_built(name, key, device):
         changed = recipe.but({**changes, key: choice})
         step = build_step(changed, noise_for(changed, 64), seed=1)
         step.draw_noise(np.random.default_rng(0))
-        build_sampler(changed, 64, step.images_per_step, seed=1)[0].indices(0)
+        build_batches(changed, 64, step.images_per_step, seed=1)[0].indices(0)

@@ -21,7 +21,7 @@ from helpers.procedures import STEPS, make_step  # noqa: E402
 
 from ms_gan.files import write_file  # noqa: E402
 from ms_gan.randomness import random_stream  # noqa: E402
-from ms_gan.steps.base import dealt  # noqa: E402
+from ms_gan.steps.base import shard  # noqa: E402
 from ms_gan.steps.graph import on_device  # noqa: E402
 from ms_gan.steps.parallel import DataParallel  # noqa: E402
 from ms_gan.training.loop import _same_everywhere, same_weights  # noqa: E402
@@ -49,7 +49,7 @@ def train(jit=False):
     values = []
     for number in range(STEPS):
         whole = step.draw_noise(random_stream(3, "step", number)), np.arange(12, dtype=np.int32)
-        noise, indices = dealt(whole, device.rank, device.count)
+        noise, indices = shard(whole, device.rank, device.count)
         values.append(update(on_device((indices,)), on_device(noise)).asnumpy().tolist())
     return step, values
 

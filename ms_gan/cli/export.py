@@ -101,8 +101,8 @@ def run(options: argparse.Namespace) -> int:
         print(f"rounding moved what the networks give by up to {most:.1g}")
     for line in filter(None, (note, unfinished)):
         print(f"note: {line}")
-    print(f"next: {runtime.typed('infer')} {quoted(folder)} --num 25 --output images.png")
-    print(f"      {runtime.typed('serve')} {quoted(folder)}")
+    print(f"next: {runtime.command_line('infer')} {quoted(folder)} --num 25 --output images.png")
+    print(f"      {runtime.command_line('serve')} {quoted(folder)}")
     if options.page:
         print(f"      {_hosting(folder)}")
     return 0

@@ -99,7 +99,8 @@ def option(setting: Setting | Command) -> str:
     """
     if isinstance(setting, Command):
         command, gap, rest = COMMANDS[setting.name].partition(" ")
-        return runtime.typed(command) + gap + rest.format(path="" if setting.path is None else quoted(setting.path))
+        path = "" if setting.path is None else quoted(setting.path)
+        return runtime.command_line(command) + gap + rest.format(path=path)
     if "." in setting.name and setting.name not in OPTIONS_OF:
         return f"--set {setting}"
     name = OPTIONS_OF.get(setting.name, f"--{setting.name.replace('_', '-')}")

@@ -31,7 +31,7 @@ from ms_gan.labels import LabelNames
 from ms_gan.nets.unit_range import UnitRangeGenerator
 from ms_gan.randomness import random_stream
 from ms_gan.recipes import Recipe
-from ms_gan.recipes.build import build_sampler, build_step
+from ms_gan.recipes.build import build_batches, build_step
 from ms_gan.runtime import Device
 from ms_gan.steps.base import TrainingStep
 from ms_gan.steps.ema import with_ema
@@ -79,7 +79,7 @@ class Trial:
         found = ImageData("mnist", "train", "noise", images, labels, tuple(map(str, range(data.classes))))
         self.recipe, self.device = recipe, device
         self.step: TrainingStep = build_step(recipe, found.with_tags(data.max_tags), seed=1)
-        self.batches = build_sampler(recipe, self.step.data.count, self.step.images_per_step, seed=1)[0]
+        self.batches = build_batches(recipe, self.step.data.count, self.step.images_per_step, seed=1)[0]
         self.kernels = choose_kernels(self.step, device) if own_kernels else {}
         self.cell: nn.Cell = as_chosen(with_ema(self.step, self.step, 0), self.kernels)
         for network in self.step.networks:

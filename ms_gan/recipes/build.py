@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import mindspore as ms
 import numpy as np
 from mindspore import nn
 
-from ms_gan.data.batches import SAMPLINGS
+from ms_gan.data.batches import SAMPLINGS, BatchOrder
 from ms_gan.data.clusters import find_clusters
 from ms_gan.data.description import ImageData
 from ms_gan.data.resident import BY_QUARTERS, MIRRORED, TurnedImages, images_of
@@ -26,7 +25,7 @@ from ms_gan.steps.base import StepParts, TrainingStep, ema_of
 from ms_gan.steps.ema import begin_ema
 from ms_gan.steps.optimizers import AllReduceOptimizer
 
-LEAVING = ("generator", "encoder")  # the networks that draw and are exported
+EXPORTED_NETWORKS = ("generator", "encoder")  # the networks that draw and are exported
 
 
 def adam(network: nn.Cell, name: str, settings: Adam) -> nn.Adam:
@@ -54,7 +53,7 @@ def build_generator(recipe: Recipe) -> nn.Cell:
     return _network(recipe, "generator")
 
 
-def leaving(recipe: Recipe, network: str) -> str:
+def drawing_name(recipe: Recipe, network: str) -> str:
     """Return the name in a checkpoint of the weights that draw and are exported: the EMA's, or else the network's."""
     return ema_of(network) if recipe.ema.decay else network
 
@@ -64,12 +63,12 @@ def build_unit_range_generator(recipe: Recipe) -> UnitRangeGenerator:
 
     Its parameters have the prefix of `leaving`, as in a checkpoint.
     """
-    return UnitRangeGenerator(_network(recipe, "generator", leaving(recipe, "generator")), recipe.data.pixel_range)
+    return UnitRangeGenerator(_network(recipe, "generator", drawing_name(recipe, "generator")), recipe.data.pixel_range)
 
 
 def build_encoder(recipe: Recipe) -> UnitRangeEncoder:
     """Return an encoder of its own that takes images in [0, 1], in inference mode; names as of the generator."""
-    return UnitRangeEncoder(_network(recipe, "encoder", leaving(recipe, "encoder")), recipe.data.pixel_range)
+    return UnitRangeEncoder(_network(recipe, "encoder", drawing_name(recipe, "encoder")), recipe.data.pixel_range)
 
 
 def build_discriminator(recipe: Recipe) -> UnitRangeDiscriminator:
@@ -147,7 +146,7 @@ def _thresholds(found: np.ndarray, recipe: Recipe) -> np.ndarray:
     return thresholds(recipe.latent.distribution, shares)
 
 
-def build_sampler(recipe: Recipe, count: int, images_per_step: int, seed: int) -> tuple[Any, int]:
+def build_batches(recipe: Recipe, count: int, images_per_step: int, seed: int) -> tuple[BatchOrder, int]:
     """Return which of `count` images each step takes, a `BatchOrder`, and how many steps make an epoch.
 
     Raises UserError where the images cannot fill a batch.
@@ -159,7 +158,7 @@ def build_sampler(recipe: Recipe, count: int, images_per_step: int, seed: int) -
 def _averages(recipe: Recipe, networks: Mapping[str, nn.Cell]) -> dict[str, nn.Cell]:
     """Return the EMA of each network that leaves, with its numbers; nothing else trains them."""
     found: dict[str, nn.Cell] = {}
-    for name in LEAVING if recipe.ema.decay else ():
+    for name in EXPORTED_NETWORKS if recipe.ema.decay else ():
         if name in networks:
             found[name] = _network(recipe, name, ema_of(name))
             begin_ema(networks[name], found[name])

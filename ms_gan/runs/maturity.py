@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from ms_gan.recipes import Recipe
-from ms_gan.recipes.build import LEAVING
+from ms_gan.recipes.build import EXPORTED_NETWORKS
 from ms_gan.steps.ema import rate_of, warm_up_steps
 
 WORTH_A_WORD = 0.1  # a larger share of initial values is worth a note
@@ -75,7 +75,7 @@ def maturity(recipe: Recipe, step: int, weights: float, warm_start: bool = False
     warm_up = warm_up_steps(decay) if decay else 0
     if warm_start:
         return Maturity(step, 0.0, 0.0, warm_up, warm_start=True)
-    norms = [f"{network}.batch_norm" for network in LEAVING]
+    norms = [f"{network}.batch_norm" for network in EXPORTED_NETWORKS]
     momenta = [settings[f"{norm}.momentum"] for norm in norms if settings.get(f"{norm}.place", "none") != "none"]
     momentum = max(momenta, default=0.0)
     statistics = now = 1.0 if momentum else 0.0

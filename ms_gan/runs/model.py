@@ -15,7 +15,13 @@ from ms_gan.evaluation.protocol import Discriminate
 from ms_gan.labels import LabelNames
 from ms_gan.nets.unit_range import UnitRangeEncoder, UnitRangeGenerator
 from ms_gan.recipes import registry
-from ms_gan.recipes.build import build_discriminator, build_encoder, build_unit_range_generator, knows_clusters, leaving
+from ms_gan.recipes.build import (
+    build_discriminator,
+    build_encoder,
+    build_unit_range_generator,
+    drawing_name,
+    knows_clusters,
+)
 from ms_gan.runs.checkpoints import load_cells, read_state
 from ms_gan.runs.maturity import Maturity, maturity
 from ms_gan.runs.provenance import Provenance
@@ -160,10 +166,10 @@ def load_model(place: str | Path | None) -> Model:
     state = read_state(checkpoint)
     recipe = state.settings.recipe
     generator, encoder = build_unit_range_generator(recipe), None
-    load_cells(checkpoint, {leaving(recipe, "generator"): generator.generator})
+    load_cells(checkpoint, {drawing_name(recipe, "generator"): generator.generator})
     if "encoder" in recipe.networks:
         encoder = build_encoder(recipe)
-        load_cells(checkpoint, {leaving(recipe, "encoder"): encoder.network})
+        load_cells(checkpoint, {drawing_name(recipe, "encoder"): encoder.network})
     mature = maturity(recipe, state.step, state.initial_share, bool(state.settings.warm_start))
     try:
         provenance = RunFolder(home).read_provenance()

@@ -9,7 +9,7 @@ from mindspore import nn, ops
 from ms_gan import losses
 from ms_gan.nets.heads import Discriminator
 from ms_gan.schema.updates import CROSS_ENTROPIES, RELATIVE, GANUpdates
-from ms_gan.steps.base import share
+from ms_gan.steps.base import fraction_true
 from ms_gan.steps.gradient_penalty import GradientPenalty, require_one_answer, require_slopes
 
 
@@ -58,7 +58,7 @@ class Adversary(nn.Cell):
         found = self.discriminator(images, *masks)
         return found if self.has_classes else (found, found)
 
-    def discriminator_loss(self, images, real_count: int, labels, targets, masks, between):
+    def discriminator_loss(self, images, real_count: int, labels, targets, masks, epsilon):
         """Return D's loss, its logits, and a tuple of the losses to report.
 
         Args:
@@ -67,7 +67,7 @@ class Adversary(nn.Cell):
             labels: a tuple: those of the real images, int32, (real_count,), or nothing without classes.
             targets: float32, (N, 1).
             masks: a tuple of D's dropout masks, bool, N long each.
-            between: a tuple: where the gradient penalty is measured, float32, (N / 2, 1, 1, 1), if there is any.
+            epsilon: a tuple: where the gradient penalty is measured, float32, (N / 2, 1, 1, 1), if there is any.
         """
         logits, class_logits = self.logits_of(images, masks)
         adversarial = self.scale * self.adversarial_loss(logits, real_count, targets)
@@ -82,7 +82,7 @@ class Adversary(nn.Cell):
                 )
             loss, reported = loss + of_class, (*reported, of_class)
         if self.penalty_weight > 0:
-            penalty = self.penalty.one_centred(images[:real_count], images[real_count:], between[0])
+            penalty = self.penalty.one_centred(images[:real_count], images[real_count:], epsilon[0])
             loss, reported = loss + self.penalty_weight * penalty, (*reported, penalty)
         return loss, logits, reported
 
@@ -117,9 +117,9 @@ class Adversary(nn.Cell):
             of_class = losses.class_cross_entropy(class_logits, labels[0])
             loss, reported = loss + of_class, (*reported, of_class)
         if self.threshold is not None:
-            reported = (*reported, share(logits > self.threshold))
+            reported = (*reported, fraction_true(logits > self.threshold))
         if self.has_classes:
-            reported = (*reported, share(ops.argmax(class_logits, 1) == labels[0]))
+            reported = (*reported, fraction_true(ops.argmax(class_logits, 1) == labels[0]))
         return loss, reported
 
     def fooling_loss(self, logits, real):
@@ -140,5 +140,5 @@ class Adversary(nn.Cell):
     def accuracies(self, logits_real, logits_fake):
         """Return a tuple: what part of its images D is right about, two scalars or one; see `scalars`."""
         if self.threshold is None:
-            return (share(logits_real > logits_fake),)
-        return share(logits_real > self.threshold), share(logits_fake < self.threshold)
+            return (fraction_true(logits_real > logits_fake),)
+        return fraction_true(logits_real > self.threshold), fraction_true(logits_fake < self.threshold)

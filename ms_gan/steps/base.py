@@ -107,7 +107,7 @@ class TrainingStep(CompiledOnce):
     def draw_noise(self, stream: np.random.Generator) -> tuple:
         """Return all that is random in one step: a NamedTuple of arrays, or of such tuples.
 
-        It is for the whole batch, whatever this device takes of it: see `dealt`.
+        It is for the whole batch, whatever this device takes of it: see `shard`.
         """
         raise NotImplementedError
 
@@ -181,7 +181,7 @@ def ema_of(network: str) -> str:
     return f"{network}_average"
 
 
-def dealt(arrays: Any, device: int, devices: int) -> Any:
+def shard(arrays: Any, device: int, devices: int) -> Any:
     """Return one device's shard of an array, or of tuples of arrays: rows `device`, `device + devices`, and so on.
 
     Rows may be of several kinds, one kind after the other, such as real and then fake. If the devices can share each
@@ -189,13 +189,13 @@ def dealt(arrays: Any, device: int, devices: int) -> Any:
     with a number of rows that is no multiple of `devices`.
     """
     if isinstance(arrays, tuple):
-        return tuple(dealt(array, device, devices) for array in arrays)
+        return tuple(shard(array, device, devices) for array in arrays)
     if arrays.ndim == 0 or len(arrays) % devices:
         problem = f"an array of shape {arrays.shape} of a step's noise cannot be dealt out to {devices} devices"
         raise UserError(problem, "draw_noise draws for the whole batch: see docs/recipes.md")
     return np.ascontiguousarray(arrays[device::devices])
 
 
-def share(found: Any) -> Any:
+def fraction_true(found: Any) -> Any:
     """Return which part of some booleans is true, float32, a scalar."""
     return found.astype(mstype.float32).mean()

@@ -12,7 +12,7 @@ from ms_gan.latents import draw_latents
 from ms_gan.losses import binary_cross_entropy, non_saturating_generator_loss, squared_reconstruction_loss
 from ms_gan.schema.updates import CVAEGANUpdates, CVAEUpdates
 from ms_gan.steps.augmentation import AugmentedNoise, Augmenter
-from ms_gan.steps.base import StepParts, TrainingStep, share
+from ms_gan.steps.base import StepParts, TrainingStep, fraction_true
 from ms_gan.steps.cvae import CVAEStep
 from ms_gan.steps.gradient_penalty import GradientPenalty, require_one_answer, require_slopes
 from ms_gan.steps.graph import gradient
@@ -134,9 +134,9 @@ class CVAEGANStep(TrainingStep):
             penalty = self.penalty.zero_centred(real[: self.penalised], (), 1)[0]
         accuracies = ops.stack(
             (
-                share(logits_real > self.real_from),
-                share(logits_reconstructed < self.real_from),
-                share(logits_sampled < self.real_from),
+                fraction_true(logits_real > self.real_from),
+                fraction_true(logits_reconstructed < self.real_from),
+                fraction_true(logits_sampled < self.real_from),
             )
         )
         return loss + 0.5 * self.gamma * penalty, ops.stack((loss, penalty)), accuracies
@@ -156,7 +156,7 @@ class CVAEGANStep(TrainingStep):
         adversarial = non_saturating_generator_loss(logits)  # of as many of the one as of the other
         return (
             self.reconstruction_weight * reconstruction + adversarial,
-            ops.stack((adversarial, share(logits > self.real_from))),
+            ops.stack((adversarial, fraction_true(logits > self.real_from))),
         )
 
     def construct(self, batch, noise):

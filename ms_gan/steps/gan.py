@@ -105,9 +105,9 @@ class GANStep(TrainingStep):
 
     def update_discriminator(self, real, labels, fake, turn):
         """Update D once; return its losses, and its accuracies before."""
-        _, targets, masks, between = turn
+        _, targets, masks, epsilon = turn
         (_, logits, reported), gradients = self.gradient_discriminator(
-            ops.concat((real, fake)), self.count, labels, targets, masks, between
+            ops.concat((real, fake)), self.count, labels, targets, masks, epsilon
         )
         reported = ops.depend(reported, self.optimizer_discriminator(gradients))
         return reported, self.adversary.accuracies(logits[: self.count], logits[self.count :])
@@ -136,8 +136,8 @@ class GANStep(TrainingStep):
         targets = draw_targets((self.updates.target_real, self.updates.target_fake), self.whole_count, stream)
         masks = self.draw_masks(2 * self.whole_count, stream)
         penalised = self.updates.gradient_penalty > 0
-        between = (stream.random((self.whole_count, 1, 1, 1), dtype=np.float32),) if penalised else ()
-        return DiscriminatorNoise(inputs, targets, masks, between)
+        epsilon = (stream.random((self.whole_count, 1, 1, 1), dtype=np.float32),) if penalised else ()
+        return DiscriminatorNoise(inputs, targets, masks, epsilon)
 
     def draw_masks(self, count: int, stream: np.random.Generator) -> tuple[np.ndarray, ...]:
         """Return D's dropout masks for `count` images."""

@@ -18,13 +18,13 @@ class DiscriminatorNoise(NamedTuple):
             them; with classes labels, int32, as many.
         targets: of the real images, then of the fakes, float32, (2B', 1).
         masks: of D's dropout, bool, 2B' long each.
-        between: where the gradient penalty is measured: nothing, or float32, (B', 1, 1, 1), from 0, at the fake, to 1.
+        epsilon: where the gradient penalty is measured: nothing, or float32, (B', 1, 1, 1), from 0, at the fake, to 1.
     """
 
     inputs: tuple[np.ndarray, ...]
     targets: np.ndarray
     masks: tuple[np.ndarray, ...]
-    between: tuple[np.ndarray, ...]
+    epsilon: tuple[np.ndarray, ...]
 
 
 class GeneratorNoise(NamedTuple):

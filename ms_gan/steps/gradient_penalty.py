@@ -40,16 +40,16 @@ class GradientPenalty(nn.Cell):
         sums = squares.sum().reshape((1,)) if groups == 1 else squares.reshape((groups, -1)).sum(1)
         return sums / (images.shape[0] // groups)
 
-    def one_centred(self, real, fake, share):
+    def one_centred(self, real, fake, epsilon):
         """Return mean((‖slope‖ − 1)²) between real and generated images, a scalar (Gulrajani et al. 2017, "WGAN-GP").
 
-        The slopes are those at share·real + (1 − share)·fake, pair by pair.
+        The slopes are those at epsilon·real + (1 − epsilon)·fake, pair by pair.
 
         Args:
             real, fake: float32, N×C×H×W.
-            share: float32, (N, 1, 1, 1), in [0, 1].
+            epsilon: float32, (N, 1, 1, 1), in [0, 1].
         """
-        slopes = self.slopes(share * real + (1.0 - share) * fake, ())
+        slopes = self.slopes(epsilon * real + (1.0 - epsilon) * fake, ())
         norms = ops.sqrt((slopes * slopes).reshape((real.shape[0], -1)).sum(1) + SMALLEST)
         return ((norms - 1.0) * (norms - 1.0)).mean()
 

@@ -15,7 +15,7 @@ from ms_gan.losses import binary_cross_entropy, class_cross_entropy, relativisti
 from ms_gan.nets.conditioning import Present
 from ms_gan.schema.updates import RpGANUpdates
 from ms_gan.steps.augmentation import AugmentedNoise, Augmenter
-from ms_gan.steps.base import StepParts, TrainingStep, share
+from ms_gan.steps.base import StepParts, TrainingStep, fraction_true
 from ms_gan.steps.gradient_penalty import GradientPenalty, require_one_answer, require_slopes
 from ms_gan.steps.graph import gradient
 from ms_gan.steps.one_forward import OneForward
@@ -108,7 +108,7 @@ class RpGANStep(TrainingStep):
         real, fake = found[0][: self.batch_size], found[0][self.batch_size :]
         pairing = relativistic_pairing_loss(real - fake)
         loss = pairing + 0.5 * gamma * penalties.sum()
-        values = (pairing, penalties[0], penalties[1], share(real > fake))
+        values = (pairing, penalties[0], penalties[1], fraction_true(real > fake))
         if self.has_classes:
             of_class = self.label_loss(found[1][: self.batch_size], label[0][: self.batch_size])
             return loss + self.label_weight * of_class, (*values, of_class)
@@ -145,8 +145,8 @@ class RpGANStep(TrainingStep):
         A tag is read where its logit is above 0.
         """
         if self.present is None:
-            return share(ops.argmax(logits, 1) == label)
-        return share((logits > 0) == (self.present(label) > 0.5))
+            return fraction_true(ops.argmax(logits, 1) == label)
+        return fraction_true((logits > 0) == (self.present(label) > 0.5))
 
     def construct(self, batch, noise):
         (latents,), changes = self.augmenter.parted(noise)

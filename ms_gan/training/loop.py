@@ -5,16 +5,17 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Callable
+from typing import Callable
 
 import numpy as np
 from mindspore import Tensor, nn, ops
 
+from ms_gan.data.batches import BatchOrder
 from ms_gan.errors import Setting, UserError
 from ms_gan.randomness import random_stream
 from ms_gan.runs.settings import RunSettings
 from ms_gan.runtime import Device, give_back_memory
-from ms_gan.steps.base import TrainingStep, dealt
+from ms_gan.steps.base import TrainingStep, shard
 from ms_gan.steps.graph import on_device
 from ms_gan.steps.parallel import DataParallel
 
@@ -48,7 +49,7 @@ class Loop:
     """
 
     step: TrainingStep
-    batches: Any
+    batches: BatchOrder
     device: Device
     seed: int
     stopped: Callable[[], bool] = lambda: False
@@ -79,12 +80,12 @@ class Loop:
 
 
 def run_cell(
-    cell: nn.Cell, step: TrainingStep, batches: Any, device: Device, seed: int, purpose: str, number: int
+    cell: nn.Cell, step: TrainingStep, batches: BatchOrder, device: Device, seed: int, purpose: str, number: int
 ) -> Tensor:
     """Run a Cell with the step's signature on this device's share of the batch, and of the noise, of this number."""
     noise, indices = step.draw_noise(random_stream(seed, purpose, number)), batches.indices(number)
     if device.count > 1:
-        noise, indices = dealt((noise, indices), device.rank, device.count)
+        noise, indices = shard((noise, indices), device.rank, device.count)
     return cell(on_device(step.data.inputs(indices)), on_device(noise))
 
 

@@ -15,7 +15,7 @@ from ms_gan.errors import Interrupted, Setting, UserError
 from ms_gan.evaluation import plots
 from ms_gan.nets.unit_range import UnitRangeGenerator
 from ms_gan.randomness import random_stream
-from ms_gan.recipes.build import build_sampler, build_step, knows_clusters, match_cluster_shares
+from ms_gan.recipes.build import build_batches, build_step, knows_clusters, match_cluster_shares
 from ms_gan.runs.checkpoints import load_cells, read_state
 from ms_gan.runs.history import History, diverged
 from ms_gan.runs.provenance import DataSource, Provenance
@@ -51,7 +51,7 @@ class Session:
         kernels: what computes the step's layers, as it is recorded.
         steps_per_epoch: how many steps make an epoch.
         look_every: after how many steps there is a sample sheet, a line and a checkpoint.
-        sampler: the generator, whose images are in [0, 1].
+        drawing_generator: the generator, whose images are in [0, 1].
         command: what was typed, for the record.
         tensorboard: whether files for TensorBoard are written.
         record: what the first device writes; the others have none.
@@ -80,13 +80,13 @@ class Session:
         self.kernels = choose_kernels(self.step, device, provenance.starts, settings.precision)
         images_per_step = self.step.images_per_step * device.count
         try:
-            self.batches, self.steps_per_epoch = build_sampler(recipe, self.step.data.count, images_per_step, seed)
+            self.batches, self.steps_per_epoch = build_batches(recipe, self.step.data.count, images_per_step, seed)
         except UserError as error:  # what was left out may be why the images are too few
             noted = f" ({'; '.join(images.notes)})" if images.notes else ""
             raise UserError(error.problem + noted, *error.mend) from error
         self.settings = settings.lasting(self.steps_per_epoch)
         self.look_every = spaced(self.steps_per_epoch, STEPS_BETWEEN_LOOKS)
-        self.sampler = UnitRangeGenerator(self.step.drawing(), recipe.data.pixel_range)
+        self.drawing_generator = UnitRangeGenerator(self.step.drawing(), recipe.data.pixel_range)
 
     @classmethod
     def new(cls, request: TrainRequest, images: ImageData | None = None) -> Session:
@@ -210,8 +210,8 @@ class Session:
         It draws in inference mode; training goes on as if nothing had been drawn. Raises UserError for images that are
         not finite.
         """
-        self.sampler.set_train(False)
-        images = draw_images(self.sampler, inputs)
+        self.drawing_generator.set_train(False)
+        images = draw_images(self.drawing_generator, inputs)
         self.step.set_train(True)
         if not np.isfinite(images).all():
             raise diverged(f"the images that G draws after step {done:,} are not finite")

@@ -60,12 +60,12 @@ def step_of(name: str, *settings: str, count: int = 16):
 
 def step_on_noise(recipe: Recipe) -> tuple:
     """Return a recipe's step on at least as many images of noise as it takes, and the indices of its first batch."""
-    from ms_gan.recipes.build import build_sampler, build_step
+    from ms_gan.recipes.build import build_batches, build_step
 
     step = build_step(recipe, noise_for(recipe, max(64, recipe.data.clusters)), seed=1)
     if step.images_per_step > step.data.count:  # how many that is, the step alone knows
         step = build_step(recipe, noise_for(recipe, step.images_per_step), seed=1)
-    return step, build_sampler(recipe, step.data.count, step.images_per_step, seed=1)[0].indices(0)
+    return step, build_batches(recipe, step.data.count, step.images_per_step, seed=1)[0].indices(0)
 
 
 def takes_a_step(recipe: Recipe) -> bool:
