@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Union
 import numpy as np
 
 from ms_gan import recipes, runtime
-from ms_gan.errors import Setting, UserError
+from ms_gan.errors import Setting, UserError, shown
 from ms_gan.recipes import Recipe
 
 if TYPE_CHECKING:
@@ -90,7 +90,8 @@ def train(
     Raises:
         UserError: for data or settings that do not go together, and where the training diverges.
         OSError: where the run cannot be written.
-        Interrupted: where Ctrl-C or another signal stopped it; the run is saved, and `resume` goes on with it.
+        Interrupted: where Ctrl-C or another signal stopped it, in the main thread; the run is saved, and `resume` goes
+            on with it.
     """
     from ms_gan.training.request import DeviceChoice, require_one_length
     from ms_gan.training.session import Session
@@ -189,10 +190,12 @@ def save_grid(images: np.ndarray, path: str | Path, *, columns: int | None = Non
     from ms_gan.data.arrays import as_images
     from ms_gan.evaluation import plots
     from ms_gan.files import require_free
+    from ms_gan.sampling import COUNTS
 
     path, pixels = Path(path), as_images(images)
-    if columns is not None and columns < 1:
-        raise UserError(f"a grid of {columns} columns", "give 1 or more with ", Setting("columns"))
+    fault = None if columns is None else COUNTS.fault(columns)
+    if fault:
+        raise UserError(f"columns must be {fault}, not {shown(columns)}")
     require_free(path, overwrite)
     plots.plain(path, pixels, min(columns or math.ceil(len(pixels) ** 0.5), len(pixels)))
     return path
@@ -235,6 +238,7 @@ def _asked(
     from ms_gan.data.arrays import load_arrays
     from ms_gan.training.request import DataChoice, TrainRequest
 
+    label_names = () if label_names is None else label_names
     chosen, source = (recipe, None) if isinstance(recipe, Recipe) else recipes.load_with_source(recipe)
     recipes.check(chosen)
     place, data = DataChoice(), None

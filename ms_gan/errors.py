@@ -59,6 +59,9 @@ class Interrupted(Exception):
         super().__init__(f"{signal.Signals(number).name}; all is saved; to go on: {Command('resume', run)}")
         self.number, self.run = number, run
 
+    def __reduce__(self) -> tuple:
+        return type(self), (self.number, self.run)
+
 
 class UserError(Exception):
     """Something the user can fix. The command line prints it as one line, without a stack, and exits with status 2.

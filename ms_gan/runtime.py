@@ -53,13 +53,14 @@ def set_up(
             has, or else "auto".
         device_id: which of several devices, from 0; None is the first.
         together: whether this is one of several processes that train together, each on a device of its own.
-        precision: of products, one of PRECISIONS. On a CPU it changes nothing here.
+        precision: of products, one of PRECISIONS. On a CPU it changes nothing here, nor where the process has a
+            device and no other is named.
 
     Raises:
         UserError: for a device that this machine, or this installation of MindSpore, does not have.
     """
     global _device, _precision
-    if _device is not None and target is None and device_id is None:
+    if _device is not None and target is None and device_id is None and not together:
         return _device
     import_mindspore()
     import mindspore as ms
@@ -294,7 +295,8 @@ def command_line(command: str) -> str:
     """
     clone = Path(__file__).resolve().parent.parent
     script = Path("scripts", f"run_{command}.sh")
-    at_home, by_path = clone == Path.cwd(), str(clone) in os.environ.get("PYTHONPATH", "").split(os.pathsep)
+    named = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    at_home, by_path = clone == Path.cwd(), str(clone) in map(os.path.realpath, named)
     if (at_home or by_path) and (clone / script).is_file():
         return f"bash {script if at_home else quoted(clone / script)}"
     found = f"PYTHONPATH={quoted(clone)} " if by_path and not at_home else ""

@@ -135,7 +135,7 @@ class Sampler(Protocol):
             count: how many images, from 1.
             seed: of the latents, from 0 to 2³² − 1.
             labels: the names of what to draw, in turn; by default each class or tag in turn. A text names one class, or
-                tags joined by commas. Only for a conditional model.
+                tags joined by commas; a whole number names one class by its name. Only for a conditional model.
 
         Raises:
             UserError: for a label that the model does not have, and for a count or a seed out of range.

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import pickle
 import re
 import subprocess
 import sys
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -16,6 +18,7 @@ from PIL import Image
 
 import ms_gan
 from ms_gan import runtime
+from ms_gan.data import arrays
 from ms_gan.data.arrays import keep_arrays, load_arrays
 
 SMALL = {"generator.widths": (16,), "discriminator.widths": (16,), "scores.every_epochs": 0, "schedule.batch_size": 16}
@@ -65,7 +68,9 @@ def test_a_grid_is_written_and_none_is_lost(tmp_path):
         assert picture.width == 8 * scale
     assert "no such folder" in refused(ms_gan.save_grid, images, tmp_path / "absent" / "x.png")
     assert "must be uint8" in refused(ms_gan.save_grid, images / 255, place, overwrite=True)
-    assert "a grid of 0 columns; give 1 or more" in refused(ms_gan.save_grid, images, place, columns=0, overwrite=True)
+    for columns in (0, 2.5, "3"):
+        said = refused(ms_gan.save_grid, images, place, columns=columns, overwrite=True)
+        assert said.startswith("columns must be a whole number")
 
 
 def test_names_come_as_arrays_and_a_test_alone_may_be_a_tuple_of_two(tmp_path, monkeypatch):
@@ -115,6 +120,25 @@ def test_arrays_are_not_called_by_their_file_in_the_cache(tmp_path, monkeypatch)
     said = refused(ms_gan.train, "mlp", same, np.arange(6), label_names=["a", "b"], output_dir=tmp_path / "runs")
     assert said.startswith("the arrays given: label_names must be 6 different names")
     assert load_arrays("train", keep_arrays(same)).called == f"the arrays given, kept in {keep_arrays(same)}"
+    assert load_arrays("train", keep_arrays(same, label_names=None)).classes == ()
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MS_GAN_CACHE", "relative")
+    assert load_arrays("train", keep_arrays(same).absolute()).called.startswith("the arrays given")
+
+
+def test_a_file_of_arrays_needs_no_cache(tmp_path, monkeypatch):
+    np.savez(tmp_path / "x.npz", images=squares(20))
+
+    def no_home():
+        raise ms_gan.UserError("this user has no home folder")
+
+    monkeypatch.setattr(arrays, "cache_folder", no_home)
+    assert load_arrays("train", tmp_path / "x.npz").called == f"arrays, the file {tmp_path}/x.npz"
+
+
+def test_a_process_can_send_what_interrupted_it_to_another():
+    sent = pickle.loads(pickle.dumps(ms_gan.Interrupted(2, Path("runs/mlp/1"))))
+    assert (sent.number, sent.run) == (2, Path("runs/mlp/1")) and "SIGINT; all is saved" in str(sent)
 
 
 def execute(code, tmp_path):

@@ -16,6 +16,7 @@ from PIL import Image
 
 import ms_gan
 from ms_gan import cli, recipes
+from ms_gan.cli import options
 from ms_gan.cli.options import chosen_labels
 from ms_gan.labels import LabelNames
 
@@ -47,10 +48,7 @@ WRONG = [
     (("train", "--data-path", "data", "--batch-size", "8", "--set", "generator.network=unet"), "mlp_generator"),
     (("train", "--data-path", "data", "--batch-size", "8", "--output-dir", "a_file"), "a_file"),
     (("train", "--dataset", "digits", "--data-path", "data"), "--data-path"),
-    (
-        ("train", "--resume", "absent"),
-        "not a run folder (there is no such folder); list what there is: python -m ms_gan runs",
-    ),
+    (("train", "--resume", "absent"), "not a run folder (there is no such folder); list what there is: "),
     (("eval", "runs/mlp/1/checkpoints/best"), "no such run or checkpoint folder; it comes with the first scores"),
     (("eval", "absent"), "no such run or checkpoint folder; list what there is: "),
     (("eval",), "train first"),
@@ -227,3 +225,5 @@ def test_a_place_that_cannot_be_written_to_is_told_before_a_judge_is_trained(tmp
     monkeypatch.setattr(os, "access", lambda place, mode: Path(place) != tmp_path)  # root may write anywhere
     said = f"error: {tmp_path}: cannot be written to; name another folder with --output-dir\n"
     assert refused_here(capsys, *judge) == said
+    (tmp_path / "there").mkdir()
+    assert options.free_folder(tmp_path / "there", (), False) == tmp_path / "there", "that one can be"

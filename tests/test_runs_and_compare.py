@@ -159,6 +159,7 @@ def test_of_a_checksum_the_beginning_is_told(root, capsys):
 def test_in_place_of_a_recipes_folder_its_newest_run_is_offered(root, capsys):
     for number in ("9", "10"):
         shutil.copytree(root / "mlp" / "1", root / "mlp" / number)
+    shutil.copytree(KEPT / "bundle", root / "mlp" / "11")
     for command in (("train", "--resume"), ("eval",), ("export",)):
         assert refused_here(capsys, *command, root / "mlp").endswith(
             f"; name a run in it, such as {root / 'mlp' / '10'}\n"

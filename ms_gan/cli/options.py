@@ -120,8 +120,9 @@ def free_folder(path: Path, own: Collection[str], overwrite: bool, setting: str 
     if held and not overwrite:
         replace = ("add ", Setting("overwrite"), ", which replaces what is written anew, or ") if own else ()
         raise UserError(f"{path}: already holds {held[0]}", *replace, *another)
-    there = next(folder for folder in (path, *path.absolute().parents) if folder.is_dir())
-    if not os.access(there, os.W_OK | os.X_OK):
+    there = next(folder for folder in (path.absolute(), *path.absolute().parents) if folder.is_dir())
+    places = (there, there.parent) if path.is_dir() else (there,)  # one that is there may be replaced
+    if not any(os.access(place, os.W_OK | os.X_OK) for place in places):
         raise UserError(f"{there}: cannot be written to", *another)
     strangers = [name for name in _leaves(path) if name not in own]
     if strangers:

@@ -15,7 +15,7 @@ import numpy as np
 from ms_gan.data.description import ImageData, NoTestSplit
 from ms_gan.data.faults import DataFault, one_line
 from ms_gan.data.folder.tables import IN_NO_LABEL
-from ms_gan.errors import Setting
+from ms_gan.errors import Setting, UserError
 from ms_gan.files import cache_folder, write_file
 
 # What files of others call the images and labels of each split: those of ms_gan, Keras' mnist.npz, and MedMNIST.
@@ -79,7 +79,7 @@ def keep_arrays(
     images: np.ndarray,
     labels: np.ndarray | None = None,
     test: tuple[np.ndarray, np.ndarray | None] | None = None,
-    label_names: Sequence[str] = (),
+    label_names: Sequence[str] | None = (),
 ) -> Path:
     """Write arrays as an `.npz` into the cache, where the same bytes have the same name, and return the file.
 
@@ -92,7 +92,7 @@ def keep_arrays(
     if test_images is not None:
         arrays["test_images"] = as_images(test_images, "test images")
         arrays["test_labels"] = as_labels(test_labels, len(test_images), "test labels")
-    if len(label_names):
+    if label_names is not None and len(label_names):
         if labels is None:
             raise DataFault("label_names are for labels, and there are none", "give labels, too")
         arrays["label_names"] = np.array(list(map(str, label_names)))
@@ -108,6 +108,13 @@ def _kept_folder() -> Path:
     return cache_folder() / "arrays"
 
 
+def _is_kept(path: Path) -> bool:
+    try:
+        return path.parent.absolute() == _kept_folder().absolute()
+    except UserError:  # this user has no cache
+        return False
+
+
 def load_arrays(split: str, path: str | Path | None) -> ImageData:
     """Load a split, "train" or "test", of an `.npz` file.
 
@@ -121,7 +128,7 @@ def load_arrays(split: str, path: str | Path | None) -> ImageData:
     if path is None:
         raise DataFault("arrays are read from a file", "name an .npz file with ", Setting("data_path"))
     path = Path(path)
-    where = GIVEN if path.parent == _kept_folder() else str(path)
+    where = GIVEN if _is_kept(path) else str(path)
     try:
         with np.load(path, allow_pickle=False) as file:
             arrays = {name: file[name] for name in file.files}

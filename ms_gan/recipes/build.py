@@ -61,7 +61,7 @@ def drawing_name(recipe: Recipe, network: str) -> str:
 def build_unit_range_generator(recipe: Recipe) -> UnitRangeGenerator:
     """Return a generator of its own that draws float32 images in [0, 1], in inference mode.
 
-    Its parameters have the prefix of `leaving`, as in a checkpoint.
+    Its parameters have the prefix `drawing_name`, as in a checkpoint.
     """
     return UnitRangeGenerator(_network(recipe, "generator", drawing_name(recipe, "generator")), recipe.data.pixel_range)
 
@@ -156,7 +156,7 @@ def build_batches(recipe: Recipe, count: int, images_per_step: int, seed: int) -
 
 
 def _averages(recipe: Recipe, networks: Mapping[str, nn.Cell]) -> dict[str, nn.Cell]:
-    """Return the EMA of each network that leaves, with its numbers; nothing else trains them."""
+    """Return the EMA of each exported network, with its numbers; nothing else trains them."""
     found: dict[str, nn.Cell] = {}
     for name in EXPORTED_NETWORKS if recipe.ema.decay else ():
         if name in networks:

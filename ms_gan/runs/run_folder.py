@@ -259,6 +259,7 @@ def _other_than(path: Path) -> list[str | Command]:
     """Return what to name in place of a folder that is no run: the newest run in it, or what lists them."""
     records = [*path.glob("*/settings.json"), *path.glob("*/recipe.json")]
     runs = [file.parent for file in records if file.parent.name.isdecimal()]
+    runs = [run for run in runs if not (run / "contract.json").is_file()]  # a bundle
     if runs:
         return [f"name a run in it, such as {max(runs, key=lambda run: int(run.name))}"]
     return ["list what there is: ", Command("runs")]

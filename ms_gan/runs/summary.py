@@ -113,7 +113,7 @@ class Comparison:
     def draw(self, path: str | Path, overwrite: bool = False) -> bool:
         """Write a PNG with the scores and the curves of both runs; return whether there was anything to draw.
 
-        Raises UserError for a file that is there already, unless it may be overwritten.
+        Raises UserError for a file that is there already, unless it may be overwritten, and for a folder that is not.
         """
         require_free(Path(path), overwrite)
         runs = [Compared(name, run.curves, run.scores) for name, run in zip(self.names, self.runs)]

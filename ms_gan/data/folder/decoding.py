@@ -171,7 +171,7 @@ def _transparent_colour(image: Image.Image) -> int | tuple[int, ...] | None:
         return None
     raw = image.tile[0][3]  # type: ignore[attr-defined]  # how its pixels are encoded
     if raw in FACTORS and isinstance(key, int):
-        return min(key * FACTORS[raw], 255)
+        return 255 if raw == "1" and key else key * FACTORS[raw]
     if raw == "RGB;16B" and isinstance(key, tuple):
         return tuple(number >> 8 for number in key)
     return key if raw == "I;16B" else None
