@@ -79,7 +79,7 @@ def keep_arrays(
     images: np.ndarray,
     labels: np.ndarray | None = None,
     test: tuple[np.ndarray, np.ndarray | None] | None = None,
-    label_names: Sequence[str] | None = (),
+    label_names: Sequence[str] = (),
 ) -> Path:
     """Write arrays as an `.npz` into the cache, where the same bytes have the same name, and return the file.
 
@@ -92,7 +92,7 @@ def keep_arrays(
     if test_images is not None:
         arrays["test_images"] = as_images(test_images, "test images")
         arrays["test_labels"] = as_labels(test_labels, len(test_images), "test labels")
-    if label_names is not None and len(label_names):
+    if len(label_names):
         if labels is None:
             raise DataFault("label_names are for labels, and there are none", "give labels, too")
         arrays["label_names"] = np.array(list(map(str, label_names)))

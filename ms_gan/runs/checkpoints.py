@@ -124,29 +124,28 @@ def load_cells(path: Path, cells: Mapping[str, nn.Cell]) -> None:
             parameter.set_data(stored[parameter.name])
 
 
-def thin_out(folder: Path, steps_per_epoch: int, best: int | None) -> None:
+def thin_out(folder: Path, spacing: int, best: int | None) -> None:
     """Remove all checkpoints except that of step `best` and those of `kept_steps`, and what a killed process left.
 
-    `steps_per_epoch` is the number of steps between two looks of the run, a multiple of an epoch. What was saved in the
-    pretraining is removed as well, since there is a checkpoint now.
+    `spacing` is the number of steps between two looks of the run. What was saved in the pretraining is removed as well,
+    since there is a checkpoint now.
     """
     steps = checkpoint_steps(folder)
-    doomed = sorted(set(steps) - kept_steps(steps, steps_per_epoch) - {best})
+    doomed = sorted(set(steps) - kept_steps(steps, spacing) - {best})
     _remove(folder, [*folder.glob(f"{PRETRAINING}*"), *(folder / checkpoint_name(step) for step in doomed)])
 
 
-def kept_steps(steps: Sequence[int], steps_per_epoch: int) -> set[int]:
+def kept_steps(steps: Sequence[int], spacing: int) -> set[int]:
     """Return which of the ascending `steps` are kept: the newest three, and at most ten spread over the run.
 
-    The ten are the multiples of `steps_per_epoch`; as the run grows, of twice, four times, … as many steps. A step that
+    The ten are the multiples of `spacing`; as the run grows, of twice, four times, … as many steps. A step that
     is removed would not be kept later either.
     """
     if not steps:
         return set()
-    stride = steps_per_epoch
-    while steps[-1] // stride + 1 > SPREAD_KEPT:
-        stride *= 2
-    return set(steps[-NEWEST_KEPT:]) | {step for step in steps if step % stride == 0}
+    while steps[-1] // spacing + 1 > SPREAD_KEPT:
+        spacing *= 2
+    return set(steps[-NEWEST_KEPT:]) | {step for step in steps if step % spacing == 0}
 
 
 def _remove(folder: Path, paths: Iterable[Path]) -> None:

@@ -255,11 +255,15 @@ def find_checkpoint(place: str | Path | None) -> tuple[Path, Path]:
     return checkpoint, path
 
 
+def runs_at(folder: Path, pattern: str) -> set[Path]:
+    """Return the runs, of this version or 0.1, among what a glob pattern finds below a folder."""
+    found = {file.parent for name in ("settings.json", "recipe.json") for file in folder.glob(f"{pattern}/{name}")}
+    return {path for path in found if not (path / "contract.json").is_file()}  # a bundle has a settings.json, too
+
+
 def _other_than(path: Path) -> list[str | Command]:
     """Return what to name in place of a folder that is no run: the newest run in it, or what lists them."""
-    records = [*path.glob("*/settings.json"), *path.glob("*/recipe.json")]
-    runs = [file.parent for file in records if file.parent.name.isdecimal()]
-    runs = [run for run in runs if not (run / "contract.json").is_file()]  # a bundle
+    runs = [run for run in runs_at(path, "*") if run.name.isdecimal()]
     if runs:
         return [f"name a run in it, such as {max(runs, key=lambda run: int(run.name))}"]
     return ["list what there is: ", Command("runs")]

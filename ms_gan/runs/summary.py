@@ -16,7 +16,7 @@ from ms_gan.evaluation.comparison import Compared, picture
 from ms_gan.files import require_free
 from ms_gan.runs.checkpoints import checkpoint_steps
 from ms_gan.runs.history import read_columns
-from ms_gan.runs.run_folder import RunFolder
+from ms_gan.runs.run_folder import RunFolder, runs_at
 from ms_gan.runs.settings import RunSettings
 
 ON_THE_WAY = re.compile(
@@ -140,9 +140,7 @@ def compare(first: str | Path, second: str | Path) -> Comparison:
 
 def all_runs(root: str | Path) -> Iterator[Summary | UserError]:
     """Give each run below a folder, oldest first; in place of a damaged one what is wrong with it."""
-    found = {file.parent for name in ("settings.json", "recipe.json") for file in Path(root).glob(f"*/*/{name}")}
-    found = {path for path in found if not (path / "contract.json").is_file()}  # a bundle has a settings.json, too
-    for path in sorted(found, key=lambda each: (_trained_at(each), str(each))):
+    for path in sorted(runs_at(Path(root), "*/*"), key=lambda each: (_trained_at(each), str(each))):
         try:
             yield Summary.read(path)
         except UserError as error:
